@@ -1,0 +1,426 @@
+//! The command line, flag by flag.
+
+use crate::failure::{Failure, Result};
+use crate::help;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand};
+use mqt::budget::Budget;
+use mqt::cancel::Cancel;
+use mqt::gpu::AdapterChoice;
+use mqt::model::{Arithmetic, ModelSource};
+use mqt::sample::Sampling;
+use mqt::session::Request;
+use mqt::weights::Weights;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Ask about a picture, and choose how many image tokens to spend.
+#[derive(Debug, Parser)]
+#[command(name = "mqt", version, about = help::ABOUT, after_help = help::AFTER, arg_required_else_help = true, max_term_width = 110)]
+pub(crate) struct Arguments {
+    /// Nothing on stderr but errors
+    #[arg(long, global = true)]
+    pub(crate) quiet: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Answer a question about one or several pictures
+    #[command(after_help = help::ASK, override_usage = help::ASK_USAGE)]
+    Ask(AskArgs),
+    /// Talk about a picture, turn by turn
+    #[command(after_help = help::CHAT)]
+    Chat(ChatArgs),
+    /// Give one question's answers with several numbers of image tokens
+    #[command(after_help = help::COMPARE)]
+    Compare(CompareArgs),
+    /// Write what the network computes for one prompt, to compare with PyTorch
+    #[command(after_help = help::TRACE)]
+    Trace(TraceArgs),
+    /// Answer a file of questions, in LLaVA's format, and score the answers
+    #[command(after_help = help::EVAL)]
+    Eval(EvalArgs),
+    /// Turn a Hugging Face checkpoint folder into a pack, which loads faster
+    #[command(after_help = help::CONVERT)]
+    Convert(ConvertArgs),
+    /// Check every checksum of a pack
+    #[command(after_help = help::VERIFY)]
+    Verify(VerifyArgs),
+    /// Show what a model folder holds, without loading it
+    #[command(after_help = help::INSPECT)]
+    Inspect(InspectArgs),
+    /// Find out what this machine can do, and whether mqt works on it
+    #[command(after_help = help::DOCTOR)]
+    Doctor(DoctorArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AskArgs {
+    /// Pictures (a file, `-` for stdin, or a data: URL), then the question unless -q gives it
+    #[arg(required = true, value_name = "IMAGE")]
+    pub(crate) words: Vec<OsString>,
+    /// The question; without it the last argument is the question
+    #[arg(short, long, value_name = "TEXT")]
+    pub(crate) question: Option<String>,
+    #[command(flatten)]
+    pub(crate) budget: BudgetArgs,
+    /// Answer first with so many image tokens, for a quick draft
+    #[arg(long, value_name = "M", allow_negative_numbers = true, requires = "refine", conflicts_with = "tokens")]
+    pub(crate) draft: Option<u64>,
+    /// Then answer again with so many, without looking at the picture again
+    #[arg(long, value_name = "M", allow_negative_numbers = true, requires = "draft")]
+    pub(crate) refine: Option<u64>,
+    /// One JSON object per answer, schema mqt.answer/1
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChatArgs {
+    /// The picture to talk about: a file, or a data: URL
+    pub(crate) image: OsString,
+    #[command(flatten)]
+    pub(crate) budget: BudgetArgs,
+    /// One JSON object per answer, schema mqt.answer/1
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// The picture: a file, `-` for stdin, or a data: URL
+    pub(crate) image: OsString,
+    /// The question
+    pub(crate) question: String,
+    /// Numbers of image tokens, separated by commas [default: the ladder 2,4,8,16,36,64,144,256 up to the model's M]
+    #[arg(short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_negative_numbers = true)]
+    pub(crate) tokens: Vec<u64>,
+    /// One JSON object per answer, schema mqt.answer/1
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceArgs {
+    /// The picture: a file, `-` for stdin, or a data: URL; read as the PyTorch reference reads it
+    pub(crate) image: OsString,
+    /// The question
+    pub(crate) question: String,
+    /// Image tokens, 1 to the model's M
+    #[arg(short = 'm', long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) tokens: u64,
+    /// The safetensors file to write
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// Questions, one JSON object a line: question_id, image, text, and perhaps answer and kind
+    pub(crate) questions: PathBuf,
+    /// The folder that the questions' pictures lie in; read as the PyTorch reference reads them
+    #[arg(long, value_name = "DIR")]
+    pub(crate) images: PathBuf,
+    /// Numbers of image tokens, separated by commas [default: the model's M]
+    #[arg(short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_negative_numbers = true)]
+    pub(crate) tokens: Vec<u64>,
+    /// Answers, one JSON object a line; what is there already is not asked again
+    #[arg(short, long, value_name = "ANSWERS.jsonl")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    /// A Hugging Face checkpoint folder
+    pub(crate) checkpoint: PathBuf,
+    /// The pack's folder, made if it does not exist
+    #[arg(short, long, value_name = "PACK_DIR")]
+    pub(crate) output: PathBuf,
+    /// How matrices are stored
+    #[arg(long, default_value = "q4", value_parser = PossibleValuesParser::new(["q4", "q8", "f16"]).try_map(|text| text.parse::<Weights>()))]
+    pub(crate) weights: Weights,
+    /// The vision tower's folder, if the checkpoint does not lead to it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) vision_tower: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The pack's folder
+    pub(crate) pack: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// A pack or a checkpoint folder [default: the bundled model]
+    pub(crate) path: Option<PathBuf>,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The vision tower's folder, if the checkpoint does not lead to it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) vision_tower: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// One JSON object, schema mqt.doctor/1
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Look at this adapter: part of its name, or `cpu`
+    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = adapter)]
+    pub(crate) adapter: AdapterChoice,
+    /// Leave out running every kernel against its plain-Rust twin
+    #[arg(long)]
+    pub(crate) no_self_test: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BudgetArgs {
+    /// Image tokens: 1 to the model's M, or `auto`: as many as --target-ms allows on this device
+    #[arg(short = 'm', long, value_name = "auto|N", default_value = "auto", allow_negative_numbers = true, value_parser = tokens)]
+    tokens: Tokens,
+    /// With -m auto: the first word shall come within so many milliseconds
+    #[arg(long, value_name = "MS", allow_negative_numbers = true, default_value_t = 2000.0, value_parser = positive)]
+    target_ms: f64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AnswerArgs {
+    /// Cut the answer after so many tokens
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
+    max_new_tokens: u32,
+    /// 0 always takes the likeliest token; higher is more varied
+    #[arg(long, value_name = "T", allow_negative_numbers = true, default_value_t = 0.0, value_parser = not_negative, help_heading = "Sampling")]
+    temperature: f32,
+    /// Choose among the likeliest tokens that together reach this probability
+    #[arg(long, value_name = "P", allow_negative_numbers = true, default_value_t = 1.0, value_parser = probability, help_heading = "Sampling")]
+    top_p: f32,
+    /// Choose among so many of the likeliest tokens; 0 is all
+    #[arg(long, value_name = "K", allow_negative_numbers = true, default_value_t = 50, help_heading = "Sampling")]
+    top_k: usize,
+    /// Above 1: make tokens that were already there less likely
+    #[arg(long, value_name = "R", allow_negative_numbers = true, default_value_t = 1.0, value_parser = positive_f32, help_heading = "Sampling")]
+    repetition_penalty: f32,
+    /// The same seed gives the same answer
+    #[arg(long, value_name = "S", allow_negative_numbers = true, default_value_t = 0, help_heading = "Sampling")]
+    seed: u64,
+    /// End the answer before this text; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    stop: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Model and device")]
+pub(crate) struct ModelArgs {
+    /// A pack or a Hugging Face checkpoint folder [default: the bundled model]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) model: Option<PathBuf>,
+    /// How a checkpoint folder's matrices are held: f32, f16, q8 or q4 [default: q4]
+    #[arg(long, value_name = "FORMAT", hide_possible_values = true, value_parser = PossibleValuesParser::new(["f32", "f16", "q8", "q4"]).try_map(|text| text.parse::<Weights>()))]
+    pub(crate) weights: Option<Weights>,
+    /// The vision tower's folder, if the checkpoint does not lead to it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) vision_tower: Option<PathBuf>,
+    /// The graphics adapter: part of its name, or `cpu` for none
+    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = adapter)]
+    pub(crate) adapter: AdapterChoice,
+    /// Room for so many tokens of picture and conversation [default: 2048, or what the model allows if that is less]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) context: Option<usize>,
+    /// exact: the same on every device; fast: whatever is fastest here [default: fast; exact in trace and eval]
+    #[arg(long, value_name = "KIND", hide_possible_values = true, value_parser = PossibleValuesParser::new(["exact", "fast"]).try_map(|text| text.parse::<Arithmetic>()))]
+    pub(crate) arithmetic: Option<Arithmetic>,
+}
+
+/// `-m`: `auto` or a number; whether the model has so many is known once it is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tokens {
+    Auto,
+    Fixed(u64),
+}
+
+/// Reads `auto` or a number.
+pub(crate) fn tokens(text: &str) -> std::result::Result<Tokens, String> {
+    match text {
+        "auto" => Ok(Tokens::Auto),
+        _ => text.parse().map(Tokens::Fixed).map_err(|_| "give `auto` or a whole number".into()),
+    }
+}
+
+fn adapter(text: &str) -> std::result::Result<AdapterChoice, std::convert::Infallible> {
+    text.parse()
+}
+
+fn number<T: std::str::FromStr + PartialOrd>(text: &str, good: impl Fn(&T) -> bool, want: &str) -> std::result::Result<T, String> {
+    text.parse().ok().filter(good).ok_or_else(|| format!("give {want}"))
+}
+
+fn positive(text: &str) -> std::result::Result<f64, String> {
+    number(text, |&n: &f64| n > 0.0 && n.is_finite(), "a number above 0")
+}
+
+fn positive_f32(text: &str) -> std::result::Result<f32, String> {
+    number(text, |&n: &f32| n > 0.0 && n.is_finite(), "a number above 0")
+}
+
+fn not_negative(text: &str) -> std::result::Result<f32, String> {
+    number(text, |&n: &f32| n >= 0.0 && n.is_finite(), "0 or a number above it")
+}
+
+fn probability(text: &str) -> std::result::Result<f32, String> {
+    number(text, |&n: &f32| n > 0.0 && n <= 1.0, "a number above 0, at most 1")
+}
+
+impl BudgetArgs {
+    /// What `-m` and `--target-ms` say.
+    pub(crate) fn budget(&self) -> Budget {
+        match self.tokens {
+            Tokens::Auto => Budget::Auto { target_ms: self.target_ms },
+            Tokens::Fixed(m) => Budget::Fixed(m),
+        }
+    }
+
+    /// The goal for `auto`.
+    pub(crate) fn target_ms(&self) -> f64 {
+        self.target_ms
+    }
+}
+
+impl AnswerArgs {
+    /// These flags as a request.
+    pub(crate) fn request(&self, question: &str, budget: Budget) -> Request {
+        let AnswerArgs { temperature, top_p, top_k, repetition_penalty, seed, .. } = *self;
+        Request {
+            question: question.to_owned(),
+            budget,
+            sampling: Sampling { temperature, top_p, top_k, repetition_penalty, seed },
+            max_new_tokens: self.max_new_tokens as usize,
+            stop: self.stop.clone(),
+            cancel: Cancel::new(),
+        }
+    }
+}
+
+impl ModelArgs {
+    /// Where the model comes from.
+    pub(crate) fn source(&self) -> Result<ModelSource> {
+        source(self.model.as_ref())
+    }
+}
+
+/// A path, or the bundled model.
+pub(crate) fn source(path: Option<&PathBuf>) -> Result<ModelSource> {
+    let Some(path) = path else { return Ok(ModelSource::Bundled) };
+    let text = path.to_string_lossy();
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return Err(Failure::usage(format!("{text}: models are not fetched from the network; download the folder and give its path")));
+    }
+    Ok(ModelSource::Path(path.clone()))
+}
+
+/// The question, unless there is none.
+pub(crate) fn question(text: &str) -> Result<&str> {
+    if text.trim().is_empty() { Err(Failure::usage("the question is empty")) } else { Ok(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> std::result::Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(line.split(' '))
+    }
+
+    fn ask(line: &str) -> AskArgs {
+        match parse(line).unwrap().command {
+            Command::Ask(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults() {
+        let args = ask("mqt ask a.png what?");
+        assert_eq!(args.budget.budget(), Budget::default());
+        let request = args.answer.request("what?", args.budget.budget());
+        assert_eq!((request.sampling, request.max_new_tokens), (Sampling::default(), 512));
+        assert_eq!(args.model.adapter, AdapterChoice::Auto);
+        assert_eq!((args.model.weights, args.model.context, args.model.arithmetic.is_none()), (None, None, true));
+    }
+
+    #[test]
+    fn every_flag_of_ask() {
+        let line = "mqt ask a.png b.png -q what? -m 16 --model dir --weights q8 --adapter llvm --context 99 --max-new-tokens 7 \
+                    --arithmetic exact --temperature 0.5 --top-p 0.9 --top-k 3 --repetition-penalty 1.1 --seed 5 --stop a --stop b --json --quiet";
+        let args = ask(line);
+        let request = args.answer.request("what?", args.budget.budget());
+        assert_eq!(request.budget, Budget::Fixed(16));
+        assert_eq!(request.sampling, Sampling { temperature: 0.5, top_p: 0.9, top_k: 3, repetition_penalty: 1.1, seed: 5 });
+        assert_eq!((request.max_new_tokens, request.stop), (7, vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!((args.model.weights, args.model.context), (Some(Weights::Q8), Some(99)));
+        assert_eq!(args.model.adapter, AdapterChoice::Named("llvm".into()));
+        assert_eq!(args.words.len(), 2);
+        assert_eq!(ask("mqt ask - x --draft 2 --refine 8").refine, Some(8));
+    }
+
+    #[test]
+    fn usage_errors() {
+        let wrong = [
+            "mqt",
+            "mqt ask",
+            "mqt ask a.png x -m abc",
+            "mqt ask a.png x -m -1",
+            "mqt ask a.png x -m 1.5",
+            "mqt ask a.png x --draft 2",
+            "mqt ask a.png x --refine 2",
+            "mqt ask a.png x --draft 2 --refine 4 -m 3",
+            "mqt ask a.png x --temperature -1",
+            "mqt ask a.png x --temperature nan",
+            "mqt ask a.png x --top-p 0",
+            "mqt ask a.png x --top-p 1.1",
+            "mqt ask a.png x --max-new-tokens 0",
+            "mqt ask a.png x --weights q5",
+            "mqt ask a.png x --arithmetic slow",
+            "mqt compare a.png x --tokens 2,x",
+            "mqt trace a.png x -m 2",
+            "mqt trace a.png x -o a",
+            "mqt convert a -o b --weights f32",
+            "mqt frobnicate",
+        ];
+        for line in wrong {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn urls_are_no_models() {
+        assert_eq!(source(Some(&PathBuf::from("https://example.org/m"))).unwrap_err().code, 2);
+    }
+}

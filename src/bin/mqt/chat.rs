@@ -1,0 +1,212 @@
+//! `mqt chat`: a conversation about a picture, from a terminal or line by line from stdin.
+
+use crate::answer::{self, Record, Style};
+use crate::args::{self, ChatArgs, Tokens};
+use crate::console::Console;
+use crate::conversation::Conversation;
+use crate::failure::{Failure, Result};
+use crate::help::CHAT_COMMANDS;
+use crate::output::Output;
+use crate::picture::Picture;
+use mqt::budget::{self, Budget};
+use mqt::image::Reading;
+use mqt::model::Arithmetic;
+use rustyline::DefaultEditor;
+use rustyline::config::{Behavior, Config};
+use rustyline::error::ReadlineError;
+use std::ffi::OsStr;
+use std::io::{self, BufRead, IsTerminal};
+
+pub(crate) fn run(args: ChatArgs, console: &Console) -> Result<()> {
+    if args.image == "-" {
+        return Err(Failure::usage("chat reads its questions from stdin, so the picture has to be a file"));
+    }
+    let picture = Picture::find(&args.image)?;
+    let budget = args.budget.budget();
+    let fixed: Vec<u64> = if let Budget::Fixed(m) = budget { vec![m] } else { Vec::new() };
+    let mut conversation = Conversation::start(&args.model, Arithmetic::Fast, &fixed, console)?;
+    conversation.look(&picture, Reading::People)?;
+    let mut lines = Lines::open()?;
+    let model = conversation.model();
+    if lines.interactive() {
+        let (name, adapter, max) = (model.name(), &model.adapter().name, model.config().m_max());
+        console.line(&format!("{name} on {adapter}, up to {max} image tokens; looking at {}. /help lists the commands.", picture.name));
+    }
+    let mut chat = Chat { conversation, budget, args, output: Output::new(), console: *console, last: None };
+    let mut first_failure = None;
+    while let Some(line) = lines.next()? {
+        match chat.line(line.trim()) {
+            Ok(Next::Go) => {}
+            Ok(Next::Leave) => break,
+            Err(failure) if failure.message.is_none() => return Err(failure),
+            Err(failure) => {
+                console.error(failure.message.as_deref().unwrap_or_default());
+                first_failure.get_or_insert(failure.code);
+            }
+        }
+    }
+    // A person has seen what went wrong; a script looks at the exit code.
+    match first_failure {
+        Some(code) if !lines.interactive() => Err(Failure::reported(code)),
+        _ => Ok(()),
+    }
+}
+
+enum Next {
+    Go,
+    Leave,
+}
+
+struct Chat {
+    conversation: Conversation,
+    budget: Budget,
+    args: ChatArgs,
+    output: Output,
+    console: Console,
+    last: Option<Record>,
+}
+
+impl Chat {
+    fn line(&mut self, line: &str) -> Result<Next> {
+        let (word, rest) = line.split_once(char::is_whitespace).map_or((line, ""), |(word, rest)| (word, rest.trim()));
+        match word {
+            "" => {}
+            "/quit" | "/exit" => return Ok(Next::Leave),
+            "/help" => self.console.line(CHAT_COMMANDS),
+            "/m" => self.set_tokens(rest)?,
+            "/image" => self.look(rest)?,
+            "/new" => {
+                self.conversation.session.start_anew();
+                self.last = None;
+                self.console.line("forgotten; the picture stays");
+            }
+            "/refine" => self.refine(rest)?,
+            "/stats" => self.stats(),
+            _ if word.starts_with('/') => self.console.note(&format!("there is no {word}; /help lists the commands")),
+            _ => self.ask(line, self.budget.clone())?,
+        }
+        Ok(Next::Go)
+    }
+
+    fn ask(&mut self, question: &str, budget: Budget) -> Result<()> {
+        let request = self.args.answer.request(question, budget);
+        let style = Style::new(self.args.json);
+        let asked = answer::show(&mut self.conversation, request, "", style, &mut self.output, &self.console);
+        self.last = Some(asked?);
+        Ok(())
+    }
+
+    fn set_tokens(&mut self, text: &str) -> Result<()> {
+        let max = self.max();
+        self.budget = match args::tokens(text) {
+            Ok(Tokens::Auto) => Budget::Auto { target_ms: self.args.budget.target_ms() },
+            Ok(Tokens::Fixed(m)) => {
+                budget::fixed(m, max)?;
+                Budget::Fixed(m)
+            }
+            Err(_) => return Err(Failure::usage(format!("/m takes auto or a number from 1 to {max}"))),
+        };
+        self.console.line(&format!("image tokens: {text}"));
+        Ok(())
+    }
+
+    fn look(&mut self, path: &str) -> Result<()> {
+        if path.is_empty() || path == "-" {
+            return Err(Failure::usage("/image takes the name of a picture file"));
+        }
+        let picture = Picture::find(OsStr::new(path))?;
+        self.conversation.look(&picture, Reading::People)?;
+        self.conversation.session.start_anew();
+        self.last = None;
+        self.console.line(&format!("looking at {path}; a new conversation"));
+        Ok(())
+    }
+
+    /// Asks the last question again with other image tokens, instead of the answer it got.
+    fn refine(&mut self, text: &str) -> Result<()> {
+        let max = self.max();
+        let m = match args::tokens(text) {
+            _ if text.is_empty() => max as u64,
+            Ok(Tokens::Fixed(m)) => m,
+            _ => return Err(Failure::usage(format!("/refine takes a number from 1 to {max}, or nothing for {max}"))),
+        };
+        let m = budget::fixed(m, max)?;
+        let Some(last) = &self.last else { return Err(Failure::usage("there is no answer to refine yet")) };
+        // The old answer goes only if the new one has room.
+        let (need, have) = (last.prompt_tokens - last.image_tokens + m + 1, self.context());
+        if need > have {
+            return Err(mqt::Error::ContextFull { need, have }.into());
+        }
+        let question = last.question.clone();
+        self.last = None;
+        self.conversation.session.take_back();
+        self.ask(&question, Budget::Fixed(m as u64))
+    }
+
+    fn stats(&self) {
+        let session = &self.conversation.session;
+        let known = |value: Option<f64>, text: fn(f64) -> String| value.map_or("not measured yet".into(), text);
+        let speed = session.speed();
+        let last = self.last.as_ref().map_or("no answer yet".into(), Record::stats);
+        self.console.line(&format!(
+            "last answer: {last}\nturns: {}\nlooking at a picture: {}\nreading the prompt: {}\nwriting: {}",
+            session.turns(),
+            known(speed.encode_ms, |ms| format!("{:.2} s", ms / 1e3)),
+            known(speed.prefill_ms_per_token, |ms| format!("{:.1} tokens/s", 1e3 / ms)),
+            known(speed.decode_ms_per_token, |ms| format!("{:.1} tokens/s", 1e3 / ms)),
+        ));
+    }
+
+    fn max(&self) -> usize {
+        self.conversation.model().config().m_max()
+    }
+
+    fn context(&self) -> usize {
+        crate::conversation::context(&self.args.model, self.conversation.model())
+    }
+}
+
+/// Where the questions come from.
+enum Lines {
+    Terminal(Box<DefaultEditor>),
+    Stdin(io::Lines<io::StdinLock<'static>>),
+}
+
+impl Lines {
+    fn open() -> Result<Lines> {
+        if !io::stdin().is_terminal() {
+            return Ok(Lines::Stdin(io::stdin().lock().lines()));
+        }
+        // stdout is for answers: the prompt goes to the terminal itself.
+        let config = Config::builder().behavior(Behavior::PreferTerm).build();
+        Ok(Lines::Terminal(Box::new(DefaultEditor::with_config(config).map_err(unreadable)?)))
+    }
+
+    fn interactive(&self) -> bool {
+        matches!(self, Lines::Terminal(_))
+    }
+
+    /// The next line; `None` at the end.
+    fn next(&mut self) -> Result<Option<String>> {
+        match self {
+            Lines::Stdin(lines) => lines.next().transpose().map_err(|error| Failure::usage(format!("the questions cannot be read: {error}"))),
+            Lines::Terminal(editor) => loop {
+                match editor.readline("> ") {
+                    Ok(line) => {
+                        // Only a convenience: a line that cannot be remembered is still answered.
+                        let _ = editor.add_history_entry(&line);
+                        return Ok(Some(line));
+                    }
+                    Err(ReadlineError::Eof) => return Ok(None),
+                    Err(ReadlineError::Interrupted) => return Err(Failure::interrupted()),
+                    Err(ReadlineError::Signal(_)) => {}
+                    Err(error) => return Err(unreadable(error)),
+                }
+            },
+        }
+    }
+}
+
+fn unreadable(error: ReadlineError) -> Failure {
+    Failure::usage(format!("the terminal cannot be read: {error}"))
+}

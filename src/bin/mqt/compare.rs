@@ -1,0 +1,33 @@
+//! `mqt compare`: one look at a picture, one question, several numbers of image tokens.
+
+use crate::answer::{self, Style};
+use crate::args::{self, CompareArgs};
+use crate::console::Console;
+use crate::conversation::Conversation;
+use crate::failure::Result;
+use crate::output::Output;
+use crate::picture::Picture;
+use mqt::budget::{self, Budget};
+use mqt::image::Reading;
+use mqt::model::Arithmetic;
+
+pub(crate) fn run(args: CompareArgs, console: &Console) -> Result<()> {
+    args::question(&args.question)?;
+    let picture = Picture::find(&args.image)?;
+    let mut conversation = Conversation::start(&args.model, Arithmetic::Fast, &args.tokens, console)?;
+    let mut tokens = args.tokens;
+    if tokens.is_empty() {
+        tokens = budget::ladder(conversation.model().config().m_max()).into_iter().map(|m| m as u64).collect();
+    }
+    tokens.sort_unstable();
+    tokens.dedup();
+    conversation.look(&picture, Reading::People)?;
+    let mut output = Output::new();
+    for m in tokens {
+        let request = args.answer.request(&args.question, Budget::Fixed(m));
+        let record = answer::show(&mut conversation, request, &format!("{m:>4}  "), Style::new(args.json), &mut output, console)?;
+        answer::unless_cancelled(&record)?;
+        conversation.session.take_back();
+    }
+    Ok(())
+}

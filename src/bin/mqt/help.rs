@@ -1,0 +1,105 @@
+//! The texts of `--help` that are longer than a line.
+
+pub(crate) const ABOUT: &str = "\
+Ask about a picture, and choose how many image tokens to spend.
+
+mqt runs Matryoshka Query Transformer vision-language models (MQT-LLaVA) on any GPU through WebGPU, or on the \
+processor. The language model reads a picture as m image tokens, from 1 up to the model's M: few are fast, many \
+see more. Choose with -m, per question.";
+
+pub(crate) const AFTER: &str = "\
+Examples:
+  mqt ask photo.png \"How many circles are there?\"
+  mqt ask *.png -q \"What is this?\" -m 16 --json > answers.jsonl
+  mqt chat photo.png --model ./MQT-LLaVA-7b
+
+The bundled model:
+  Without --model, mqt uses `toybox`, a tiny model of the same architecture that travels inside the program.
+  It knows toy scenes only: plain shapes in ten colours on a plain ground, as in models/toybox/samples.
+  It answers what is there, which colour, how many, whether there is one, and where, in English.
+  It cannot read text, does not know photographs, faces or animals, and will answer nonsense about them.
+  For photographs, download an MQT-LLaVA checkpoint and give its folder with --model.
+
+Answers go to stdout, everything else to stderr. Ctrl-C stops an answer and keeps its text; twice leaves at once.
+
+Exit codes:
+  0  ok                                 5    out of memory, or the device was lost
+  1  the output cannot be written       6    picture missing, truncated, or not a picture
+  2  usage, or m outside 1 to M         7    network
+  3  model missing or corrupt           8    the context is too long
+  4  no usable adapter                  130  interrupted
+
+`mqt COMMAND --help` explains each command with an example.";
+
+pub(crate) const ASK_USAGE: &str = "mqt ask [OPTIONS] IMAGE... QUESTION\n       mqt ask [OPTIONS] IMAGE... -q QUESTION";
+
+pub(crate) const ASK: &str = "\
+Examples:
+  mqt ask scene.png \"What colour is the star?\"
+  mqt ask scene.png \"How many circles are there?\" -m 64
+  mqt ask *.png -q \"What is this?\" --json             one answer each, one load
+  cat scene.png | mqt ask - \"Where is the square?\"
+  mqt ask scene.png \"Describe it\" --draft 4 --refine 64   two answers, the picture is looked at once
+
+The model can be any checkpoint that --model names; the bundled one knows toy scenes only (see mqt --help).
+In --json, timings_ms is what this answer took: load and decode_image are 0 where they did not happen again.";
+
+pub(crate) const CHAT: &str = "\
+Example:
+  mqt chat scene.png -m 16
+  printf 'What is this?\\nWhere is it?\\n' | mqt chat scene.png --json
+
+Commands: /m 64 or /m auto, /image other.png, /refine [M], /stats, /new, /help, /quit.
+From a terminal, questions can be edited and recalled; otherwise each line of stdin is a question.";
+
+pub(crate) const COMPARE: &str = "\
+Example:
+  mqt compare scene.png \"How many circles are there?\" --tokens 2,16,64
+
+The picture is looked at once; the answers come in order of m, smallest first.";
+
+pub(crate) const TRACE: &str = "\
+Example:
+  mqt trace scene.png \"What is this?\" -m 16 --model ./checkpoint --weights f32 -o trace.safetensors
+
+With --weights f32 (recommended here) every tensor equals a PyTorch run of the reference to f32 rounding:
+  pixel_values [3, S, S]   vision_features [patches, d_vision]   visual_tokens [m, hidden]
+  input_ids [n] int32, -200 marks the picture   logits [n - 1 + m, vocab]";
+
+pub(crate) const EVAL: &str = "\
+Example:
+  mqt eval questions.jsonl --images pictures --tokens 2,16,64 -o answers.jsonl
+
+A line of questions.jsonl: {\"question_id\": 1, \"image\": \"a.png\", \"text\": \"What is this?\", \"answer\": \"a star\", \"kind\": \"what\"}
+A line of answers.jsonl: question_id, prompt, text, answer_id, model_id, metadata.image_tokens.
+Run again after an interruption: what is answered stays, the rest follows. Questions with an answer are scored
+by exact match (case and a final full stop do not count), for each m and kind, on stderr.";
+
+pub(crate) const CONVERT: &str = "\
+Example:
+  mqt convert ./MQT-LLaVA-7b -o mqt-7b-q4 --weights q4
+  mqt ask photo.jpg \"What is unusual?\" --model mqt-7b-q4";
+
+pub(crate) const VERIFY: &str = "\
+Example:
+  mqt verify mqt-7b-q4";
+
+pub(crate) const INSPECT: &str = "\
+Example:
+  mqt inspect ./MQT-LLaVA-7b --json";
+
+pub(crate) const DOCTOR: &str = "\
+Example:
+  mqt doctor
+  mqt doctor --adapter cpu --json
+
+Exit code 0 if mqt works here, on a GPU or only on the processor.";
+
+pub(crate) const CHAT_COMMANDS: &str = "\
+  /m 64         read the picture with 64 image tokens from now on (/m auto: as many as the device allows in time)
+  /image b.png  look at another picture; starts a new conversation
+  /refine [M]   ask the last question again with M image tokens (default: all)
+  /stats        what the last answer took, and how fast this device is
+  /new          forget the conversation, keep the picture
+  /quit         leave (also Ctrl-D)
+Ctrl-C stops an answer.";

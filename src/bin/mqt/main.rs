@@ -1,0 +1,69 @@
+//! `mqt`, the command line: parse, call the library, print, exit code. One file per command.
+//!
+//! Answers go to stdout, everything else to stderr.
+
+mod answer;
+mod args;
+mod ask;
+mod chat;
+mod compare;
+mod console;
+mod conversation;
+mod convert;
+mod doctor;
+mod eval;
+mod failure;
+mod help;
+mod inspect;
+mod interrupt;
+mod output;
+mod picture;
+mod score;
+mod trace;
+
+use args::{Arguments, Command};
+use clap::Parser;
+use clap::error::ErrorKind;
+use console::Console;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(&error),
+    };
+    let console = Console::new(arguments.quiet);
+    let done = match arguments.command {
+        Command::Ask(args) => ask::run(args, &console),
+        Command::Chat(args) => chat::run(args, &console),
+        Command::Compare(args) => compare::run(args, &console),
+        Command::Trace(args) => trace::run(args, &console),
+        Command::Eval(args) => eval::run(args, &console),
+        Command::Convert(args) => convert::run(args, &console),
+        Command::Verify(args) => convert::verify(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Doctor(args) => doctor::run(args, &console),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if let Some(message) = &failure.message {
+                console.error(message);
+            }
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// Prints help where it was asked for, and what is wrong with the arguments otherwise; a wrong value in one sentence.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation) {
+        let text = error.to_string();
+        let sentence: Vec<&str> = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
+        Console::new(true).error(sentence.join(" ").trim_start_matches("error: "));
+    } else {
+        // A closed stdout or stderr leaves nobody to tell.
+        let _ = error.print();
+    }
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}

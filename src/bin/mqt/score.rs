@@ -1,0 +1,93 @@
+//! How many answers are right: exact match, for each m and kind of question.
+
+use crate::eval::Question;
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
+
+/// (`question_id` as JSON, m) → the answer's text.
+pub(crate) type Answers = HashMap<(String, u64), String>;
+
+/// A table of exact matches in percent: a row per kind and one for all, a column per m.
+pub(crate) fn summary(questions: &[Question], tokens: &[u64], answers: &Answers) -> String {
+    let mut rows: BTreeMap<&str, Vec<&Question>> = BTreeMap::new();
+    let keyed: Vec<&Question> = questions.iter().filter(|question| question.answer.is_some()).collect();
+    for question in &keyed {
+        if let Some(kind) = &question.kind {
+            rows.entry(kind).or_default().push(question);
+        }
+    }
+    if keyed.is_empty() {
+        return "no question has an answer to compare with".into();
+    }
+    let width = rows.keys().map(|kind| kind.chars().count()).max().unwrap_or(0).max("exact match".len());
+    let mut table = format!("{:<width$} {:>9}", "exact match", "questions");
+    for m in tokens {
+        let _ = write!(table, " {:>8}", format!("m = {m}"));
+    }
+    for (kind, questions) in rows.into_iter().chain([("all", keyed)]) {
+        let _ = write!(table, "\n{kind:<width$} {:>9}", questions.len());
+        for &m in tokens {
+            let share = share(&questions, m, answers).map_or("-".into(), |share| format!("{:.1} %", 100.0 * share));
+            let _ = write!(table, " {share:>8}");
+        }
+    }
+    table
+}
+
+/// The share of right answers among those given.
+#[expect(clippy::cast_precision_loss, reason = "counts of questions are far below 2^52")]
+fn share(questions: &[&Question], m: u64, answers: &Answers) -> Option<f64> {
+    let given = |question: &&&Question| answers.get(&(question.question_id.to_string(), m));
+    let judged: Vec<bool> = questions.iter().filter_map(|question| given(&question).map(|text| is_right(question.answer.as_ref(), text))).collect();
+    let right = judged.iter().filter(|&&right| right).count();
+    if judged.is_empty() { None } else { Some(right as f64 / judged.len() as f64) }
+}
+
+fn is_right(want: Option<&Value>, got: &str) -> bool {
+    match want {
+        Some(Value::String(text)) => plain(text) == plain(got),
+        Some(other) => plain(&other.to_string()) == plain(got),
+        None => false,
+    }
+}
+
+/// Case, white space around it and a final full stop do not count.
+fn plain(text: &str) -> String {
+    let text = text.trim();
+    text.strip_suffix('.').unwrap_or(text).trim_end().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_counts_as_right() {
+        assert!(is_right(Some(&json!("a red circle")), " A red circle.\n"));
+        assert!(is_right(Some(&json!("3.")), "3"));
+        assert!(is_right(Some(&json!(3)), "3."));
+        assert!(!is_right(Some(&json!("a red circle")), "red circle"));
+        assert!(!is_right(Some(&json!("no")), ""));
+        assert!(!is_right(None, ""));
+    }
+
+    #[test]
+    fn the_table() {
+        let question = |id: u64, answer: Option<&str>, kind: Option<&str>| {
+            serde_json::from_value::<Question>(json!({"question_id": id, "image": "a.png", "text": "?", "answer": answer, "kind": kind})).unwrap()
+        };
+        let questions = [question(1, Some("yes"), Some("exists")), question(2, Some("2"), Some("count")), question(3, Some("3"), Some("count"))];
+        let mut answers = Answers::new();
+        for (id, m, text) in [(1, 2, "no"), (1, 4, "Yes."), (2, 2, "2"), (2, 4, "2"), (3, 2, "4")] {
+            answers.insert((id.to_string(), m), text.to_owned());
+        }
+        let want = "exact match questions    m = 2    m = 4\n\
+                    count               2   50.0 %  100.0 %\n\
+                    exists              1    0.0 %  100.0 %\n\
+                    all                 3   33.3 %  100.0 %";
+        assert_eq!(summary(&questions, &[2, 4], &answers), want);
+        assert_eq!(summary(&[question(1, None, None)], &[2], &answers), "no question has an answer to compare with");
+    }
+}

@@ -1,0 +1,171 @@
+//! The one knob: m, how many of the M visual tokens the language model reads.
+
+use crate::error::{Error, Result};
+
+/// The paper's evaluation points, and this project's steps.
+pub const LADDER: [usize; 8] = [2, 4, 8, 16, 36, 64, 144, 256];
+
+/// What the caller wants spent.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Budget {
+    /// The largest step of the ladder whose first word is predicted within so many milliseconds.
+    Auto {
+        /// Milliseconds from the question to the first word.
+        target_ms: f64,
+    },
+    /// Exactly so many.
+    Fixed(u64),
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Budget::Auto { target_ms: 2000.0 }
+    }
+}
+
+/// Who chose m.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// The budget, from measured speeds.
+    Auto,
+    /// The caller.
+    Fixed,
+}
+
+/// A chosen m.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    /// Image tokens.
+    pub m: usize,
+    /// Who chose.
+    pub mode: Mode,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// Speeds of this model on this device, as measured so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Speed {
+    /// Milliseconds to encode a picture (tower and resampler).
+    pub encode_ms: Option<f64>,
+    /// Milliseconds per prompt token.
+    pub prefill_ms_per_token: Option<f64>,
+    /// Milliseconds per generated token.
+    pub decode_ms_per_token: Option<f64>,
+}
+
+/// New measurements weigh this much against old ones: machines warm up and throttle.
+const NEW: f64 = 0.5;
+/// Fewer prompt tokens than this say more about fixed costs than about the rate.
+const MIN_PREFILL: usize = 16;
+
+impl Speed {
+    pub(crate) fn encoded(&mut self, ms: f64) {
+        blend(&mut self.encode_ms, ms);
+    }
+
+    pub(crate) fn prefilled(&mut self, tokens: usize, ms: f64) {
+        if tokens >= MIN_PREFILL {
+            blend(&mut self.prefill_ms_per_token, ms / tokens as f64);
+        }
+    }
+
+    pub(crate) fn decoded(&mut self, tokens: usize, ms: f64) {
+        if tokens > 0 {
+            blend(&mut self.decode_ms_per_token, ms / tokens as f64);
+        }
+    }
+
+    /// Milliseconds until the first word with `tokens` prompt tokens to compute, if measured.
+    pub fn first_word_ms(&self, tokens: usize) -> Option<f64> {
+        self.prefill_ms_per_token.map(|rate| rate * tokens as f64)
+    }
+}
+
+fn blend(old: &mut Option<f64>, new: f64) {
+    *old = Some(old.map_or(new, |old| old * (1.0 - NEW) + new * NEW));
+}
+
+/// The steps a model with M = `max` offers: the ladder up to M, and M itself.
+pub fn ladder(max: usize) -> Vec<usize> {
+    let mut steps: Vec<usize> = LADDER.into_iter().filter(|&m| m < max).collect();
+    steps.push(max);
+    steps
+}
+
+/// Checks a caller's m against M.
+///
+/// # Errors
+/// [`Error::BudgetOutOfRange`].
+pub fn fixed(m: u64, max: usize) -> Result<usize> {
+    match usize::try_from(m) {
+        Ok(m) if (1..=max).contains(&m) => Ok(m),
+        _ => Err(Error::BudgetOutOfRange { m, max }),
+    }
+}
+
+/// Chooses m: `max` is M, `encode` the milliseconds already spent on this picture, `question` the tokens after it,
+/// `free` the room the context leaves for it.
+///
+/// # Errors
+/// [`Error::BudgetOutOfRange`] for a fixed m outside 1..=M. A fixed m that exceeds `free` is left to the context check.
+pub fn choose(budget: &Budget, max: usize, speed: &Speed, encode: f64, question: usize, free: usize) -> Result<Choice> {
+    let target_ms = match *budget {
+        Budget::Fixed(m) => return Ok(Choice { m: fixed(m, max)?, mode: Mode::Fixed, reason: "asked for".into() }),
+        Budget::Auto { target_ms } => target_ms,
+    };
+    let steps = ladder(max);
+    let fits = |m: &&usize| **m <= free.max(steps[0]);
+    let Some(rate) = speed.prefill_ms_per_token else {
+        let m = *steps.iter().filter(fits).rfind(|&&m| m <= 16).unwrap_or(&steps[0]);
+        return Ok(Choice { m, mode: Mode::Auto, reason: "nothing measured yet".into() });
+    };
+    let predicted = |m: usize| encode + rate * (m + question) as f64;
+    let m = *steps.iter().filter(fits).rfind(|&&m| predicted(m) <= target_ms).unwrap_or(&steps[0]);
+    let seconds = |ms: f64| format!("{:.1} s", ms / 1e3);
+    let reason = if predicted(m) > target_ms {
+        format!("the least there is: this device needs about {} to the first word", seconds(predicted(m)))
+    } else if m == max {
+        format!("all of them: the first word still comes within {}", seconds(target_ms))
+    } else if m == *steps.iter().rfind(fits).unwrap_or(&steps[0]) {
+        "as many as the context has room for".into()
+    } else {
+        format!("keeps the first word under {} here", seconds(target_ms))
+    };
+    Ok(Choice { m, mode: Mode::Auto, reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn auto(rate: f64, free: usize) -> usize {
+        let speed = Speed { prefill_ms_per_token: Some(rate), ..Default::default() };
+        choose(&Budget::default(), 256, &speed, 0.0, 20, free).unwrap().m
+    }
+
+    #[test]
+    fn faster_devices_get_more_tokens() {
+        assert_eq!([0.1, 7.0, 10.0, 30.0, 50.0, 1000.0].map(|rate| auto(rate, 2000)), [256, 256, 144, 36, 16, 2]);
+        assert_eq!(auto(0.1, 100), 64);
+        // Time spent on the tower counts: 1.5 of the 2 seconds are gone.
+        let speed = Speed { prefill_ms_per_token: Some(10.0), ..Default::default() };
+        assert_eq!(choose(&Budget::default(), 256, &speed, 1500.0, 20, 2000).unwrap().m, 16);
+    }
+
+    #[test]
+    fn the_ladder_ends_at_m() {
+        assert_eq!(ladder(64), [2, 4, 8, 16, 36, 64]);
+        assert_eq!(ladder(49), [2, 4, 8, 16, 36, 49]);
+        assert_eq!(ladder(1), [1]);
+    }
+
+    #[test]
+    fn a_fixed_budget_is_checked() {
+        for m in [0, 257, u64::MAX] {
+            assert!(fixed(m, 256).is_err());
+        }
+        assert_eq!(fixed(1, 256).unwrap(), 1);
+    }
+}

@@ -1,0 +1,163 @@
+//! One error type for the crate: what happened, where, and what to do next.
+//!
+//! Variants carry facts; edges translate them once ([`Error::exit_code`] for the command line).
+
+use std::path::PathBuf;
+
+/// `Result` with this crate's [`enum@Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong outside our own code: input, files, network, device.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The token budget is outside what the model can give.
+    #[error("{m} image tokens asked for, but this model gives 1 to {max}; choose -m between 1 and {max}")]
+    BudgetOutOfRange {
+        /// What was asked for.
+        m: u64,
+        /// The model's maximum, M.
+        max: usize,
+    },
+    /// A setting that makes no sense.
+    #[error("{what}: {why}")]
+    InvalidSetting {
+        /// The flag or field.
+        what: String,
+        /// What is wrong and what would be right.
+        why: String,
+    },
+    /// A path of the model does not exist or cannot be read.
+    #[error("the model file {} cannot be read: {why}", path.display())]
+    ModelMissing {
+        /// The path that was tried.
+        path: PathBuf,
+        /// The system's reason, and what to do.
+        why: String,
+    },
+    /// A model file exists but its content is not valid.
+    #[error("{file} is not usable: {problem}")]
+    ModelCorrupt {
+        /// File name within the model.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A tensor the architecture needs is absent.
+    #[error("the checkpoint has no tensor {name}{hint}")]
+    TensorMissing {
+        /// The checkpoint's name for it.
+        name: String,
+        /// A hint, starting with punctuation, or empty.
+        hint: String,
+    },
+    /// A tensor has the wrong shape.
+    #[error("tensor {name}: expected shape {expected:?}, the file has {got:?}")]
+    TensorShape {
+        /// The checkpoint's name for it.
+        name: String,
+        /// The shape that follows from the configuration.
+        expected: Vec<usize>,
+        /// The shape in the file.
+        got: Vec<usize>,
+    },
+    /// A tensor has an element type we do not read.
+    #[error("tensor {name} has element type {dtype}; F32, F16 and BF16 can be read")]
+    TensorType {
+        /// The checkpoint's name for it.
+        name: String,
+        /// The type in the file.
+        dtype: String,
+    },
+    /// No GPU adapter at all.
+    #[error("no WebGPU adapter was found; `--adapter cpu` runs on the processor")]
+    NoAdapter,
+    /// `--adapter NAME` matched nothing.
+    #[error("no adapter's name contains {wanted:?}; there are: {available}")]
+    AdapterNotFound {
+        /// The name that was asked for.
+        wanted: String,
+        /// What exists, comma separated (always including `cpu`).
+        available: String,
+    },
+    /// The adapter exists but refused to give a usable device.
+    #[error("the adapter {adapter} gave no device: {why}; try `--adapter cpu`")]
+    DeviceRefused {
+        /// The adapter's name.
+        adapter: String,
+        /// The driver's reason.
+        why: String,
+    },
+    /// The device ran out of memory.
+    #[error("out of memory on the device for {what} ({bytes} bytes); try a smaller --context, fewer image tokens or smaller weights")]
+    OutOfMemory {
+        /// What was to be allocated.
+        what: String,
+        /// Its size.
+        bytes: u64,
+    },
+    /// A limit of the adapter is below what is needed and cannot be worked around.
+    #[error("{what} needs {limit} = {need}, this adapter allows {have}; try `--adapter cpu`")]
+    LimitTooSmall {
+        /// What needed it.
+        what: String,
+        /// WebGPU's name of the limit.
+        limit: &'static str,
+        /// The value needed.
+        need: u64,
+        /// The value the device has.
+        have: u64,
+    },
+    /// The device went away (driver reset, unplugged, destroyed) or refused our commands.
+    #[error("the graphics device was lost: {why}; run again, or with `--adapter cpu`")]
+    DeviceLost {
+        /// The driver's reason.
+        why: String,
+    },
+    /// A picture file does not exist or cannot be read.
+    #[error("the picture {path} cannot be read: {why}")]
+    ImageMissing {
+        /// The path as given.
+        path: String,
+        /// The system's reason.
+        why: String,
+    },
+    /// The bytes are not a picture we can decode completely.
+    #[error("the picture cannot be used: {problem}")]
+    ImageUnreadable {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The conversation does not fit the context.
+    #[error(
+        "the context is full: {need} tokens are needed, {have} fit; use a larger --context, fewer image tokens, a shorter question, or start anew"
+    )]
+    ContextFull {
+        /// Tokens needed including the next one.
+        need: usize,
+        /// Tokens that fit.
+        have: usize,
+    },
+    /// The caller asked to stop.
+    #[error("stopped")]
+    Cancelled,
+}
+
+impl Error {
+    /// The documented exit code of the command line for this error (`mqt --help`).
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::BudgetOutOfRange { .. } | Error::InvalidSetting { .. } => 2,
+            Error::ModelMissing { .. }
+            | Error::ModelCorrupt { .. }
+            | Error::TensorMissing { .. }
+            | Error::TensorShape { .. }
+            | Error::TensorType { .. } => 3,
+            Error::NoAdapter | Error::AdapterNotFound { .. } | Error::DeviceRefused { .. } => 4,
+            Error::OutOfMemory { .. } | Error::LimitTooSmall { .. } | Error::DeviceLost { .. } => 5,
+            Error::ImageMissing { .. } | Error::ImageUnreadable { .. } => 6,
+            Error::ContextFull { .. } => 8,
+            Error::Cancelled => 130,
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Adapter, limits, device. The only file that asks for more than WebGPU's defaults (today it asks for nothing more).
+
+use super::pace::Pace;
+use super::pipeline::Pipelines;
+use super::readback::Poller;
+use super::recorder::Shared;
+use crate::error::{Error, Result};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Which adapter to run on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AdapterChoice {
+    /// The fastest kind present: discrete, integrated, virtual, software; the processor if there is none.
+    #[default]
+    Auto,
+    /// The first adapter whose name contains this, in any case.
+    Named(String),
+    /// The plain-Rust network on the processor.
+    Cpu,
+}
+
+impl std::str::FromStr for AdapterChoice {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text.to_ascii_lowercase().as_str() {
+            "auto" | "" => AdapterChoice::Auto,
+            "cpu" => AdapterChoice::Cpu,
+            _ => AdapterChoice::Named(text.to_owned()),
+        })
+    }
+}
+
+/// What is known about the adapter in use.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct AdapterInfo {
+    /// The driver's name for it, or `cpu`.
+    pub name: String,
+    /// `vulkan`, `metal`, `dx12`, `webgpu` or `none`.
+    pub backend: String,
+    /// `discrete`, `integrated`, `virtual`, `software`, `other` or `cpu`.
+    pub kind: String,
+    /// Driver name and version, as far as known.
+    pub driver: String,
+}
+
+impl AdapterInfo {
+    /// The entry for the plain-Rust network.
+    pub fn cpu() -> Self {
+        AdapterInfo { name: "cpu".into(), backend: "none".into(), kind: "cpu".into(), driver: String::new() }
+    }
+
+    fn of(info: &wgpu::AdapterInfo) -> Self {
+        let kind = match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete",
+            wgpu::DeviceType::IntegratedGpu => "integrated",
+            wgpu::DeviceType::VirtualGpu => "virtual",
+            wgpu::DeviceType::Cpu => "software",
+            wgpu::DeviceType::Other => "other",
+        };
+        let name = if info.name.is_empty() { format!("{} adapter", info.backend) } else { info.name.clone() };
+        AdapterInfo {
+            name,
+            backend: match info.backend {
+                wgpu::Backend::BrowserWebGpu => "webgpu".into(),
+                other => other.to_string(),
+            },
+            kind: kind.into(),
+            driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+        }
+    }
+}
+
+/// An opened device: everything the kernels need to run.
+///
+/// Cheap to clone; clones share the device, its pipelines and its buffers' bind groups.
+#[derive(Clone)]
+pub struct Gpu(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    /// First, so that its thread has let go of the device before the rest is dropped.
+    pub(super) poller: Poller,
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) pipelines: Pipelines,
+    pub(super) shared: Shared,
+    pub(super) pace: Pace,
+    pub(super) lost: Arc<Mutex<Option<String>>>,
+    info: AdapterInfo,
+    limits: wgpu::Limits,
+    binding_limit: AtomicU64,
+}
+
+impl Gpu {
+    /// Opens the chosen adapter with WebGPU's default limits and no optional feature.
+    ///
+    /// `Ok(None)`: the caller shall use the processor ([`AdapterChoice::Cpu`], or `Auto` where no adapter is usable).
+    ///
+    /// # Errors
+    /// [`Error::AdapterNotFound`] if a name matches nothing; [`Error::DeviceRefused`] if a *named* adapter gives no device.
+    pub async fn open(choice: &AdapterChoice) -> Result<Option<Gpu>> {
+        if *choice == AdapterChoice::Cpu {
+            return Ok(None);
+        }
+        let adapters = adapters().await;
+        match choice {
+            AdapterChoice::Named(wanted) => {
+                let matches = |a: &wgpu::Adapter| contains(&AdapterInfo::of(&a.get_info()).name, wanted);
+                let Some(adapter) = adapters.iter().find(|a| matches(a)) else {
+                    let mut names: Vec<_> = adapters.iter().map(|a| AdapterInfo::of(&a.get_info()).name).collect();
+                    names.push("cpu".into());
+                    return Err(Error::AdapterNotFound { wanted: wanted.clone(), available: names.join(", ") });
+                };
+                Gpu::from_adapter(adapter).await.map(Some)
+            }
+            _ => {
+                for adapter in &adapters {
+                    if let Ok(gpu) = Gpu::from_adapter(adapter).await {
+                        return Ok(Some(gpu));
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Every adapter of this machine, best first.
+    pub async fn list() -> Vec<AdapterInfo> {
+        adapters().await.iter().map(|a| AdapterInfo::of(&a.get_info())).collect()
+    }
+
+    #[allow(clippy::arc_with_non_send_sync, reason = "in the browser WebGPU's handles stay on their thread; natively they do not")]
+    async fn from_adapter(adapter: &wgpu::Adapter) -> Result<Gpu> {
+        let info = AdapterInfo::of(&adapter.get_info());
+        let refused = |why: String| Error::DeviceRefused { adapter: info.name.clone(), why };
+        let limits = wgpu::Limits::default();
+        let descriptor = wgpu::DeviceDescriptor { label: Some("mqt"), required_limits: limits.clone(), ..Default::default() };
+        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|e| refused(e.to_string()))?;
+        let lost = Arc::new(Mutex::new(None));
+        let note = |lost: &Arc<Mutex<Option<String>>>, why: String| {
+            // The first reason is the cause; what follows are its consequences.
+            lost.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(why);
+        };
+        let seen = lost.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed || !message.is_empty() {
+                note(&seen, format!("{message} ({reason:?})"));
+            }
+        });
+        let seen = lost.clone();
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| note(&seen, error.to_string())));
+        let poller = Poller::new(&device);
+        let shared = Shared::new(&device);
+        let binding_limit = AtomicU64::new(limits.max_storage_buffer_binding_size);
+        Ok(Gpu(Arc::new(Inner {
+            pipelines: Pipelines::default(),
+            device,
+            queue,
+            shared,
+            poller,
+            pace: Pace::default(),
+            lost,
+            info,
+            limits,
+            binding_limit,
+        })))
+    }
+
+    /// The adapter's name and kind.
+    pub fn info(&self) -> &AdapterInfo {
+        &self.0.info
+    }
+
+    /// The largest storage binding in bytes; larger matrices are split between panels.
+    pub fn max_binding_bytes(&self) -> u64 {
+        self.0.binding_limit.load(Ordering::Relaxed)
+    }
+
+    /// Lowers the binding limit, so that tests reach the splitting with small matrices.
+    #[cfg(test)]
+    pub(crate) fn limit_bindings(&self, bytes: u64) {
+        self.0.binding_limit.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Limits the device was opened with, by WebGPU's names.
+    pub fn limits(&self) -> Vec<(&'static str, u64)> {
+        let l = &self.0.limits;
+        vec![
+            ("maxStorageBufferBindingSize", l.max_storage_buffer_binding_size),
+            ("maxBufferSize", l.max_buffer_size),
+            ("maxStorageBuffersPerShaderStage", l.max_storage_buffers_per_shader_stage.into()),
+            ("maxComputeWorkgroupStorageSize", l.max_compute_workgroup_storage_size.into()),
+            ("maxComputeInvocationsPerWorkgroup", l.max_compute_invocations_per_workgroup.into()),
+        ]
+    }
+
+    /// Number of pipelines compiled so far.
+    pub fn pipeline_count(&self) -> usize {
+        self.0.pipelines.count()
+    }
+
+    /// The error behind a lost device, if it was lost.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`] once the driver dropped the device or refused a command.
+    pub fn check(&self) -> Result<()> {
+        match &*self.0.lost.lock().unwrap_or_else(|e| e.into_inner()) {
+            Some(why) => Err(Error::DeviceLost { why: why.clone() }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Gpu({})", self.0.info.name)
+    }
+}
+
+fn contains(name: &str, wanted: &str) -> bool {
+    name.to_lowercase().contains(&wanted.to_lowercase())
+}
+
+/// All adapters, best kind first. The order within a kind is the driver's.
+async fn adapters() -> Vec<wgpu::Adapter> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::PRIMARY;
+    let instance = wgpu::Instance::new(descriptor);
+    #[cfg(not(target_arch = "wasm32"))]
+    let mut adapters = instance.enumerate_adapters(wgpu::Backends::PRIMARY).await;
+    #[cfg(target_arch = "wasm32")]
+    let mut adapters: Vec<wgpu::Adapter> = instance
+        .request_adapter(&wgpu::RequestAdapterOptions { power_preference: wgpu::PowerPreference::HighPerformance, ..Default::default() })
+        .await
+        .into_iter()
+        .collect();
+    adapters.sort_by_key(|a| match a.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    });
+    adapters
+}

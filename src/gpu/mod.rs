@@ -1,0 +1,20 @@
+//! Mechanism only: adapters, buffers, pipelines, recording, read-back. Knows no formula.
+//!
+//! The only folder that names `wgpu`, and the only one with `cfg(target_arch)`.
+
+mod device;
+mod pace;
+mod pipeline;
+mod readback;
+mod recorder;
+mod tensor;
+#[cfg(all(test, feature = "native"))]
+mod tests;
+
+pub use device::{AdapterChoice, AdapterInfo, Gpu};
+pub use pace::Paced;
+#[cfg(test)]
+pub(crate) use pipeline::assemble;
+pub use pipeline::{Access, Kernel};
+pub use recorder::{Bind, Recorder};
+pub use tensor::{Matrix, MatrixPart, Storage, Tensor};

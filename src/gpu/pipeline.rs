@@ -1,0 +1,102 @@
+//! Kernel text + constants → compute pipeline, made once.
+
+use super::device::Gpu;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+/// How a kernel uses a storage binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// `var<storage, read>`
+    Read,
+    /// `var<storage, read_write>`
+    Write,
+}
+
+/// A compute kernel: its name (the stem of its file), its text, and how it binds.
+///
+/// Binding 0 is the uniform `params`; storage bindings follow in the order of `bindings`.
+#[derive(Debug)]
+pub struct Kernel {
+    /// The stem of the file in `shaders/`; also the pipeline's label.
+    pub name: &'static str,
+    /// The shader's own text.
+    pub source: &'static str,
+    /// How each storage binding is used, from binding 1 on.
+    pub bindings: &'static [Access],
+    /// The fields of the uniform `Params`, in order.
+    pub params: &'static [&'static str],
+}
+
+/// One compiled variant.
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) layout: wgpu::BindGroupLayout,
+    pub(super) id: usize,
+}
+
+/// Preludes and constants that pick a variant.
+type Key = (&'static str, Vec<&'static str>, Vec<(&'static str, u32)>);
+
+#[derive(Default)]
+pub(super) struct Pipelines(Mutex<HashMap<Key, Arc<Pipeline>>>);
+
+impl Pipelines {
+    pub(super) fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(|e| e.into_inner()).len()
+    }
+}
+
+/// The full WGSL of a variant: constants, preludes, the kernel.
+pub(crate) fn assemble(kernel: &Kernel, preludes: &[&str], constants: &[(&str, u32)]) -> String {
+    let mut text = String::new();
+    for (name, value) in constants {
+        text += &format!("const {name}: u32 = {value}u;\n");
+    }
+    for prelude in preludes {
+        text += prelude;
+        text += "\n";
+    }
+    text + kernel.source
+}
+
+impl Gpu {
+    /// The pipeline of this variant, compiled on first use.
+    pub(super) fn pipeline(&self, kernel: &Kernel, preludes: &[&'static str], constants: &[(&'static str, u32)]) -> Arc<Pipeline> {
+        let key: Key = (kernel.name, preludes.to_vec(), constants.to_vec());
+        let mut all = self.0.pipelines.0.lock().unwrap_or_else(|e| e.into_inner());
+        let id = all.len();
+        all.entry(key).or_insert_with(|| Arc::new(self.compile(kernel, &assemble(kernel, preludes, constants), id))).clone()
+    }
+
+    fn compile(&self, kernel: &Kernel, text: &str, id: usize) -> Pipeline {
+        let device = &self.0.device;
+        let module =
+            device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(kernel.name), source: wgpu::ShaderSource::Wgsl(text.into()) });
+        let entry = |binding: usize, ty, dynamic| wgpu::BindGroupLayoutEntry {
+            binding: binding as u32,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: dynamic, min_binding_size: None },
+            count: None,
+        };
+        let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform, true)];
+        for (i, access) in kernel.bindings.iter().enumerate() {
+            let read_only = *access == Access::Read;
+            entries.push(entry(i + 1, wgpu::BufferBindingType::Storage { read_only }, false));
+        }
+        let label = Some(kernel.name);
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
+        let pipeline_layout =
+            device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor { label, bind_group_layouts: &[Some(&layout)], ..Default::default() });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label,
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions::default(),
+            cache: None,
+        });
+        Pipeline { pipeline, layout, id }
+    }
+}

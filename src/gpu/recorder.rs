@@ -1,0 +1,198 @@
+//! Dispatches and copies, recorded in order and submitted together.
+
+use super::device::Gpu;
+use super::pipeline::{Kernel, Pipeline};
+use super::tensor::{Storage, Tensor};
+use crate::error::Result;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Bytes between the parameter blocks of two dispatches: WebGPU's default uniform offset alignment.
+const PARAM_BYTES: u64 = 256;
+/// Dispatches whose parameters fit the arena; a longer recording is submitted in pieces.
+const ARENA_SLOTS: usize = 1024;
+/// Bind groups kept before the cache is emptied; a 7B model needs about 600.
+const BIND_GROUPS: usize = 8192;
+
+/// What all recorders of a device share.
+pub(super) struct Shared {
+    arena: wgpu::Buffer,
+    bind_groups: Mutex<HashMap<(usize, Vec<wgpu::Buffer>), wgpu::BindGroup>>,
+    pub(super) dispatches: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn new(device: &wgpu::Device) -> Self {
+        let arena = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("params"),
+            size: PARAM_BYTES * ARENA_SLOTS as u64,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        Shared { arena, bind_groups: Mutex::default(), dispatches: AtomicU64::new(0) }
+    }
+}
+
+/// Something a kernel can bind.
+pub trait Bind {
+    /// The memory behind it.
+    fn storage(&self) -> &Storage;
+}
+
+impl Bind for Storage {
+    fn storage(&self) -> &Storage {
+        self
+    }
+}
+
+impl Bind for Tensor {
+    fn storage(&self) -> &Storage {
+        &self.storage
+    }
+}
+
+enum Command {
+    Dispatch { pipeline: Arc<Pipeline>, bind_group: wgpu::BindGroup, grid: [u32; 3] },
+    Copy { from: wgpu::Buffer, from_offset: u64, to: wgpu::Buffer, to_offset: u64, bytes: u64 },
+}
+
+/// Records work for one device; nothing runs before [`Recorder::submit`].
+pub struct Recorder<'g> {
+    gpu: &'g Gpu,
+    commands: Vec<Command>,
+    params: Vec<u8>,
+}
+
+impl<'g> Recorder<'g> {
+    /// The device this records for.
+    pub fn gpu(&self) -> &'g Gpu {
+        self.gpu
+    }
+
+    /// Records one dispatch of `kernel` with `grid` workgroups.
+    ///
+    /// `preludes` and `constants` pick the variant; `params` is the uniform; `binds` follow [`Kernel::bindings`].
+    pub fn dispatch<P: bytemuck::Pod>(
+        &mut self,
+        kernel: &Kernel,
+        preludes: &[&'static str],
+        constants: &[(&'static str, u32)],
+        params: P,
+        binds: &[&dyn Bind],
+        grid: [u32; 3],
+    ) {
+        assert_eq!(binds.len(), kernel.bindings.len(), "{}: bindings", kernel.name);
+        assert!(grid.iter().all(|&n| n <= 65_535), "{}: grid {grid:?}", kernel.name);
+        assert!(size_of::<P>() as u64 <= PARAM_BYTES);
+        if grid.contains(&0) {
+            return;
+        }
+        if self.params.len() / PARAM_BYTES as usize == ARENA_SLOTS {
+            self.flush();
+        }
+        let pipeline = self.gpu.pipeline(kernel, preludes, constants);
+        let bind_group = self.bind_group(kernel.name, &pipeline, binds);
+        self.params.extend_from_slice(bytemuck::bytes_of(&params));
+        self.params.resize(self.params.len().next_multiple_of(PARAM_BYTES as usize), 0);
+        self.commands.push(Command::Dispatch { pipeline, bind_group, grid });
+    }
+
+    /// Records a copy of `bytes` bytes; offsets and size are multiples of 4.
+    pub fn copy(&mut self, from: &dyn Bind, from_offset: u64, to: &dyn Bind, to_offset: u64, bytes: u64) {
+        if bytes > 0 {
+            let (from, to) = (from.storage().buffer.clone(), to.storage().buffer.clone());
+            self.commands.push(Command::Copy { from, from_offset, to, to_offset, bytes });
+        }
+    }
+
+    /// Records a copy of `n` rows between tensors of equal width.
+    pub fn copy_rows(&mut self, from: &Tensor, from_row: usize, to: &Tensor, to_row: usize, n: usize) {
+        assert_eq!(from.cols, to.cols, "copy_rows: widths");
+        assert!(from_row + n <= from.rows && to_row + n <= to.rows, "copy_rows: {n} rows from {from_row} to {to_row}");
+        let row = (from.stride() * 4) as u64;
+        self.copy(from, from_row as u64 * row, to, to_row as u64 * row, n as u64 * row);
+    }
+
+    /// Hands everything recorded so far to the device; it runs in order, after what was submitted before.
+    pub fn submit(mut self) {
+        self.flush();
+    }
+
+    /// Submits, then waits until the device is done.
+    ///
+    /// # Errors
+    /// [`crate::Error::DeviceLost`].
+    pub async fn finish(mut self) -> Result<()> {
+        self.flush();
+        self.gpu.idle().await
+    }
+
+    pub(super) fn flush(&mut self) {
+        let inner = &self.gpu.0;
+        if !self.params.is_empty() {
+            inner.queue.write_buffer(&inner.shared.arena, 0, &self.params);
+        }
+        let mut encoder = inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut slot = 0u32;
+        let mut commands = self.commands.drain(..).peekable();
+        while let Some(command) = commands.peek() {
+            if let Command::Copy { from, from_offset, to, to_offset, bytes } = command {
+                encoder.copy_buffer_to_buffer(from, *from_offset, to, *to_offset, *bytes);
+                commands.next();
+                continue;
+            }
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            while let Some(Command::Dispatch { pipeline, bind_group, grid }) = commands.next_if(|c| matches!(c, Command::Dispatch { .. })) {
+                pass.set_pipeline(&pipeline.pipeline);
+                pass.set_bind_group(0, &bind_group, &[slot * PARAM_BYTES as u32]);
+                pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
+                slot += 1;
+            }
+        }
+        drop(commands);
+        inner.shared.dispatches.fetch_add(slot.into(), Ordering::Relaxed);
+        inner.queue.submit([encoder.finish()]);
+        self.params.clear();
+    }
+
+    fn bind_group(&self, name: &str, pipeline: &Pipeline, binds: &[&dyn Bind]) -> wgpu::BindGroup {
+        let inner = &self.gpu.0;
+        let buffers: Vec<_> = binds.iter().map(|b| b.storage().buffer.clone()).collect();
+        let mut cache = inner.shared.bind_groups.lock().unwrap_or_else(|e| e.into_inner());
+        if cache.len() >= BIND_GROUPS {
+            cache.clear();
+        }
+        let make = |buffers: &[wgpu::Buffer]| {
+            let arena = wgpu::BufferBinding { buffer: &inner.shared.arena, offset: 0, size: std::num::NonZeroU64::new(PARAM_BYTES) };
+            let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(arena) }];
+            for (i, buffer) in buffers.iter().enumerate() {
+                entries.push(wgpu::BindGroupEntry { binding: i as u32 + 1, resource: buffer.as_entire_binding() });
+            }
+            inner.device.create_bind_group(&wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries })
+        };
+        cache.entry((pipeline.id, buffers.clone())).or_insert_with(|| make(&buffers)).clone()
+    }
+}
+
+impl Gpu {
+    /// A new, empty recording.
+    pub fn recorder(&self) -> Recorder<'_> {
+        Recorder { gpu: self, commands: Vec::new(), params: Vec::new() }
+    }
+
+    /// Dispatches submitted so far.
+    pub fn dispatch_count(&self) -> u64 {
+        self.0.shared.dispatches.load(Ordering::Relaxed)
+    }
+
+    /// Forgets the bind groups, and with them the last references to dropped buffers.
+    pub fn forget_bind_groups(&self) {
+        self.0.shared.bind_groups.lock().unwrap_or_else(|e| e.into_inner()).clear();
+    }
+
+    /// Submits pending writes without any command.
+    pub(super) fn flush(&self) {
+        self.0.queue.submit([]);
+    }
+}

@@ -1,0 +1,154 @@
+//! Buffers with a shape: [`Tensor`] for activations, [`Matrix`] for weights in panel layout.
+
+use super::device::Gpu;
+use crate::error::{Error, Result};
+use crate::quant::{Format, PANEL, Packed, padded_cols};
+
+/// A storage buffer. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Storage {
+    pub(super) buffer: wgpu::Buffer,
+    bytes: u64,
+}
+
+impl Storage {
+    /// Size in bytes, a multiple of 16.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// Activations or small constants: f32, [rows, cols], rows `stride` apart; the columns beyond `cols` are zero.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    /// The memory.
+    pub storage: Storage,
+    /// Number of rows.
+    pub rows: usize,
+    /// Number of meaningful columns.
+    pub cols: usize,
+}
+
+impl Tensor {
+    /// Elements between rows: [`padded_cols`] of `cols`.
+    pub fn stride(&self) -> usize {
+        padded_cols(self.cols)
+    }
+}
+
+/// Weights [rows, cols] in panel layout; one part unless it is larger than a binding may be.
+#[derive(Clone, Debug)]
+pub struct Matrix {
+    /// How values are stored.
+    pub format: Format,
+    /// Rows without padding.
+    pub rows: usize,
+    /// Columns without padding.
+    pub cols: usize,
+    /// The pieces, in order of rows.
+    pub parts: Vec<MatrixPart>,
+}
+
+/// A run of whole panels of a [`Matrix`].
+#[derive(Clone, Debug)]
+pub struct MatrixPart {
+    /// First row, a multiple of 32.
+    pub first_row: usize,
+    /// Rows of this part, without padding.
+    pub rows: usize,
+    /// The data plane.
+    pub data: Storage,
+    /// The scale plane; a few unused bytes for formats without scales.
+    pub scales: Storage,
+}
+
+impl Gpu {
+    /// A zeroed storage buffer of at least `bytes` bytes.
+    ///
+    /// # Errors
+    /// [`Error::LimitTooSmall`] above the binding limit, [`Error::OutOfMemory`] when the device has no room.
+    pub async fn storage(&self, what: &str, bytes: u64) -> Result<Storage> {
+        let bytes = bytes.max(16).next_multiple_of(16);
+        if bytes > self.max_binding_bytes() {
+            let (limit, have) = ("maxStorageBufferBindingSize", self.max_binding_bytes());
+            return Err(Error::LimitTooSmall { what: what.to_owned(), limit, need: bytes, have });
+        }
+        self.check()?;
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let descriptor = wgpu::BufferDescriptor { label: Some(what), size: bytes, usage, mapped_at_creation: false };
+        let scope = self.0.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let buffer = self.0.device.create_buffer(&descriptor);
+        if scope.pop().await.is_some() {
+            return Err(Error::OutOfMemory { what: what.to_owned(), bytes });
+        }
+        Ok(Storage { buffer, bytes })
+    }
+
+    /// A zeroed tensor.
+    ///
+    /// # Errors
+    /// As [`Gpu::storage`].
+    pub async fn tensor(&self, what: &str, rows: usize, cols: usize) -> Result<Tensor> {
+        let storage = self.storage(what, (rows * padded_cols(cols) * 4) as u64).await?;
+        Ok(Tensor { storage, rows, cols })
+    }
+
+    /// A tensor holding `values` [rows, cols], row-major.
+    ///
+    /// # Errors
+    /// As [`Gpu::storage`].
+    pub async fn upload(&self, what: &str, values: &[f32], rows: usize, cols: usize) -> Result<Tensor> {
+        let tensor = self.tensor(what, rows, cols).await?;
+        self.write_rows(&tensor, 0, values);
+        Ok(tensor)
+    }
+
+    /// Overwrites rows from `first` on with `values` [n, cols], row-major, before anything submitted later runs.
+    pub fn write_rows(&self, tensor: &Tensor, first: usize, values: &[f32]) {
+        let (cols, stride) = (tensor.cols, tensor.stride());
+        let rows = values.len() / cols;
+        assert!(first + rows <= tensor.rows && values.len() == rows * cols, "write_rows: {rows} x {cols} at {first} of {}", tensor.rows);
+        let mut padded = vec![0.0f32; rows * stride];
+        for (out, row) in padded.chunks_exact_mut(stride).zip(values.chunks_exact(cols)) {
+            out[..cols].copy_from_slice(row);
+        }
+        self.write(&tensor.storage, (first * stride * 4) as u64, bytemuck::cast_slice(&padded));
+    }
+
+    /// Writes words at an offset in bytes, before anything submitted later runs.
+    pub fn write(&self, storage: &Storage, offset: u64, bytes: &[u8]) {
+        // wgpu keeps a copy per call; pieces bound the staging memory of large weights.
+        for (i, piece) in bytes.chunks(8 << 20).enumerate() {
+            self.0.queue.write_buffer(&storage.buffer, offset + (i as u64) * (8 << 20), piece);
+        }
+    }
+
+    /// Uploads a packed matrix, split between panels where it exceeds the binding limit.
+    ///
+    /// # Errors
+    /// As [`Gpu::storage`]; [`Error::LimitTooSmall`] only if a single panel is too large.
+    pub async fn upload_matrix(&self, what: &str, packed: &Packed) -> Result<Matrix> {
+        let (data_words, scale_words) = (packed.panel_data_words(), packed.panel_scale_words());
+        let panels_per_part = (self.max_binding_bytes() / (data_words as u64 * 4)).max(1) as usize;
+        let mut parts = Vec::new();
+        let mut first = 0;
+        while first < packed.panels() {
+            let panels = panels_per_part.min(packed.panels() - first);
+            let data = &packed.data[first * data_words..][..panels * data_words];
+            let scales = &packed.scales[first * scale_words..][..panels * scale_words];
+            let part = MatrixPart {
+                first_row: first * PANEL,
+                rows: (packed.rows - first * PANEL).min(panels * PANEL),
+                data: self.storage(what, (data.len() * 4) as u64).await?,
+                scales: self.storage(what, (scales.len() * 4) as u64).await?,
+            };
+            self.write(&part.data, 0, bytemuck::cast_slice(data));
+            self.write(&part.scales, 0, bytemuck::cast_slice(scales));
+            // Hand the staging memory to the driver now: a model's worth of pending writes would double its size.
+            self.flush();
+            parts.push(part);
+            first += panels;
+        }
+        Ok(Matrix { format: packed.format, rows: packed.rows, cols: packed.cols, parts })
+    }
+}

@@ -1,0 +1,164 @@
+//! Picture files → [`Pixels`], what the vision tower sees.
+//!
+//! bytes → RGB, 8 bits → square (padded or cropped) → S × S by Pillow's bicubic → normalised
+//! [3, S, S]. From the decoded pixels on, everything equals the PyTorch reference bit for bit.
+//! Upstream: `process_images` and `expand2square` in `llava/mm_utils.py`, then transformers'
+//! `CLIPImageProcessor`.
+//!
+//! What each kind of file becomes, by [`Reading`]:
+//!
+//! | File | People | Reference (Pillow's `convert("RGB")`) |
+//! |---|---|---|
+//! | EXIF orientation (JPEG, PNG, WebP) | applied | ignored |
+//! | alpha, transparent palette entries | over white | dropped, the hidden colour shows |
+//! | grey, palette, 1 to 8 bits | expanded | the same |
+//! | 16-bit grey PNG | scaled, rounded | values above 255 become 255 |
+//! | 16-bit RGB, RGBA, grey with alpha | scaled, rounded | high byte |
+//! | CMYK and YCCK JPEG | c·k / 255, Adobe's inverted inks | the same |
+//! | animated GIF, WebP, PNG | first frame | first frame |
+//! | GIF frame smaller than its screen | white around it | the transparent colour, or colour 0 |
+//!
+//! Not exact to Pillow: JPEG may differ by a few levels (inverse transform, chroma interpolation; 6 is the most seen),
+//! 16-bit BMP by one. Stricter than Pillow: any file that ends before its own end is refused.
+
+mod container;
+mod jpeg;
+mod read;
+mod resample;
+#[cfg(test)]
+mod tests;
+
+use sha2::{Digest, Sha256};
+
+use self::container::unreadable;
+use self::resample::{Resize, resize};
+use crate::error::Result;
+
+/// The most pixels a picture may have: Pillow's own limit against decompression bombs.
+pub const MAX_PIXELS: u64 = 178_956_970;
+
+/// How pictures become the tower's input; from `preprocessor_config.json` and the checkpoint's config.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageSpec {
+    /// S: side of the square the tower takes, in pixels.
+    pub size: usize,
+    /// What happens to pictures that are not square.
+    pub aspect: Aspect,
+    /// Subtracted from each channel, on a scale of 0 to 1.
+    pub mean: [f64; 3],
+    /// Each channel is divided by it.
+    pub std: [f64; 3],
+}
+
+impl ImageSpec {
+    /// The published CLIP towers' mean and deviation, padded to a square of `size`.
+    pub fn clip(size: usize) -> ImageSpec {
+        ImageSpec { size, aspect: Aspect::Pad, mean: [0.48145466, 0.4578275, 0.40821073], std: [0.26862954, 0.26130258, 0.27577711] }
+    }
+
+    /// The padding colour, the mean in 8 bits: (122, 116, 104) for CLIP.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "truncation is the reference's int(), and the cast saturates")]
+    pub fn padding(&self) -> [u8; 3] {
+        self.mean.map(|mean| (mean * 255.0) as u8)
+    }
+}
+
+/// What happens to pictures that are not square.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Aspect {
+    /// Padded to a square with the mean colour (`image_aspect_ratio: "pad"`).
+    Pad,
+    /// Shorter edge to S, then the middle S × S: the ends of the longer edge are lost.
+    CropCenter,
+}
+
+/// Whose eyes a file is read with; the table above says where they differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reading {
+    /// As a person sees it in a viewer.
+    People,
+    /// As the PyTorch reference reads it, for comparing with it.
+    Reference,
+}
+
+/// One picture, ready for the tower.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pixels {
+    /// S.
+    pub size: usize,
+    /// [3, S, S], normalised.
+    pub data: Vec<f32>,
+    /// [S, S, 3], the 8-bit picture the model sees, padding included.
+    pub rgb: Vec<u8>,
+    /// Width and height of the picture before it was made square, upright if it was turned.
+    pub source: (u32, u32),
+    /// The other [`Reading`] could give other pixels: the file has an EXIF rotation,
+    /// transparency or 16-bit samples.
+    pub readings_differ: bool,
+}
+
+impl Pixels {
+    /// Decodes a JPEG, PNG, WebP, GIF or BMP file of up to [`MAX_PIXELS`] and 65535 pixels a side.
+    ///
+    /// Fails with [`Error::ImageUnreadable`](crate::error::Error::ImageUnreadable) on anything
+    /// else, on damaged files and on files whose end is missing.
+    pub fn decode(bytes: &[u8], spec: &ImageSpec, reading: Reading) -> Result<Pixels> {
+        let picture = read::read(bytes, reading)?;
+        let mut pixels = Pixels::from_rgb(&picture.rgb, picture.width, picture.height, spec)?;
+        pixels.readings_differ = picture.readings_differ;
+        Ok(pixels)
+    }
+
+    /// From decoded pixels, `rgb` [height, width, 3]; each side 1 to 65535.
+    pub fn from_rgb(rgb: &[u8], width: usize, height: usize, spec: &ImageSpec) -> Result<Pixels> {
+        let (Ok(wide @ 1..), Ok(high @ 1..)) = (u16::try_from(width), u16::try_from(height)) else {
+            return Err(unreadable(format!("it is {width} × {height} pixels; each side must be 1 to 65535")));
+        };
+        if rgb.len() != width * height * 3 {
+            return Err(unreadable(format!("{} bytes are not {width} × {height} RGB pixels", rgb.len())));
+        }
+        let rgb = resize(rgb, (width, height), &plan(width, height, spec));
+        Ok(Pixels { size: spec.size, data: normalise(&rgb, spec), rgb, source: (u32::from(wide), u32::from(high)), readings_differ: false })
+    }
+
+    /// SHA-256 of the 8-bit pixels the model sees: equal for files that look equal to it.
+    pub fn hash(&self) -> [u8; 32] {
+        Sha256::digest(&self.rgb).into()
+    }
+}
+
+/// Where a picture lies on the canvas, and which part of the result is kept.
+fn plan(width: usize, height: usize, spec: &ImageSpec) -> Resize {
+    let size = spec.size;
+    let colour = spec.padding();
+    match spec.aspect {
+        Aspect::Pad => {
+            let side = width.max(height);
+            Resize {
+                canvas: (side, side),
+                origin: ((side - width) / 2, (side - height) / 2),
+                output: (size, size),
+                window: (0..size, 0..size),
+                colour,
+            }
+        }
+        Aspect::CropCenter => {
+            let short = width.min(height);
+            let output = (size * width / short, size * height / short);
+            let (left, top) = ((output.0 - size) / 2, (output.1 - size) / 2);
+            Resize { canvas: (width, height), origin: (0, 0), output, window: (left..left + size, top..top + size), colour }
+        }
+    }
+}
+
+/// [S, S, 3] → [3, S, S]: scaled to 0..1 in f64, then mean and deviation in f32.
+#[expect(clippy::cast_possible_truncation, reason = "f64 to f32 is the reference's rounding")]
+fn normalise(rgb: &[u8], spec: &ImageSpec) -> Vec<f32> {
+    let mut data = Vec::with_capacity(rgb.len());
+    for channel in 0..3 {
+        let (mean, std) = (spec.mean[channel] as f32, spec.std[channel] as f32);
+        let table: Vec<f32> = (0..=255u8).map(|value| ((f64::from(value) * (1.0 / 255.0)) as f32 - mean) / std).collect();
+        data.extend(rgb.iter().skip(channel).step_by(3).map(|&value| table[usize::from(value)]));
+    }
+    data
+}

@@ -1,0 +1,56 @@
+//! Gathers rows of the embedding table: `out[first + t] = table[ids[t]]`.
+
+use super::check::{Case, F32_LIMIT, random};
+use super::{Variant, groups, kernel, params, weight_prelude};
+use crate::gpu::{Kernel, Matrix, Recorder, Storage, Tensor};
+use crate::quant::{BLOCK, Format, Packed, padded_cols};
+
+params! { rows: u32, blocks: u32, first_row: u32, first_token: u32 }
+
+static KERNEL: Kernel = kernel!("embed", [Read, Read, Read, Write]);
+
+pub(super) fn variants() -> Vec<Variant> {
+    let formats = [Format::F32, Format::F16, Format::Q8, Format::Q4];
+    formats.map(|f| Variant { kernel: &KERNEL, preludes: vec![weight_prelude(f)], constants: vec![] }).into()
+}
+
+/// Records the gathering of `n` ids (u32) into rows `first..first + n` of `out` [tokens, table.cols]. Ids are below `table.rows`.
+pub fn embed(rec: &mut Recorder, ids: &Storage, n: usize, table: &Matrix, out: &Tensor, first: usize) {
+    assert!(out.cols == table.cols && first + n <= out.rows && n as u64 * 4 <= ids.bytes(), "embed: {n} ids at {first}");
+    for part in &table.parts {
+        let params = Params {
+            rows: part.rows as u32,
+            blocks: (padded_cols(table.cols) / BLOCK) as u32,
+            first_row: part.first_row as u32,
+            first_token: first as u32,
+        };
+        let grid = [groups(padded_cols(table.cols) / 4), n as u32, 1];
+        rec.dispatch(&KERNEL, &[weight_prelude(table.format)], &[], params, &[ids, &part.data, &part.scales, out], grid);
+    }
+}
+
+/// The twin: ids → [ids, cols].
+pub fn reference(ids: &[u32], table: &Packed) -> Vec<f32> {
+    ids.iter().flat_map(|&id| table.row(id as usize)).collect()
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for format in [Format::F32, Format::F16, Format::Q8, Format::Q4] {
+        for (rows, cols) in [(1, 1), (700, 72), (65, 320)] {
+            cases.push(Case::new(format!("embed {} {rows}x{cols}", format.name()), F32_LIMIT, async move |gpu| {
+                let table = Packed::pack(format, &random(1, rows * cols), rows, cols);
+                let ids: Vec<u32> = (0..7).map(|i| (i * 37 % rows) as u32).chain([rows as u32 - 1]).collect();
+                let ids_gpu = gpu.storage("ids", ids.len() as u64 * 4).await?;
+                gpu.write(&ids_gpu, 0, bytemuck::cast_slice(&ids));
+                let table_gpu = gpu.upload_matrix("table", &table).await?;
+                let out = gpu.tensor("out", ids.len() + 1, cols).await?;
+                let mut rec = gpu.recorder();
+                embed(&mut rec, &ids_gpu, ids.len(), &table_gpu, &out, 1);
+                rec.submit();
+                Ok((gpu.read_rows(&out, 1, ids.len()).await?, reference(&ids, &table)))
+            }));
+        }
+    }
+    cases
+}

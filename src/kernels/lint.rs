@@ -1,0 +1,95 @@
+//! Shaders pair up with Rust, parse, validate, translate to every backend and obey the rules. Needs no GPU.
+
+use super::{LANES, variants};
+use crate::gpu::{Access, assemble};
+use std::collections::BTreeSet;
+
+fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/");
+    let entries = std::fs::read_dir(format!("{root}{folder}")).unwrap();
+    let names = entries.map(|e| e.unwrap().file_name().into_string().unwrap());
+    names.filter_map(|n| n.strip_suffix(extension).map(str::to_owned)).collect()
+}
+
+#[test]
+fn every_shader_has_a_module_and_a_variant() {
+    let shaders = stems("shaders", ".wgsl");
+    let mut modules = stems("src/kernels", ".rs");
+    for other in ["mod", "check", "lint"] {
+        modules.remove(other);
+    }
+    assert_eq!(shaders, modules);
+    let named: BTreeSet<String> = variants().iter().map(|v| v.kernel.name.to_owned()).collect();
+    assert_eq!(shaders, named);
+}
+
+#[test]
+fn every_shader_says_what_it_computes() {
+    for variant in variants() {
+        let name = variant.kernel.name;
+        let mut lines = variant.kernel.source.lines();
+        assert!(lines.next().unwrap().starts_with(&format!("// {name}: ")), "{name}: the first line is the formula");
+        assert!(variant.kernel.source.lines().take(6).any(|l| l.starts_with("// grid: ")), "{name}: the header names the grid");
+        assert!(variant.kernel.source.is_ascii(), "{name}: ASCII only");
+        assert!(variant.kernel.source.lines().count() <= 200, "{name}: short enough to compile quickly");
+    }
+}
+
+#[test]
+fn every_variant_validates_and_binds_as_rust_says() {
+    for variant in variants() {
+        let kernel = variant.kernel;
+        let text = assemble(kernel, &variant.preludes, &variant.constants);
+        let what = format!("{} {:?}", kernel.name, variant.constants);
+        let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{what}: {}", e.emit_to_string(&text)));
+        // What WebGPU gives without a feature; unpacking halves into floats is part of that.
+        let core = naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+        let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), core);
+        let info = validator.validate(&module).unwrap_or_else(|e| panic!("{what}: {}", e.emit_to_string(&text)));
+        let entry = &module.entry_points[0];
+        assert_eq!((entry.name.as_str(), entry.workgroup_size), ("main", [LANES as u32, 1, 1]), "{what}");
+        let mut access = vec![None; kernel.bindings.len()];
+        let mut shared = 0;
+        for (_, variable) in module.global_variables.iter() {
+            let Some(binding) = &variable.binding else {
+                if variable.space == naga::AddressSpace::WorkGroup {
+                    shared += module.types[variable.ty].inner.size(module.to_ctx());
+                }
+                continue;
+            };
+            assert_eq!(binding.group, 0, "{what}");
+            match variable.space {
+                naga::AddressSpace::Uniform => {
+                    assert_eq!(binding.binding, 0, "{what}: params");
+                    let naga::TypeInner::Struct { members, .. } = &module.types[variable.ty].inner else { panic!("{what}: params") };
+                    let names: Vec<_> = members.iter().map(|m| m.name.clone().unwrap()).collect();
+                    assert_eq!(names, kernel.params, "{what}: fields of Params");
+                    // Rust's struct is packed 32-bit words: so must be the shader's.
+                    assert!(members.iter().enumerate().all(|(i, m)| m.offset == 4 * i as u32), "{what}: offsets of Params");
+                }
+                naga::AddressSpace::Storage { access: a } => {
+                    let writes = a.contains(naga::StorageAccess::STORE);
+                    access[binding.binding as usize - 1] = Some(if writes { Access::Write } else { Access::Read });
+                }
+                other => panic!("{what}: {other:?}"),
+            }
+        }
+        let access: Vec<_> = access.into_iter().map(|a| a.unwrap_or_else(|| panic!("{what}: a binding is missing"))).collect();
+        assert_eq!(access, kernel.bindings, "{what}");
+        assert!(access.len() <= 8 && shared <= 16 << 10, "{what}: within WebGPU's default limits");
+        translate(&module, &info, &what);
+    }
+}
+
+/// To the languages of Vulkan, Metal, DX12 and the browser.
+fn translate(module: &naga::Module, info: &naga::valid::ModuleInfo, what: &str) {
+    naga::back::spv::write_vec(module, info, &naga::back::spv::Options::default(), None).unwrap_or_else(|e| panic!("{what}: SPIR-V: {e}"));
+    let options = naga::back::msl::Options { fake_missing_bindings: true, ..Default::default() };
+    let pipeline = naga::back::msl::PipelineOptions::default();
+    naga::back::msl::write_string(module, info, &options, &pipeline).unwrap_or_else(|e| panic!("{what}: MSL: {e}"));
+    let mut hlsl = String::new();
+    let options = naga::back::hlsl::Options { fake_missing_bindings: true, ..Default::default() };
+    let pipeline = naga::back::hlsl::PipelineOptions::default();
+    naga::back::hlsl::Writer::new(&mut hlsl, &options, &pipeline).write(module, info, None).unwrap_or_else(|e| panic!("{what}: HLSL: {e}"));
+    naga::back::wgsl::write_string(module, info, naga::back::wgsl::WriterFlags::empty()).unwrap_or_else(|e| panic!("{what}: WGSL: {e}"));
+}

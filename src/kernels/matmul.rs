@@ -1,0 +1,216 @@
+//! `out[t, r] = act(Σ_c x[t, c] · w[r, c] + bias[r])`, for every weight format and any number of tokens.
+
+use super::check::{Case, F32_LIMIT, random};
+use super::{Variant, kernel, params, weight_prelude};
+use crate::gpu::{Kernel, Matrix, Recorder, Tensor};
+use crate::quant::{BLOCK, Format, PANEL, Packed, padded_cols};
+
+params! { n_tokens: u32, rows: u32, blocks: u32, x_stride: u32, out_stride: u32, first_row: u32, first_token: u32 }
+
+static KERNEL: Kernel = kernel!("matmul", [Read, Read, Read, Read, Write]);
+
+/// What happens to a sum before it is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Act {
+    /// Nothing.
+    #[default]
+    None,
+    /// x · σ(1.702 x): CLIP's.
+    QuickGelu,
+    /// x · Φ(x), exact.
+    Gelu,
+}
+
+/// Whether the result replaces what `out` holds or is added to it (a residual).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Store {
+    /// `out = …`
+    #[default]
+    Replace,
+    /// `out += …`
+    Add,
+}
+
+/// Rows a lane computes: with several tokens at hand, two share each load of x.
+fn rows_per_lane(tokens: u32) -> u32 {
+    if tokens == 1 { 1 } else { 2 }
+}
+
+fn constants(tokens: u32, bias: bool, act: Act, store: Store) -> Vec<(&'static str, u32)> {
+    vec![("TOKENS", tokens), ("ROWS", rows_per_lane(tokens)), ("BIAS", u32::from(bias)), ("ACT", act as u32), ("ADD", u32::from(store == Store::Add))]
+}
+
+pub(super) fn variants() -> Vec<Variant> {
+    let mut all = Vec::new();
+    for format in [Format::F32, Format::F16, Format::Q8, Format::Q4] {
+        for tokens in [1, 4] {
+            for (bias, act, store) in [(false, Act::None, Store::Replace), (true, Act::QuickGelu, Store::Add), (true, Act::Gelu, Store::Replace)] {
+                all.push(Variant { kernel: &KERNEL, preludes: vec![weight_prelude(format)], constants: constants(tokens, bias, act, store) });
+            }
+        }
+    }
+    all
+}
+
+/// Records the product of rows `first..first + n` of `x` with `w` into rows 0..n of `out`.
+///
+/// x [≥ first + n, w.cols] · w [rows, cols] · bias [1, rows] · out [≥ n, w.rows].
+#[allow(clippy::too_many_arguments, reason = "one argument per operand of the formula")]
+pub fn matmul(rec: &mut Recorder, x: &Tensor, first: usize, n: usize, w: &Matrix, bias: Option<&Tensor>, act: Act, store: Store, out: &Tensor) {
+    assert_eq!((x.cols, out.cols), (w.cols, w.rows), "matmul: widths");
+    assert!(first + n <= x.rows && n <= out.rows, "matmul: {n} tokens from {first}");
+    let tokens = if n == 1 { 1 } else { 4 };
+    let prelude = [weight_prelude(w.format)];
+    let constants = constants(tokens, bias.is_some(), act, store);
+    // A dispatch has at most 65 535 workgroups in y; 4 tokens each is far beyond any chunk.
+    for part in &w.parts {
+        let params = Params {
+            n_tokens: n as u32,
+            rows: part.rows as u32,
+            blocks: (padded_cols(w.cols) / BLOCK) as u32,
+            x_stride: x.stride() as u32,
+            out_stride: out.stride() as u32,
+            first_row: part.first_row as u32,
+            first_token: first as u32,
+        };
+        // Without a bias the scales stand in for it: a binding must exist, the constant BIAS keeps it unread.
+        let bias = bias.map_or(&part.scales, |b| &b.storage);
+        let grid = [part.rows.div_ceil(2 * rows_per_lane(tokens) as usize * PANEL) as u32, (n as u32).div_ceil(tokens), 1];
+        rec.dispatch(&KERNEL, &prelude, &constants, params, &[x, &part.data, &part.scales, bias, out], grid);
+    }
+}
+
+/// The twin: x [n, cols] → [n, rows]; sums in the kernel's order (four interleaved sums).
+pub fn reference(x: &[f32], w: &Packed, bias: Option<&[f32]>, act: Act) -> Vec<f32> {
+    let n = x.len() / w.cols;
+    let stride = padded_cols(w.cols);
+    let mut padded = vec![0.0; n * stride];
+    for (to, from) in padded.chunks_exact_mut(stride).zip(x.chunks_exact(w.cols)) {
+        to[..w.cols].copy_from_slice(from);
+    }
+    let panels = crate::parallel::map(w.panels(), |panel| reference_panel(&padded, n, w, panel));
+    let mut out = vec![0.0; n * w.rows];
+    for (panel, sums) in panels.iter().enumerate() {
+        for row in panel * PANEL..w.rows.min((panel + 1) * PANEL) {
+            for t in 0..n {
+                let v = sums[(row % PANEL) * n + t] + bias.map_or(0.0, |b| b[row]);
+                out[t * w.rows + row] = activate(v, act);
+            }
+        }
+    }
+    out
+}
+
+/// One panel of the twin: x [n, padded cols] → [32 rows, n].
+fn reference_panel(x: &[f32], n: usize, w: &Packed, panel: usize) -> Vec<f32> {
+    let stride = padded_cols(w.cols);
+    let mut out = vec![0.0; PANEL * n];
+    let mut row = vec![0.0; stride];
+    for lane in 0..PANEL.min(w.rows - panel * PANEL) {
+        w.unpack_row(panel, lane, &mut row);
+        for (t, x) in x.chunks_exact(stride).enumerate() {
+            let mut sum = [0.0f32; 4];
+            for (x, w) in x.chunks_exact(4).zip(row.chunks_exact(4)) {
+                for i in 0..4 {
+                    sum[i] += x[i] * w[i];
+                }
+            }
+            out[lane * n + t] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        }
+    }
+    out
+}
+
+fn activate(v: f32, act: Act) -> f32 {
+    match act {
+        Act::None => v,
+        Act::QuickGelu => v / (1.0 + (-1.702 * v).exp()),
+        Act::Gelu => 0.5 * v * (1.0 + erf(v * std::f32::consts::FRAC_1_SQRT_2)),
+    }
+}
+
+/// Abramowitz and Stegun 7.1.26, as in the shader.
+fn erf(v: f32) -> f32 {
+    let t = 1.0 / (1.0 + 0.327_591_1 * v.abs());
+    let poly = t * (0.254_829_6 + t * (-0.284_496_74 + t * (1.421_413_7 + t * (-1.453_152 + t * 1.061_405_4))));
+    v.signum() * (1.0 - poly * (-v * v).exp())
+}
+
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let shapes = [(1, 1, 1), (1, 64, 64), (2, 31, 63), (3, 33, 65), (4, 127, 128), (5, 700, 72), (9, 96, 588)];
+    for format in [Format::F32, Format::F16, Format::Q8, Format::Q4] {
+        for (i, &(n, rows, cols)) in shapes.iter().enumerate() {
+            let act = [Act::None, Act::QuickGelu, Act::Gelu][i % 3];
+            let store = if i % 2 == 0 { Store::Replace } else { Store::Add };
+            let with_bias = i % 3 != 0;
+            let name = format!("matmul {} {n}x{cols} by {rows} {act:?} {store:?}", format.name());
+            cases.push(Case::new(name, F32_LIMIT, async move |gpu| {
+                let w = Packed::pack(format, &random(1, rows * cols), rows, cols);
+                // One row in front, which `first` must skip.
+                let x = random(2, (n + 1) * cols);
+                let bias = random(3, rows);
+                let before = random(4, n * rows);
+                let x_gpu = gpu.upload("x", &x, n + 1, cols).await?;
+                let bias_gpu = gpu.upload("bias", &bias, 1, rows).await?;
+                let out = gpu.upload("out", &before, n, rows).await?;
+                let w_gpu = gpu.upload_matrix("w", &w).await?;
+                let mut rec = gpu.recorder();
+                matmul(&mut rec, &x_gpu, 1, n, &w_gpu, with_bias.then_some(&bias_gpu), act, store, &out);
+                rec.submit();
+                let mut want = reference(&x[cols..], &w, with_bias.then_some(&bias[..]), act);
+                if store == Store::Add {
+                    want.iter_mut().zip(&before).for_each(|(w, b)| *w += b);
+                }
+                Ok((gpu.read_rows(&out, 0, n).await?, want))
+            }));
+        }
+    }
+    cases
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_twin_multiplies() {
+        let (n, rows, cols) = (3, 40, 70);
+        let (values, x) = (random(5, rows * cols), random(6, n * cols));
+        let got = reference(&x, &Packed::pack(Format::F32, &values, rows, cols), None, Act::None);
+        for t in 0..n {
+            for r in 0..rows {
+                let want: f64 = (0..cols).map(|c| f64::from(x[t * cols + c]) * f64::from(values[r * cols + c])).sum();
+                assert!((f64::from(got[t * rows + r]) - want).abs() < 1e-5);
+            }
+        }
+    }
+
+    /// A row's bits do not depend on the tokens beside it: the ground under "the first m of M equal a run with m".
+    #[cfg(feature = "native")]
+    #[test]
+    fn a_row_does_not_see_its_neighbours() {
+        let Some(gpu) = crate::kernels::check::gpu_or_skip() else {
+            return;
+        };
+        let (rows, cols) = (70, 136);
+        for format in [Format::F32, Format::F16, Format::Q8, Format::Q4] {
+            let w = Packed::pack(format, &random(7, rows * cols), rows, cols);
+            let x = random(8, 9 * cols);
+            let run = |first: usize, n: usize| {
+                pollster::block_on(async {
+                    let (x, w) = (gpu.upload("x", &x, 9, cols).await.unwrap(), gpu.upload_matrix("w", &w).await.unwrap());
+                    let out = gpu.tensor("out", n, rows).await.unwrap();
+                    let mut rec = gpu.recorder();
+                    matmul(&mut rec, &x, first, n, &w, None, Act::None, Store::Replace, &out);
+                    rec.submit();
+                    gpu.read_rows(&out, 0, n).await.unwrap()
+                })
+            };
+            let all = run(0, 9);
+            for (first, n) in [(0, 1), (3, 1), (8, 1), (2, 3), (5, 4), (0, 8)] {
+                assert!(run(first, n) == all[first * rows..(first + n) * rows], "{} {first} {n}", format.name());
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The mathematics: one module per shader in `shaders/`, with its parameters, its recording, its plain-Rust twin and its cases.
+//!
+//! A twin (`reference`) is the formula in loops over plain row-major slices. It is the kernel's oracle in tests, in
+//! `mqt doctor` and in the browser, and the network of [`crate::model`] where there is no adapter.
+
+pub mod argmax;
+pub mod attention;
+pub mod check;
+pub mod embed;
+pub mod heads;
+pub mod layer_norm;
+#[cfg(test)]
+mod lint;
+pub mod matmul;
+pub mod mix;
+pub mod patchify;
+pub mod rms_norm;
+pub mod swiglu;
+pub mod vision_embed;
+
+use crate::gpu::Kernel;
+use crate::quant::Format;
+
+/// Lanes of every kernel's workgroup; `@workgroup_size(64)` in the shaders, checked by the lint.
+pub(crate) const LANES: usize = 64;
+
+/// Declares a kernel's uniform: a `#[repr(C)]` struct with the fields of the shader's `Params`, whose names the lint compares.
+macro_rules! params {
+    ($($field:ident: $type:ty),* $(,)?) => {
+        #[repr(C)]
+        #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+        struct Params { $($field: $type),* }
+        impl Params {
+            /// Field names in order.
+            const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
+        }
+    };
+}
+pub(crate) use params;
+
+/// A kernel as its shader file declares it.
+macro_rules! kernel {
+    ($stem:literal, [$($access:ident),*]) => {
+        crate::gpu::Kernel {
+            name: $stem,
+            source: include_str!(concat!("../../shaders/", $stem, ".wgsl")),
+            bindings: &[$(crate::gpu::Access::$access),*],
+            params: Params::FIELDS,
+        }
+    };
+}
+pub(crate) use kernel;
+
+/// One variant of a kernel, as text goes to the compiler: for the lint, warm-up and documentation.
+pub struct Variant {
+    /// The kernel.
+    pub kernel: &'static Kernel,
+    /// Texts put in front.
+    pub preludes: Vec<&'static str>,
+    /// Constants put in front of those.
+    pub constants: Vec<(&'static str, u32)>,
+}
+
+/// Every variant of every kernel.
+pub fn variants() -> Vec<Variant> {
+    let lists = [
+        argmax::variants(),
+        attention::variants(),
+        embed::variants(),
+        heads::variants(),
+        layer_norm::variants(),
+        matmul::variants(),
+        mix::variants(),
+        patchify::variants(),
+        rms_norm::variants(),
+        swiglu::variants(),
+        vision_embed::variants(),
+    ];
+    lists.into_iter().flatten().collect()
+}
+
+/// Every case of every kernel: what the tests, `mqt doctor` and the browser run.
+pub fn cases() -> Vec<check::Case> {
+    let lists = [
+        argmax::cases(),
+        attention::cases(),
+        embed::cases(),
+        heads::cases(),
+        layer_norm::cases(),
+        matmul::cases(),
+        mix::cases(),
+        patchify::cases(),
+        rms_norm::cases(),
+        swiglu::cases(),
+        vision_embed::cases(),
+    ];
+    lists.into_iter().flatten().collect()
+}
+
+/// Workgroups of [`LANES`] lanes that cover `n` items.
+pub(crate) fn groups(n: usize) -> u32 {
+    n.div_ceil(LANES) as u32
+}
+
+/// The prelude that unpacks weights of `format`.
+pub(crate) fn weight_prelude(format: Format) -> &'static str {
+    match format {
+        Format::F32 => include_str!("../../shaders/common/weight_f32.wgsl"),
+        Format::F16 => include_str!("../../shaders/common/weight_f16.wgsl"),
+        Format::Q8 => include_str!("../../shaders/common/weight_q8.wgsl"),
+        Format::Q4 => include_str!("../../shaders/common/weight_q4.wgsl"),
+    }
+}
+
+/// The prelude that sums over a workgroup.
+pub(crate) const REDUCE: &str = include_str!("../../shaders/common/reduce.wgsl");

@@ -1,0 +1,30 @@
+//! Matryoshka Query Transformer vision-language models on WebGPU.
+//!
+//! A picture becomes up to M visual tokens of which the first m suffice for any m; a quantised LLaMA answers. The public path:
+//! load a [`Model`], open a [`Session`] on it, let it [`look`](Session::look) at [`Pixels`](image::Pixels), [`ask`](Session::ask).
+//! Everything is async and never blocks; natively `pollster::block_on` drives it, in the browser the page's event loop.
+
+pub mod budget;
+pub mod cancel;
+#[cfg(feature = "native")]
+pub mod convert;
+pub mod error;
+pub mod gpu;
+pub mod image;
+#[cfg(feature = "native")]
+pub mod inspect;
+pub mod kernels;
+pub mod model;
+mod parallel;
+pub mod quant;
+pub mod sample;
+pub mod session;
+pub mod text;
+pub mod weights;
+
+pub use budget::Budget;
+pub use cancel::Cancel;
+pub use error::{Error, Result};
+pub use gpu::Gpu;
+pub use model::Model;
+pub use session::{Answer, Request, Session};

@@ -1,0 +1,163 @@
+//! The decoder on the GPU: slots (tokens and visual tokens) → keys and values in the cache, and what the caller wants of the last one.
+//! Upstream: transformers `LlamaForCausalLM`.
+
+use super::config::{Config, LanguageConfig};
+use super::parts::Language;
+use super::{Chunk, Slot, Want, Wanted};
+use crate::cancel::Cancel;
+use crate::error::Result;
+use crate::gpu::{Gpu, Matrix, Paced, Storage, Tensor};
+use crate::kernels::argmax::argmax;
+use crate::kernels::attention::{Mask, attention};
+use crate::kernels::embed::embed;
+use crate::kernels::heads::{KvLayer, heads, rope_table};
+use crate::kernels::matmul::{Act, Store, matmul};
+use crate::kernels::rms_norm::rms_norm;
+use crate::kernels::swiglu::swiglu;
+use crate::quant::Format;
+use crate::weights::layout::gate_up_rows;
+
+/// Tokens computed at once in prefill.
+pub(super) const CHUNK: usize = 128;
+
+/// Keys and values of a conversation, and the rotation table for its positions.
+pub(super) struct KvCache {
+    gpu: Gpu,
+    layers: Vec<KvLayer>,
+    rope: Storage,
+}
+
+impl Drop for KvCache {
+    fn drop(&mut self) {
+        self.gpu.forget_bind_groups();
+    }
+}
+
+impl KvCache {
+    pub(super) async fn new(gpu: &Gpu, config: &LanguageConfig, context: usize, format: Format) -> Result<KvCache> {
+        let table = rope_table(&config.inv_freq, context);
+        let rope = gpu.storage("rope", table.len() as u64 * 4).await?;
+        gpu.write(&rope, 0, bytemuck::cast_slice(&table));
+        let mut layers = Vec::new();
+        for _ in 0..config.layers {
+            layers.push(KvLayer::new(gpu, config.shape, context, format).await?);
+        }
+        Ok(KvCache { gpu: gpu.clone(), layers, rope })
+    }
+}
+
+/// Activations of one chunk.
+pub(super) struct Scratch {
+    ids: Storage,
+    /// [chunk, hidden]: the residual stream
+    x: Tensor,
+    /// [chunk, hidden]
+    normed: Tensor,
+    /// [chunk, sections of q, k, v]
+    qkv: Tensor,
+    /// [chunk, heads, dims]
+    q: Storage,
+    /// [chunk, heads · head_dim]
+    mixed: Tensor,
+    /// [chunk, gates and ups]
+    gate_up: Tensor,
+    /// [chunk, ffn]
+    wide: Tensor,
+    /// [1, vocab]
+    logits: Tensor,
+    /// The next token's id.
+    next: Storage,
+}
+
+impl Scratch {
+    pub(super) async fn new(gpu: &Gpu, config: &Config) -> Result<Scratch> {
+        let l = &config.language;
+        let shape = l.shape;
+        Ok(Scratch {
+            ids: gpu.storage("ids", CHUNK as u64 * 4).await?,
+            x: gpu.tensor("x", CHUNK, l.hidden).await?,
+            normed: gpu.tensor("normed", CHUNK, l.hidden).await?,
+            qkv: gpu.tensor("qkv", CHUNK, shape.sections().2).await?,
+            q: gpu.storage("q", (CHUNK * shape.heads * shape.dims() * 4) as u64).await?,
+            mixed: gpu.tensor("mixed", CHUNK, shape.heads * shape.head_dim).await?,
+            gate_up: gpu.tensor("gate_up", CHUNK, gate_up_rows(l.ffn)).await?,
+            wide: gpu.tensor("wide", CHUNK, l.ffn).await?,
+            logits: gpu.tensor("logits", 1, l.vocab).await?,
+            next: gpu.storage("next", 4).await?,
+        })
+    }
+}
+
+/// Computes one chunk of at most [`CHUNK`] slots.
+pub(super) async fn forward(
+    gpu: &Gpu,
+    config: &Config,
+    w: &Language<Matrix, Tensor>,
+    a: &Scratch,
+    cache: &KvCache,
+    chunk: Chunk<'_, Tensor>,
+    cancel: &Cancel,
+) -> Result<Wanted> {
+    let l = &config.language;
+    let (n, position, want) = (chunk.slots.len(), chunk.position, chunk.want);
+    cancel.check()?;
+    let mut run = Paced::new(gpu, cancel);
+    gather(&mut run, w, a, &chunk);
+    for (layer, kv) in w.layers.iter().zip(&cache.layers) {
+        let rec = &mut run.rec;
+        rms_norm(rec, &a.x, 0, n, &layer.norm1, l.eps, &a.normed);
+        matmul(rec, &a.normed, 0, n, &layer.qkv.weight, layer.qkv.bias.as_ref(), Act::None, Store::Replace, &a.qkv);
+        heads(rec, &a.qkv, n, Some(&cache.rope), position, &a.q, kv);
+        attention(rec, &a.q, n, kv, Mask::Causal(position), &a.mixed);
+        matmul(rec, &a.mixed, 0, n, &layer.o, None, Act::None, Store::Add, &a.x);
+        rms_norm(rec, &a.x, 0, n, &layer.norm2, l.eps, &a.normed);
+        matmul(rec, &a.normed, 0, n, &layer.gate_up, None, Act::None, Store::Replace, &a.gate_up);
+        swiglu(rec, &a.gate_up, n, &a.wide);
+        matmul(rec, &a.wide, 0, n, &layer.down, None, Act::None, Store::Add, &a.x);
+        // A single token is short work: one submission.
+        if n > 1 {
+            run.layer_done().await?;
+        }
+    }
+    let head = w.head.as_ref().unwrap_or(&w.embed);
+    match want {
+        Want::Nothing => {
+            run.submit();
+            Ok(Wanted::Nothing)
+        }
+        Want::AllLogits => {
+            let logits = gpu.tensor("all logits", n, l.vocab).await?;
+            rms_norm(&mut run.rec, &a.x, 0, n, &w.norm, l.eps, &a.normed);
+            matmul(&mut run.rec, &a.normed, 0, n, head, None, Act::None, Store::Replace, &logits);
+            run.submit();
+            let values = gpu.read_rows(&logits, 0, n).await?;
+            gpu.forget_bind_groups();
+            Ok(Wanted::Logits(values))
+        }
+        Want::Logits | Want::Id => {
+            rms_norm(&mut run.rec, &a.x, n - 1, 1, &w.norm, l.eps, &a.normed);
+            matmul(&mut run.rec, &a.normed, 0, 1, head, None, Act::None, Store::Replace, &a.logits);
+            if want == Want::Logits {
+                run.submit();
+                return Ok(Wanted::Logits(gpu.read_rows(&a.logits, 0, 1).await?));
+            }
+            argmax(&mut run.rec, &a.logits, &a.next);
+            run.submit();
+            let bytes = gpu.read(&a.next, 0, 4).await?;
+            Ok(Wanted::Id(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])))
+        }
+    }
+}
+
+/// Fills the residual stream: rows of the embedding table, then visual tokens over their places.
+fn gather(run: &mut Paced, w: &Language<Matrix, Tensor>, a: &Scratch, chunk: &Chunk<Tensor>) {
+    let ids: Vec<u32> = chunk.slots.iter().map(|s| s.token().unwrap_or(0)).collect();
+    run.rec.gpu().write(&a.ids, 0, bytemuck::cast_slice(&ids));
+    embed(&mut run.rec, &a.ids, ids.len(), &w.embed, &a.x, 0);
+    for (row, slot) in chunk.slots.iter().enumerate() {
+        if let Slot::Visual { index, .. } = slot {
+            let visual = chunk.visual.expect("visual slots come with a picture");
+            run.rec.copy_rows(visual, *index as usize, &a.x, row, 1);
+        }
+    }
+}

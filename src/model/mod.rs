@@ -1,0 +1,494 @@
+//! The model: loaded once, then pixels → visual tokens, and slots → next token, on the GPU or on the processor.
+
+mod bundled;
+pub mod config;
+mod language;
+pub(crate) mod parts;
+mod reference;
+#[cfg(all(test, feature = "native"))]
+mod tests;
+mod vision;
+
+pub use crate::weights::Weights;
+pub use config::Config;
+pub use parts::Progress;
+
+use crate::cancel::Cancel;
+use crate::error::{Error, Result};
+use crate::gpu::{AdapterChoice, AdapterInfo, Gpu, Matrix, Tensor};
+use crate::image::{ImageSpec, Pixels};
+use crate::kernels::mix::Map;
+use crate::quant::Format;
+use crate::session::Looked;
+use crate::text::{Template, Tokenizer};
+use crate::weights::Supply;
+use crate::weights::checkpoint::Checkpoint;
+use crate::weights::files::Files;
+use crate::weights::layout::Role;
+use crate::weights::pack::Pack;
+use web_time::Instant;
+
+/// One position of a prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Slot {
+    /// A token of the vocabulary.
+    Token(u32),
+    /// A visual token: the picture (the start of its hash) and which of its M.
+    Visual {
+        /// First bytes of the picture's hash.
+        picture: [u8; 8],
+        /// 0-based.
+        index: u32,
+    },
+}
+
+impl Slot {
+    /// The token, if it is one.
+    pub fn token(&self) -> Option<u32> {
+        match self {
+            Slot::Token(id) => Some(*id),
+            Slot::Visual { .. } => None,
+        }
+    }
+}
+
+/// What a forward pass shall hand back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// Nothing: only the cache matters.
+    Nothing,
+    /// The most likely next token.
+    Id,
+    /// The logits of the last position.
+    Logits,
+    /// The logits of every position.
+    AllLogits,
+}
+
+/// What it handed back.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wanted {
+    /// Nothing.
+    Nothing,
+    /// The most likely next token.
+    Id(u32),
+    /// One per token of the vocabulary, or [positions, vocab] for [`Want::AllLogits`].
+    Logits(Vec<f32>),
+}
+
+/// Slots to compute together: where they go in the cache, the picture they speak of, what is wanted of the last one.
+struct Chunk<'a, V: ?Sized> {
+    slots: &'a [Slot],
+    position: usize,
+    /// [M, hidden]
+    visual: Option<&'a V>,
+    want: Want,
+}
+
+/// How numbers are computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arithmetic {
+    /// Float activations and caches; a row's result does not depend on its neighbours.
+    Exact,
+    /// Whatever measures fastest within the documented quality: today, keys and values kept as halves.
+    #[default]
+    Fast,
+}
+
+impl std::fmt::Display for Arithmetic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if *self == Arithmetic::Exact { "exact" } else { "fast" })
+    }
+}
+
+impl std::str::FromStr for Arithmetic {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "exact" => Ok(Arithmetic::Exact),
+            "fast" => Ok(Arithmetic::Fast),
+            _ => Err(format!("{text:?} is neither exact nor fast")),
+        }
+    }
+}
+
+/// Where a model comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelSource {
+    /// The toybox model inside the program.
+    Bundled,
+    /// A pack folder, or a checkpoint folder as published.
+    Path(std::path::PathBuf),
+}
+
+/// How to load a model.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// Where to run.
+    pub adapter: AdapterChoice,
+    /// Formats for checkpoint folders; a pack has its own.
+    pub weights: Weights,
+    /// How to compute.
+    pub arithmetic: Arithmetic,
+    /// The vision tower's folder, for checkpoints that do not name it.
+    pub vision_tower: Option<std::path::PathBuf>,
+}
+
+/// Opened files of a model: everything but the weights.
+pub(crate) struct Opened {
+    pub(crate) config: Config,
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) template: Template,
+    pub(crate) name: String,
+    pub(crate) weights: Weights,
+    pub(crate) sha256: String,
+    pub(crate) supply: Box<dyn Supply>,
+}
+
+impl Opened {
+    /// Opens a pack if there is a manifest, else a checkpoint.
+    pub(crate) async fn new(files: Box<dyn Files>, tower: Option<Box<dyn Files>>, weights: Weights) -> Result<Opened> {
+        if files.size("manifest.json").await?.is_some() {
+            let pack = Pack::open(files).await?;
+            let (config, template) = (pack.manifest.architecture.clone(), pack.manifest.template.clone());
+            let (name, weights, sha256) = (pack.manifest.name.clone(), pack.manifest.weights, pack.sha256.clone());
+            let tokenizer = pack.tokenizer().await?;
+            return Ok(Opened { config, tokenizer, template, name, weights, sha256, supply: Box::new(pack) });
+        }
+        let path = files.describe();
+        let name = std::path::Path::new(&path).file_name().map_or(path.clone(), |n| n.to_string_lossy().into_owned());
+        let checkpoint = Checkpoint::open(files, tower, weights).await?;
+        let (config, sha256) = (checkpoint.config.clone(), checkpoint.fingerprint());
+        let tokenizer = checkpoint.tokenizer.clone();
+        let supply = Box::new(checkpoint);
+        Ok(Opened { config, tokenizer, template: Template::vicuna_v1(), name, weights, sha256, supply })
+    }
+
+    #[cfg(feature = "native")]
+    pub(crate) async fn from_source(source: &ModelSource, tower: Option<&std::path::Path>, weights: Weights) -> Result<Opened> {
+        use crate::weights::files::Disk;
+        let path = match source {
+            ModelSource::Bundled => return Opened::new(Box::new(bundled::files()), None, weights).await,
+            ModelSource::Path(path) => path,
+        };
+        let tower = match tower {
+            Some(tower) => Some(Box::new(Disk::open(tower)?) as Box<dyn Files>),
+            None => None,
+        };
+        let mut opened = Opened::new(Box::new(Disk::open(path)?), tower, weights).await?;
+        opened.name = folder_name(path, opened.name);
+        Ok(opened)
+    }
+}
+
+/// A name for a model from its folder: `.` and `toybox/checkpoint` have none of their own.
+#[cfg(feature = "native")]
+fn folder_name(path: &std::path::Path, name: String) -> String {
+    if !matches!(name.as_str(), "" | "." | ".." | "checkpoint") {
+        return name;
+    }
+    let full = path.canonicalize().unwrap_or_default();
+    let mut names = full.iter().rev().map(|n| n.to_string_lossy().into_owned());
+    names.find(|n| n != "checkpoint").unwrap_or(name)
+}
+
+struct GpuNetwork {
+    gpu: Gpu,
+    parts: parts::Parts<Matrix, Tensor, Map>,
+    vision: vision::Scratch,
+    language: language::Scratch,
+}
+
+enum Network {
+    Gpu(Box<GpuNetwork>),
+    Cpu(Box<reference::HostParts>),
+}
+
+/// All M visual tokens of one picture; m of them are its first m rows.
+pub struct VisualTokens(Visual);
+
+enum Visual {
+    Gpu(Tensor),
+    Cpu(Vec<f32>),
+}
+
+/// Keys and values of one conversation.
+pub struct Cache {
+    kv: Kv,
+    len: usize,
+    capacity: usize,
+    config: Config,
+}
+
+enum Kv {
+    Gpu(language::KvCache),
+    Cpu(reference::KvCache),
+}
+
+impl Cache {
+    /// Positions computed.
+    #[allow(clippy::len_without_is_empty, reason = "it is a length in positions, not a collection")]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Positions there is room for.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Forgets the positions from `len` on.
+    pub fn rewind(&mut self, len: usize) {
+        assert!(len <= self.len, "rewind to {len} of {}", self.len);
+        self.len = len;
+        if let Kv::Cpu(kv) = &mut self.kv {
+            kv.rewind(&self.config, len);
+        }
+    }
+}
+
+/// A loaded model. Conversations ([`crate::Session`]) share it.
+pub struct Model {
+    config: Config,
+    tokenizer: Tokenizer,
+    template: Template,
+    spec: ImageSpec,
+    name: String,
+    weights: Weights,
+    sha256: String,
+    arithmetic: Arithmetic,
+    adapter: AdapterInfo,
+    fell_back: bool,
+    network: Network,
+}
+
+impl Model {
+    /// Loads a model from disk or from the program itself.
+    ///
+    /// # Errors
+    /// The model's ([`Error::exit_code`] 3), the adapter's (4) and the device's (5) failures.
+    #[cfg(feature = "native")]
+    pub async fn load(source: &ModelSource, options: &LoadOptions, on_progress: &mut dyn FnMut(Progress)) -> Result<Model> {
+        let opened = Opened::from_source(source, options.vision_tower.as_deref(), options.weights).await?;
+        Model::place(opened, options, on_progress).await
+    }
+
+    /// Loads a pack or checkpoint from any set of files.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub async fn from_files(files: Box<dyn Files>, options: &LoadOptions, on_progress: &mut dyn FnMut(Progress)) -> Result<Model> {
+        Model::place(Opened::new(files, None, options.weights).await?, options, on_progress).await
+    }
+
+    async fn place(opened: Opened, options: &LoadOptions, on_progress: &mut dyn FnMut(Progress)) -> Result<Model> {
+        let Opened { config, tokenizer, template, name, weights, sha256, supply } = opened;
+        let gpu = Gpu::open(&options.adapter).await?;
+        let format = |role: Role| weights.format(role);
+        let adapter = gpu.as_ref().map_or_else(AdapterInfo::cpu, |g| g.info().clone());
+        let fell_back = gpu.is_none() && options.adapter != AdapterChoice::Cpu;
+        let network = match gpu {
+            Some(gpu) => {
+                let parts = parts::load(&gpu, &*supply, &config, &format, on_progress).await?;
+                let (vision, language) = (vision::Scratch::new(&gpu, &config).await?, language::Scratch::new(&gpu, &config).await?);
+                gpu.idle().await?;
+                Network::Gpu(Box::new(GpuNetwork { gpu, parts, vision, language }))
+            }
+            None => Network::Cpu(Box::new(parts::load(&parts::Host, &*supply, &config, &format, on_progress).await?)),
+        };
+        let spec = config.image_spec();
+        let arithmetic = options.arithmetic;
+        Ok(Model { config, tokenizer, template, spec, name, weights, sha256, arithmetic, adapter, fell_back, network })
+    }
+
+    /// The numbers.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The prompt template.
+    pub fn template(&self) -> &Template {
+        &self.template
+    }
+
+    /// How pictures become the tower's input.
+    pub fn image_spec(&self) -> &ImageSpec {
+        &self.spec
+    }
+
+    /// The pack's name, or the checkpoint folder's.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The formats of the weights: f32, f16, q8 or q4.
+    pub fn weights_name(&self) -> String {
+        self.weights.to_string()
+    }
+
+    /// SHA-256 of a pack's manifest, or a fingerprint of a checkpoint.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// How numbers are computed.
+    pub fn arithmetic(&self) -> Arithmetic {
+        self.arithmetic
+    }
+
+    /// Where it runs.
+    pub fn adapter(&self) -> &AdapterInfo {
+        &self.adapter
+    }
+
+    /// Whether it runs on the processor because no adapter could be used.
+    pub fn fell_back_to_cpu(&self) -> bool {
+        self.fell_back
+    }
+
+    /// Dispatches submitted to the device so far; 0 on the processor.
+    pub fn dispatches(&self) -> u64 {
+        match &self.network {
+            Network::Gpu(n) => n.gpu.dispatch_count(),
+            Network::Cpu(_) => 0,
+        }
+    }
+
+    /// An empty cache with room for `context` positions.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] or [`Error::LimitTooSmall`] if the device cannot hold it.
+    pub async fn new_cache(&self, context: usize) -> Result<Cache> {
+        let kv = match &self.network {
+            Network::Gpu(n) => {
+                let format = if self.arithmetic == Arithmetic::Exact { Format::F32 } else { Format::F16 };
+                Kv::Gpu(language::KvCache::new(&n.gpu, &self.config.language, context, format).await?)
+            }
+            Network::Cpu(_) => Kv::Cpu(reference::KvCache::new(&self.config, context)),
+        };
+        Ok(Cache { kv, len: 0, capacity: context, config: self.config.clone() })
+    }
+
+    /// Encodes a picture into its M visual tokens.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`], or the device's failures.
+    pub async fn look(&self, pixels: &Pixels, cancel: &Cancel) -> Result<(VisualTokens, Looked)> {
+        self.look_at(pixels, self.config.m_max(), cancel).await
+    }
+
+    /// The same with only the first `n` visual tokens computed.
+    pub(crate) async fn look_at(&self, pixels: &Pixels, n: usize, cancel: &Cancel) -> Result<(VisualTokens, Looked)> {
+        let start = Instant::now();
+        let ms = |since: Instant| since.elapsed().as_secs_f64() * 1e3;
+        let (visual, vision_ms, resample_ms) = match &self.network {
+            Network::Gpu(net) => {
+                let x = vision::encode(&net.gpu, &self.config, &net.parts.vision, &net.vision, pixels, cancel).await?;
+                net.gpu.idle().await?;
+                let (vision_ms, start) = (ms(start), Instant::now());
+                let tokens = vision::resample(&net.gpu, &self.config, &net.parts.resampler, &net.vision, x, n).await?;
+                (Visual::Gpu(tokens), vision_ms, ms(start))
+            }
+            Network::Cpu(parts) => {
+                let features = reference::encode(&self.config, &parts.vision, pixels, cancel)?;
+                let (vision_ms, start) = (ms(start), Instant::now());
+                (Visual::Cpu(reference::resample(&self.config, parts, &features, n)), vision_ms, ms(start))
+            }
+        };
+        Ok((VisualTokens(visual), Looked { vision_runs: 1, vision_ms, resample_ms }))
+    }
+
+    /// The tower's features, [patches, d]: `mqt trace`.
+    ///
+    /// # Errors
+    /// As [`Model::look`].
+    pub async fn vision_features(&self, pixels: &Pixels, cancel: &Cancel) -> Result<Vec<f32>> {
+        match &self.network {
+            Network::Gpu(net) => {
+                let x = vision::encode(&net.gpu, &self.config, &net.parts.vision, &net.vision, pixels, cancel).await?;
+                net.gpu.read_rows(x, 1, self.config.vision.patches()).await
+            }
+            Network::Cpu(parts) => reference::encode(&self.config, &parts.vision, pixels, cancel),
+        }
+    }
+
+    /// The first `m` visual tokens, [m, hidden].
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub async fn read_visual(&self, visual: &VisualTokens, m: usize) -> Result<Vec<f32>> {
+        match (&self.network, &visual.0) {
+            (Network::Gpu(net), Visual::Gpu(tensor)) => net.gpu.read_rows(tensor, 0, m).await,
+            (_, Visual::Cpu(values)) => Ok(values[..m * self.config.language.hidden].to_vec()),
+            (Network::Cpu(_), Visual::Gpu(_)) => unreachable!("visual tokens belong to the model that made them"),
+        }
+    }
+
+    /// Appends slots to the cache and hands back what is wanted of the last one (or of all).
+    ///
+    /// On an error the cache holds the chunks that were complete.
+    ///
+    /// # Errors
+    /// [`Error::ContextFull`], [`Error::Cancelled`], or the device's failures.
+    pub async fn extend(&self, cache: &mut Cache, slots: &[Slot], visual: Option<&VisualTokens>, want: Want, cancel: &Cancel) -> Result<Wanted> {
+        if cache.len + slots.len() > cache.capacity {
+            return Err(Error::ContextFull { need: cache.len + slots.len(), have: cache.capacity });
+        }
+        let mut wanted = Wanted::Nothing;
+        let mut all = Vec::new();
+        let chunks = slots.chunks(language::CHUNK);
+        let last = chunks.len().saturating_sub(1);
+        for (i, slots) in chunks.enumerate() {
+            let want = if i == last || want == Want::AllLogits { want } else { Want::Nothing };
+            let result = self.extend_chunk(cache, slots, visual, want, cancel).await;
+            if result.is_err() {
+                // A half-computed chunk leaves keys behind that nothing may see.
+                let len = cache.len;
+                cache.rewind(len);
+            }
+            wanted = result?;
+            cache.len += slots.len();
+            if let (Want::AllLogits, Wanted::Logits(logits)) = (want, &wanted) {
+                all.extend_from_slice(logits);
+            }
+        }
+        Ok(if want == Want::AllLogits { Wanted::Logits(all) } else { wanted })
+    }
+
+    async fn extend_chunk(&self, cache: &mut Cache, slots: &[Slot], visual: Option<&VisualTokens>, want: Want, cancel: &Cancel) -> Result<Wanted> {
+        let position = cache.len;
+        match (&self.network, &mut cache.kv) {
+            (Network::Gpu(net), Kv::Gpu(kv)) => {
+                let visual = visual.map(|v| match &v.0 {
+                    Visual::Gpu(tensor) => tensor,
+                    Visual::Cpu(_) => unreachable!("visual tokens belong to the model that made them"),
+                });
+                let chunk = Chunk { slots, position, visual, want };
+                language::forward(&net.gpu, &self.config, &net.parts.language, &net.language, kv, chunk, cancel).await
+            }
+            (Network::Cpu(parts), Kv::Cpu(kv)) => {
+                let visual = visual.map(|v| match &v.0 {
+                    Visual::Cpu(values) => values.as_slice(),
+                    Visual::Gpu(_) => unreachable!("visual tokens belong to the model that made them"),
+                });
+                reference::forward(&self.config, parts, kv, Chunk { slots, position, visual, want }, cancel)
+            }
+            _ => unreachable!("a cache belongs to the model that made it"),
+        }
+    }
+}
+
+impl Drop for Model {
+    fn drop(&mut self) {
+        if let Network::Gpu(net) = &self.network {
+            net.gpu.forget_bind_groups();
+        }
+    }
+}

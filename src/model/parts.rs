@@ -1,0 +1,259 @@
+//! The network's weights as fields with names, once for both places they can live: GPU buffers or host memory.
+
+use super::config::Config;
+use crate::error::Result;
+use crate::gpu::{Gpu, Matrix, Tensor};
+use crate::kernels::mix::Map;
+use crate::quant::{Format, Packed};
+use crate::weights::Supply;
+use crate::weights::layout::{Entry, Role, layout};
+use std::collections::HashMap;
+
+/// A norm's gain and shift.
+pub(super) struct Norm<V> {
+    pub(super) weight: V,
+    pub(super) bias: V,
+}
+
+/// A matrix and its bias.
+pub(super) struct Linear<M, V> {
+    pub(super) weight: M,
+    pub(super) bias: Option<V>,
+}
+
+/// One layer of the vision tower.
+pub(super) struct VisionLayer<M, V> {
+    pub(super) norm1: Norm<V>,
+    pub(super) qkv: Linear<M, V>,
+    pub(super) out: Linear<M, V>,
+    pub(super) norm2: Norm<V>,
+    pub(super) fc1: Linear<M, V>,
+    pub(super) fc2: Linear<M, V>,
+}
+
+/// The vision tower, up to the selected layer.
+pub(super) struct Vision<M, V> {
+    /// [hidden, 3 · patch²]
+    pub(super) patch: M,
+    /// [1, hidden]
+    pub(super) class: V,
+    /// [patches + 1, hidden]
+    pub(super) position: V,
+    pub(super) pre_norm: Norm<V>,
+    pub(super) layers: Vec<VisionLayer<M, V>>,
+}
+
+/// The folded resampler.
+pub(super) struct Resampler<M, V, A> {
+    /// [heads, M, patches]
+    pub(super) map: A,
+    /// [d, d]
+    pub(super) value: M,
+    /// [hidden, d]
+    pub(super) out: M,
+    /// [1, hidden]
+    pub(super) bias: V,
+}
+
+/// One layer of the decoder.
+pub(super) struct LanguageLayer<M, V> {
+    pub(super) norm1: V,
+    pub(super) qkv: Linear<M, V>,
+    pub(super) o: M,
+    pub(super) norm2: V,
+    pub(super) gate_up: M,
+    pub(super) down: M,
+}
+
+/// The decoder.
+pub(super) struct Language<M, V> {
+    /// [vocab, hidden]
+    pub(super) embed: M,
+    pub(super) layers: Vec<LanguageLayer<M, V>>,
+    pub(super) norm: V,
+    /// [vocab, hidden]; `None` where the embedding table serves.
+    pub(super) head: Option<M>,
+}
+
+/// The whole network.
+pub(super) struct Parts<M, V, A> {
+    pub(super) vision: Vision<M, V>,
+    pub(super) resampler: Resampler<M, V, A>,
+    pub(super) language: Language<M, V>,
+}
+
+/// Where weights live.
+pub(super) trait Place {
+    type Matrix;
+    type Vector;
+    type Map;
+    async fn matrix(&self, entry: &Entry, packed: Packed) -> Result<Self::Matrix>;
+    async fn vector(&self, entry: &Entry, values: Vec<f32>) -> Result<Self::Vector>;
+    async fn map(&self, values: Vec<f32>, config: &Config, format: Format) -> Result<Self::Map>;
+}
+
+impl Place for Gpu {
+    type Matrix = Matrix;
+    type Vector = Tensor;
+    type Map = Map;
+
+    async fn matrix(&self, entry: &Entry, packed: Packed) -> Result<Matrix> {
+        self.upload_matrix(&entry.name, &packed).await
+    }
+
+    async fn vector(&self, entry: &Entry, values: Vec<f32>) -> Result<Tensor> {
+        self.upload(&entry.name, &values, entry.rows, entry.cols).await
+    }
+
+    async fn map(&self, values: Vec<f32>, config: &Config, format: Format) -> Result<Map> {
+        let r = &config.resampler;
+        Map::upload(self, &values, r.heads, r.m_max, config.vision.patches(), format).await
+    }
+}
+
+/// Host memory, for the plain-Rust network.
+pub(super) struct Host;
+
+impl Place for Host {
+    type Matrix = Packed;
+    type Vector = Vec<f32>;
+    type Map = Vec<f32>;
+
+    async fn matrix(&self, _: &Entry, packed: Packed) -> Result<Packed> {
+        Ok(packed)
+    }
+
+    async fn vector(&self, _: &Entry, values: Vec<f32>) -> Result<Vec<f32>> {
+        Ok(values)
+    }
+
+    async fn map(&self, mut values: Vec<f32>, _: &Config, format: Format) -> Result<Vec<f32>> {
+        if format != Format::F32 {
+            values.iter_mut().for_each(|v| *v = half::f16::from_f32(*v).to_f32());
+        }
+        Ok(values)
+    }
+}
+
+/// How far loading has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What is going on, for people.
+    pub phase: &'static str,
+    /// Bytes done, as they lie on the device.
+    pub done: u64,
+    /// Bytes in all.
+    pub total: u64,
+}
+
+/// Fetches tensors by name, in any order, and reports progress.
+struct Fetch<'a, P> {
+    place: &'a P,
+    supply: &'a dyn Supply,
+    entries: HashMap<String, Entry>,
+    format: &'a dyn Fn(Role) -> Format,
+    progress: Progress,
+    on_progress: &'a mut dyn FnMut(Progress),
+}
+
+impl<P: Place> Fetch<'_, P> {
+    fn entry(&self, name: &str) -> Entry {
+        self.entries.get(name).unwrap_or_else(|| panic!("{name} is not in the layout")).clone()
+    }
+
+    fn tick(&mut self, entry: &Entry) {
+        self.progress.done += bytes(entry, self.format);
+        (self.on_progress)(self.progress);
+    }
+
+    async fn matrix(&mut self, name: &str) -> Result<P::Matrix> {
+        let entry = self.entry(name);
+        let packed = self.supply.matrix(&entry).await?;
+        let matrix = self.place.matrix(&entry, packed).await?;
+        self.tick(&entry);
+        Ok(matrix)
+    }
+
+    async fn vector(&mut self, name: &str) -> Result<P::Vector> {
+        let entry = self.entry(name);
+        let values = self.supply.vector(&entry).await?;
+        let vector = self.place.vector(&entry, values).await?;
+        self.tick(&entry);
+        Ok(vector)
+    }
+
+    async fn linear(&mut self, name: &str) -> Result<Linear<P::Matrix, P::Vector>> {
+        let bias = format!("{name}.bias");
+        let weight = self.matrix(name).await?;
+        let bias = if self.entries.contains_key(&bias) { Some(self.vector(&bias).await?) } else { None };
+        Ok(Linear { weight, bias })
+    }
+
+    async fn norm(&mut self, name: &str) -> Result<Norm<P::Vector>> {
+        Ok(Norm { weight: self.vector(&format!("{name}.weight")).await?, bias: self.vector(&format!("{name}.bias")).await? })
+    }
+}
+
+/// Bytes of one tensor on the device.
+pub(crate) fn bytes(entry: &Entry, format: &dyn Fn(Role) -> Format) -> u64 {
+    match entry.role {
+        Role::Vector => (entry.rows * entry.cols) as u64 * 4,
+        Role::Map => (entry.rows * entry.cols) as u64 * if format(Role::Map) == Format::F32 { 4 } else { 2 },
+        role => {
+            let (data, scales) = format(role).words(entry.rows, entry.cols);
+            (data + scales) * 4
+        }
+    }
+}
+
+/// Loads every tensor of the layout into `place`.
+pub(super) async fn load<P: Place>(
+    place: &P,
+    supply: &dyn Supply,
+    config: &Config,
+    format: &dyn Fn(Role) -> Format,
+    on_progress: &mut dyn FnMut(Progress),
+) -> Result<Parts<P::Matrix, P::Vector, P::Map>> {
+    let entries = layout(config);
+    let total = entries.iter().map(|e| bytes(e, format)).sum();
+    let entries = entries.into_iter().map(|e| (e.name.clone(), e)).collect();
+    let progress = Progress { phase: "loading weights", done: 0, total };
+    let mut f = Fetch { place, supply, entries, format, progress, on_progress };
+    let mut layers = Vec::new();
+    let (patch, class, position) = (f.matrix("vision.patch").await?, f.vector("vision.class").await?, f.vector("vision.position").await?);
+    let pre_norm = f.norm("vision.pre_norm").await?;
+    for i in 0..config.vision.layers {
+        let name = |part: &str| format!("vision.layers.{i}.{part}");
+        layers.push(VisionLayer {
+            norm1: f.norm(&name("norm1")).await?,
+            qkv: f.linear(&name("qkv")).await?,
+            out: f.linear(&name("out")).await?,
+            norm2: f.norm(&name("norm2")).await?,
+            fc1: f.linear(&name("fc1")).await?,
+            fc2: f.linear(&name("fc2")).await?,
+        });
+    }
+    let vision = Vision { patch, class, position, pre_norm, layers };
+    let map_entry = f.entry("resampler.map");
+    let map = f.supply.vector(&map_entry).await?;
+    let map = f.place.map(map, config, (f.format)(Role::Map)).await?;
+    f.tick(&map_entry);
+    let resampler =
+        Resampler { map, value: f.matrix("resampler.value").await?, out: f.matrix("resampler.out").await?, bias: f.vector("resampler.bias").await? };
+    let embed = f.matrix("language.embed").await?;
+    let mut layers = Vec::new();
+    for i in 0..config.language.layers {
+        let name = |part: &str| format!("language.layers.{i}.{part}");
+        layers.push(LanguageLayer {
+            norm1: f.vector(&name("norm1")).await?,
+            qkv: f.linear(&name("qkv")).await?,
+            o: f.matrix(&name("o")).await?,
+            norm2: f.vector(&name("norm2")).await?,
+            gate_up: f.matrix(&name("gate_up")).await?,
+            down: f.matrix(&name("down")).await?,
+        });
+    }
+    let norm = f.vector("language.norm").await?;
+    let head = if config.language.tied { None } else { Some(f.matrix("language.head").await?) };
+    Ok(Parts { vision, resampler, language: Language { embed, layers, norm, head } })
+}

@@ -1,0 +1,113 @@
+//! The same network on plain slices, from the kernels' twins: the oracle of the tests, and the fallback where there is no adapter.
+
+use super::config::Config;
+use super::parts::{Parts, Vision};
+use super::{Chunk, Slot, Want, Wanted};
+use crate::cancel::Cancel;
+use crate::error::Result;
+use crate::image::Pixels;
+use crate::kernels::attention::{self, Mask};
+use crate::kernels::heads::{self, rope_table};
+use crate::kernels::matmul::Act;
+use crate::kernels::{argmax, embed, layer_norm, matmul, mix, patchify, rms_norm, swiglu, vision_embed};
+use crate::quant::Packed;
+use crate::weights::fold;
+
+/// The network's weights in host memory.
+pub(super) type HostParts = Parts<Packed, Vec<f32>, Vec<f32>>;
+
+/// Keys and values of one layer, [len, kv_heads · head_dim] each.
+type KvRows = (Vec<f32>, Vec<f32>);
+
+/// Keys and values of every layer, and the rotation table.
+pub(super) struct KvCache {
+    layers: Vec<KvRows>,
+    rope: Vec<f32>,
+}
+
+impl KvCache {
+    pub(super) fn new(config: &Config, context: usize) -> KvCache {
+        KvCache { layers: vec![KvRows::default(); config.language.layers], rope: rope_table(&config.language.inv_freq, context) }
+    }
+
+    pub(super) fn rewind(&mut self, config: &Config, len: usize) {
+        let width = config.language.shape.kv_heads * config.language.shape.head_dim;
+        for (keys, values) in &mut self.layers {
+            keys.truncate(len * width);
+            values.truncate(len * width);
+        }
+    }
+}
+
+fn add(x: &mut [f32], y: &[f32]) {
+    x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
+}
+
+/// pixels [3, S, S] → features [patches, d].
+pub(super) fn encode(config: &Config, w: &Vision<Packed, Vec<f32>>, pixels: &Pixels, cancel: &Cancel) -> Result<Vec<f32>> {
+    let v = &config.vision;
+    let (d, shape) = (v.hidden, v.shape());
+    let act = if v.exact_gelu { Act::Gelu } else { Act::QuickGelu };
+    let patches = patchify::reference(&pixels.data, v.image_size, v.patch);
+    let embedded = matmul::reference(&patches, &w.patch, None, Act::None);
+    let x = vision_embed::reference(&embedded, &w.class, &w.position);
+    let mut x = layer_norm::reference(&x, d, Some((&w.pre_norm.weight, &w.pre_norm.bias)), v.eps);
+    for layer in &w.layers {
+        cancel.check()?;
+        let normed = layer_norm::reference(&x, d, Some((&layer.norm1.weight, &layer.norm1.bias)), v.eps);
+        let qkv = matmul::reference(&normed, &layer.qkv.weight, layer.qkv.bias.as_deref(), Act::None);
+        let (q, keys, values) = heads::reference(&qkv, shape, None, 0);
+        let mixed = attention::reference(&q, &keys, &values, shape, Mask::All(v.patches() + 1));
+        add(&mut x, &matmul::reference(&mixed, &layer.out.weight, layer.out.bias.as_deref(), Act::None));
+        let normed = layer_norm::reference(&x, d, Some((&layer.norm2.weight, &layer.norm2.bias)), v.eps);
+        let wide = matmul::reference(&normed, &layer.fc1.weight, layer.fc1.bias.as_deref(), act);
+        add(&mut x, &matmul::reference(&wide, &layer.fc2.weight, layer.fc2.bias.as_deref(), Act::None));
+    }
+    Ok(x.split_off(d))
+}
+
+/// features [patches, d] → the first `n` visual tokens [n, hidden].
+pub(super) fn resample(config: &Config, w: &HostParts, features: &[f32], n: usize) -> Vec<f32> {
+    let (d, r) = (config.vision.hidden, &config.resampler);
+    let normed = layer_norm::reference(features, d, None, fold::EPS);
+    let values = matmul::reference(&normed, &w.resampler.value, None, Act::None);
+    let gathered = mix::reference(&w.resampler.map, r.heads, r.m_max, &values, d, n);
+    matmul::reference(&gathered, &w.resampler.out, Some(&w.resampler.bias), Act::None)
+}
+
+/// Computes a chunk, as the GPU's `language::forward`.
+pub(super) fn forward(config: &Config, w: &HostParts, cache: &mut KvCache, chunk: Chunk<'_, [f32]>, cancel: &Cancel) -> Result<Wanted> {
+    let (l, w) = (&config.language, &w.language);
+    let Chunk { slots, position, visual, want } = chunk;
+    let mut x = Vec::with_capacity(slots.len() * l.hidden);
+    for slot in slots {
+        match slot {
+            Slot::Token(id) => x.extend(embed::reference(&[*id], &w.embed)),
+            Slot::Visual { index, .. } => {
+                let visual = visual.expect("visual slots come with a picture");
+                x.extend_from_slice(&visual[*index as usize * l.hidden..][..l.hidden]);
+            }
+        }
+    }
+    for (layer, (keys, values)) in w.layers.iter().zip(&mut cache.layers) {
+        cancel.check()?;
+        let normed = rms_norm::reference(&x, &layer.norm1, l.eps);
+        let qkv = matmul::reference(&normed, &layer.qkv.weight, layer.qkv.bias.as_deref(), Act::None);
+        let (q, k, v) = heads::reference(&qkv, l.shape, Some(&cache.rope), position);
+        keys.extend(k);
+        values.extend(v);
+        let mixed = attention::reference(&q, keys, values, l.shape, Mask::Causal(position));
+        add(&mut x, &matmul::reference(&mixed, &layer.o, None, Act::None));
+        let normed = rms_norm::reference(&x, &layer.norm2, l.eps);
+        let gate_up = matmul::reference(&normed, &layer.gate_up, None, Act::None);
+        add(&mut x, &matmul::reference(&swiglu::reference(&gate_up, l.ffn), &layer.down, None, Act::None));
+    }
+    let head = w.head.as_ref().unwrap_or(&w.embed);
+    let rows = match want {
+        Want::Nothing => return Ok(Wanted::Nothing),
+        Want::AllLogits => &x[..],
+        Want::Logits | Want::Id => &x[x.len() - l.hidden..],
+    };
+    let logits = matmul::reference(&rms_norm::reference(rows, &w.norm, l.eps), head, None, Act::None);
+    Ok(if want == Want::Id { Wanted::Id(argmax::reference(&logits)) } else { Wanted::Logits(logits) })
+}

@@ -1,0 +1,121 @@
+//! The vision tower and the resampler on the GPU: pixels → features [patches, d] → visual tokens [M, hidden].
+//! Upstream: `CLIPVisionTower.forward` (second-to-last layer, class token dropped), MQT-LLaVA `query_abstractor`.
+
+use super::config::Config;
+use super::parts::{Resampler, Vision};
+use crate::cancel::Cancel;
+use crate::error::Result;
+use crate::gpu::{Gpu, Matrix, Paced, Storage, Tensor};
+use crate::image::Pixels;
+use crate::kernels::attention::{Mask, attention};
+use crate::kernels::heads::{KvLayer, heads};
+use crate::kernels::layer_norm::layer_norm;
+use crate::kernels::matmul::{Act, Store, matmul};
+use crate::kernels::mix::{Map, mix};
+use crate::kernels::patchify::patchify;
+use crate::kernels::vision_embed::vision_embed;
+use crate::quant::Format;
+use crate::weights::fold;
+
+/// Activations of one picture; tokens = patches + 1, the class token first.
+pub(super) struct Scratch {
+    /// [1, 3 · size²]
+    pixels: Tensor,
+    /// [patches, 3 · patch²]
+    patches: Tensor,
+    /// [patches, d]
+    embedded: Tensor,
+    /// [tokens, d]: the residual stream
+    x: Tensor,
+    /// [tokens, d]
+    normed: Tensor,
+    /// [tokens, sections of q, k, v]
+    qkv: Tensor,
+    /// [tokens, heads, dims]
+    q: Storage,
+    kv: KvLayer,
+    /// [tokens, d]
+    mixed: Tensor,
+    /// [tokens, mlp]
+    wide: Tensor,
+    /// [patches, d]: normalised features, then values
+    features: Tensor,
+    values: Tensor,
+    /// [M, d]
+    gathered: Tensor,
+    /// [M, hidden]
+    visual: Tensor,
+}
+
+impl Scratch {
+    pub(super) async fn new(gpu: &Gpu, config: &Config) -> Result<Scratch> {
+        let v = &config.vision;
+        let (patches, tokens, shape) = (v.patches(), v.patches() + 1, v.shape());
+        Ok(Scratch {
+            pixels: gpu.tensor("pixels", 1, 3 * v.image_size * v.image_size).await?,
+            patches: gpu.tensor("patches", patches, 3 * v.patch * v.patch).await?,
+            embedded: gpu.tensor("embedded", patches, v.hidden).await?,
+            x: gpu.tensor("vision x", tokens, v.hidden).await?,
+            normed: gpu.tensor("vision normed", tokens, v.hidden).await?,
+            qkv: gpu.tensor("vision qkv", tokens, shape.sections().2).await?,
+            q: gpu.storage("vision q", (tokens * shape.heads * shape.dims() * 4) as u64).await?,
+            kv: KvLayer::new(gpu, shape, tokens, Format::F32).await?,
+            mixed: gpu.tensor("vision mixed", tokens, v.hidden).await?,
+            wide: gpu.tensor("vision wide", tokens, v.mlp).await?,
+            features: gpu.tensor("features", patches, v.hidden).await?,
+            values: gpu.tensor("values", patches, v.hidden).await?,
+            gathered: gpu.tensor("gathered", config.resampler.m_max, v.hidden).await?,
+            visual: gpu.tensor("visual", config.resampler.m_max, config.language.hidden).await?,
+        })
+    }
+}
+
+/// Runs the tower. The features are rows 1.. of the returned tensor [patches + 1, d]; row 0 is the class token.
+pub(super) async fn encode<'s>(
+    gpu: &Gpu,
+    config: &Config,
+    w: &Vision<Matrix, Tensor>,
+    a: &'s Scratch,
+    pixels: &Pixels,
+    cancel: &Cancel,
+) -> Result<&'s Tensor> {
+    let v = &config.vision;
+    let (tokens, act) = (v.patches() + 1, if v.exact_gelu { Act::Gelu } else { Act::QuickGelu });
+    cancel.check()?;
+    gpu.write_rows(&a.pixels, 0, &pixels.data);
+    let mut run = Paced::new(gpu, cancel);
+    let rec = &mut run.rec;
+    patchify(rec, &a.pixels, v.image_size, v.patch, &a.patches);
+    matmul(rec, &a.patches, 0, v.patches(), &w.patch, None, Act::None, Store::Replace, &a.embedded);
+    vision_embed(rec, &a.embedded, &w.class, &w.position, &a.normed);
+    layer_norm(rec, &a.normed, 0, tokens, Some((&w.pre_norm.weight, &w.pre_norm.bias)), v.eps, &a.x);
+    for layer in &w.layers {
+        let rec = &mut run.rec;
+        layer_norm(rec, &a.x, 0, tokens, Some((&layer.norm1.weight, &layer.norm1.bias)), v.eps, &a.normed);
+        matmul(rec, &a.normed, 0, tokens, &layer.qkv.weight, layer.qkv.bias.as_ref(), Act::None, Store::Replace, &a.qkv);
+        heads(rec, &a.qkv, tokens, None, 0, &a.q, &a.kv);
+        attention(rec, &a.q, tokens, &a.kv, Mask::All(tokens), &a.mixed);
+        matmul(rec, &a.mixed, 0, tokens, &layer.out.weight, layer.out.bias.as_ref(), Act::None, Store::Add, &a.x);
+        layer_norm(rec, &a.x, 0, tokens, Some((&layer.norm2.weight, &layer.norm2.bias)), v.eps, &a.normed);
+        matmul(rec, &a.normed, 0, tokens, &layer.fc1.weight, layer.fc1.bias.as_ref(), act, Store::Replace, &a.wide);
+        matmul(rec, &a.wide, 0, tokens, &layer.fc2.weight, layer.fc2.bias.as_ref(), Act::None, Store::Add, &a.x);
+        run.layer_done().await?;
+    }
+    run.submit();
+    Ok(&a.x)
+}
+
+/// Turns features (rows 1.. of `x`) into the first `n` visual tokens, [n, hidden].
+pub(super) async fn resample(gpu: &Gpu, config: &Config, w: &Resampler<Matrix, Tensor, Map>, a: &Scratch, x: &Tensor, n: usize) -> Result<Tensor> {
+    let patches = config.vision.patches();
+    let out = gpu.tensor("visual tokens", n, config.language.hidden).await?;
+    let mut rec = gpu.recorder();
+    layer_norm(&mut rec, x, 1, patches, None, fold::EPS, &a.features);
+    matmul(&mut rec, &a.features, 0, patches, &w.value, None, Act::None, Store::Replace, &a.values);
+    mix(&mut rec, &w.map, &a.values, n, &a.gathered);
+    matmul(&mut rec, &a.gathered, 0, n, &w.out, Some(&w.bias), Act::None, Store::Replace, &a.visual);
+    // Copied rather than written in place: what no kernel binds, no bind group keeps alive.
+    rec.copy_rows(&a.visual, 0, &out, 0, n);
+    rec.finish().await?;
+    Ok(out)
+}

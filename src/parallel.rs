@@ -1,0 +1,27 @@
+//! Many cores where there are some: rayon natively, a plain loop elsewhere.
+
+/// Calls `f` on every item, in any order.
+#[cfg(feature = "native")]
+pub(crate) fn for_each<T: Send>(items: Vec<T>, f: impl Fn(T) + Send + Sync) {
+    use rayon::prelude::*;
+    items.into_par_iter().for_each(f);
+}
+
+/// Calls `f` on every item, in order.
+#[cfg(not(feature = "native"))]
+pub(crate) fn for_each<T>(items: Vec<T>, f: impl Fn(T)) {
+    items.into_iter().for_each(f);
+}
+
+/// `f` of every index below `n`, in order of the index.
+#[cfg(feature = "native")]
+pub(crate) fn map<R: Send>(n: usize, f: impl Fn(usize) -> R + Send + Sync) -> Vec<R> {
+    use rayon::prelude::*;
+    (0..n).into_par_iter().map(f).collect()
+}
+
+/// `f` of every index below `n`, in order of the index.
+#[cfg(not(feature = "native"))]
+pub(crate) fn map<R>(n: usize, f: impl Fn(usize) -> R) -> Vec<R> {
+    (0..n).map(f).collect()
+}

@@ -1,0 +1,473 @@
+//! START HERE: one conversation about one picture. [`Session::ask`] is the life of a request.
+//!
+//! What the network has already computed is never computed twice. The session keeps the list of [`Slot`]s whose keys and values
+//! lie in the cache; a new prompt is compared with it, the common prefix is kept and only the rest is computed. From that one rule
+//! follow the cached system prompt, the picture's tokens shared by all questions, earlier turns, and changes of m: going from
+//! 16 to 64 image tokens keeps the first 16.
+
+use crate::budget::{self, Budget, Mode};
+use crate::cancel::Cancel;
+use crate::error::{Error, Result};
+use crate::image::Pixels;
+use crate::model::{Cache, Model, Slot, VisualTokens, Want, Wanted};
+use crate::sample::{Sampler, Sampling};
+use crate::text::TextStream;
+use std::sync::Arc;
+use web_time::Instant;
+
+#[cfg(all(test, feature = "native"))]
+mod tests;
+
+/// One question.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The question, as typed.
+    pub question: String,
+    /// How many image tokens to spend.
+    pub budget: Budget,
+    /// How the next token is chosen; greedy by default.
+    pub sampling: Sampling,
+    /// The answer is cut after this many tokens.
+    pub max_new_tokens: usize,
+    /// The answer ends before any of these strings.
+    pub stop: Vec<String>,
+    /// Stops encoding, prefill or decoding from anywhere.
+    pub cancel: Cancel,
+}
+
+impl Request {
+    /// A question with the defaults: automatic budget, greedy, at most 512 tokens.
+    pub fn new(question: impl Into<String>) -> Request {
+        Request {
+            question: question.into(),
+            budget: Budget::default(),
+            sampling: Sampling::default(),
+            max_new_tokens: 512,
+            stop: Vec::new(),
+            cancel: Cancel::new(),
+        }
+    }
+}
+
+/// Why an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FinishReason {
+    /// The model ended it, or a stop string did.
+    Stop,
+    /// `max_new_tokens` was reached.
+    Length,
+    /// The caller stopped it; the text so far is kept.
+    Cancelled,
+    /// The context is full; the text so far is kept.
+    Context,
+}
+
+/// Milliseconds per stage of one request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Timings {
+    /// The vision tower; 0 if the picture was encoded before.
+    pub vision: f64,
+    /// The resampler.
+    pub resample: f64,
+    /// The prompt, as far as it was not cached.
+    pub prefill: f64,
+    /// From the call of `ask` to the first token, encoding included if it had not happened.
+    pub first_token: f64,
+    /// From the first token to the last.
+    pub decode: f64,
+    /// All of it.
+    pub total: f64,
+}
+
+/// An answer and what it took.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The text.
+    pub text: String,
+    /// Its token ids, without the end token.
+    pub token_ids: Vec<u32>,
+    /// Why it ended.
+    pub finish_reason: FinishReason,
+    /// m: the image tokens used.
+    pub image_tokens: usize,
+    /// Whether the caller or the budget chose them.
+    pub image_tokens_mode: Mode,
+    /// Why this many, for people.
+    pub image_tokens_reason: String,
+    /// Tokens of the whole prompt, image tokens included.
+    pub prompt_tokens: usize,
+    /// Of those, how many were already in the cache.
+    pub cached_tokens: usize,
+    /// Tokens generated.
+    pub completion_tokens: usize,
+    /// How often the vision tower ran for this answer: 0 or 1.
+    pub vision_runs: u32,
+    /// Milliseconds per stage.
+    pub timings: Timings,
+    /// Generated tokens per second, the first one excluded; 0 for a single token.
+    pub tokens_per_second: f64,
+}
+
+/// What the intermediate stages of one prompt are: `mqt trace`.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// [patches, d_vision]
+    pub vision_features: Vec<f32>,
+    /// [m, hidden]
+    pub visual_tokens: Vec<f32>,
+    /// The prompt; −200 marks the picture.
+    pub input_ids: Vec<i32>,
+    /// [prompt with the picture spliced in, vocab]
+    pub logits: Vec<f32>,
+}
+
+struct Picture {
+    hash: [u8; 32],
+    visual: VisualTokens,
+}
+
+struct Turn {
+    /// Ids after the picture (first turn) or after the previous answer's end token.
+    question: Vec<u32>,
+    answer: Vec<u32>,
+}
+
+/// A conversation: a picture, turns, and the cache that holds what was computed for them.
+pub struct Session {
+    model: Arc<Model>,
+    cache: Cache,
+    cached: Vec<Slot>,
+    prefix: Vec<u32>,
+    picture: Option<Picture>,
+    pending: Looked,
+    turns: Vec<Turn>,
+    /// Taken back, and put back if what replaces it fails.
+    withdrawn: Option<Turn>,
+    speed: budget::Speed,
+}
+
+/// What [`Session::look`] did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Looked {
+    /// 1 if the tower ran, 0 if the picture was the same as before.
+    pub vision_runs: u32,
+    /// Milliseconds of the tower.
+    pub vision_ms: f64,
+    /// Milliseconds of the resampler.
+    pub resample_ms: f64,
+}
+
+impl Session {
+    /// A new conversation with room for `context` tokens; computes the system prompt, which also measures the device.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] if `context` exceeds the model's limit or cannot hold a prompt; the device's failures.
+    pub async fn new(model: Arc<Model>, context: usize) -> Result<Session> {
+        let limit = model.config().max_context();
+        let prefix = model.template().prefix_ids(model.tokenizer());
+        if context > limit || context < prefix.len() + 8 {
+            let why = format!("{context} is outside what this model allows: {} to {limit}", prefix.len() + 8);
+            return Err(Error::InvalidSetting { what: "--context".into(), why });
+        }
+        let cache = model.new_cache(context).await?;
+        let (picture, pending, speed, withdrawn) = (None, Looked::default(), budget::Speed::default(), None);
+        let mut session = Session { model, cache, cached: Vec::new(), prefix, picture, pending, turns: Vec::new(), withdrawn, speed };
+        session.warm_up().await?;
+        Ok(session)
+    }
+
+    /// Runs every kernel once on the system prompt, so that the first question waits for no compiler; then measures prefill.
+    async fn warm_up(&mut self) -> Result<()> {
+        let slots: Vec<Slot> = self.prefix.iter().map(|&id| Slot::Token(id)).collect();
+        let cancel = Cancel::new();
+        self.model.extend(&mut self.cache, &slots, None, Want::Id, &cancel).await?;
+        self.cache.rewind(slots.len() - 1);
+        self.model.extend(&mut self.cache, &slots[slots.len() - 1..], None, Want::Id, &cancel).await?;
+        self.cache.rewind(0);
+        let start = Instant::now();
+        self.model.extend(&mut self.cache, &slots, None, Want::Id, &cancel).await?;
+        self.speed.prefilled(slots.len(), ms(start));
+        self.cached = slots;
+        Ok(())
+    }
+
+    /// The model behind this conversation.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// Number of turns so far.
+    pub fn turns(&self) -> usize {
+        self.turns.len()
+    }
+
+    /// Measured speeds, for estimates.
+    pub fn speed(&self) -> &budget::Speed {
+        &self.speed
+    }
+
+    /// Looks at a picture: encodes it unless it is the one already seen. Another picture starts a new conversation.
+    ///
+    /// All M visual tokens are kept; every m is a view of them.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] (the previous picture is kept), or the device's failures.
+    pub async fn look(&mut self, pixels: &Pixels, cancel: &Cancel) -> Result<Looked> {
+        let hash = pixels.hash();
+        if self.picture.as_ref().is_some_and(|p| p.hash == hash) {
+            return Ok(Looked::default());
+        }
+        let (visual, looked) = self.model.look(pixels, cancel).await?;
+        self.speed.encoded(looked.vision_ms + looked.resample_ms);
+        // The cache may hold the previous picture's tokens: the slots carry the picture's hash, so they will not match.
+        self.picture = Some(Picture { hash, visual });
+        self.turns.clear();
+        self.pending = looked;
+        Ok(looked)
+    }
+
+    /// Forgets the turns, keeps the picture.
+    pub fn start_anew(&mut self) {
+        self.turns.clear();
+        self.withdrawn = None;
+    }
+
+    /// Takes back the last turn, so that its question can be asked again with another budget (draft, then refine).
+    /// Should that next question fail, the turn is back.
+    pub fn take_back(&mut self) {
+        self.withdrawn = self.turns.pop();
+    }
+
+    /// Answers one question about the picture, calling `on_text` with each piece of text as it is certain.
+    ///
+    /// # Errors
+    /// [`Error::BudgetOutOfRange`], [`Error::ContextFull`] before anything is computed, [`Error::Cancelled`] if stopped before the first
+    /// token, and the device's failures. The conversation is unchanged then. Stopped later, the answer so far is `Ok`.
+    pub async fn ask(&mut self, request: &Request, on_text: &mut dyn FnMut(&str)) -> Result<Answer> {
+        let start = Instant::now();
+        let looked = std::mem::take(&mut self.pending);
+        let result = self.answer(request, looked, start, on_text).await;
+        let withdrawn = self.withdrawn.take();
+        if result.is_err() {
+            // As if it had not been asked.
+            self.turns.extend(withdrawn);
+            self.pending = looked;
+        }
+        result
+    }
+
+    async fn answer(&mut self, request: &Request, looked: Looked, start: Instant, on_text: &mut dyn FnMut(&str)) -> Result<Answer> {
+        let encode = looked.vision_ms + looked.resample_ms;
+        let question = self.question_ids(&request.question);
+        let choice = self.choose(request, question.len(), encode)?;
+        let prompt = self.prompt(choice.m, &question);
+        if prompt.len() + 1 > self.cache.capacity() {
+            return Err(Error::ContextFull { need: prompt.len() + 1, have: self.cache.capacity() });
+        }
+
+        let mut sampler = Sampler::new(request.sampling, prompt.iter().filter_map(Slot::token));
+        let cached_tokens = self.keep_common_prefix(&prompt);
+        let prefill = Instant::now();
+        let wanted = self.extend(&prompt[cached_tokens..], sampler.want(), &request.cancel).await?;
+        let first = sampler.pick(&wanted);
+        let mut timings = Timings { vision: looked.vision_ms, resample: looked.resample_ms, prefill: ms(prefill), ..Default::default() };
+        self.speed.prefilled(prompt.len() - cached_tokens, timings.prefill);
+        timings.first_token = encode + ms(start);
+
+        let decode = Instant::now();
+        let (text, token_ids, finish_reason) = self.decode(first, &mut sampler, request, on_text).await?;
+        timings.decode = ms(decode);
+        timings.total = encode + ms(start);
+        let steps = token_ids.len().saturating_sub(usize::from(finish_reason != FinishReason::Stop));
+        self.speed.decoded(steps, timings.decode);
+        self.turns.push(Turn { question, answer: token_ids.clone() });
+        Ok(Answer {
+            text,
+            finish_reason,
+            image_tokens: choice.m,
+            image_tokens_mode: choice.mode,
+            image_tokens_reason: choice.reason,
+            prompt_tokens: prompt.len(),
+            cached_tokens,
+            completion_tokens: token_ids.len(),
+            vision_runs: looked.vision_runs,
+            timings,
+            tokens_per_second: if steps > 0 { steps as f64 * 1e3 / timings.decode } else { 0.0 },
+            token_ids,
+        })
+    }
+
+    /// Generates from `next` on until something ends the answer: its text, its ids without the end token, and why it ended.
+    async fn decode(
+        &mut self,
+        mut next: u32,
+        sampler: &mut Sampler,
+        request: &Request,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<(String, Vec<u32>, FinishReason)> {
+        let mut writer = Writer::new(self.model.tokenizer(), &request.stop);
+        let mut token_ids = Vec::new();
+        let finish_reason = loop {
+            if self.model.config().is_end(next) {
+                break FinishReason::Stop;
+            }
+            token_ids.push(next);
+            if writer.push(next, on_text) {
+                break FinishReason::Stop;
+            }
+            if token_ids.len() >= request.max_new_tokens {
+                break FinishReason::Length;
+            }
+            if self.cached.len() + 1 >= self.cache.capacity() {
+                break FinishReason::Context;
+            }
+            match self.extend(&[Slot::Token(next)], sampler.want(), &request.cancel).await {
+                Ok(wanted) => next = sampler.pick(&wanted),
+                Err(Error::Cancelled) => break FinishReason::Cancelled,
+                Err(error) => return Err(error),
+            }
+        };
+        Ok((writer.finish(on_text), token_ids, finish_reason))
+    }
+
+    /// Computes the visual part of the prompt ahead of the question, while the person still types.
+    ///
+    /// # Errors
+    /// As [`Session::ask`].
+    pub async fn prepare(&mut self, m: usize, cancel: &Cancel) -> Result<()> {
+        let prompt = self.prompt(m, &[]);
+        let kept = self.keep_common_prefix(&prompt).min(prompt.len());
+        self.extend(&prompt[kept..], Want::Nothing, cancel).await?;
+        Ok(())
+    }
+
+    /// The stages of one prompt, from pixels to the logits of every position.
+    ///
+    /// # Errors
+    /// As [`Session::ask`].
+    pub async fn trace(&mut self, pixels: &Pixels, question: &str, m: usize) -> Result<Trace> {
+        let cancel = Cancel::new();
+        self.look(pixels, &cancel).await?;
+        self.turns.clear();
+        let question = self.question_ids(question);
+        let m = budget::fixed(m as u64, self.model.config().m_max())?;
+        let prompt = self.prompt(m, &question);
+        if prompt.len() > self.cache.capacity() {
+            return Err(Error::ContextFull { need: prompt.len(), have: self.cache.capacity() });
+        }
+        let vision_features = self.model.vision_features(pixels, &cancel).await?;
+        self.cache.rewind(0);
+        self.cached.clear();
+        let logits = match self.extend(&prompt, Want::AllLogits, &cancel).await? {
+            Wanted::Logits(logits) => logits,
+            _ => unreachable!("all logits were asked for"),
+        };
+        let picture = self.picture.as_ref().expect("`look` has set the picture");
+        let visual_tokens = self.model.read_visual(&picture.visual, m).await?;
+        let ids = self.prefix.iter().map(|&id| id as i32);
+        let input_ids = ids.chain([-200]).chain(question.iter().map(|&id| id as i32)).collect();
+        Ok(Trace { vision_features, visual_tokens, input_ids, logits })
+    }
+
+    fn question_ids(&self, question: &str) -> Vec<u32> {
+        let (template, tokenizer) = (self.model.template(), self.model.tokenizer());
+        if self.turns.is_empty() { template.question_ids(tokenizer, question) } else { template.next_turn_ids(tokenizer, question) }
+    }
+
+    fn choose(&self, request: &Request, question: usize, encode: f64) -> Result<budget::Choice> {
+        let used: usize = self.turns.iter().map(|t| t.question.len() + t.answer.len() + 1).sum();
+        let free = self.cache.capacity().saturating_sub(self.prefix.len() + used + question + 1);
+        budget::choose(&request.budget, self.model.config().m_max(), &self.speed, encode, question, free)
+    }
+
+    /// The whole conversation as slots: prefix, m image tokens, turns, the new question.
+    fn prompt(&self, m: usize, question: &[u32]) -> Vec<Slot> {
+        let mut slots: Vec<Slot> = self.prefix.iter().map(|&id| Slot::Token(id)).collect();
+        let picture = self.picture.as_ref().map_or([0; 8], |p| first8(&p.hash));
+        let m = if self.picture.is_some() { m } else { 0 };
+        slots.extend((0..m).map(|index| Slot::Visual { picture, index: index as u32 }));
+        let tokens = |slots: &mut Vec<Slot>, ids: &[u32]| slots.extend(ids.iter().map(|&id| Slot::Token(id)));
+        for turn in &self.turns {
+            tokens(&mut slots, &turn.question);
+            tokens(&mut slots, &turn.answer);
+            tokens(&mut slots, &[self.model.tokenizer().eos()]);
+        }
+        tokens(&mut slots, question);
+        slots
+    }
+
+    /// Rewinds the cache to what it shares with `prompt`, leaving at least one slot to compute; how many are kept.
+    fn keep_common_prefix(&mut self, prompt: &[Slot]) -> usize {
+        let common = self.cached.iter().zip(prompt).take_while(|(a, b)| a == b).count();
+        let kept = common.min(prompt.len().saturating_sub(1));
+        self.cached.truncate(kept);
+        self.cache.rewind(kept);
+        kept
+    }
+
+    /// Appends slots to the cache. On an error the cache keeps what was complete before.
+    async fn extend(&mut self, slots: &[Slot], want: Want, cancel: &Cancel) -> Result<Wanted> {
+        let visual = self.picture.as_ref().map(|p| &p.visual);
+        let wanted = self.model.extend(&mut self.cache, slots, visual, want, cancel).await;
+        // A cancelled prefill leaves whole chunks behind: they are as good as any.
+        let done = self.cache.len() - self.cached.len();
+        self.cached.extend_from_slice(&slots[..done]);
+        wanted
+    }
+}
+
+fn first8(hash: &[u8; 32]) -> [u8; 8] {
+    std::array::from_fn(|i| hash[i])
+}
+
+fn ms(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
+}
+
+/// Text of an answer, handed on as soon as it is certain: whole characters, and nothing that may belong to a stop string.
+struct Writer<'a> {
+    stream: TextStream,
+    stop: &'a [String],
+    text: String,
+    /// Bytes of `text` already handed on.
+    shown: usize,
+}
+
+impl<'a> Writer<'a> {
+    fn new(tokenizer: &crate::text::Tokenizer, stop: &'a [String]) -> Self {
+        Writer { stream: TextStream::new(tokenizer), stop, text: String::new(), shown: 0 }
+    }
+
+    /// Adds a token; true if a stop string is complete.
+    fn push(&mut self, id: u32, on_text: &mut dyn FnMut(&str)) -> bool {
+        self.text += &self.stream.push(id);
+        if let Some(end) = self.stop.iter().filter(|s| !s.is_empty()).filter_map(|s| self.text.find(s.as_str())).min() {
+            self.text.truncate(end);
+            self.show(end, on_text);
+            return true;
+        }
+        // Hold back the longest end of the text that could begin a stop string.
+        let held = self.stop.iter().map(|s| overlap(&self.text, s)).max().unwrap_or(0);
+        self.show(self.text.len() - held, on_text);
+        false
+    }
+
+    fn finish(mut self, on_text: &mut dyn FnMut(&str)) -> String {
+        self.text += &self.stream.finish();
+        self.show(self.text.len(), on_text);
+        self.text.trim().to_owned()
+    }
+
+    fn show(&mut self, end: usize, on_text: &mut dyn FnMut(&str)) {
+        if end > self.shown {
+            on_text(&self.text[self.shown..end]);
+            self.shown = end;
+        }
+    }
+}
+
+/// Bytes at the end of `text` that are a beginning of `stop`.
+fn overlap(text: &str, stop: &str) -> usize {
+    (1..stop.len()).rev().find(|&n| stop.is_char_boundary(n) && text.ends_with(&stop[..n])).unwrap_or(0)
+}

@@ -1,0 +1,208 @@
+//! One conversation: what is kept, what is computed again, and what happens when it is stopped or does not fit.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use super::*;
+use crate::gpu::AdapterChoice;
+use crate::kernels::check::gpu_or_skip;
+use crate::model::{Arithmetic, LoadOptions, ModelSource};
+use pollster::block_on;
+
+fn models() -> Vec<Arc<Model>> {
+    let mut adapters = vec![AdapterChoice::Cpu];
+    if gpu_or_skip().is_some() {
+        adapters.push(AdapterChoice::Auto);
+    }
+    let load = |adapter| {
+        let options = LoadOptions { adapter, arithmetic: Arithmetic::Exact, ..Default::default() };
+        Arc::new(block_on(Model::load(&ModelSource::Bundled, &options, &mut |_| {})).unwrap())
+    };
+    adapters.into_iter().map(load).collect()
+}
+
+/// A red square on white, somewhere.
+fn picture(model: &Model, at: usize) -> Pixels {
+    let side = 112;
+    let mut rgb = vec![250u8; side * side * 3];
+    for y in at..at + 30 {
+        for x in at..at + 30 {
+            rgb[(y * side + x) * 3..][..3].copy_from_slice(&[220, 30, 30]);
+        }
+    }
+    Pixels::from_rgb(&rgb, side, side, model.image_spec()).unwrap()
+}
+
+fn session(model: &Arc<Model>, context: usize) -> Session {
+    block_on(Session::new(model.clone(), context)).unwrap()
+}
+
+fn request(question: &str, m: u64) -> Request {
+    Request { budget: Budget::Fixed(m), max_new_tokens: 16, ..Request::new(question) }
+}
+
+fn ask(session: &mut Session, question: &str, m: u64) -> Answer {
+    block_on(session.ask(&request(question, m), &mut |_| {})).unwrap()
+}
+
+#[test]
+fn nothing_is_computed_twice() {
+    for model in models() {
+        let mut s = session(&model, 512);
+        let prefix = s.prefix.len();
+        let look = |s: &mut Session, at| block_on(s.look(&picture(&model, at), &Cancel::new())).unwrap().vision_runs;
+        assert_eq!(look(&mut s, 10), 1);
+        let first = ask(&mut s, "What is this?", 16);
+        assert_eq!((first.vision_runs, first.cached_tokens, first.turns_seen(&s)), (1, prefix, 1));
+        // A second turn: everything before it is kept, its end token and question are new.
+        let second = ask(&mut s, "What colour is it?", 16);
+        assert_eq!((second.vision_runs, second.cached_tokens), (0, first.prompt_tokens + first.completion_tokens));
+        // The same picture again: no run, the conversation goes on.
+        assert_eq!(look(&mut s, 10), 0);
+        // More tokens: the first 16 are kept; fewer: the first 4.
+        s.start_anew();
+        assert_eq!(ask(&mut s, "What is this?", 64).cached_tokens, prefix + 16);
+        s.start_anew();
+        let four = ask(&mut s, "What is this?", 4);
+        assert_eq!((four.cached_tokens, four.vision_runs), (prefix + 4, 0));
+        // Another picture: only the prefix is common.
+        assert_eq!(look(&mut s, 60), 1);
+        assert_eq!(ask(&mut s, "What is this?", 16).cached_tokens, prefix);
+    }
+}
+
+impl Answer {
+    fn turns_seen(&self, s: &Session) -> usize {
+        s.turns()
+    }
+}
+
+/// Kept or recomputed, the answer is the same: whatever was asked before.
+#[test]
+fn history_of_the_cache_does_not_change_answers() {
+    for model in models() {
+        let fresh = |m| {
+            let mut s = session(&model, 512);
+            block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
+            ask(&mut s, "How many shapes are there?", m).token_ids
+        };
+        let mut s = session(&model, 512);
+        block_on(s.look(&picture(&model, 60), &Cancel::new())).unwrap();
+        ask(&mut s, "Where is the square?", 64);
+        block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
+        for m in [64, 2, 16, 1, 36, 63] {
+            s.start_anew();
+            assert_eq!(ask(&mut s, "How many shapes are there?", m).token_ids, fresh(m), "m = {m}");
+        }
+    }
+}
+
+#[test]
+fn a_prepared_picture_leaves_only_the_question() {
+    for model in models() {
+        let mut s = session(&model, 512);
+        block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
+        let plain = ask(&mut s, "What is this?", 36);
+        let mut s = session(&model, 512);
+        block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
+        block_on(s.prepare(36, &Cancel::new())).unwrap();
+        let prepared = ask(&mut s, "What is this?", 36);
+        assert_eq!((prepared.token_ids, prepared.cached_tokens), (plain.token_ids, s.prefix.len() + 36));
+    }
+}
+
+#[test]
+fn stopping_keeps_the_text_and_the_session() {
+    for model in models() {
+        let mut s = session(&model, 512);
+        let pixels = picture(&model, 30);
+        let cancelled = Cancel::new();
+        cancelled.cancel();
+        assert!(matches!(block_on(s.look(&pixels, &cancelled)), Err(Error::Cancelled)));
+        block_on(s.look(&pixels, &Cancel::new())).unwrap();
+        // In prefill: an error, and nothing is remembered.
+        let mut stopped = request("What is this?", 16);
+        stopped.cancel = cancelled;
+        assert!(matches!(block_on(s.ask(&stopped, &mut |_| {})), Err(Error::Cancelled)));
+        assert_eq!(s.turns(), 0);
+        // While answering: the text so far.
+        let stopped = request("Describe the picture.", 16);
+        let cancel = stopped.cancel.clone();
+        let answer = block_on(s.ask(&stopped, &mut |_| cancel.cancel()));
+        if let Ok(answer) = &answer {
+            assert!(matches!(answer.finish_reason, FinishReason::Cancelled | FinishReason::Stop));
+        }
+        stopped.cancel.reset();
+        s.start_anew();
+        let mut fresh = session(&model, 512);
+        block_on(fresh.look(&pixels, &Cancel::new())).unwrap();
+        assert_eq!(ask(&mut s, "What is this?", 16).token_ids, ask(&mut fresh, "What is this?", 16).token_ids);
+    }
+}
+
+#[test]
+fn a_refinement_that_fails_leaves_the_draft() {
+    let model = &models()[0];
+    let mut s = session(model, 90);
+    block_on(s.look(&picture(model, 30), &Cancel::new())).unwrap();
+    ask(&mut s, "What is this?", 4);
+    s.take_back();
+    assert!(block_on(s.ask(&request("What is this?", 64), &mut |_| {})).is_err());
+    assert_eq!(s.turns(), 1);
+    s.take_back();
+    ask(&mut s, "What is this?", 8);
+    assert_eq!(s.turns(), 1);
+}
+
+#[test]
+fn a_full_context_is_an_error_with_numbers() {
+    for model in models() {
+        let mut s = session(&model, 80);
+        block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
+        let error = block_on(s.ask(&request("What is this?", 64), &mut |_| {})).unwrap_err();
+        assert!(matches!(error, Error::ContextFull { have: 80, need } if need > 80), "{error}");
+        assert_eq!(error.exit_code(), 8);
+        // Fewer image tokens fit, and auto takes what fits.
+        ask(&mut s, "What is this?", 4);
+        s.start_anew();
+        let auto = Request { max_new_tokens: 4, ..Request::new("What is this?") };
+        let answer = block_on(s.ask(&auto, &mut |_| {})).unwrap();
+        assert!(answer.image_tokens <= 36);
+        let too_long = block_on(Session::new(model.clone(), 1 << 20)).err().unwrap();
+        assert_eq!(too_long.exit_code(), 2);
+    }
+}
+
+#[test]
+fn budgets_outside_the_model_are_errors() {
+    let model = &models()[0];
+    let mut s = session(model, 512);
+    block_on(s.look(&picture(model, 30), &Cancel::new())).unwrap();
+    for m in [0, 65, u64::MAX] {
+        let error = block_on(s.ask(&request("What is this?", m), &mut |_| {})).unwrap_err();
+        assert!(matches!(error, Error::BudgetOutOfRange { max: 64, .. }) && error.exit_code() == 2, "{error}");
+    }
+}
+
+#[test]
+fn stop_strings_end_the_answer_and_are_never_shown() {
+    let model = &models()[0];
+    let mut s = session(model, 512);
+    block_on(s.look(&picture(model, 30), &Cancel::new())).unwrap();
+    let whole = ask(&mut s, "What colour is the square?", 64).text;
+    assert!(whole.len() > 1, "{whole:?}");
+    s.start_anew();
+    let mut cut = request("What colour is the square?", 64);
+    cut.stop = vec![whole[1..].to_owned()];
+    let mut shown = String::new();
+    let answer = block_on(s.ask(&cut, &mut |text| shown += text)).unwrap();
+    assert_eq!((answer.text.as_str(), answer.finish_reason), (&whole[..1], FinishReason::Stop));
+    assert_eq!(shown.trim(), &whole[..1]);
+}
+
+#[test]
+fn text_is_held_back_only_while_it_may_become_a_stop_string() {
+    assert_eq!(overlap("hello wor", "world"), 3);
+    assert_eq!(overlap("hello", "world"), 0);
+    assert_eq!(overlap("aaa", "aaab"), 3);
+    assert_eq!(overlap("über", "r!"), 1);
+}

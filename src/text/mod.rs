@@ -1,0 +1,14 @@
+//! Text ↔ token ids: the tokenizer in both of its file formats, a streaming decoder, and the
+//! prompt, exactly as the PyTorch reference builds them.
+
+mod clean;
+mod huggingface;
+pub mod prompt;
+mod sentencepiece;
+mod stream;
+#[cfg(test)]
+mod tests;
+pub mod tokenizer;
+
+pub use self::prompt::Template;
+pub use self::tokenizer::{TextStream, Tokenizer};

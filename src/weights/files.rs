@@ -1,0 +1,173 @@
+//! Named files read by ranges: a folder on disk, or the pack inside the binary. The browser brings its own.
+
+use crate::error::{Error, Result};
+use std::future::Future;
+use std::ops::Range;
+use std::pin::Pin;
+
+/// A future that stays on its thread, as WebGPU's do in the browser.
+pub type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// A flat set of files. Names never leave it: see [`check_name`].
+pub trait Files {
+    /// For messages: the folder's path, or what it is.
+    fn describe(&self) -> String;
+    /// Size in bytes; `None` if there is no such file.
+    fn size<'a>(&'a self, name: &'a str) -> Local<'a, Result<Option<u64>>>;
+    /// Exactly these bytes, which lie inside the file.
+    fn read<'a>(&'a self, name: &'a str, range: Range<u64>) -> Local<'a, Result<Vec<u8>>>;
+    /// Names of the files at the top, sorted; empty if they cannot be listed.
+    fn list(&self) -> Vec<String>;
+    /// A folder inside this one.
+    fn folder(&self, name: &str) -> Option<Box<dyn Files>>;
+}
+
+/// Largest text file read whole: configurations, tokenizers, indexes.
+const MAX_WHOLE: u64 = 256 << 20;
+
+/// A whole file; `None` if there is none.
+///
+/// # Errors
+/// [`Error::ModelCorrupt`] if it is implausibly large for a text file, or the system's reason.
+pub async fn whole(files: &dyn Files, name: &str) -> Result<Option<Vec<u8>>> {
+    match files.size(name).await? {
+        None => Ok(None),
+        Some(size) if size > MAX_WHOLE => {
+            Err(Error::ModelCorrupt { file: name.into(), problem: format!("{size} bytes is too large for this kind of file") })
+        }
+        Some(size) => files.read(name, 0..size).await.map(Some),
+    }
+}
+
+/// A whole file parsed as JSON; `None` if there is none.
+///
+/// # Errors
+/// [`Error::ModelCorrupt`] with the position of the first mistake.
+pub async fn json(files: &dyn Files, name: &str) -> Result<Option<serde_json::Value>> {
+    let Some(bytes) = whole(files, name).await? else { return Ok(None) };
+    serde_json::from_slice(&bytes).map(Some).map_err(|e| Error::ModelCorrupt { file: name.into(), problem: format!("it is not valid JSON: {e}") })
+}
+
+/// Refuses names that could point outside the folder.
+///
+/// # Errors
+/// [`Error::ModelCorrupt`].
+pub fn check_name(name: &str, from: &str) -> Result<()> {
+    let plain = !name.is_empty() && !name.contains(['/', '\\', ':', '\0']) && name != "." && name != "..";
+    if plain { Ok(()) } else { Err(Error::ModelCorrupt { file: from.into(), problem: format!("it names a file outside its folder: {name:?}") }) }
+}
+
+/// Files inside the binary.
+pub struct Embedded {
+    /// What it is, for messages.
+    pub name: &'static str,
+    /// (name, content)
+    pub files: &'static [(&'static str, &'static [u8])],
+}
+
+impl Embedded {
+    fn get(&self, name: &str) -> Option<&'static [u8]> {
+        self.files.iter().find(|(n, _)| *n == name).map(|(_, bytes)| *bytes)
+    }
+}
+
+impl Files for Embedded {
+    fn describe(&self) -> String {
+        self.name.into()
+    }
+
+    fn size<'a>(&'a self, name: &'a str) -> Local<'a, Result<Option<u64>>> {
+        Box::pin(async move { Ok(self.get(name).map(|b| b.len() as u64)) })
+    }
+
+    fn read<'a>(&'a self, name: &'a str, range: Range<u64>) -> Local<'a, Result<Vec<u8>>> {
+        Box::pin(async move {
+            let bytes = self.get(name).and_then(|b| b.get(range.start as usize..range.end as usize));
+            bytes
+                .map(<[u8]>::to_vec)
+                .ok_or_else(|| Error::ModelCorrupt { file: name.into(), problem: "a range outside the file was asked for".into() })
+        })
+    }
+
+    fn list(&self) -> Vec<String> {
+        self.files.iter().map(|(n, _)| (*n).to_owned()).collect()
+    }
+
+    fn folder(&self, _: &str) -> Option<Box<dyn Files>> {
+        None
+    }
+}
+
+/// A folder on disk.
+#[cfg(feature = "native")]
+pub struct Disk {
+    root: std::path::PathBuf,
+}
+
+#[cfg(feature = "native")]
+impl Disk {
+    /// Opens a folder.
+    ///
+    /// # Errors
+    /// [`Error::ModelMissing`] if it does not exist or is not a folder.
+    pub fn open(root: &std::path::Path) -> Result<Disk> {
+        let missing = |why: &str| Error::ModelMissing { path: root.to_owned(), why: why.into() };
+        match std::fs::metadata(root) {
+            Ok(meta) if meta.is_dir() => Ok(Disk { root: root.to_owned() }),
+            Ok(_) => Err(missing("it is a file; give the folder of a pack or of a checkpoint")),
+            Err(error) => Err(missing(&error.to_string())),
+        }
+    }
+
+    fn failed(&self, name: &str, error: &std::io::Error) -> Error {
+        Error::ModelMissing { path: self.root.join(name), why: error.to_string() }
+    }
+}
+
+#[cfg(feature = "native")]
+impl Files for Disk {
+    fn describe(&self) -> String {
+        self.root.display().to_string()
+    }
+
+    fn size<'a>(&'a self, name: &'a str) -> Local<'a, Result<Option<u64>>> {
+        Box::pin(async move {
+            match std::fs::metadata(self.root.join(name)) {
+                Ok(meta) if meta.is_file() => Ok(Some(meta.len())),
+                Ok(_) => Ok(None),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(self.failed(name, &error)),
+            }
+        })
+    }
+
+    fn read<'a>(&'a self, name: &'a str, range: Range<u64>) -> Local<'a, Result<Vec<u8>>> {
+        use std::io::{Read, Seek, SeekFrom};
+        Box::pin(async move {
+            let read = || -> std::io::Result<Vec<u8>> {
+                let mut file = std::fs::File::open(self.root.join(name))?;
+                file.seek(SeekFrom::Start(range.start))?;
+                let mut bytes = vec![0; (range.end - range.start) as usize];
+                file.read_exact(&mut bytes)?;
+                Ok(bytes)
+            };
+            read().map_err(|e| self.failed(name, &e))
+        })
+    }
+
+    fn list(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries.filter_map(|e| e.file_name().into_string().ok()).collect();
+        names.sort();
+        names
+    }
+
+    fn folder(&self, name: &str) -> Option<Box<dyn Files>> {
+        let path = std::path::Path::new(name);
+        let inside = path.components().all(|c| matches!(c, std::path::Component::Normal(_) | std::path::Component::CurDir));
+        if !inside {
+            return None;
+        }
+        Disk::open(&self.root.join(path)).ok().map(|d| Box::new(d) as Box<dyn Files>)
+    }
+}

@@ -1,0 +1,116 @@
+//! Every tensor of the network by our name, with its shape: the one list that loading, packing and inspecting follow.
+
+use crate::kernels::heads::HeadShape;
+use crate::model::config::Config;
+use crate::quant::{PANEL, padded_rows};
+
+/// What a tensor is for; decides its format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// A matrix of the language model's layers: nearly all the bytes.
+    Layer,
+    /// The embedding table or the output head.
+    Head,
+    /// A matrix of the vision tower or the resampler.
+    Vision,
+    /// The patch embedding: small, and its input is the picture itself.
+    Patch,
+    /// The resampler's attention map.
+    Map,
+    /// A norm's gain, a bias, a position table: always f32.
+    Vector,
+}
+
+/// One tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Our name, e.g. `language.layers.3.qkv`.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// Rows as the kernels see them: sections padded to whole panels are counted padded.
+    pub rows: usize,
+    /// Columns.
+    pub cols: usize,
+}
+
+/// Rows of [gate | up] interleaved panel by panel.
+pub fn gate_up_rows(ffn: usize) -> usize {
+    2 * padded_rows(ffn)
+}
+
+/// The row of feature `f`'s gate in that order; its up row is [`PANEL`] further.
+pub fn gate_row(f: usize) -> usize {
+    f / PANEL * 2 * PANEL + f % PANEL
+}
+
+/// All tensors, in the order they are loaded: tower, resampler, embedding, layers, head.
+pub fn layout(config: &Config) -> Vec<Entry> {
+    let mut list = List(Vec::new());
+    vision(&mut list, config);
+    let (d, hidden) = (config.vision.hidden, config.language.hidden);
+    let r = &config.resampler;
+    list.add("resampler.map", Role::Map, r.heads * r.m_max, config.vision.patches());
+    list.add("resampler.value", Role::Vision, d, d);
+    list.add("resampler.out", Role::Vision, hidden, d);
+    list.add("resampler.bias", Role::Vector, 1, hidden);
+    language(&mut list, config);
+    list.0
+}
+
+fn vision(list: &mut List, config: &Config) {
+    let v = &config.vision;
+    list.add("vision.patch", Role::Patch, v.hidden, 3 * v.patch * v.patch);
+    list.add("vision.class", Role::Vector, 1, v.hidden);
+    list.add("vision.position", Role::Vector, v.patches() + 1, v.hidden);
+    list.norm("vision.pre_norm", v.hidden);
+    for i in 0..v.layers {
+        let layer = format!("vision.layers.{i}");
+        list.norm(&format!("{layer}.norm1"), v.hidden);
+        list.linear(&format!("{layer}.qkv"), Role::Vision, v.shape().sections().2, v.hidden, true);
+        list.linear(&format!("{layer}.out"), Role::Vision, v.hidden, v.hidden, true);
+        list.norm(&format!("{layer}.norm2"), v.hidden);
+        list.linear(&format!("{layer}.fc1"), Role::Vision, v.mlp, v.hidden, true);
+        list.linear(&format!("{layer}.fc2"), Role::Vision, v.hidden, v.mlp, true);
+    }
+}
+
+fn language(list: &mut List, config: &Config) {
+    let l = &config.language;
+    let HeadShape { heads, head_dim, .. } = l.shape;
+    list.add("language.embed", Role::Head, l.vocab, l.hidden);
+    for i in 0..l.layers {
+        let layer = format!("language.layers.{i}");
+        list.add(&format!("{layer}.norm1"), Role::Vector, 1, l.hidden);
+        list.linear(&format!("{layer}.qkv"), Role::Layer, l.shape.sections().2, l.hidden, l.qkv_bias);
+        list.add(&format!("{layer}.o"), Role::Layer, l.hidden, heads * head_dim);
+        list.add(&format!("{layer}.norm2"), Role::Vector, 1, l.hidden);
+        list.add(&format!("{layer}.gate_up"), Role::Layer, gate_up_rows(l.ffn), l.hidden);
+        list.add(&format!("{layer}.down"), Role::Layer, l.hidden, l.ffn);
+    }
+    list.add("language.norm", Role::Vector, 1, l.hidden);
+    if !l.tied {
+        list.add("language.head", Role::Head, l.vocab, l.hidden);
+    }
+}
+
+struct List(Vec<Entry>);
+
+impl List {
+    fn add(&mut self, name: &str, role: Role, rows: usize, cols: usize) {
+        self.0.push(Entry { name: name.to_owned(), role, rows, cols });
+    }
+
+    fn linear(&mut self, name: &str, role: Role, rows: usize, cols: usize, bias: bool) {
+        self.add(name, role, rows, cols);
+        if bias {
+            self.add(&format!("{name}.bias"), Role::Vector, 1, rows);
+        }
+    }
+
+    fn norm(&mut self, name: &str, cols: usize) {
+        self.add(&format!("{name}.weight"), Role::Vector, 1, cols);
+        self.add(&format!("{name}.bias"), Role::Vector, 1, cols);
+    }
+}

@@ -1,0 +1,363 @@
+//! Packs: a manifest, a tokenizer and safetensors shards of at most 64 MiB whose matrices lie as the kernels read them.
+//!
+//! A matrix `x` in n parts is stored as `x#0.data`, `x#0.scales`, … (U32 words), whole panels each; vectors are F32, the
+//! resampler's map F16 or F32. Every shard's SHA-256 is checked before any of it is used.
+
+use super::files::{Files, Local, check_name, json, whole};
+use super::layout::{Entry, Role};
+use super::safetensors::{self, read_floats, read_words};
+use super::{Supply, Weights};
+use crate::error::{Error, Result};
+use crate::model::config::Config;
+use crate::quant::{Format, PANEL, Packed};
+use crate::text::{Template, Tokenizer};
+use sha2::{Digest, Sha256};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// The version this code writes and reads.
+pub const FORMAT: &str = "mqt.pack/1";
+/// Largest shard.
+pub const SHARD_BYTES: u64 = 64 << 20;
+/// Room left in a shard for its header.
+const HEADER_BYTES: u64 = 1 << 20;
+
+/// `manifest.json`.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: String,
+    /// The model's name.
+    pub name: String,
+    /// Licence of the weights, as far as the source says.
+    pub licence: String,
+    /// What the pack was made from.
+    pub source: String,
+    /// Formats of the matrices.
+    pub weights: Weights,
+    /// The prompt template.
+    pub template: Template,
+    /// The numbers.
+    pub architecture: Config,
+    /// Every tensor.
+    pub tensors: BTreeMap<String, Stored>,
+    /// Every shard.
+    pub shards: Vec<Shard>,
+}
+
+/// Where a tensor is.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Stored {
+    /// How values are stored.
+    pub format: Format,
+    /// Logical rows.
+    pub rows: usize,
+    /// Logical columns.
+    pub cols: usize,
+    /// The pieces, in order of rows.
+    pub parts: Vec<Part>,
+}
+
+/// A run of whole panels (of a matrix), or a whole vector.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Part {
+    /// Index into the shards.
+    pub shard: usize,
+    /// Rows in this part.
+    pub rows: usize,
+}
+
+/// One file of weights.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Shard {
+    /// File name.
+    pub file: String,
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 of its content, in hex.
+    pub sha256: String,
+}
+
+/// An opened pack.
+pub struct Pack {
+    files: Box<dyn Files>,
+    /// The manifest.
+    pub manifest: Manifest,
+    /// SHA-256 of the manifest, in hex: it names every byte of the pack.
+    pub sha256: String,
+    /// The shard read last, verified: tensors come in order.
+    open: RefCell<Option<OpenShard>>,
+}
+
+struct OpenShard {
+    index: usize,
+    memory: Memory,
+    tensors: BTreeMap<String, safetensors::Entry>,
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+impl Pack {
+    /// Opens a folder with a manifest.
+    ///
+    /// # Errors
+    /// [`Error::ModelCorrupt`] if the manifest is not one this version reads.
+    pub async fn open(files: Box<dyn Files>) -> Result<Pack> {
+        const FILE: &str = "manifest.json";
+        let corrupt = |problem: String| Error::ModelCorrupt { file: FILE.into(), problem };
+        let bytes = whole(&*files, FILE).await?.ok_or_else(|| corrupt("it is missing".into()))?;
+        let value = json(&*files, FILE).await?.unwrap_or_default();
+        if value.get("format").and_then(|f| f.as_str()) != Some(FORMAT) {
+            let found = value.get("format").cloned().unwrap_or_default();
+            return Err(corrupt(format!("its format is {found}, this version reads {FORMAT:?}; convert the checkpoint again")));
+        }
+        let manifest: Manifest = serde_json::from_value(value).map_err(|e| corrupt(e.to_string()))?;
+        for shard in &manifest.shards {
+            check_name(&shard.file, FILE)?;
+        }
+        Ok(Pack { files, sha256: hex(&Sha256::digest(&bytes)), manifest, open: RefCell::new(None) })
+    }
+
+    /// The tokenizer.
+    ///
+    /// # Errors
+    /// [`Error::ModelCorrupt`].
+    pub async fn tokenizer(&self) -> Result<Tokenizer> {
+        let json = whole(&*self.files, "tokenizer.json").await?;
+        let config = whole(&*self.files, "tokenizer_config.json").await?;
+        Tokenizer::from_files(json.as_deref(), None, config.as_deref())
+    }
+
+    /// Reads shard `index` and checks its size and SHA-256.
+    ///
+    /// # Errors
+    /// [`Error::ModelMissing`] or [`Error::ModelCorrupt`], naming the shard.
+    pub async fn read_shard(&self, index: usize) -> Result<Vec<u8>> {
+        let corrupt = |file: &str, problem: String| Error::ModelCorrupt { file: file.into(), problem };
+        let shard =
+            self.manifest.shards.get(index).ok_or_else(|| corrupt("manifest.json", format!("it names shard {index}, which it does not list")))?;
+        let path = || std::path::Path::new(&self.files.describe()).join(&shard.file);
+        let size = self.files.size(&shard.file).await?;
+        let size = size.ok_or_else(|| Error::ModelMissing { path: path(), why: "this shard of the pack is missing; fetch it again".into() })?;
+        if size != shard.bytes {
+            return Err(corrupt(&shard.file, format!("it has {size} bytes instead of {}; fetch it again", shard.bytes)));
+        }
+        let bytes = self.files.read(&shard.file, 0..size).await?;
+        if hex(&Sha256::digest(&bytes)) != shard.sha256 {
+            return Err(corrupt(&shard.file, "its content does not match its SHA-256; fetch it again".into()));
+        }
+        Ok(bytes)
+    }
+
+    /// Makes shard `index` the open one.
+    async fn ensure(&self, index: usize) -> Result<()> {
+        if self.open.borrow().as_ref().is_some_and(|o| o.index == index) {
+            return Ok(());
+        }
+        self.open.replace(None);
+        let memory = Memory { file: "shard".into(), bytes: self.read_shard(index).await? };
+        let tensors = safetensors::read_header(&memory, "shard").await?.into_iter().collect();
+        self.open.replace(Some(OpenShard { index, memory, tensors }));
+        Ok(())
+    }
+
+    fn stored(&self, entry: &Entry) -> Result<&Stored> {
+        let missing = || Error::TensorMissing { name: entry.name.clone(), hint: " in its manifest".into() };
+        let stored = self.manifest.tensors.get(&entry.name).ok_or_else(missing)?;
+        if (stored.rows, stored.cols) != (entry.rows, entry.cols) {
+            return Err(Error::TensorShape { name: entry.name.clone(), expected: vec![entry.rows, entry.cols], got: vec![stored.rows, stored.cols] });
+        }
+        Ok(stored)
+    }
+
+    /// One plane of the open shard.
+    async fn words(&self, name: &str, expected: usize) -> Result<Vec<u32>> {
+        let (memory, found) = self.find(name)?;
+        let words = read_words(&memory, name, &found).await?;
+        if words.len() != expected {
+            return Err(Error::TensorShape { name: name.into(), expected: vec![expected], got: vec![words.len()] });
+        }
+        Ok(words)
+    }
+
+    /// A tensor of the open shard: its bytes alone, as a file, and where they lie in it.
+    fn find(&self, name: &str) -> Result<(Memory, safetensors::Entry)> {
+        let open = self.open.borrow();
+        let open = open.as_ref().expect("a shard is open");
+        let found = open.tensors.get(name).ok_or_else(|| Error::TensorMissing { name: name.into(), hint: " in its shard".into() })?;
+        let bytes = open.memory.bytes[found.range.start as usize..found.range.end as usize].to_vec();
+        let range = 0..bytes.len() as u64;
+        Ok((Memory { file: found.file.clone(), bytes }, safetensors::Entry { range, ..found.clone() }))
+    }
+}
+
+impl Supply for Pack {
+    fn matrix<'a>(&'a self, entry: &'a Entry) -> Local<'a, Result<Packed>> {
+        Box::pin(async move {
+            let stored = self.stored(entry)?;
+            let empty = Packed { format: stored.format, rows: entry.rows, cols: entry.cols, data: Vec::new(), scales: Vec::new() };
+            let (data_words, scale_words) = (empty.panel_data_words(), empty.panel_scale_words());
+            let mut packed = empty;
+            for (i, part) in stored.parts.iter().enumerate() {
+                self.ensure(part.shard).await?;
+                let panels = part.rows.div_ceil(PANEL);
+                if panels > packed.panels() {
+                    return Err(Error::TensorShape { name: entry.name.clone(), expected: vec![entry.rows], got: vec![part.rows] });
+                }
+                packed.data.extend(self.words(&format!("{}#{i}.data", entry.name), panels * data_words).await?);
+                if stored.format.is_scaled() {
+                    packed.scales.extend(self.words(&format!("{}#{i}.scales", entry.name), panels * scale_words).await?);
+                }
+            }
+            if packed.data.len() != packed.panels() * data_words {
+                let rows = stored.parts.iter().map(|p| p.rows).sum();
+                return Err(Error::TensorShape { name: entry.name.clone(), expected: vec![entry.rows], got: vec![rows] });
+            }
+            Ok(packed)
+        })
+    }
+
+    fn vector<'a>(&'a self, entry: &'a Entry) -> Local<'a, Result<Vec<f32>>> {
+        Box::pin(async move {
+            let stored = self.stored(entry)?;
+            let shard = stored.parts.first().map_or(usize::MAX, |p| p.shard);
+            self.ensure(shard).await?;
+            let (memory, found) = self.find(&entry.name)?;
+            let values = read_floats(&memory, &entry.name, &found).await?;
+            if values.len() != entry.rows * entry.cols {
+                return Err(Error::TensorShape { name: entry.name.clone(), expected: vec![entry.rows, entry.cols], got: vec![values.len()] });
+            }
+            Ok(values)
+        })
+    }
+}
+
+/// One file in memory.
+struct Memory {
+    file: String,
+    bytes: Vec<u8>,
+}
+
+impl Files for Memory {
+    fn describe(&self) -> String {
+        self.file.clone()
+    }
+
+    fn size<'a>(&'a self, _: &'a str) -> Local<'a, Result<Option<u64>>> {
+        Box::pin(async move { Ok(Some(self.bytes.len() as u64)) })
+    }
+
+    fn read<'a>(&'a self, _: &'a str, range: Range<u64>) -> Local<'a, Result<Vec<u8>>> {
+        Box::pin(async move { Ok(self.bytes[range.start as usize..range.end as usize].to_vec()) })
+    }
+
+    fn list(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn folder(&self, _: &str) -> Option<Box<dyn Files>> {
+        None
+    }
+}
+
+/// Collects tensors into shards of bounded size; `write` receives each finished file.
+pub struct Writer<'a> {
+    write: &'a mut dyn FnMut(&str, &[u8]) -> Result<()>,
+    pending: Vec<(String, ::safetensors::Dtype, Vec<usize>, Vec<u8>)>,
+    pending_bytes: u64,
+    /// What has been stored so far.
+    pub tensors: BTreeMap<String, Stored>,
+    /// The shards finished so far.
+    pub shards: Vec<Shard>,
+}
+
+impl<'a> Writer<'a> {
+    /// Nothing stored yet.
+    pub fn new(write: &'a mut dyn FnMut(&str, &[u8]) -> Result<()>) -> Writer<'a> {
+        Writer { write, pending: Vec::new(), pending_bytes: 0, tensors: BTreeMap::new(), shards: Vec::new() }
+    }
+
+    /// Stores a matrix, cut between panels where a shard is full.
+    ///
+    /// # Errors
+    /// Those of the sink.
+    pub fn matrix(&mut self, name: &str, packed: &Packed) -> Result<()> {
+        let (data_words, scale_words) = (packed.panel_data_words(), packed.panel_scale_words());
+        let panel_bytes = 4 * (data_words + scale_words) as u64;
+        let mut parts = Vec::new();
+        let mut first = 0;
+        while first < packed.panels() {
+            let room = (SHARD_BYTES - HEADER_BYTES).saturating_sub(self.pending_bytes) / panel_bytes;
+            if room == 0 && !self.pending.is_empty() {
+                self.flush()?;
+                continue;
+            }
+            let panels = (room.max(1) as usize).min(packed.panels() - first);
+            let i = parts.len();
+            self.put(format!("{name}#{i}.data"), &packed.data[first * data_words..][..panels * data_words]);
+            if packed.format.is_scaled() {
+                self.put(format!("{name}#{i}.scales"), &packed.scales[first * scale_words..][..panels * scale_words]);
+            }
+            parts.push(Part { shard: self.shards.len(), rows: (packed.rows - first * PANEL).min(panels * PANEL) });
+            first += panels;
+        }
+        self.tensors.insert(name.into(), Stored { format: packed.format, rows: packed.rows, cols: packed.cols, parts });
+        Ok(())
+    }
+
+    /// Stores a vector or table as F32, the map as its format says.
+    ///
+    /// # Errors
+    /// Those of the sink.
+    pub fn vector(&mut self, entry: &Entry, values: &[f32], format: Format) -> Result<()> {
+        let half = entry.role == Role::Map && format == Format::F16;
+        let (dtype, bytes): (_, Vec<u8>) = if half {
+            (::safetensors::Dtype::F16, values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect())
+        } else {
+            (::safetensors::Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        };
+        if self.pending_bytes + bytes.len() as u64 > SHARD_BYTES - HEADER_BYTES {
+            self.flush()?;
+        }
+        self.pending_bytes += bytes.len() as u64;
+        self.pending.push((entry.name.clone(), dtype, vec![entry.rows, entry.cols], bytes));
+        let format = if half { Format::F16 } else { Format::F32 };
+        let parts = vec![Part { shard: self.shards.len(), rows: entry.rows }];
+        self.tensors.insert(entry.name.clone(), Stored { format, rows: entry.rows, cols: entry.cols, parts });
+        Ok(())
+    }
+
+    fn put(&mut self, name: String, words: &[u32]) {
+        let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+        self.pending_bytes += bytes.len() as u64;
+        self.pending.push((name, ::safetensors::Dtype::U32, vec![words.len()], bytes));
+    }
+
+    /// Finishes the shard at hand.
+    ///
+    /// # Errors
+    /// Those of the sink.
+    pub fn flush(&mut self) -> Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let file = format!("weights-{:05}.safetensors", self.shards.len() + 1);
+        let views: Vec<_> = self
+            .pending
+            .iter()
+            .map(|(name, dtype, shape, bytes)| {
+                let view = ::safetensors::tensor::TensorView::new(*dtype, shape.clone(), bytes).expect("shape and bytes agree");
+                (name.as_str(), view)
+            })
+            .collect();
+        let bytes = ::safetensors::serialize(views, None).expect("tensors in memory serialise");
+        (self.write)(&file, &bytes)?;
+        self.shards.push(Shard { file, bytes: bytes.len() as u64, sha256: hex(&Sha256::digest(&bytes)) });
+        self.pending.clear();
+        self.pending_bytes = 0;
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+// The whole engine in the browser: answers equal PyTorch's (golden files) and the native binary's (the toybox).
+
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
+import { join, relative, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+import { test, expect } from "./engine.mjs";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const golden = join(root, "tests/golden");
+
+/** `{ name: bytes }` of the files of a model's folder, folders inside it included. */
+function sizes(folder) {
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const paths = files.map((entry) => join(entry.parentPath, entry.name));
+  return Object.fromEntries(paths.map((path) => [relative(folder, path).split(sep).join("/"), statSync(path).size]));
+}
+
+/** An i32 tensor of a safetensors file. */
+function integers(file, name) {
+  const bytes = readFileSync(file);
+  const length = Number(bytes.readBigUInt64LE(0));
+  const { dtype, data_offsets } = JSON.parse(bytes.subarray(8, 8 + length).toString())[name];
+  expect(dtype).toBe("I32");
+  const [start, end] = data_offsets.map((offset) => 8 + length + offset);
+  return Array.from({ length: (end - start) / 4 }, (_, i) => bytes.readInt32LE(start + 4 * i));
+}
+
+const folders = readdirSync(golden).filter((name) => existsSync(join(golden, name, "checkpoint")));
+
+for (const name of folders) {
+  test(`the checkpoint ${name} answers as PyTorch does`, async ({ engine }) => {
+    const { runs } = JSON.parse(readFileSync(join(golden, name, "index.json"), "utf8"));
+    const settings = { weights: "f32", arithmetic: "exact" };
+    const loaded = await engine("load", `/golden/${name}/checkpoint/`, sizes(join(golden, name, "checkpoint")), settings);
+    expect(loaded.adapter.backend).toBe("webgpu");
+    for (const run of runs) {
+      const picture = new URL(run.image, `http://x/golden/${name}/`).pathname;
+      // The reference stops after a fixed number of tokens, wherever the answer would end.
+      const expected = integers(join(golden, name, run.file), "generated_ids");
+      const answer = await engine("ask", picture, run.question, { imageTokens: run.m, maxNewTokens: expected.length });
+      expect(answer.token_ids, `${run.image}, m = ${run.m}`).toEqual(expected);
+    }
+  });
+}
+
+const toybox = join(root, "models/toybox");
+
+/** What the native binary answers, for every step of the ladder or for those of `tokens`. */
+function native(image, question, tokens) {
+  const args = ["compare", "--json", "--arithmetic", "exact", "--model", toybox, join(toybox, "samples", image), question];
+  if (tokens) args.push("--tokens", tokens.join(","));
+  const stdio = ["ignore", "pipe", "inherit"];
+  const lines = execFileSync(process.env.MQT_BIN, args, { encoding: "utf8", stdio }).trim().split("\n");
+  return lines.map((line) => JSON.parse(line));
+}
+
+/** The same question in the browser, with the image tokens of each of those answers. */
+async function compare(engine, image, question, answers) {
+  for (const { image_tokens: m, token_ids, answer } of answers) {
+    const browser = await engine("ask", `/models/toybox/samples/${image}`, question, { imageTokens: m });
+    const what = `${image}, ${question}, m = ${m}: native says ${answer}, the browser ${browser.answer}`;
+    expect(browser.token_ids, what).toEqual(token_ids);
+    expect(browser.streamed.trim()).toBe(browser.answer);
+    expect(browser.image_tokens).toBe(m);
+  }
+}
+
+const samples = () =>
+  readFileSync(join(toybox, "samples/questions.jsonl"), "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+
+test("the toybox answers as the native binary does, for every m", async ({ engine }) => {
+  const loaded = await engine("load", "/models/toybox/", sizes(toybox), { arithmetic: "exact" });
+  expect(loaded.adapter.backend).toBe("webgpu");
+  // Two questions about each of two pictures: the second one finds the picture's tokens in the cache.
+  for (const { image, text } of [...samples().slice(0, 2), ...samples().slice(-2)])
+    await compare(engine, image, text, native(image, text));
+});
+
+test("the toybox answers without WebGPU, on the processor", async ({ engine }) => {
+  const loaded = await engine("load", "/models/toybox/", sizes(toybox), { arithmetic: "exact", adapter: "cpu" });
+  expect(loaded.adapter.kind).toBe("cpu");
+  const [{ image, text }] = samples();
+  await compare(engine, image, text, native(image, text, [2, 16]));
+});

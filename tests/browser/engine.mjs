@@ -1,0 +1,27 @@
+// What the tests share: a server, a page with the engine in its worker, and the page's complaints.
+
+import { test as base, expect } from "@playwright/test";
+import { serve } from "./server.mjs";
+
+export { expect };
+
+export const test = base.extend({
+  /** `engine(name, ...args)` calls the worker; the test fails if the page logged an error. */
+  engine: async ({ page }, use) => {
+    const server = await serve();
+    const complaints = [];
+    page.on("console", (message) => {
+      if (message.type() === "error") complaints.push(message.text());
+    });
+    page.on("pageerror", (error) => complaints.push(String(error)));
+    page.on("request", (request) => {
+      if (!request.url().startsWith(server.url) && !request.url().startsWith("data:"))
+        complaints.push(`a request to ${request.url()}`);
+    });
+    await page.goto(server.url);
+    await page.waitForFunction(() => "mqt" in globalThis);
+    await use((name, ...args) => page.evaluate(([name, args]) => globalThis.mqt(name, ...args), [name, args]));
+    expect(complaints).toEqual([]);
+    server.close();
+  },
+});

@@ -1,0 +1,16 @@
+//! The real binary on the golden models: the same numbers as PyTorch, a documented end for every kind of bad input, and the
+//! command line's contract (`mqt --help`).
+
+// `cfg(test)` is always true here; it tells the lints that these are tests.
+#[cfg(test)]
+#[path = "cli"]
+mod cli {
+    mod bad_model;
+    mod bad_request;
+    mod commands;
+    mod exact;
+    mod streams;
+    mod toybox;
+}
+#[cfg(test)]
+mod common;

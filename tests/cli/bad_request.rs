@@ -1,0 +1,131 @@
+//! Requests that cannot be answered: one sentence on stderr, nothing on stdout, the documented exit code.
+
+use crate::common::{Done, checkpoint, golden, mqt, picture, text, words};
+use std::fs;
+
+/// `mqt ask` of a small model on the processor.
+fn ask(more: &[&str]) -> Done {
+    let model = checkpoint("d-floor-grid");
+    mqt(words("ask --adapter cpu", &["--model", &model]).into_iter().chain(more.iter().copied())).run()
+}
+
+/// M of that model.
+const MAX: u64 = 9;
+
+#[test]
+fn image_tokens_outside_the_model() {
+    let picture = picture("blobs.png");
+    for m in ["0", &(MAX + 1).to_string(), "1000000", &u64::MAX.to_string()] {
+        ask(&[&picture, "What?", "-m", m]).refused(2, "1 to 9");
+    }
+    for m in ["abc", "-1", "1.5", "", "18446744073709551616"] {
+        ask(&[&picture, "What?", "-m", m]).refused(2, "auto");
+    }
+    ask(&[&picture, "What?", "--draft", "2", "--refine", "10"]).refused(2, "1 to 9");
+    let model = checkpoint("d-floor-grid");
+    for line in [words("compare --tokens 2,10", &[&picture, "What?"]), words("trace -m 0 -o trace.safetensors", &[&picture, "What?"])] {
+        mqt(line.into_iter().chain(words("--adapter cpu --model", &[&model]))).run().refused(2, "1 to 9");
+    }
+}
+
+#[test]
+fn usage() {
+    let picture = picture("blobs.png");
+    ask(&[&picture, ""]).refused(2, "question is empty");
+    ask(&[&picture, "-q", " \n"]).refused(2, "question is empty");
+    ask(&[&picture]).refused(2, "question is missing");
+    ask(&["What is this?"]).refused(2, "picture is missing");
+    ask(&[&picture, &picture]).refused(2, "is a file");
+    ask(&["-", "-", "What?"]).refused(2, "stdin");
+    ask(&[&picture, "What?", "--context", "100000"]).refused(2, "--context");
+    ask(&[&picture, "What?", "--context", "3"]).refused(2, "--context");
+    ask(&[&picture, "What?", "--weights", "q5"]).refused(2, "q5");
+    ask(&[&picture, "What?", "--top-p", "7"]).refused(2, "--top-p");
+    ask(&[&picture, "What?", "--temperature", "-1"]).refused(2, "--temperature");
+    ask(&[&picture, "What?", "--seed", "x"]).refused(2, "--seed");
+    ask(&[&picture, "What?", "--max-new-tokens", "0"]).refused(2, "--max-new-tokens");
+    for line in ["", "frobnicate", "ask", "ask a.png what --no-such-flag", "ask a.png what --draft 2", "trace a.png what -m 2"] {
+        let done = mqt(line.split_whitespace()).run();
+        assert_eq!((done.code, done.stdout.as_str()), (2, ""), "{done:#?}");
+    }
+}
+
+#[test]
+fn adapters_that_are_not_there() {
+    let model = checkpoint("d-floor-grid");
+    mqt(words("ask --adapter voodoo", &["--model", &model, &picture("blobs.png"), "What?"])).run().refused(4, "cpu");
+    let doctor = mqt(words("doctor --adapter voodoo --json", &[])).run();
+    assert_eq!(doctor.code, 4, "{doctor:#?}");
+    assert_eq!((&doctor.record()["usable"], &doctor.record()["adapter"]), (&false.into(), &serde_json::Value::Null));
+}
+
+#[test]
+fn pictures_that_are_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        text(&path)
+    };
+    let refused = |path: &str, hint: &str| ask(&[path, "What?"]).refused(6, hint);
+    refused("no such.png", "no such.png");
+    refused(&text(folder.path()), "folder");
+    refused("https://example.org/a.png", "network");
+    refused(&file("empty.png", b""), "empty.png");
+    refused(&file("text.jpg", b"This is not a picture at all, whatever its name says."), "text.jpg");
+    for name in ["rgb.png", "interlaced.png", "rgb.jpg", "progressive.jpg", "cmyk.jpg", "lossy.webp", "lossless.webp", "animated.gif", "rgb.bmp"] {
+        let bytes = fs::read(golden("pillow").join(name)).unwrap();
+        for keep in [1, 20, bytes.len() / 2, bytes.len() - 3] {
+            refused(&file(&format!("cut {keep} {name}"), &bytes[..keep]), name);
+        }
+    }
+    // A header that promises 65535 × 65535 pixels.
+    let mut bomb = fs::read(golden("pillow/rgb.png")).unwrap();
+    bomb[16..24].copy_from_slice(&[0, 0, 255, 255, 0, 0, 255, 255]);
+    refused(&file("bomb.png", &bomb), "bomb.png");
+}
+
+#[test]
+fn pictures_by_other_ways() {
+    for url in ["data:", "data:image/png;base64", "data:image/png,abc", "data:image/png;base64,@@@@", "data:image/png;base64,AAAA"] {
+        ask(&[url, "What?"]).refused(6, "");
+    }
+    let line = ["ask", "-", "What?", "--adapter", "cpu", "--model", &checkpoint("d-floor-grid")];
+    mqt(line).run().refused(6, "-: ");
+    mqt(line).stdin("not a picture").run().refused(6, "-: ");
+}
+
+#[test]
+fn a_bad_picture_does_not_stop_the_others() {
+    let (good, other) = (picture("blobs.png"), picture("wide.png"));
+    let folder = tempfile::tempdir().unwrap();
+    let empty = text(&folder.path().join("empty.png"));
+    fs::write(&empty, b"").unwrap();
+    let done = ask(&["no such.png", &good, &empty, &other, "-q", "What?", "--json"]);
+    assert_eq!(done.code, 6, "{done:#?}");
+    let images: Vec<_> = done.records().iter().map(|record| record["image"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(images, [good, other]);
+    assert_eq!(done.stderr.lines().count(), 2, "{done:#?}");
+    assert!(done.stderr.contains("no such.png") && done.stderr.contains("empty.png"), "{done:#?}");
+}
+
+#[test]
+fn more_than_the_context_holds() {
+    let long = "word ".repeat(2000);
+    ask(&[&picture("blobs.png"), &long]).refused(8, "context");
+    // A context that holds the prompt and little more cuts the answer, and says so.
+    let model = checkpoint("d-floor-grid");
+    let picture = picture("blobs.png");
+    let line = words("ask --adapter cpu --json -m 9 --context 60", &["--model", &model, &picture, "What is this?"]);
+    let record = mqt(line).ok().record();
+    assert_eq!(record["finish_reason"], "context", "{record}");
+    assert_eq!(record["prompt_tokens"].as_u64().unwrap() + record["completion_tokens"].as_u64().unwrap(), 60, "{record}");
+}
+
+#[test]
+fn outputs_that_cannot_be() {
+    let model = checkpoint("d-floor-grid");
+    let trace = |path: &str| mqt(words("trace --adapter cpu -m 2", &["--model", &model, &picture("blobs.png"), "What?", "-o", path])).run();
+    trace("no/such/folder/trace.safetensors").refused(2, "no folder");
+    trace(&text(&golden("pillow"))).refused(2, "folder");
+}

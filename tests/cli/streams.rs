@@ -1,0 +1,208 @@
+//! stdin, stdout, stderr and signals: who gets what, and what happens when someone leaves.
+
+use crate::common::{checkpoint, finish, mqt, picture, words};
+use base64::Engine;
+use serde_json::Value;
+use std::fs;
+
+/// The fields of `mqt.answer/1`, in order.
+const FIELDS: [&str; 18] = [
+    "schema",
+    "image",
+    "question",
+    "answer",
+    "token_ids",
+    "finish_reason",
+    "image_tokens",
+    "image_tokens_mode",
+    "image_tokens_reason",
+    "prompt_tokens",
+    "completion_tokens",
+    "vision_runs",
+    "timings_ms",
+    "tokens_per_second",
+    "adapter",
+    "model",
+    "arithmetic",
+    "seed",
+];
+const TIMINGS: [&str; 8] = ["load", "decode_image", "vision", "resample", "prefill", "first_token", "decode", "total"];
+
+fn line<'a>(model: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    words("ask --adapter cpu --max-new-tokens 5 --model", &[model]).into_iter().chain(more.iter().copied()).collect()
+}
+
+/// The positions of `"name":` in a line, in the order of `names`.
+fn in_order(text: &str, names: &[&str]) {
+    let places: Vec<usize> = names.iter().map(|name| text.find(&format!("\"{name}\":")).unwrap_or_else(|| panic!("no {name} in {text}"))).collect();
+    assert!(places.is_sorted(), "{names:?} in {text}");
+}
+
+#[test]
+fn a_record_has_every_field_in_order() {
+    let model = checkpoint("a-f32-tower");
+    let picture = picture("blobs.png");
+    let done = mqt(line(&model, &[&picture, "What is this?", "-m", "4", "--json", "--seed", "7"])).ok();
+    assert_eq!(done.stderr, "", "{done:#?}");
+    in_order(&done.stdout, &FIELDS);
+    in_order(&done.stdout, &TIMINGS);
+    let record = done.record();
+    assert_eq!(record.as_object().unwrap().len(), FIELDS.len(), "{record}");
+    assert_eq!(record["timings_ms"].as_object().unwrap().len(), TIMINGS.len(), "{record}");
+    assert_eq!((&record["schema"], &record["image"], &record["question"]), (&"mqt.answer/1".into(), &picture.into(), &"What is this?".into()));
+    assert_eq!((&record["image_tokens"], &record["image_tokens_mode"]), (&4.into(), &"fixed".into()));
+    assert_eq!((&record["vision_runs"], &record["completion_tokens"], &record["seed"]), (&1.into(), &5.into(), &7.into()));
+    assert_eq!(record["adapter"], serde_json::json!({"name": "cpu", "backend": "none", "kind": "cpu"}));
+    assert_eq!((&record["model"]["name"], &record["model"]["weights"], &record["arithmetic"]), (&"a-f32-tower".into(), &"q4".into(), &"fast".into()));
+    assert_eq!(record["model"]["sha256"].as_str().unwrap().len(), 64, "{record}");
+    assert_eq!(record["token_ids"].as_array().unwrap().len(), 5, "{record}");
+    assert!(record["timings_ms"]["load"].as_f64().unwrap() > 0.0, "{record}");
+}
+
+#[test]
+fn text_goes_to_stdout_and_stats_to_stderr() {
+    let model = checkpoint("a-f32-tower");
+    let picture = picture("blobs.png");
+    let record = mqt(line(&model, &[&picture, "What is this?", "--json"])).ok().record();
+    let done = mqt(line(&model, &[&picture, "What is this?"])).ok();
+    assert_eq!(done.stdout, format!("{}\n", record["answer"].as_str().unwrap()), "{done:#?}");
+    assert_eq!(done.stderr.lines().count(), 1, "{done:#?}");
+    for part in ["cpu", "m ", "auto", "first token", "tokens/s", "--max-new-tokens"] {
+        assert!(done.stderr.contains(part), "{part:?} in {done:#?}");
+    }
+    assert!(!done.stdout.contains('\x1b') && !done.stderr.contains('\x1b'), "{done:#?}");
+    assert_eq!(mqt(line(&model, &[&picture, "What is this?", "--quiet"])).ok().stderr, "");
+}
+
+#[test]
+fn pictures_from_stdin_and_data_urls() {
+    let model = checkpoint("a-f32-tower");
+    let path = picture("blobs.png");
+    let bytes = fs::read(&path).unwrap();
+    let url = format!("data:image/png;base64,{}", base64::engine::general_purpose::STANDARD.encode(&bytes));
+    let by_path = mqt(line(&model, &[&path, "What is this?", "-m", "8", "--json"])).ok().record();
+    let by_stdin = mqt(line(&model, &["-", "What is this?", "-m", "8", "--json"])).stdin(bytes).ok().record();
+    let by_url = mqt(line(&model, &[&url, "-q", "What is this?", "-m", "8", "--json"])).ok().record();
+    assert_eq!((&by_stdin["image"], &by_url["image"]), (&"-".into(), &"data:image/png".into()));
+    assert_eq!((&by_stdin["token_ids"], &by_url["token_ids"]), (&by_path["token_ids"], &by_path["token_ids"]));
+}
+
+#[test]
+fn several_pictures_take_one_load() {
+    let model = checkpoint("a-f32-tower");
+    let (a, b) = (picture("blobs.png"), picture("wide.png"));
+    let done = mqt(line(&model, &[&a, &b, &a, "What is this?", "-m", "8", "--json"])).ok();
+    let records = done.records();
+    assert_eq!(records.iter().map(|r| r["image"].as_str().unwrap()).collect::<Vec<_>>(), [&a, &b, &a]);
+    assert_eq!(records.iter().map(|r| r["timings_ms"]["load"] != 0.0).collect::<Vec<_>>(), [true, false, false]);
+    assert_eq!(records[0]["token_ids"], records[2]["token_ids"]);
+    assert_ne!(records[0]["token_ids"], records[1]["token_ids"]);
+    // In text, each answer says whose it is.
+    let done = mqt(line(&model, &[&a, &b, "What is this?", "-m", "8"])).ok();
+    assert!(done.stdout.contains(&format!("{b}: ")), "{done:#?}");
+    // The same picture twice in a row is looked at once, and its second answer is not a second turn.
+    let records = mqt(line(&model, &[&a, &a, "What is this?", "-m", "8", "--json"])).ok().records();
+    assert_eq!((&records[1]["vision_runs"], &records[1]["token_ids"]), (&0.into(), &records[0]["token_ids"]));
+}
+
+#[test]
+fn a_chat_looks_once() {
+    let model = checkpoint("a-f32-tower");
+    let (a, b) = (picture("blobs.png"), picture("wide.png"));
+    let chat = |text: &str, more: &[&str]| {
+        let words = words("chat --adapter cpu --max-new-tokens 4 --model", &[&model, &a]);
+        mqt(words.into_iter().chain(more.iter().copied())).stdin(text).run()
+    };
+    let field = |records: &[Value], name: &str| records.iter().map(|record| record[name].clone()).collect::<Vec<_>>();
+
+    let done = chat("What is this?\n\nWhere is it?\n", &["--json", "-m", "4"]);
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:#?}");
+    let records = done.records();
+    assert_eq!(field(&records, "vision_runs"), [1, 0]);
+    let prompts: Vec<u64> = records.iter().map(|record| record["prompt_tokens"].as_u64().unwrap()).collect();
+    assert!(prompts[1] > prompts[0] + 4, "the second turn holds the first: {prompts:?}");
+
+    let commands =
+        format!("What is this?\n/m 9\nWhere?\n/refine 16\n/refine\n/new\nWhat is this?\n/image {b}\n/m auto\nWhat is this?\n/quit\nNever asked\n");
+    let records = chat(&commands, &["--json", "-m", "4"]).records();
+    assert_eq!(field(&records, "image_tokens")[..5], [4, 9, 16, 49, 9]);
+    assert_eq!(field(&records, "vision_runs"), [1, 0, 0, 0, 0, 1]);
+    assert_eq!(records[5]["image"], b);
+    assert_eq!(records[5]["image_tokens_mode"], "auto");
+    // Refining replaces the answer: the conversation is as long as before, but for the image tokens.
+    let text_tokens = |i: usize| records[i]["prompt_tokens"].as_u64().unwrap() - records[i]["image_tokens"].as_u64().unwrap();
+    assert_eq!((text_tokens(1), text_tokens(0)), (text_tokens(2), text_tokens(4)));
+
+    let done = chat("/frobnicate\n/help\n/stats\nWhat?\n/stats\n", &[]);
+    assert_eq!(done.code, 0, "{done:#?}");
+    for part in ["there is no /frobnicate", "/help lists", "/refine [M]", "no answer yet", "tokens/s"] {
+        assert!(done.stderr.contains(part), "{part:?} in {done:#?}");
+    }
+    assert_eq!(done.stdout.lines().count(), 1, "{done:#?}");
+
+    // What goes wrong is said, the conversation goes on, and a script sees it in the end.
+    let done = chat("/m 50\n/m x\n/refine\n/image no such.png\nWhat is this?\n", &["--json"]);
+    assert_eq!(done.code, 2, "{done:#?}");
+    assert_eq!((done.stderr.lines().count(), done.records().len()), (4, 1), "{done:#?}");
+    let done = chat(&format!("{}\nWhat is this?\n", "word ".repeat(600)), &["--json"]);
+    assert_eq!((done.code, done.records().len()), (8, 1), "{done:#?}");
+}
+
+#[test]
+fn a_reader_that_leaves_ends_it_quietly() {
+    let model = checkpoint("a-f32-tower");
+    let picture = picture("blobs.png");
+    for more in [&["--json"][..], &[]] {
+        let words = line(&model, &[&picture, &picture, &picture, "-q", "What is this?"]).into_iter().chain(more.iter().copied());
+        let mut child = mqt(words).start();
+        drop(child.stdout.take());
+        let done = finish(child, "mqt ask with a closed stdout".into());
+        assert_eq!(done.code, 0, "{done:#?}");
+        assert!(!done.stderr.contains("error") && !done.stderr.contains("panicked"), "{done:#?}");
+    }
+    let mut child = mqt(["--help"]).start();
+    drop(child.stdout.take());
+    let done = finish(child, "mqt --help with a closed stdout".into());
+    assert!(!done.stderr.contains("panicked"), "{done:#?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_keeps_the_text() {
+    use std::io::Read;
+    use std::process::Command;
+    let model = checkpoint("c-crop");
+    let picture = picture("blobs.png");
+    let line = words("ask --adapter cpu --max-new-tokens 450 -m 2 --model", &[&model, &picture, "What is this?"]);
+    let mut child = mqt(line).start();
+    let mut first = [0; 1];
+    child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let done = finish(child, "mqt ask, interrupted".into());
+    assert_eq!(done.code, 130, "{done:#?}");
+    assert!(done.stdout.ends_with('\n'), "{done:#?}");
+    assert!(done.stderr.contains("stopped") && done.stderr.lines().count() == 1, "{done:#?}");
+}
+
+/// `script`, which every Linux has, gives the program a terminal.
+#[cfg(target_os = "linux")]
+#[test]
+fn colours_only_for_terminals_that_want_them() {
+    use std::process::Command;
+    let command = format!("'{}' ask nosuch.png what --adapter cpu", env!("CARGO_BIN_EXE_mqt"));
+    let said = |no_colour: Option<&str>| {
+        let mut script = Command::new("script");
+        script.args(["-qec", &command, "/dev/null"]).env_remove("NO_COLOR").env("TERM", "xterm");
+        if let Some(value) = no_colour {
+            script.env("NO_COLOR", value);
+        }
+        script.output().ok().map(|output| (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned()))
+    };
+    // bsdutils, which brings it, is essential on Debian but not everywhere.
+    let Some((code, text)) = said(None) else { return };
+    assert_eq!(code, Some(6), "{text}");
+    assert!(text.contains("\x1b[1;31merror:\x1b[0m"), "{text:?}");
+    assert!(said(Some("")).unwrap().1.contains('\x1b'), "an empty NO_COLOR counts as unset");
+    let (_, text) = said(Some("1")).unwrap();
+    assert!(text.contains("error: ") && !text.contains('\x1b'), "{text:?}");
+}

@@ -1,0 +1,56 @@
+//! `mqt` in the browser: a thin shell that turns JavaScript values into library calls. No logic lives here.
+//!
+//! WebGPU works in pages and in workers; the same calls serve both.
+
+pub mod engine;
+pub mod kernels;
+pub mod store;
+
+use mqt::gpu::{AdapterChoice, Gpu};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wasm_bindgen::prelude::*;
+
+/// Runs once, when the module is loaded: a panic then prints its message and place to the console.
+#[wasm_bindgen(start)]
+pub fn start() {
+    console_error_panic_hook::set_once();
+}
+
+/// An opened WebGPU device.
+#[wasm_bindgen]
+pub struct Device {
+    gpu: Gpu,
+}
+
+#[wasm_bindgen]
+impl Device {
+    /// Opens the browser's adapter; `undefined` where there is none.
+    ///
+    /// # Errors
+    /// The adapter refused a device.
+    pub async fn open() -> Result<Option<Device>, JsError> {
+        Ok(Gpu::open(&AdapterChoice::Auto).await?.map(|gpu| Device { gpu }))
+    }
+
+    /// `{ name, backend, kind, driver }`.
+    ///
+    /// # Errors
+    /// Never in practice: the value is plain text.
+    #[wasm_bindgen(js_name = adapterInfo)]
+    pub fn adapter_info(&self) -> Result<JsValue, JsError> {
+        to_js(self.gpu.info())
+    }
+}
+
+/// A plain JavaScript value with the same fields.
+fn to_js(value: &impl Serialize) -> Result<JsValue, JsError> {
+    let text = serde_json::to_string(value)?;
+    js_sys::JSON::parse(&text).map_err(|_| JsError::new("a value is not JSON"))
+}
+
+/// The fields of a plain JavaScript object; `undefined` counts as an empty one.
+fn from_js<T: DeserializeOwned>(value: &JsValue) -> Result<T, JsError> {
+    let text = js_sys::JSON::stringify(value).ok().and_then(|text| text.as_string()).unwrap_or_else(|| "{}".into());
+    Ok(serde_json::from_str(&text)?)
+}

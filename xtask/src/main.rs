@@ -1,0 +1,53 @@
+//! `cargo xtask <task>`: everything around the build, in plain Rust. See `xtask/README.md`.
+
+mod golden;
+mod machine;
+mod run;
+mod setup;
+mod test;
+mod web;
+
+use anyhow::{Result, bail};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask <task>
+
+  test    set up what is missing, then run everything that CI runs
+            --only STEP[,STEP]      only these steps
+            --without STEP[,STEP]   all steps but these
+            steps: setup fmt clippy clippy-wasm test swiftshader web browser doc
+  setup   install what the tests need, or say what is missing
+  web     compile web/ to WebAssembly, bindings into web/pkg
+  golden  write the reference files of tests/golden again (Python, PyTorch)
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match task(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn task(args: &[String]) -> Result<()> {
+    let (task, rest) = match args.split_first() {
+        Some((task, rest)) => (task.as_str(), rest),
+        None => ("help", args),
+    };
+    match task {
+        "test" => test::run(rest),
+        "golden" => golden::run(rest),
+        _ if !rest.is_empty() => bail!("`cargo xtask {task}` takes no arguments, got {}", rest.join(" ")),
+        "setup" => setup::run(&setup::Needs::all()),
+        "web" => web::run().map(|_| ()),
+        "help" | "-h" | "--help" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => bail!("there is no task {other}\n\n{HELP}"),
+    }
+}
