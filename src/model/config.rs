@@ -127,6 +127,63 @@ impl Config {
         ImageSpec { size: self.vision.image_size, aspect, mean: self.mean, std: self.std }
     }
 
+    /// Checks that the numbers are plausible and fit together, wherever they come from; what follows relies on it.
+    ///
+    /// # Errors
+    /// [`Error::ModelCorrupt`] about `file`.
+    pub(crate) fn check(&self, file: &str) -> Result<()> {
+        let bad = |problem: String| Err(Error::ModelCorrupt { file: file.to_owned(), problem });
+        let (v, l) = (&self.vision, &self.language);
+        let HeadShape { heads, kv_heads, head_dim } = l.shape;
+        let counts = [
+            v.image_size,
+            v.patch,
+            v.hidden,
+            v.heads,
+            v.mlp,
+            l.hidden,
+            heads,
+            kv_heads,
+            head_dim,
+            l.ffn,
+            l.vocab,
+            l.max_positions,
+            self.resampler.heads,
+        ];
+        if let Some(n) = counts.into_iter().find(|n| !(1..=LARGEST as usize).contains(n)) {
+            return bad(format!("{n} as a size of its network is not between 1 and {LARGEST}"));
+        }
+        if v.layers == 0 || l.layers == 0 || v.layers.max(l.layers) > MOST_LAYERS {
+            return bad(format!("{} and {} layers are not between 1 and {MOST_LAYERS}", v.layers, l.layers));
+        }
+        if !v.hidden.is_multiple_of(v.heads) || v.patch > v.image_size || v.patches() > MOST_PATCHES {
+            let VisionConfig { hidden, heads, patch, image_size, .. } = v;
+            return bad(format!("width {hidden} in {heads} heads, patches of {patch} in {image_size} pixels: these do not fit together"));
+        }
+        if !heads.is_multiple_of(kv_heads)
+            || !head_dim.is_multiple_of(2)
+            || head_dim > 1024
+            || heads * head_dim > LARGEST as usize
+            || l.inv_freq.len() != head_dim / 2
+        {
+            return bad(format!("{heads} query heads over {kv_heads} key heads of width {head_dim}: these do not fit together"));
+        }
+        // The position table of the queries is a square grid.
+        let m_max = self.resampler.m_max;
+        if m_max == 0 || m_max > MOST_PATCHES || m_max.isqrt().pow(2) != m_max {
+            return bad(format!("it has {m_max} queries; their number must be a square up to {MOST_PATCHES}"));
+        }
+        if !v.hidden.is_multiple_of(self.resampler.heads) {
+            let heads = self.resampler.heads;
+            return bad(format!("{heads} heads do not divide the resampler's width {} (query_abstractor_num_heads)", v.hidden));
+        }
+        let positive = [f64::from(v.eps), f64::from(l.eps), self.std[0], self.std[1], self.std[2]];
+        if positive.iter().any(|n| !(n.is_finite() && *n > 0.0)) || self.mean.iter().chain(&l.inv_freq).any(|n| !n.is_finite()) {
+            return bad("an epsilon, a frequency or the pictures' normalisation is not a usable number".into());
+        }
+        Ok(())
+    }
+
     /// Parameters of the network as it runs: layers that never influence an answer are not counted.
     pub fn parameters(&self) -> u64 {
         crate::weights::layout::layout(self).iter().map(|e| (e.rows * e.cols) as u64).sum()
@@ -134,7 +191,9 @@ impl Config {
 }
 
 /// The largest plausible number in a configuration: keeps hostile files from asking for absurd memory.
-const LARGEST: u64 = 1 << 22;
+const LARGEST: u64 = 1 << 20;
+/// The most patches of a picture and the most visual tokens: WebGPU runs at most 65 535 workgroups along a dimension.
+const MOST_PATCHES: usize = 1 << 14;
 
 /// The most layers of a tower or decoder.
 const MOST_LAYERS: usize = 1024;
@@ -172,13 +231,6 @@ impl<'a> Fields<'a> {
         self.count_or_none(key)?.ok_or_else(|| self.bad(format!("{key} is missing")))
     }
 
-    fn layers(&self) -> Result<usize> {
-        match self.count("num_hidden_layers")? {
-            n if n <= MOST_LAYERS => Ok(n),
-            n => Err(self.bad(format!("num_hidden_layers is {n}, more than {MOST_LAYERS}"))),
-        }
-    }
-
     fn number(&self, key: &str, default: f64) -> Result<f64> {
         let Some(value) = self.get(key) else { return Ok(default) };
         value.as_f64().filter(|v| v.is_finite() && *v > 0.0).ok_or_else(|| self.bad(format!("{key} is {value}, not a positive number")))
@@ -202,7 +254,7 @@ impl<'a> Fields<'a> {
 
 /// Reads the tower's numbers: `vision` its (inner) configuration, `select` the checkpoint's `mm_vision_select_layer`.
 pub(crate) fn vision(vision: Fields, select: i64) -> Result<VisionConfig> {
-    let layers_all = vision.layers()?;
+    let layers_all = vision.count("num_hidden_layers")?;
     // hidden_states has one entry more than there are layers: index 0 is the input of the first.
     let layers = if select < 0 { layers_all as i64 + 1 + select } else { select };
     if layers < 1 || layers > layers_all as i64 {
@@ -222,11 +274,12 @@ pub(crate) fn vision(vision: Fields, select: i64) -> Result<VisionConfig> {
     if !matches!(act, "quick_gelu" | "gelu") {
         return Err(vision.bad(format!("hidden_act {act:?} is not supported; quick_gelu and gelu are")));
     }
-    if !config.hidden.is_multiple_of(config.heads) || config.patch > config.image_size || config.image_size > 4096 {
-        let VisionConfig { hidden, heads, patch, image_size, .. } = config;
-        return Err(vision.bad(format!("width {hidden} in {heads} heads, patches of {patch} in {image_size} pixels: these do not fit together")));
-    }
     Ok(config)
+}
+
+/// Reads the resampler's numbers: M = `queries`, from the tensor's shape.
+pub(crate) fn resampler(config: Fields, queries: usize) -> Result<ResamplerConfig> {
+    Ok(ResamplerConfig { m_max: queries, heads: config.count_or_none("query_abstractor_num_heads")?.unwrap_or(16) })
 }
 
 /// Reads the decoder's numbers. Vocabulary and ties follow the tensors (`vocab`, `has_head`, `qkv_bias`).
@@ -238,9 +291,6 @@ pub(crate) fn language(config: Fields, vocab: usize, has_head: bool, qkv_bias: b
         None if hidden % heads == 0 => hidden / heads,
         None => return Err(config.bad(format!("hidden_size {hidden} does not divide into {heads} heads, and head_dim is missing"))),
     };
-    if !heads.is_multiple_of(kv_heads) || !head_dim.is_multiple_of(2) {
-        return Err(config.bad(format!("{heads} query heads over {kv_heads} key heads of width {head_dim}: these do not fit together")));
-    }
     if let Some(act) = config.text("hidden_act").filter(|a| *a != "silu") {
         return Err(config.bad(format!("hidden_act {act:?} is not supported; silu is")));
     }
@@ -252,7 +302,7 @@ pub(crate) fn language(config: Fields, vocab: usize, has_head: bool, qkv_bias: b
     let tied = config.flag("tie_word_embeddings") || !has_head;
     Ok(LanguageConfig {
         hidden,
-        layers: config.layers()?,
+        layers: config.count("num_hidden_layers")?,
         shape: HeadShape { heads, kv_heads, head_dim },
         ffn: config.count("intermediate_size")?,
         vocab,
@@ -293,9 +343,6 @@ pub(crate) fn normalisation(preprocessor: Option<Fields>) -> Result<([f64; 3], [
     let Some(fields) = preprocessor else { return Ok((clip.mean, clip.std)) };
     let mean = fields.triple("image_mean")?.unwrap_or(clip.mean);
     let std = fields.triple("image_std")?.unwrap_or(clip.std);
-    if std.iter().any(|s| *s <= 0.0) {
-        return Err(fields.bad("image_std is not positive".into()));
-    }
     Ok((mean, std))
 }
 
@@ -309,12 +356,6 @@ pub(crate) fn end_ids(sources: &[Option<Fields>], tokenizer: u32) -> Vec<u32> {
     ids.sort_unstable();
     ids.dedup();
     ids
-}
-
-/// √n if n is a square.
-pub(crate) fn square_root(n: usize) -> Option<usize> {
-    let root = n.isqrt();
-    (root * root == n).then_some(root)
 }
 
 /// The numbers of openai/clip-vit-large-patch14-336, which checkpoints name without shipping them.

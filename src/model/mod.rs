@@ -150,6 +150,17 @@ pub(crate) struct Opened {
 impl Opened {
     /// Opens a pack if there is a manifest, else a checkpoint.
     pub(crate) async fn new(files: Box<dyn Files>, tower: Option<Box<dyn Files>>, weights: Weights) -> Result<Opened> {
+        let opened = Opened::open(files, tower, weights).await?;
+        let (tokens, vocab) = (opened.tokenizer.vocab_size(), opened.config.language.vocab);
+        if tokens > vocab {
+            // Its ids index the table.
+            let problem = format!("it has {tokens} tokens, the model's embedding table {vocab} rows");
+            return Err(Error::ModelCorrupt { file: "the tokenizer".into(), problem });
+        }
+        Ok(opened)
+    }
+
+    async fn open(files: Box<dyn Files>, tower: Option<Box<dyn Files>>, weights: Weights) -> Result<Opened> {
         if files.size("manifest.json").await?.is_some() {
             let pack = Pack::open(files).await?;
             let (config, template) = (pack.manifest.architecture.clone(), pack.manifest.template.clone());

@@ -397,11 +397,9 @@ impl Opened<'_> {
         let generation = generation.map(|value| Fields { file: "generation_config.json", value });
         let end_ids = config::end_ids(&[Some(text), Some(fields), generation], tokenizer.eos());
         let pad_to_square = fields.text("image_aspect_ratio") == Some("pad");
-        if tokenizer.vocab_size() > vocab {
-            let problem = format!("it has {} tokens, the model's embedding table {vocab} rows", tokenizer.vocab_size());
-            return Err(Error::ModelCorrupt { file: "the tokenizer".into(), problem });
-        }
-        Ok(Config { vision, resampler, language, pad_to_square, mean, std, end_ids })
+        let config = Config { vision, resampler, language, pad_to_square, mean, std, end_ids };
+        config.check("config.json")?;
+        Ok(config)
     }
 
     fn resampler(&self, width: usize) -> Result<config::ResamplerConfig> {
@@ -410,16 +408,6 @@ impl Opened<'_> {
         if d != width {
             return Err(Error::TensorShape { name, expected: vec![m_max, width], got: vec![m_max, d] });
         }
-        if config::square_root(m_max).is_none_or(|root| root == 0) {
-            return Err(self.fields.bad(format!("it has {m_max} queries; their position table is a square grid, so their number must be a square")));
-        }
-        let heads = match self.fields.get("query_abstractor_num_heads") {
-            Some(value) => value.as_u64().unwrap_or(0) as usize,
-            None => 16,
-        };
-        if heads == 0 || !width.is_multiple_of(heads) {
-            return Err(self.fields.bad(format!("{heads} heads do not divide the resampler's width {width} (query_abstractor_num_heads)")));
-        }
-        Ok(config::ResamplerConfig { m_max, heads })
+        config::resampler(self.fields, m_max)
     }
 }

@@ -115,8 +115,13 @@ impl Pack {
             return Err(corrupt(format!("its format is {found}, this version reads {FORMAT:?}; convert the checkpoint again")));
         }
         let manifest: Manifest = serde_json::from_value(value).map_err(|e| corrupt(e.to_string()))?;
+        manifest.architecture.check(FILE)?;
         for shard in &manifest.shards {
             check_name(&shard.file, FILE)?;
+            // A shard is read whole; one panel may exceed the usual size a little.
+            if shard.bytes > 4 * SHARD_BYTES {
+                return Err(corrupt(format!("shard {} claims {} bytes, far more than the {SHARD_BYTES} of a shard", shard.file, shard.bytes)));
+            }
         }
         Ok(Pack { files, sha256: hex(&Sha256::digest(&bytes)), manifest, open: RefCell::new(None) })
     }

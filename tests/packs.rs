@@ -1,0 +1,118 @@
+//! Packs from other people: damaged or hostile ones are refused in one sentence, exit code 3.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use mqt::gpu::AdapterChoice;
+use mqt::model::{LoadOptions, ModelSource};
+use mqt::{Error, Model};
+use pollster::block_on;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+const SHARD: &str = "weights-00001.safetensors";
+
+fn toybox() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models/toybox")
+}
+
+/// A copy of the toybox pack to damage.
+fn copy() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["manifest.json", "tokenizer.json", "tokenizer_config.json", SHARD] {
+        std::fs::copy(toybox().join(file), folder.path().join(file)).unwrap();
+    }
+    folder
+}
+
+fn load(folder: &Path) -> Result<Model, Error> {
+    let options = LoadOptions { adapter: AdapterChoice::Cpu, ..Default::default() };
+    block_on(Model::load(&ModelSource::Path(folder.to_owned()), &options, &mut |_| {}))
+}
+
+/// What the pack says after a change to its manifest.
+fn refused(change: impl Fn(&mut Value)) -> String {
+    let folder = copy();
+    let path = folder.path().join("manifest.json");
+    let mut manifest: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    change(&mut manifest);
+    std::fs::write(&path, serde_json::to_vec(&manifest).unwrap()).unwrap();
+    let error = load(folder.path()).err().unwrap_or_else(|| panic!("this manifest was accepted"));
+    assert_eq!(error.exit_code(), 3, "{error}");
+    error.to_string()
+}
+
+#[test]
+fn an_undamaged_copy_loads() {
+    assert_eq!(load(copy().path()).unwrap().config().m_max(), 64);
+}
+
+#[test]
+fn numbers_that_make_no_sense_are_refused() {
+    let numbers = [
+        ("/architecture/vision/heads", json!(0)),
+        ("/architecture/vision/heads", json!(7)),
+        ("/architecture/vision/patch", json!(0)),
+        ("/architecture/vision/patch", json!(113)),
+        ("/architecture/vision/image_size", json!(1_000_000_000)),
+        ("/architecture/vision/layers", json!(4_000_000)),
+        ("/architecture/vision/eps", json!(-1.0)),
+        ("/architecture/resampler/m_max", json!(63)),
+        ("/architecture/resampler/m_max", json!(1_000_000)),
+        ("/architecture/resampler/heads", json!(0)),
+        ("/architecture/language/kv_heads", json!(0)),
+        ("/architecture/language/kv_heads", json!(3)),
+        ("/architecture/language/head_dim", json!(31)),
+        ("/architecture/language/vocab", json!(1000)),
+        ("/architecture/language/hidden", json!(257)),
+        ("/architecture/language/hidden", json!(u64::MAX)),
+        ("/architecture/language/inv_freq", json!([])),
+        ("/architecture/std", json!([0.0, 1.0, 1.0])),
+        ("/format", json!("mqt.pack/0")),
+        ("/weights", json!("q3")),
+        ("/shards", json!([])),
+        ("/shards/0/bytes", json!(1u64 << 60)),
+        ("/shards/0/bytes", json!(5)),
+        ("/shards/0/sha256", json!("00")),
+        ("/tensors/language.embed/rows", json!(1023)),
+        ("/tensors/language.embed/parts", json!([])),
+        ("/tensors/language.embed/parts/0/shard", json!(9)),
+        ("/tensors/language.embed/parts/0/rows", json!(32)),
+        ("/tensors/language.embed/format", json!("q4")),
+        ("/tensors/language.norm/parts", json!([])),
+    ];
+    for (path, value) in numbers {
+        refused(|manifest| *manifest.pointer_mut(path).unwrap_or_else(|| panic!("{path}")) = value.clone());
+    }
+}
+
+#[test]
+fn names_may_not_leave_the_folder() {
+    for name in ["../weights-00001.safetensors", "/etc/passwd", "a/b", "..", ""] {
+        let message = refused(|manifest| manifest["shards"][0]["file"] = json!(name));
+        assert!(message.contains("outside its folder"), "{name}: {message}");
+    }
+}
+
+#[test]
+fn a_missing_tensor_is_named() {
+    let message = refused(|manifest| drop(manifest["tensors"].as_object_mut().unwrap().remove("language.layers.2.down")));
+    assert!(message.contains("language.layers.2.down"), "{message}");
+}
+
+#[test]
+fn a_flipped_byte_a_cut_and_a_lost_shard_name_the_shard() {
+    let folder = copy();
+    let path = folder.path().join(SHARD);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let flipped = load(folder.path()).err().unwrap();
+    std::fs::write(&path, &bytes[..at]).unwrap();
+    let cut = load(folder.path()).err().unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let lost = load(folder.path()).err().unwrap();
+    for error in [flipped, cut, lost] {
+        assert!(error.to_string().contains(SHARD) && error.exit_code() == 3, "{error}");
+    }
+}
