@@ -2,9 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::model::{ModelSource, Opened, Progress, Weights, parts};
-use crate::weights::files::{Disk, whole};
+use crate::weights::files::{Disk, Files, whole};
 use crate::weights::layout::{Role, layout};
-use crate::weights::pack::{FORMAT, Manifest, Pack, Writer};
+use crate::weights::pack::{FORMAT, Manifest, Pack, Shard, Writer};
 use std::path::Path;
 
 /// What [`verify`] found.
@@ -27,7 +27,7 @@ impl std::fmt::Display for Verified {
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> Error {
-    Error::ModelMissing { path: path.to_owned(), why: error.to_string() }
+    Error::OutputFailed { path: path.to_owned(), why: error.to_string() }
 }
 
 /// Writes a file under a temporary name first, so that a kill leaves no half file under the real one.
@@ -47,9 +47,22 @@ pub async fn convert(
     weights: Weights,
     on_progress: &mut dyn FnMut(Progress),
 ) -> Result<()> {
-    let opened = Opened::from_source(&ModelSource::Path(checkpoint.to_owned()), vision_tower, weights).await?;
     let files = Disk::open(checkpoint)?;
+    if files.size("manifest.json").await?.is_some() {
+        let why = "it is a pack already; convert the checkpoint it was made from".into();
+        return Err(Error::InvalidSetting { what: checkpoint.display().to_string(), why });
+    }
+    let opened = Opened::from_source(&ModelSource::Path(checkpoint.to_owned()), vision_tower, weights).await?;
     std::fs::create_dir_all(out).map_err(|e| failed(out, &e))?;
+    let same = checkpoint.canonicalize().is_ok_and(|from| out.canonicalize().is_ok_and(|to| from == to));
+    if same {
+        return Err(Error::InvalidSetting { what: "-o".into(), why: "it is the checkpoint's own folder; choose another".into() });
+    }
+    let manifest_path = out.join("manifest.json");
+    match std::fs::remove_file(&manifest_path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&manifest_path, &error)),
+        _ => {}
+    }
     let mut sink = |name: &str, bytes: &[u8]| write(&out.join(name), bytes);
     let mut writer = Writer::new(&mut sink);
     let format = |role: Role| weights.format(role);
@@ -67,7 +80,8 @@ pub async fn convert(
     }
     writer.flush()?;
     let (tensors, shards) = (std::mem::take(&mut writer.tensors), std::mem::take(&mut writer.shards));
-    write(&out.join("tokenizer.json"), &opened.tokenizer.to_json())?;
+    let tokenizer = opened.tokenizer.to_json();
+    write(&out.join("tokenizer.json"), &tokenizer)?;
     let tokenizer_config = whole(&files, "tokenizer_config.json").await?.unwrap_or_else(|| b"{}\n".to_vec());
     write(&out.join("tokenizer_config.json"), &tokenizer_config)?;
     let card = whole(&files, "README.md").await?.unwrap_or_default();
@@ -81,11 +95,12 @@ pub async fn convert(
         template: opened.template,
         architecture: opened.config,
         tensors,
+        files: vec![Shard::of("tokenizer.json", &tokenizer), Shard::of("tokenizer_config.json", &tokenizer_config)],
         shards,
     };
     let mut json = serde_json::to_vec_pretty(&manifest).expect("a manifest serialises");
     json.push(b'\n');
-    write(&out.join("manifest.json"), &json)
+    write(&manifest_path, &json)
 }
 
 /// The `license:` line of a model card's front matter.

@@ -138,6 +138,14 @@ pub enum Error {
         /// Tokens that fit.
         have: usize,
     },
+    /// Something could not be written.
+    #[error("{} cannot be written: {why}", path.display())]
+    OutputFailed {
+        /// Where it should go.
+        path: PathBuf,
+        /// The system's reason.
+        why: String,
+    },
     /// The caller asked to stop.
     #[error("stopped")]
     Cancelled,
@@ -147,6 +155,7 @@ impl Error {
     /// The documented exit code of the command line for this error (`mqt --help`).
     pub fn exit_code(&self) -> u8 {
         match self {
+            Error::OutputFailed { .. } => 1,
             Error::BudgetOutOfRange { .. } | Error::InvalidSetting { .. } => 2,
             Error::ModelMissing { .. }
             | Error::ModelCorrupt { .. }

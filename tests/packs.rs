@@ -116,3 +116,13 @@ fn a_flipped_byte_a_cut_and_a_lost_shard_name_the_shard() {
         assert!(error.to_string().contains(SHARD) && error.exit_code() == 3, "{error}");
     }
 }
+
+#[test]
+fn another_tokenizer_is_refused() {
+    let folder = copy();
+    let path = folder.path().join("tokenizer.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replacen("red", "der", 1)).unwrap();
+    let error = load(folder.path()).err().unwrap();
+    assert!(error.to_string().contains("tokenizer.json") && error.exit_code() == 3, "{error}");
+}

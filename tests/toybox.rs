@@ -1,6 +1,7 @@
 //! The bundled model's checkpoint in every weight format: the same answers on every adapter, and what quantisation changes.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a table to read, and a notice")]
 
 use mqt::budget::{Budget, ladder};
 use mqt::gpu::{AdapterChoice, Gpu};

@@ -12,13 +12,13 @@ const SHORT_MS: f64 = 20.0;
 /// … a longer one than this must shrink.
 const LONG_MS: f64 = 50.0;
 
-/// Layers per submission, as learned on this device.
+/// Tokens times layers per submission, as learned on this device.
 #[derive(Debug)]
 pub(super) struct Pace(AtomicU32);
 
 impl Default for Pace {
     fn default() -> Self {
-        Pace(AtomicU32::new(1))
+        Pace(AtomicU32::new(64))
     }
 }
 
@@ -26,15 +26,16 @@ impl Default for Pace {
 pub struct Paced<'a> {
     gpu: &'a Gpu,
     cancel: &'a Cancel,
+    tokens: u32,
     layers: u32,
     /// What is being recorded.
     pub rec: Recorder<'a>,
 }
 
 impl<'a> Paced<'a> {
-    /// Starts recording.
-    pub fn new(gpu: &'a Gpu, cancel: &'a Cancel) -> Paced<'a> {
-        Paced { gpu, cancel, layers: 0, rec: gpu.recorder() }
+    /// Starts recording layers over `tokens` tokens each.
+    pub fn new(gpu: &'a Gpu, cancel: &'a Cancel, tokens: usize) -> Paced<'a> {
+        Paced { gpu, cancel, tokens: tokens.max(1) as u32, layers: 0, rec: gpu.recorder() }
     }
 
     /// Marks the end of a layer: a place to submit, wait and look whether to stop.
@@ -44,8 +45,8 @@ impl<'a> Paced<'a> {
     pub async fn layer_done(&mut self) -> Result<()> {
         self.layers += 1;
         let pace = &self.gpu.0.pace.0;
-        let group = pace.load(Ordering::Relaxed);
-        if self.layers < group {
+        let work = self.layers * self.tokens;
+        if work < pace.load(Ordering::Relaxed) {
             return Ok(());
         }
         self.layers = 0;
@@ -54,9 +55,9 @@ impl<'a> Paced<'a> {
         self.gpu.idle().await?;
         let ms = start.elapsed().as_secs_f64() * 1e3;
         if ms < SHORT_MS {
-            pace.store((group * 2).min(64), Ordering::Relaxed);
+            pace.store((work * 2).min(1 << 20), Ordering::Relaxed);
         } else if ms > LONG_MS {
-            pace.store((group / 2).max(1), Ordering::Relaxed);
+            pace.store((work / 2).max(1), Ordering::Relaxed);
         }
         self.cancel.check()
     }

@@ -295,7 +295,8 @@ pub(crate) fn language(config: Fields, vocab: usize, has_head: bool, qkv_bias: b
         return Err(config.bad(format!("hidden_act {act:?} is not supported; silu is")));
     }
     let mut max_positions = config.count_or_none("max_position_embeddings")?.unwrap_or(2048);
-    if let Some(window) = config.count_or_none("sliding_window")? {
+    let windowed = config.get("use_sliding_window").and_then(Value::as_bool) != Some(false);
+    if let Some(window) = config.count_or_none("sliding_window")?.filter(|_| windowed) {
         // Within the window a sliding mask and a plain one are the same.
         max_positions = max_positions.min(window);
     }
@@ -316,9 +317,14 @@ pub(crate) fn language(config: Fields, vocab: usize, has_head: bool, qkv_bias: b
 
 /// θ^(−2i / head_dim), changed as `rope_scaling` says. Upstream: transformers `modeling_rope_utils`.
 fn inv_freq(config: Fields, head_dim: usize) -> Result<Vec<f64>> {
-    let theta = config.number("rope_theta", 10_000.0)?;
+    // transformers 5 keeps both in one object.
+    let newer = config.inner("rope_parameters");
+    let theta = match newer {
+        Some(newer) => newer.number("rope_theta", config.number("rope_theta", 10_000.0)?)?,
+        None => config.number("rope_theta", 10_000.0)?,
+    };
     let plain: Vec<f64> = (0..head_dim / 2).map(|i| theta.powf(-2.0 * i as f64 / head_dim as f64)).collect();
-    let Some(scaling) = config.inner("rope_scaling") else { return Ok(plain) };
+    let Some(scaling) = newer.or(config.inner("rope_scaling")) else { return Ok(plain) };
     let factor = scaling.number("factor", 1.0)?;
     match scaling.text("rope_type").or_else(|| scaling.text("type")).unwrap_or("default") {
         // "dynamic" changes nothing up to max_position_embeddings, and no longer context is offered.

@@ -101,7 +101,7 @@ pub(super) async fn forward(
     let l = &config.language;
     let (n, position, want) = (chunk.slots.len(), chunk.position, chunk.want);
     cancel.check()?;
-    let mut run = Paced::new(gpu, cancel);
+    let mut run = Paced::new(gpu, cancel, n);
     gather(&mut run, w, a, &chunk);
     for (layer, kv) in w.layers.iter().zip(&cache.layers) {
         let rec = &mut run.rec;

@@ -206,6 +206,8 @@ fn folder_name(path: &std::path::Path, name: String) -> String {
 }
 
 struct GpuNetwork {
+    /// Held while the activations below are in use: conversations share a model, not its scratch memory.
+    busy: async_lock::Mutex<()>,
     gpu: Gpu,
     parts: parts::Parts<Matrix, Tensor, Map>,
     vision: vision::Scratch,
@@ -305,7 +307,7 @@ impl Model {
                 let parts = parts::load(&gpu, &*supply, &config, &format, on_progress).await?;
                 let (vision, language) = (vision::Scratch::new(&gpu, &config).await?, language::Scratch::new(&gpu, &config).await?);
                 gpu.idle().await?;
-                Network::Gpu(Box::new(GpuNetwork { gpu, parts, vision, language }))
+                Network::Gpu(Box::new(GpuNetwork { busy: async_lock::Mutex::new(()), gpu, parts, vision, language }))
             }
             None => Network::Cpu(Box::new(parts::load(&parts::Host, &*supply, &config, &format, on_progress).await?)),
         };
@@ -401,6 +403,7 @@ impl Model {
         let ms = |since: Instant| since.elapsed().as_secs_f64() * 1e3;
         let (visual, vision_ms, resample_ms) = match &self.network {
             Network::Gpu(net) => {
+                let _busy = net.busy.lock().await;
                 let x = vision::encode(&net.gpu, &self.config, &net.parts.vision, &net.vision, pixels, cancel).await?;
                 net.gpu.idle().await?;
                 let (vision_ms, start) = (ms(start), Instant::now());
@@ -423,6 +426,7 @@ impl Model {
     pub async fn vision_features(&self, pixels: &Pixels, cancel: &Cancel) -> Result<Vec<f32>> {
         match &self.network {
             Network::Gpu(net) => {
+                let _busy = net.busy.lock().await;
                 let x = vision::encode(&net.gpu, &self.config, &net.parts.vision, &net.vision, pixels, cancel).await?;
                 net.gpu.read_rows(x, 1, self.config.vision.patches()).await
             }
@@ -482,6 +486,7 @@ impl Model {
                     Visual::Cpu(_) => unreachable!("visual tokens belong to the model that made them"),
                 });
                 let chunk = Chunk { slots, position, visual, want };
+                let _busy = net.busy.lock().await;
                 language::forward(&net.gpu, &self.config, &net.parts.language, &net.language, kv, chunk, cancel).await
             }
             (Network::Cpu(parts), Kv::Cpu(kv)) => {

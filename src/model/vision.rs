@@ -83,7 +83,7 @@ pub(super) async fn encode<'s>(
     let (tokens, act) = (v.patches() + 1, if v.exact_gelu { Act::Gelu } else { Act::QuickGelu });
     cancel.check()?;
     gpu.write_rows(&a.pixels, 0, &pixels.data);
-    let mut run = Paced::new(gpu, cancel);
+    let mut run = Paced::new(gpu, cancel, tokens);
     let rec = &mut run.rec;
     patchify(rec, &a.pixels, v.image_size, v.patch, &a.patches);
     matmul(rec, &a.patches, 0, v.patches(), &w.patch, None, Act::None, Store::Replace, &a.embedded);

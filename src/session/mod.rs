@@ -131,6 +131,8 @@ struct Turn {
     /// Ids after the picture (first turn) or after the previous answer's end token.
     question: Vec<u32>,
     answer: Vec<u32>,
+    /// Image tokens it was answered with.
+    m: usize,
 }
 
 /// A conversation: a picture, turns, and the cache that holds what was computed for them.
@@ -143,7 +145,7 @@ pub struct Session {
     pending: Looked,
     turns: Vec<Turn>,
     /// Taken back, and put back if what replaces it fails.
-    withdrawn: Option<Turn>,
+    withdrawn: Vec<Turn>,
     speed: budget::Speed,
 }
 
@@ -171,7 +173,7 @@ impl Session {
             return Err(Error::InvalidSetting { what: "--context".into(), why });
         }
         let cache = model.new_cache(context).await?;
-        let (picture, pending, speed, withdrawn) = (None, Looked::default(), budget::Speed::default(), None);
+        let (picture, pending, speed, withdrawn) = (None, Looked::default(), budget::Speed::default(), Vec::new());
         let mut session = Session { model, cache, cached: Vec::new(), prefix, picture, pending, turns: Vec::new(), withdrawn, speed };
         session.warm_up().await?;
         Ok(session)
@@ -222,7 +224,7 @@ impl Session {
         self.speed.encoded(looked.vision_ms + looked.resample_ms);
         // The cache may hold the previous picture's tokens: the slots carry the picture's hash, so they will not match.
         self.picture = Some(Picture { hash, visual });
-        self.turns.clear();
+        self.start_anew();
         self.pending = looked;
         Ok(looked)
     }
@@ -230,13 +232,13 @@ impl Session {
     /// Forgets the turns, keeps the picture.
     pub fn start_anew(&mut self) {
         self.turns.clear();
-        self.withdrawn = None;
+        self.withdrawn.clear();
     }
 
     /// Takes back the last turn, so that its question can be asked again with another budget (draft, then refine).
     /// Should that next question fail, the turn is back.
     pub fn take_back(&mut self) {
-        self.withdrawn = self.turns.pop();
+        self.withdrawn.extend(self.turns.pop());
     }
 
     /// Answers one question about the picture, calling `on_text` with each piece of text as it is certain.
@@ -248,10 +250,10 @@ impl Session {
         let start = Instant::now();
         let looked = std::mem::take(&mut self.pending);
         let result = self.answer(request, looked, start, on_text).await;
-        let withdrawn = self.withdrawn.take();
+        let withdrawn = std::mem::take(&mut self.withdrawn);
         if result.is_err() {
             // As if it had not been asked.
-            self.turns.extend(withdrawn);
+            self.turns.extend(withdrawn.into_iter().rev());
             self.pending = looked;
         }
         result
@@ -281,7 +283,7 @@ impl Session {
         timings.total = encode + ms(start);
         let steps = token_ids.len().saturating_sub(usize::from(finish_reason != FinishReason::Stop));
         self.speed.decoded(steps, timings.decode);
-        self.turns.push(Turn { question, answer: token_ids.clone() });
+        self.turns.push(Turn { question, answer: token_ids.clone(), m: choice.m });
         Ok(Answer {
             text,
             finish_reason,
@@ -319,6 +321,7 @@ impl Session {
             if token_ids.len() >= request.max_new_tokens {
                 break FinishReason::Length;
             }
+            // Prompt and answer together fill the context; the last token itself needs no keys.
             if self.cached.len() + 1 >= self.cache.capacity() {
                 break FinishReason::Context;
             }
@@ -336,6 +339,7 @@ impl Session {
     /// # Errors
     /// As [`Session::ask`].
     pub async fn prepare(&mut self, m: usize, cancel: &Cancel) -> Result<()> {
+        let m = budget::fixed(m as u64, self.model.config().m_max())?;
         let prompt = self.prompt(m, &[]);
         let kept = self.keep_common_prefix(&prompt).min(prompt.len());
         self.extend(&prompt[kept..], Want::Nothing, cancel).await?;
@@ -349,7 +353,7 @@ impl Session {
     pub async fn trace(&mut self, pixels: &Pixels, question: &str, m: usize) -> Result<Trace> {
         let cancel = Cancel::new();
         self.look(pixels, &cancel).await?;
-        self.turns.clear();
+        self.start_anew();
         let question = self.question_ids(question);
         let m = budget::fixed(m as u64, self.model.config().m_max())?;
         let prompt = self.prompt(m, &question);
@@ -376,6 +380,10 @@ impl Session {
     }
 
     fn choose(&self, request: &Request, question: usize, encode: f64) -> Result<budget::Choice> {
+        if let (Budget::Auto { .. }, Some(turn)) = (&request.budget, self.turns.last()) {
+            // Another m would compute every earlier turn again.
+            return Ok(budget::Choice { m: turn.m, mode: Mode::Auto, reason: "as in the turn before".into() });
+        }
         let used: usize = self.turns.iter().map(|t| t.question.len() + t.answer.len() + 1).sum();
         let free = self.cache.capacity().saturating_sub(self.prefix.len() + used + question + 1);
         budget::choose(&request.budget, self.model.config().m_max(), &self.speed, encode, question, free)
@@ -432,11 +440,13 @@ struct Writer<'a> {
     text: String,
     /// Bytes of `text` already handed on.
     shown: usize,
+    /// A stop string was complete: nothing follows it.
+    stopped: bool,
 }
 
 impl<'a> Writer<'a> {
     fn new(tokenizer: &crate::text::Tokenizer, stop: &'a [String]) -> Self {
-        Writer { stream: TextStream::new(tokenizer), stop, text: String::new(), shown: 0 }
+        Writer { stream: TextStream::new(tokenizer), stop, text: String::new(), shown: 0, stopped: false }
     }
 
     /// Adds a token; true if a stop string is complete.
@@ -444,6 +454,7 @@ impl<'a> Writer<'a> {
         self.text += &self.stream.push(id);
         if let Some(end) = self.stop.iter().filter(|s| !s.is_empty()).filter_map(|s| self.text.find(s.as_str())).min() {
             self.text.truncate(end);
+            self.stopped = true;
             self.show(end, on_text);
             return true;
         }
@@ -454,8 +465,10 @@ impl<'a> Writer<'a> {
     }
 
     fn finish(mut self, on_text: &mut dyn FnMut(&str)) -> String {
-        self.text += &self.stream.finish();
-        self.show(self.text.len(), on_text);
+        if !self.stopped {
+            self.text += &self.stream.finish();
+            self.show(self.text.len(), on_text);
+        }
         self.text.trim().to_owned()
     }
 

@@ -139,6 +139,36 @@ fn stopping_keeps_the_text_and_the_session() {
     }
 }
 
+/// Conversations share a model, and its scratch memory: one must not see the other's.
+#[test]
+fn two_conversations_at_once_do_not_mix() {
+    for model in models() {
+        let start = |at| {
+            let mut s = session(&model, 512);
+            block_on(s.look(&picture(&model, at), &Cancel::new())).unwrap();
+            s
+        };
+        let question = "Where is the square?";
+        let alone = [start(5), start(75)].map(|mut s| ask(&mut s, question, 64).token_ids);
+        let together = std::thread::scope(|scope| {
+            let runs = [5, 75].map(|at| scope.spawn(move || ask(&mut start(at), question, 64).token_ids));
+            runs.map(|run| run.join().unwrap())
+        });
+        assert_eq!(alone, together);
+    }
+}
+
+#[test]
+fn auto_keeps_its_m_within_a_conversation() {
+    let model = &models()[0];
+    let mut s = session(model, 512);
+    block_on(s.look(&picture(model, 30), &Cancel::new())).unwrap();
+    ask(&mut s, "What is this?", 8);
+    let auto = Request { max_new_tokens: 4, ..Request::new("What colour is it?") };
+    let answer = block_on(s.ask(&auto, &mut |_| {})).unwrap();
+    assert_eq!((answer.image_tokens, answer.image_tokens_mode), (8, Mode::Auto));
+}
+
 #[test]
 fn a_refinement_that_fails_leaves_the_draft() {
     let model = &models()[0];

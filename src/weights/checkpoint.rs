@@ -316,15 +316,20 @@ async fn find_tower(files: &dyn Files, given: Option<Box<dyn Files>>, names: &Na
     candidates.extend(files.folder(named).filter(|_| !named.is_empty()));
     candidates.extend(files.folder("vision_tower"));
     let mut config = None;
-    let mut preprocessor = json(files, "preprocessor_config.json").await?;
+    let mut own_preprocessor = None;
     let mut own = None;
-    if let Some(folder) = candidates.into_iter().next() {
-        if let Some(json) = json(&*folder, "config.json").await? {
-            config = Some(json.get("vision_config").filter(|v| v.is_object()).cloned().unwrap_or(json));
+    let mut looked_in = Vec::new();
+    for folder in candidates {
+        looked_in.push(folder.describe());
+        if config.is_none() {
+            let json = json(&*folder, "config.json").await?;
+            config = json.map(|json| json.get("vision_config").filter(|v| v.is_object()).cloned().unwrap_or(json));
         }
-        preprocessor = json(&*folder, "preprocessor_config.json").await?.or(preprocessor);
+        if own_preprocessor.is_none() {
+            own_preprocessor = json(&*folder, "preprocessor_config.json").await?;
+        }
         let tensors = all_tensors(&*folder).await?;
-        if !tensors.is_empty() {
+        if own.is_none() && !tensors.is_empty() {
             let Some(prefix) = names::vision_prefix(&tensors) else {
                 let hint = format!("; looked in {}", folder.describe());
                 return Err(Error::TensorMissing { name: "vision_model.embeddings.patch_embedding.weight".into(), hint });
@@ -332,6 +337,10 @@ async fn find_tower(files: &dyn Files, given: Option<Box<dyn Files>>, names: &Na
             own = Some(Tower { files: Some(folder), tensors, prefix });
         }
     }
+    let preprocessor = match own_preprocessor {
+        Some(own) => Some(own),
+        None => json(files, "preprocessor_config.json").await?,
+    };
     let config = match (config, fields.get("vision_config").filter(|v| v.is_object())) {
         (Some(config), _) => config,
         (None, Some(inner)) => inner.clone(),
@@ -344,7 +353,10 @@ async fn find_tower(files: &dyn Files, given: Option<Box<dyn Files>>, names: &Na
         (Some(own), _) => own,
         (None, Some(prefix)) => Tower { files: None, tensors: Tensors::new(), prefix: prefix.clone() },
         (None, None) => {
-            let hint = "; give the vision tower's folder with --vision-tower".into();
+            let hint = match looked_in.as_slice() {
+                [] => "; give the vision tower's folder with --vision-tower".into(),
+                folders => format!("; there are no safetensors in {}", folders.join(" or ")),
+            };
             return Err(Error::TensorMissing { name: "model.vision_tower.vision_tower.vision_model.embeddings.patch_embedding.weight".into(), hint });
         }
     };
@@ -359,7 +371,12 @@ async fn tokenizer(files: &dyn Files) -> Result<Tokenizer> {
         return Err(Error::ModelMissing { path, why: "neither tokenizer.json nor tokenizer.model is there".into() });
     }
     let config = whole(files, "tokenizer_config.json").await?;
-    Tokenizer::from_files(json.as_deref(), model.as_deref(), config.as_deref())
+    // The reference reads the SentencePiece model; the JSON stands in where there is none, or none of our kind.
+    let first = Tokenizer::from_files(json.as_deref().filter(|_| model.is_none()), model.as_deref(), config.as_deref());
+    if first.is_err() && model.is_some() && json.is_some() {
+        return Tokenizer::from_files(json.as_deref(), None, config.as_deref());
+    }
+    first
 }
 
 /// What configuration is read from.
@@ -386,6 +403,10 @@ impl Opened<'_> {
         if let Some(other) = fields.text("mm_vision_select_feature").filter(|f| *f != "patch") {
             return Err(fields.bad(format!("mm_vision_select_feature {other:?} is not supported; patch is")));
         }
+        if fields.get("mm_use_im_start_end").and_then(Value::as_bool) == Some(true) {
+            return Err(fields.bad("mm_use_im_start_end is not supported: the prompt would lack its tokens around the picture".into()));
+        }
+        self.refuse_unread_tensors()?;
         let vision = config::vision(Fields { file: "the vision tower's config.json", value: vision }, select)?;
         let [vocab, _] = self.shape2(&format!("{}embed_tokens.weight", self.names.language))?;
         let qkv_bias = self.tensors.contains_key(&format!("{}layers.0.self_attn.q_proj.bias", self.names.language));
@@ -400,6 +421,35 @@ impl Opened<'_> {
         let config = Config { vision, resampler, language, pad_to_square, mean, std, end_ids };
         config.check("config.json")?;
         Ok(config)
+    }
+
+    /// A tensor of a decoder layer that we do not know would change the answer: better none than a wrong one.
+    fn refuse_unread_tensors(&self) -> Result<()> {
+        const READ: [&str; 13] = [
+            "self_attn.q_proj.weight",
+            "self_attn.k_proj.weight",
+            "self_attn.v_proj.weight",
+            "self_attn.o_proj.weight",
+            "self_attn.q_proj.bias",
+            "self_attn.k_proj.bias",
+            "self_attn.v_proj.bias",
+            "mlp.gate_proj.weight",
+            "mlp.up_proj.weight",
+            "mlp.down_proj.weight",
+            "input_layernorm.weight",
+            "post_attention_layernorm.weight",
+            // Old checkpoints carry it; it follows from rope_theta.
+            "self_attn.rotary_emb.inv_freq",
+        ];
+        let prefix = format!("{}layers.", self.names.language);
+        for name in self.tensors.keys() {
+            let suffix = name.strip_prefix(&prefix).and_then(|rest| rest.split_once('.')).map(|(_, suffix)| suffix);
+            if suffix.is_some_and(|s| !READ.contains(&s)) {
+                let problem = format!("its tensor {name} belongs to an architecture this version does not know");
+                return Err(Error::ModelCorrupt { file: "the checkpoint".into(), problem });
+            }
+        }
+        Ok(())
     }
 
     fn resampler(&self, width: usize) -> Result<config::ResamplerConfig> {

@@ -42,6 +42,8 @@ pub struct Manifest {
     pub architecture: Config,
     /// Every tensor.
     pub tensors: BTreeMap<String, Stored>,
+    /// The small files beside the shards: the tokenizer's.
+    pub files: Vec<Shard>,
     /// Every shard.
     pub shards: Vec<Shard>,
 }
@@ -77,6 +79,13 @@ pub struct Shard {
     pub bytes: u64,
     /// SHA-256 of its content, in hex.
     pub sha256: String,
+}
+
+impl Shard {
+    /// The entry for a file with this content.
+    pub fn of(file: &str, content: &[u8]) -> Shard {
+        Shard { file: file.into(), bytes: content.len() as u64, sha256: hex(&Sha256::digest(content)) }
+    }
 }
 
 /// An opened pack.
@@ -116,7 +125,7 @@ impl Pack {
         }
         let manifest: Manifest = serde_json::from_value(value).map_err(|e| corrupt(e.to_string()))?;
         manifest.architecture.check(FILE)?;
-        for shard in &manifest.shards {
+        for shard in manifest.shards.iter().chain(&manifest.files) {
             check_name(&shard.file, FILE)?;
             // A shard is read whole; one panel may exceed the usual size a little.
             if shard.bytes > 4 * SHARD_BYTES {
@@ -131,9 +140,16 @@ impl Pack {
     /// # Errors
     /// [`Error::ModelCorrupt`].
     pub async fn tokenizer(&self) -> Result<Tokenizer> {
-        let json = whole(&*self.files, "tokenizer.json").await?;
-        let config = whole(&*self.files, "tokenizer_config.json").await?;
-        Tokenizer::from_files(json.as_deref(), None, config.as_deref())
+        let listed = |name: &str| self.manifest.files.iter().find(|f| f.file == name);
+        let Some(json) = listed("tokenizer.json") else {
+            return Err(Error::ModelCorrupt { file: "manifest.json".into(), problem: "it lists no tokenizer.json".into() });
+        };
+        let json = self.read_checked(json).await?;
+        let config = match listed("tokenizer_config.json") {
+            Some(config) => Some(self.read_checked(config).await?),
+            None => None,
+        };
+        Tokenizer::from_files(Some(&json), None, config.as_deref())
     }
 
     /// Reads shard `index` and checks its size and SHA-256.
@@ -144,9 +160,15 @@ impl Pack {
         let corrupt = |file: &str, problem: String| Error::ModelCorrupt { file: file.into(), problem };
         let shard =
             self.manifest.shards.get(index).ok_or_else(|| corrupt("manifest.json", format!("it names shard {index}, which it does not list")))?;
+        self.read_checked(shard).await
+    }
+
+    /// A file of the pack, its size and SHA-256 checked.
+    async fn read_checked(&self, shard: &Shard) -> Result<Vec<u8>> {
+        let corrupt = |file: &str, problem: String| Error::ModelCorrupt { file: file.into(), problem };
         let path = || std::path::Path::new(&self.files.describe()).join(&shard.file);
         let size = self.files.size(&shard.file).await?;
-        let size = size.ok_or_else(|| Error::ModelMissing { path: path(), why: "this shard of the pack is missing; fetch it again".into() })?;
+        let size = size.ok_or_else(|| Error::ModelMissing { path: path(), why: "this file of the pack is missing; fetch it again".into() })?;
         if size != shard.bytes {
             return Err(corrupt(&shard.file, format!("it has {size} bytes instead of {}; fetch it again", shard.bytes)));
         }
@@ -360,7 +382,7 @@ impl<'a> Writer<'a> {
             .collect();
         let bytes = ::safetensors::serialize(views, None).expect("tensors in memory serialise");
         (self.write)(&file, &bytes)?;
-        self.shards.push(Shard { file, bytes: bytes.len() as u64, sha256: hex(&Sha256::digest(&bytes)) });
+        self.shards.push(Shard::of(&file, &bytes));
         self.pending.clear();
         self.pending_bytes = 0;
         Ok(())

@@ -241,3 +241,18 @@ fn spoiled_packs() {
     fs::remove_file(&manifest).unwrap();
     mqt(["verify", &text(&pack)]).run().refused(3, "");
 }
+
+#[test]
+fn what_would_change_the_answer_unseen_is_refused() {
+    // A tensor of a decoder layer that this architecture does not have: here the last norm's, renamed.
+    let extra = "model.layers.0.self_attn.o_proj.bias";
+    with_header(
+        |header| {
+            let tensors = header.as_object_mut().unwrap();
+            let norm = tensors.remove(NORM).unwrap();
+            tensors.insert(extra.into(), norm);
+        },
+        extra,
+    );
+    with_json("d-floor-grid", "config.json", |config| config["mm_use_im_start_end"] = true.into(), "mm_use_im_start_end");
+}

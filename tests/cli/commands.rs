@@ -192,3 +192,39 @@ fn help_teaches() {
     let version = mqt(["--version"]).ok().stdout;
     assert_eq!(version, format!("mqt {}\n", env!("CARGO_PKG_VERSION")));
 }
+
+#[test]
+fn an_evaluation_never_spoils_a_file_that_is_not_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("notes.jsonl");
+    let question = json!({"question_id": 1, "image": "blobs.png", "text": "What is this?"}).to_string();
+    let other = folder.path().join("questions.jsonl");
+    fs::write(&other, &question).unwrap();
+    let eval = |questions: &std::path::Path, adapter: &str| {
+        let (questions, output, images) = (text(questions), text(&file), text(&golden("pictures")));
+        mqt(words("eval", &[&questions, "--images", &images, "-o", &output, "--adapter", adapter])).run().code
+    };
+    // Another text, without a line break at its end; the file of the questions itself.
+    for (content, questions) in [("my notes", &other), (question.as_str(), &file)] {
+        fs::write(&file, content).unwrap();
+        assert_eq!(eval(questions, "cpu"), 2);
+        assert_eq!(fs::read_to_string(&file).unwrap(), content);
+    }
+    // An answer that was cut off stays as it is until the model is there.
+    fs::write(&file, "{\"question_id\":").unwrap();
+    assert_eq!(eval(&other, "no such adapter"), 4);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "{\"question_id\":");
+}
+
+#[test]
+fn a_pack_or_its_own_folder_is_no_target_of_a_conversion() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, pack) = (checkpoint("a-f32-tower"), text(&folder.path().join("pack")));
+    assert_eq!(mqt(["convert", model.as_str(), "-o", pack.as_str()]).run().code, 0);
+    assert_eq!(mqt(["convert", pack.as_str(), "-o", text(&folder.path().join("again")).as_str()]).run().code, 2);
+    assert_eq!(mqt(["convert", model.as_str(), "-o", model.as_str()]).run().code, 2);
+    // A file where the folder should be: the output cannot be written.
+    let blocked = folder.path().join("blocked");
+    fs::write(&blocked, "").unwrap();
+    assert_eq!(mqt(["convert", model.as_str(), "-o", text(&blocked).as_str()]).run().code, 1);
+}

@@ -138,9 +138,14 @@ impl Chat {
             return Err(mqt::Error::ContextFull { need, have }.into());
         }
         let question = last.question.clone();
-        self.last = None;
+        let draft = self.last.take();
         self.conversation.session.take_back();
-        self.ask(&question, Budget::Fixed(m as u64))
+        let asked = self.ask(&question, Budget::Fixed(m as u64));
+        // The session keeps the draft if the refinement fails, and so do we.
+        if asked.is_err() && self.last.is_none() {
+            self.last = draft;
+        }
+        asked
     }
 
     fn stats(&self) {

@@ -58,6 +58,9 @@ pub(crate) fn run(args: EvalArgs, console: &Console) -> Result<()> {
         return Err(Failure::usage(format!("--images {}: there is no such folder", args.images.display())));
     }
     check_target("-o", &args.output)?;
+    if args.output.canonicalize().is_ok_and(|output| args.questions.canonicalize().is_ok_and(|questions| questions == output)) {
+        return Err(Failure::usage("-o is the file of the questions; choose another"));
+    }
     let mut ledger = Ledger::open(&args.output)?;
     let mut conversation = Conversation::start(&args.model, Arithmetic::Exact, &args.tokens, console)?;
     let model = conversation.model();
@@ -133,6 +136,8 @@ fn read_questions(path: &Path) -> Result<Vec<Question>> {
 struct Ledger {
     path: PathBuf,
     file: File,
+    /// Bytes of whole lines; what follows was cut off.
+    whole: u64,
     /// The model that the file's answers are from.
     model_id: Option<String>,
     answers: Answers,
@@ -157,12 +162,15 @@ impl Ledger {
             }
             answers.insert((line.question_id.to_string(), line.metadata.image_tokens), line.text);
         }
-        let opened = OpenOptions::new().create(true).append(true).open(path).and_then(|file| {
-            file.set_len(whole as u64)?;
-            Ok(file)
-        });
+        let tail = &text[whole..];
+        // Only a beginning of our own line is one that an interruption may have cut off.
+        let ours = "{\"question_id\":";
+        if !(tail.is_empty() || tail.starts_with(ours) || ours.starts_with(tail)) {
+            return Err(Failure::usage(format!("-o {shown}: its last line is not an answer of mqt eval; choose another file")));
+        }
+        let opened = OpenOptions::new().create(true).append(true).open(path);
         let file = opened.map_err(|error| Failure::usage(format!("-o {shown} cannot be written: {error}")))?;
-        Ok(Ledger { path: path.to_owned(), file, model_id, answers })
+        Ok(Ledger { path: path.to_owned(), file, whole: whole as u64, model_id, answers })
     }
 
     /// Says whose answers follow: a file holds one model's.
@@ -174,7 +182,7 @@ impl Ledger {
             }
             _ => {
                 self.model_id = Some(model_id);
-                Ok(())
+                self.file.set_len(self.whole).map_err(|error| Failure::output(&self.path.display().to_string(), &error))
             }
         }
     }

@@ -42,7 +42,12 @@ impl Picture {
             return Err(missing(&name, "pictures are not fetched from the network; download it and give the file".into()));
         }
         let path = PathBuf::from(arg);
-        open(&path).map_err(|why| missing(&name, why))?;
+        let file = open(&path).map_err(|why| missing(&name, why))?;
+        if !file.metadata().is_ok_and(|data| data.is_file()) {
+            // A pipe can be opened only once.
+            let bytes = read_all(file).map_err(|error| missing(&name, reason(&error)))?;
+            return Ok(Picture { name, source: Source::Bytes(bytes) });
+        }
         Ok(Picture { name, source: Source::File(path) })
     }
 
