@@ -3,6 +3,7 @@
 mod bundled;
 pub mod config;
 mod language;
+mod open;
 pub(crate) mod parts;
 mod reference;
 #[cfg(all(test, feature = "native"))]
@@ -11,6 +12,8 @@ mod vision;
 
 pub use crate::weights::Weights;
 pub use config::Config;
+pub(crate) use open::Opened;
+pub use open::{LoadOptions, ModelSource};
 pub use parts::Progress;
 
 use crate::cancel::Cancel;
@@ -21,11 +24,8 @@ use crate::kernels::mix::Map;
 use crate::quant::Format;
 use crate::session::Looked;
 use crate::text::{Template, Tokenizer};
-use crate::weights::Supply;
-use crate::weights::checkpoint::Checkpoint;
 use crate::weights::files::Files;
 use crate::weights::layout::Role;
-use crate::weights::pack::Pack;
 use web_time::Instant;
 
 /// One position of a prompt.
@@ -112,97 +112,6 @@ impl std::str::FromStr for Arithmetic {
             _ => Err(format!("{text:?} is neither exact nor fast")),
         }
     }
-}
-
-/// Where a model comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ModelSource {
-    /// The toybox model inside the program.
-    Bundled,
-    /// A pack folder, or a checkpoint folder as published.
-    Path(std::path::PathBuf),
-}
-
-/// How to load a model.
-#[derive(Clone, Debug, Default)]
-pub struct LoadOptions {
-    /// Where to run.
-    pub adapter: AdapterChoice,
-    /// Formats for checkpoint folders; a pack has its own.
-    pub weights: Weights,
-    /// How to compute.
-    pub arithmetic: Arithmetic,
-    /// The vision tower's folder, for checkpoints that do not name it.
-    pub vision_tower: Option<std::path::PathBuf>,
-}
-
-/// Opened files of a model: everything but the weights.
-pub(crate) struct Opened {
-    pub(crate) config: Config,
-    pub(crate) tokenizer: Tokenizer,
-    pub(crate) template: Template,
-    pub(crate) name: String,
-    pub(crate) weights: Weights,
-    pub(crate) sha256: String,
-    pub(crate) supply: Box<dyn Supply>,
-}
-
-impl Opened {
-    /// Opens a pack if there is a manifest, else a checkpoint.
-    pub(crate) async fn new(files: Box<dyn Files>, tower: Option<Box<dyn Files>>, weights: Weights) -> Result<Opened> {
-        let opened = Opened::open(files, tower, weights).await?;
-        let (tokens, vocab) = (opened.tokenizer.vocab_size(), opened.config.language.vocab);
-        if tokens > vocab {
-            // Its ids index the table.
-            let problem = format!("it has {tokens} tokens, the model's embedding table {vocab} rows");
-            return Err(Error::ModelCorrupt { file: "the tokenizer".into(), problem });
-        }
-        Ok(opened)
-    }
-
-    async fn open(files: Box<dyn Files>, tower: Option<Box<dyn Files>>, weights: Weights) -> Result<Opened> {
-        if files.size("manifest.json").await?.is_some() {
-            let pack = Pack::open(files).await?;
-            let (config, template) = (pack.manifest.architecture.clone(), pack.manifest.template.clone());
-            let (name, weights, sha256) = (pack.manifest.name.clone(), pack.manifest.weights, pack.sha256.clone());
-            let tokenizer = pack.tokenizer().await?;
-            return Ok(Opened { config, tokenizer, template, name, weights, sha256, supply: Box::new(pack) });
-        }
-        let path = files.describe();
-        let name = std::path::Path::new(&path).file_name().map_or(path.clone(), |n| n.to_string_lossy().into_owned());
-        let checkpoint = Checkpoint::open(files, tower, weights).await?;
-        let (config, sha256) = (checkpoint.config.clone(), checkpoint.fingerprint());
-        let tokenizer = checkpoint.tokenizer.clone();
-        let supply = Box::new(checkpoint);
-        Ok(Opened { config, tokenizer, template: Template::vicuna_v1(), name, weights, sha256, supply })
-    }
-
-    #[cfg(feature = "native")]
-    pub(crate) async fn from_source(source: &ModelSource, tower: Option<&std::path::Path>, weights: Weights) -> Result<Opened> {
-        use crate::weights::files::Disk;
-        let path = match source {
-            ModelSource::Bundled => return Opened::new(Box::new(bundled::files()), None, weights).await,
-            ModelSource::Path(path) => path,
-        };
-        let tower = match tower {
-            Some(tower) => Some(Box::new(Disk::open(tower)?) as Box<dyn Files>),
-            None => None,
-        };
-        let mut opened = Opened::new(Box::new(Disk::open(path)?), tower, weights).await?;
-        opened.name = folder_name(path, opened.name);
-        Ok(opened)
-    }
-}
-
-/// A name for a model from its folder: `.` and `toybox/checkpoint` have none of their own.
-#[cfg(feature = "native")]
-fn folder_name(path: &std::path::Path, name: String) -> String {
-    if !matches!(name.as_str(), "" | "." | ".." | "checkpoint") {
-        return name;
-    }
-    let full = path.canonicalize().unwrap_or_default();
-    let mut names = full.iter().rev().map(|n| n.to_string_lossy().into_owned());
-    names.find(|n| n != "checkpoint").unwrap_or(name)
 }
 
 struct GpuNetwork {
