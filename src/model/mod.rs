@@ -6,6 +6,7 @@ mod language;
 mod open;
 pub(crate) mod parts;
 mod reference;
+pub mod shapes;
 #[cfg(all(test, feature = "native"))]
 mod tests;
 mod vision;
