@@ -16,6 +16,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let panel = row / 32u;
     let lane = row & 31u;
     let word = data[(panel * params.blocks * CHUNKS_PER_BLOCK + id.x / GROUPS) * 32u + lane];
-    let value = weight_group(word, id.x % GROUPS) * block_scale(panel, id.x / 16u, lane);
+    let value = weights(word, id.x % GROUPS, block_scale(panel, id.x / 16u, lane));
     x[(params.first_token + id.y) * groups + id.x] = value;
 }

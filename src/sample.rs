@@ -1,6 +1,7 @@
-//! Which token comes next: greedy, or drawn with temperature, top-k and top-p. A pure function of logits and a seed.
-
-use crate::model::{Want, Wanted};
+//! Which token comes next: greedy, or drawn with temperature, top-k and top-p. A pure function of logits, settings and a count.
+//!
+//! The same arithmetic as `shaders/pick.wgsl`, so that a seed means the same on every device: thresholds on the logits' order, draws by
+//! Gumbel noise from a hash of (seed, count, token). Tokens that tie with the last one kept are kept too.
 
 /// How the next token is chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,98 +25,92 @@ impl Default for Sampling {
     }
 }
 
-/// Picks tokens one after another.
-pub struct Sampler {
-    sampling: Sampling,
-    seen: Vec<u32>,
-    state: u64,
+impl Sampling {
+    /// Whether the largest logit is all that counts.
+    pub fn is_plain_greedy(&self) -> bool {
+        self.temperature <= 0.0 && self.repetition_penalty == 1.0
+    }
 }
 
-impl Sampler {
-    /// `seen` are the tokens of the prompt, for the repetition penalty.
-    pub fn new(sampling: Sampling, seen: impl Iterator<Item = u32>) -> Sampler {
-        let seen = if sampling.repetition_penalty == 1.0 { Vec::new() } else { seen.collect() };
-        Sampler { sampling, seen, state: sampling.seed }
+/// The `count`th token of a generation, from logits [vocab]; `seen` has one bit per token that the penalty falls on.
+pub fn pick(logits: &[f32], seen: &[u32], sampling: &Sampling, count: u32) -> u32 {
+    let value = |i: usize| {
+        let (logit, penalty) = (logits[i], sampling.repetition_penalty);
+        match seen.get(i / 32).is_some_and(|word| word >> (i % 32) & 1 == 1) {
+            true if logit < 0.0 => logit * penalty,
+            true => logit / penalty,
+            false => logit,
+        }
+    };
+    if sampling.is_plain_greedy() {
+        return largest(logits.iter().copied().enumerate());
     }
+    let values: Vec<f32> = (0..logits.len()).map(value).collect();
+    let best = largest(values.iter().copied().enumerate());
+    if sampling.temperature <= 0.0 {
+        return best;
+    }
+    let (top, heat) = (values.get(best as usize).copied().unwrap_or(0.0), sampling.temperature.max(1e-6));
+    // The reference's order: temperature, top-k, top-p.
+    let mut sorted = values.clone();
+    sorted.sort_unstable_by(|a, b| b.total_cmp(a));
+    let k = if sampling.top_k == 0 { sorted.len() } else { sampling.top_k.min(sorted.len()) };
+    let kth = sorted.get(k.saturating_sub(1)).copied().unwrap_or(0.0);
+    // What top-p adds up: likelihood against the likeliest token's, in whole 1/16384.
+    let weight = |v: f32| u64::from((((v - top) / heat).exp() * 16_384.0 + 0.5) as u32);
+    let kept = sorted.iter().take_while(|v| v.total_cmp(&&kth).is_ge());
+    let all: u64 = kept.clone().map(|&v| weight(v)).sum();
+    let goal = ((sampling.top_p * all as f32).ceil() as u64).max(1);
+    let mut reached = 0;
+    let least = kept
+        .copied()
+        .find(|&v| {
+            reached += weight(v);
+            reached >= goal
+        })
+        .unwrap_or(kth);
+    let seed = hash(count ^ hash(sampling.seed as u32 ^ hash((sampling.seed >> 32) as u32)));
+    let scores = values.iter().enumerate().filter(|(_, v)| v.total_cmp(&&least).is_ge()).map(|(i, v)| {
+        let uniform = ((hash(i as u32 ^ seed) >> 8) as f32 + 0.5) / 16_777_216.0;
+        (i, (v - top) / heat - (-uniform.ln()).ln())
+    });
+    largest(scores)
+}
 
-    /// What the network has to hand over: for plain greedy decoding one id is enough.
-    pub fn want(&self) -> Want {
-        if self.sampling.temperature <= 0.0 && self.sampling.repetition_penalty == 1.0 { Want::Id } else { Want::Logits }
+/// The place of the largest value, the lowest among equals; NaN is never the largest, and of nothing it is 0.
+fn largest(values: impl Iterator<Item = (usize, f32)>) -> u32 {
+    let mut best = (f32::MIN, 0);
+    for (i, v) in values {
+        if v > best.0 {
+            best = (v, i as u32);
+        }
     }
+    best.1
+}
 
-    /// The next token.
-    pub fn pick(&mut self, wanted: &Wanted) -> u32 {
-        let id = match wanted {
-            Wanted::Id(id) => *id,
-            Wanted::Logits(logits) => self.pick_from(logits.clone()),
-            Wanted::Nothing => unreachable!("the sampler asked for something"),
-        };
-        if self.sampling.repetition_penalty != 1.0 {
-            self.seen.push(id);
-        }
-        id
-    }
-
-    fn pick_from(&mut self, mut logits: Vec<f32>) -> u32 {
-        let Sampling { temperature, top_p, top_k, repetition_penalty, .. } = self.sampling;
-        self.seen.sort_unstable();
-        self.seen.dedup();
-        for &id in &self.seen {
-            if let Some(logit) = logits.get_mut(id as usize) {
-                *logit = if *logit < 0.0 { *logit * repetition_penalty } else { *logit / repetition_penalty };
-            }
-        }
-        if temperature <= 0.0 {
-            return crate::kernels::argmax::reference(&logits);
-        }
-        // The reference's order: temperature, top-k, top-p. Ties go to the lower id, so a seed means the same everywhere.
-        let mut order: Vec<u32> = (0..logits.len() as u32).collect();
-        order.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b)));
-        if top_k > 0 {
-            order.truncate(top_k);
-        }
-        let top = logits[order[0] as usize];
-        let mut weights: Vec<f64> = order.iter().map(|&id| f64::from((logits[id as usize] - top) / temperature).exp()).collect();
-        let total: f64 = weights.iter().sum();
-        let mut reached = 0.0;
-        let kept = weights
-            .iter()
-            .take_while(|&&w| {
-                let keep = reached < f64::from(top_p) * total;
-                reached += w;
-                keep
-            })
-            .count()
-            .max(1);
-        weights.truncate(kept);
-        let mut left = self.uniform() * weights.iter().sum::<f64>();
-        for (weight, &id) in weights.iter().zip(&order) {
-            left -= weight;
-            if left < 0.0 {
-                return id;
-            }
-        }
-        order[kept - 1]
-    }
-
-    /// SplitMix64, in [0, 1).
-    fn uniform(&mut self) -> f64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
+/// A 32-bit mixer; multiply-xorshift with constants found by search to leave little bias (Wellons' `lowbias32`).
+fn hash(seed: u32) -> u32 {
+    let mut h = seed;
+    h = (h ^ (h >> 16)).wrapping_mul(0x7feb_352d);
+    h = (h ^ (h >> 15)).wrapping_mul(0x846c_a68b);
+    h ^ (h >> 16)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn picks(sampling: Sampling, n: usize) -> Vec<u32> {
-        let mut sampler = Sampler::new(sampling, [0u32].into_iter());
-        let logits = Wanted::Logits(vec![1.0, 2.0, 3.0, 2.5, -1.0]);
-        (0..n).map(|_| sampler.pick(&logits)).collect()
+    const LOGITS: [f32; 5] = [1.0, 2.0, 3.0, 2.5, -1.0];
+
+    fn picks(sampling: Sampling, n: u32) -> Vec<u32> {
+        let mut seen = [1u32];
+        (0..n)
+            .map(|count| {
+                let id = pick(&LOGITS, &seen, &sampling, count);
+                seen[0] |= 1 << id;
+                id
+            })
+            .collect()
     }
 
     #[test]
@@ -123,6 +118,7 @@ mod tests {
         let hot = Sampling { temperature: 1.5, seed: 7, ..Default::default() };
         assert_eq!(picks(hot, 50), picks(hot, 50));
         assert_ne!(picks(hot, 50), picks(Sampling { seed: 8, ..hot }, 50));
+        assert_ne!(picks(hot, 50), picks(Sampling { seed: 7 << 32, ..hot }, 50));
     }
 
     #[test]
@@ -137,15 +133,25 @@ mod tests {
     #[test]
     fn draws_follow_the_probabilities() {
         let counts = picks(Sampling { temperature: 1.0, ..Default::default() }, 20_000);
-        let share = counts.iter().filter(|&&id| id == 2).count() as f64 / 20_000.0;
-        let weights = [1.0f64, 2.0, 3.0, 2.5, -1.0].map(f64::exp);
-        // Four standard deviations of a share of 20,000 draws.
-        assert!((share - weights[2] / weights.iter().sum::<f64>()).abs() < 4.0 * (0.25f64 / 20_000.0).sqrt());
+        let weights = LOGITS.map(|l| f64::from(l).exp());
+        for id in 0..5u32 {
+            let share = counts.iter().filter(|&&c| c == id).count() as f64 / 20_000.0;
+            // Four standard deviations of a share of 20,000 draws.
+            assert!((share - weights[id as usize] / weights.iter().sum::<f64>()).abs() < 4.0 * (0.25f64 / 20_000.0).sqrt(), "{id}: {share}");
+        }
     }
 
     #[test]
     fn a_penalty_moves_greedy_on() {
         let greedy = Sampling { repetition_penalty: 2.0, ..Default::default() };
         assert_eq!(picks(greedy, 3), [2, 3, 1]);
+    }
+
+    #[test]
+    fn nothing_and_nan_do_not_panic() {
+        let hot = Sampling { temperature: 1.0, top_p: 0.5, ..Default::default() };
+        for logits in [&[][..], &[f32::NAN, f32::NAN], &[f32::INFINITY, 1.0], &[f32::NEG_INFINITY; 3]] {
+            assert!(pick(logits, &[0], &hot, 0) < 3 && pick(logits, &[0], &Sampling::default(), 0) < 3);
+        }
     }
 }

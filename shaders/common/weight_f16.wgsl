@@ -1,12 +1,7 @@
 // weight_f16: one 16-byte chunk of a panel row holds 8 halves; word j has columns 2j and 2j + 1. The mirror of src/quant.rs.
 const GROUPS: u32 = 2u; // groups of 4 columns in a chunk
 const CHUNKS_PER_BLOCK: u32 = 8u;
-struct Chunk { g0: vec4<f32>, g1: vec4<f32> }
-fn unpack(w: vec4<u32>, scale: f32) -> Chunk { return Chunk(weight_group(w, 0u), weight_group(w, 1u)); }
-fn dot_chunk(c: Chunk, at: u32, sum: vec4<f32>) -> vec4<f32> {
-    return fma(c.g1, x[at + 1u], fma(c.g0, x[at], sum));
-}
-fn weight_group(w: vec4<u32>, g: u32) -> vec4<f32> {
+fn weights(w: vec4<u32>, g: u32, s: f32) -> vec4<f32> {
     let pair = select(w.xy, w.zw, g == 1u);
     return vec4<f32>(unpack2x16float(pair.x), unpack2x16float(pair.y));
 }

@@ -1,5 +1,6 @@
-//! Adapter, limits, device. The only file that asks for more than WebGPU's defaults (today it asks for nothing more).
+//! Adapter, limits, device. The only file that asks for more than WebGPU's defaults: two features that measuring uses where they exist.
 
+use super::chosen::Chosen;
 use super::pace::Pace;
 use super::pipeline::Pipelines;
 use super::readback::Poller;
@@ -86,6 +87,7 @@ pub(super) struct Inner {
     pub(super) pipelines: Pipelines,
     pub(super) shared: Shared,
     pub(super) pace: Pace,
+    pub(super) chosen: Chosen,
     pub(super) lost: Arc<Mutex<Option<String>>>,
     info: AdapterInfo,
     limits: wgpu::Limits,
@@ -135,8 +137,17 @@ impl Gpu {
         let info = AdapterInfo::of(&adapter.get_info());
         let refused = |why: String| Error::DeviceRefused { adapter: info.name.clone(), why };
         let limits = wgpu::Limits::default();
-        let descriptor = wgpu::DeviceDescriptor { label: Some("mqt"), required_limits: limits.clone(), ..Default::default() };
-        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|e| refused(e.to_string()))?;
+        let mut descriptor = wgpu::DeviceDescriptor { label: Some("mqt"), required_limits: limits.clone(), ..Default::default() };
+        // No network kernel needs them; a driver that lists and then refuses them is used without.
+        descriptor.required_features = adapter.features() & (wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY);
+        let (device, queue) = match adapter.request_device(&descriptor).await {
+            Ok(opened) => opened,
+            Err(_) if !descriptor.required_features.is_empty() && cfg!(not(target_arch = "wasm32")) => {
+                descriptor.required_features = wgpu::Features::empty();
+                adapter.request_device(&descriptor).await.map_err(|e| refused(e.to_string()))?
+            }
+            Err(error) => return Err(refused(error.to_string())),
+        };
         let lost = Arc::new(Mutex::new(None));
         let note = |lost: &Arc<Mutex<Option<String>>>, why: String| {
             // The first reason is the cause; what follows are its consequences.
@@ -160,6 +171,7 @@ impl Gpu {
             shared,
             poller,
             pace: Pace::default(),
+            chosen: Chosen::default(),
             lost,
             info,
             limits,
@@ -193,6 +205,21 @@ impl Gpu {
             ("maxComputeWorkgroupStorageSize", l.max_compute_workgroup_storage_size.into()),
             ("maxComputeInvocationsPerWorkgroup", l.max_compute_invocations_per_workgroup.into()),
         ]
+    }
+
+    /// Whether the adapter is a program on the processor.
+    pub fn is_software(&self) -> bool {
+        self.0.info.kind == "software"
+    }
+
+    /// Whether shaders may compute with halves (`shader-f16`).
+    pub fn has_f16(&self) -> bool {
+        self.0.device.features().contains(wgpu::Features::SHADER_F16)
+    }
+
+    /// Whether the device can time its own passes.
+    pub fn has_timestamps(&self) -> bool {
+        self.0.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
     /// Number of pipelines compiled so far.

@@ -2,6 +2,7 @@
 //!
 //! The only folder that names `wgpu`, and the only one with `cfg(target_arch)`.
 
+mod chosen;
 mod device;
 mod pace;
 mod pipeline;
@@ -16,5 +17,6 @@ pub use pace::Paced;
 #[cfg(test)]
 pub(crate) use pipeline::assemble;
 pub use pipeline::{Access, Kernel};
-pub use recorder::{Bind, Recorder};
+pub use readback::{Letter, Mailbox};
+pub use recorder::{Bind, Counters, Recorder, Tape};
 pub use tensor::{Matrix, MatrixPart, Storage, Tensor};

@@ -50,15 +50,18 @@ impl Pipelines {
 
 /// The full WGSL of a variant: constants, preludes, the kernel.
 pub(crate) fn assemble(kernel: &Kernel, preludes: &[&str], constants: &[(&str, u32)]) -> String {
-    let mut text = String::new();
+    let texts = || preludes.iter().copied().chain([kernel.source]);
+    let is_enable = |line: &&str| line.starts_with("enable ");
+    // WGSL wants its directives first.
+    let mut text: String = texts().flat_map(str::lines).filter(is_enable).map(|line| format!("{line}\n")).collect();
     for (name, value) in constants {
         text += &format!("const {name}: u32 = {value}u;\n");
     }
-    for prelude in preludes {
-        text += prelude;
+    for line in texts().flat_map(str::lines).filter(|line| !is_enable(line)) {
+        text += line;
         text += "\n";
     }
-    text + kernel.source
+    text
 }
 
 impl Gpu {
@@ -72,8 +75,8 @@ impl Gpu {
 
     fn compile(&self, kernel: &Kernel, text: &str, id: usize) -> Pipeline {
         let device = &self.0.device;
-        let module =
-            device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(kernel.name), source: wgpu::ShaderSource::Wgsl(text.into()) });
+        let module = shader_module(device, kernel.name, text);
+        self.0.shared.count_object();
         let entry = |binding: usize, ty, dynamic| wgpu::BindGroupLayoutEntry {
             binding: binding as u32,
             visibility: wgpu::ShaderStages::COMPUTE,
@@ -99,4 +102,17 @@ impl Gpu {
         });
         Pipeline { pipeline, layout, id }
     }
+}
+
+/// Compiles a module without the checks that native drivers would run on every load and loop.
+#[allow(unsafe_code, reason = "wgpu marks trusting a shader as unsafe")]
+fn shader_module(device: &wgpu::Device, label: &str, text: &str) -> wgpu::ShaderModule {
+    let descriptor = wgpu::ShaderModuleDescriptor { label: Some(label), source: wgpu::ShaderSource::Wgsl(text.into()) };
+    if cfg!(debug_assertions) {
+        return device.create_shader_module(descriptor);
+    }
+    // SAFETY: every kernel guards its tails, its loops end, and workgroup memory is written before it is read; every variant runs
+    // against its twin with the checks on (debug builds). Browsers keep their own checks.
+    let checks = wgpu::ShaderRuntimeChecks { bounds_checks: false, force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };
+    unsafe { device.create_shader_module_trusted(descriptor, checks) }
 }

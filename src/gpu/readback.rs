@@ -5,9 +5,10 @@
 
 use super::device::Gpu;
 use super::recorder::Bind;
-use super::tensor::Tensor;
+use super::tensor::{Storage, Tensor};
 use crate::error::{Error, Result};
 use futures_channel::oneshot;
+use std::sync::atomic::Ordering;
 
 /// Natively: a thread that waits for the device whenever somebody waits for a result.
 pub(super) struct Poller {
@@ -54,13 +55,78 @@ impl Drop for Poller {
     }
 }
 
+/// Staging buffers used in turn, so that fetching results creates nothing.
+pub struct Mailbox {
+    slots: Vec<wgpu::Buffer>,
+    next: usize,
+    bytes: u64,
+}
+
+/// Bytes on their way from the device. Dropped unopened, they are not waited for.
+pub struct Letter {
+    buffer: Option<wgpu::Buffer>,
+    landed: oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>,
+}
+
+impl Drop for Letter {
+    fn drop(&mut self) {
+        if let Some(buffer) = &self.buffer {
+            buffer.unmap();
+        }
+    }
+}
+
 impl Gpu {
+    /// A mailbox for `slots` letters of `bytes` bytes (a multiple of 4) under way at once.
+    pub fn mailbox(&self, slots: usize, bytes: u64) -> Mailbox {
+        let slot = |_| {
+            self.0.shared.count_object();
+            self.0.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("mailbox"),
+                size: bytes,
+                usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
+                mapped_at_creation: false,
+            })
+        };
+        Mailbox { slots: (0..slots).map(slot).collect(), next: 0, bytes }
+    }
+
+    /// Submits what is encoded, and a copy of `from` into the next slot.
+    pub(super) fn post(&self, mut encoder: wgpu::CommandEncoder, from: &Storage, mailbox: &mut Mailbox) -> Letter {
+        let buffer = mailbox.slots[mailbox.next].clone();
+        mailbox.next = (mailbox.next + 1) % mailbox.slots.len();
+        encoder.copy_buffer_to_buffer(&from.buffer, 0, &buffer, 0, mailbox.bytes);
+        self.0.shared.readbacks.fetch_add(1, Ordering::Relaxed);
+        self.0.queue.submit([encoder.finish()]);
+        let (done, landed) = oneshot::channel();
+        buffer.map_async(wgpu::MapMode::Read, .., move |result| {
+            let _ = done.send(result);
+        });
+        self.0.poller.wake();
+        Letter { buffer: Some(buffer), landed }
+    }
+
+    /// Waits for a letter and hands over its bytes.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub async fn open_letter(&self, mut letter: Letter) -> Result<Vec<u8>> {
+        let lost = || self.check().err().unwrap_or(Error::DeviceLost { why: "a read-back failed".into() });
+        let landed = (&mut letter.landed).await;
+        landed.map_err(|_| lost())?.map_err(|_| lost())?;
+        let buffer = letter.buffer.as_ref().expect("a letter is opened once");
+        let bytes = buffer.get_mapped_range(..).map_err(|_| lost())?.to_vec();
+        Ok(bytes)
+    }
+
     /// Copies bytes back to the host, after everything submitted so far.
     ///
     /// # Errors
     /// [`Error::DeviceLost`].
     pub async fn read(&self, from: &dyn Bind, offset: u64, bytes: u64) -> Result<Vec<u8>> {
         self.check()?;
+        self.0.shared.count_object();
+        self.0.shared.readbacks.fetch_add(1, Ordering::Relaxed);
         let staging = self.0.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("read-back"),
             size: bytes.next_multiple_of(4),

@@ -2,6 +2,7 @@
 
 use super::device::Gpu;
 use super::pipeline::{Kernel, Pipeline};
+use super::readback::{Letter, Mailbox};
 use super::tensor::{Storage, Tensor};
 use crate::error::Result;
 use std::collections::HashMap;
@@ -19,7 +20,26 @@ const BIND_GROUPS: usize = 8192;
 pub(super) struct Shared {
     arena: wgpu::Buffer,
     bind_groups: Mutex<HashMap<(usize, Vec<wgpu::Buffer>), wgpu::BindGroup>>,
-    pub(super) dispatches: AtomicU64,
+    dispatches: AtomicU64,
+    objects: AtomicU64,
+    pub(super) readbacks: AtomicU64,
+    bytes: Arc<AtomicU64>,
+    bytes_peak: AtomicU64,
+}
+
+/// What a device was asked to do so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Dispatches submitted.
+    pub dispatches: u64,
+    /// Buffers, bind groups and pipelines created.
+    pub objects: u64,
+    /// Results copied back to the host.
+    pub readbacks: u64,
+    /// Bytes of storage buffers alive.
+    pub bytes: u64,
+    /// The most there were at once.
+    pub bytes_peak: u64,
 }
 
 impl Shared {
@@ -30,7 +50,27 @@ impl Shared {
             usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        Shared { arena, bind_groups: Mutex::default(), dispatches: AtomicU64::new(0) }
+        Shared {
+            arena,
+            bind_groups: Mutex::default(),
+            dispatches: AtomicU64::new(0),
+            objects: AtomicU64::new(0),
+            readbacks: AtomicU64::new(0),
+            bytes: Arc::default(),
+            bytes_peak: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn count_object(&self) {
+        self.objects.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a storage buffer; the counter to take its bytes from again.
+    pub(super) fn count_bytes(&self, bytes: u64) -> Arc<AtomicU64> {
+        self.count_object();
+        let now = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.bytes_peak.fetch_max(now, Ordering::Relaxed);
+        self.bytes.clone()
     }
 }
 
@@ -62,6 +102,21 @@ pub struct Recorder<'g> {
     gpu: &'g Gpu,
     commands: Vec<Command>,
     params: Vec<u8>,
+    /// The uniforms of a tape being made; `None`: the arena that all recorders share.
+    own: Option<wgpu::Buffer>,
+}
+
+/// A recording that is submitted again and again as it is: its uniforms and bind groups are its own, nothing is made when it runs.
+pub struct Tape {
+    commands: Vec<Command>,
+    _params: wgpu::Buffer,
+}
+
+impl Tape {
+    /// Dispatches of one run.
+    pub fn dispatches(&self) -> usize {
+        self.commands.len()
+    }
 }
 
 impl<'g> Recorder<'g> {
@@ -89,6 +144,7 @@ impl<'g> Recorder<'g> {
             return;
         }
         if self.params.len() / PARAM_BYTES as usize == ARENA_SLOTS {
+            assert!(self.own.is_none(), "a tape has at most {ARENA_SLOTS} dispatches");
             self.flush();
         }
         let pipeline = self.gpu.pipeline(kernel, preludes, constants);
@@ -112,6 +168,13 @@ impl<'g> Recorder<'g> {
         assert!(from_row + n <= from.rows && to_row + n <= to.rows, "copy_rows: {n} rows from {from_row} to {to_row}");
         let row = (from.stride() * 4) as u64;
         self.copy(from, from_row as u64 * row, to, to_row as u64 * row, n as u64 * row);
+    }
+
+    /// Ends a recording begun with [`Gpu::tape_recorder`].
+    pub fn into_tape(self) -> Tape {
+        let params = self.own.expect("a tape is recorded by a tape recorder");
+        self.gpu.0.queue.write_buffer(&params, 0, &self.params);
+        Tape { commands: self.commands, _params: params }
     }
 
     /// Hands everything recorded so far to the device; it runs in order, after what was submitted before.
@@ -159,31 +222,68 @@ impl<'g> Recorder<'g> {
     fn bind_group(&self, name: &str, pipeline: &Pipeline, binds: &[&dyn Bind]) -> wgpu::BindGroup {
         let inner = &self.gpu.0;
         let buffers: Vec<_> = binds.iter().map(|b| b.storage().buffer.clone()).collect();
-        let mut cache = inner.shared.bind_groups.lock().unwrap_or_else(|e| e.into_inner());
-        if cache.len() >= BIND_GROUPS {
-            cache.clear();
-        }
-        let make = |buffers: &[wgpu::Buffer]| {
-            let arena = wgpu::BufferBinding { buffer: &inner.shared.arena, offset: 0, size: std::num::NonZeroU64::new(PARAM_BYTES) };
+        let make = |buffers: &[wgpu::Buffer], arena: &wgpu::Buffer| {
+            let arena = wgpu::BufferBinding { buffer: arena, offset: 0, size: std::num::NonZeroU64::new(PARAM_BYTES) };
             let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(arena) }];
             for (i, buffer) in buffers.iter().enumerate() {
                 entries.push(wgpu::BindGroupEntry { binding: i as u32 + 1, resource: buffer.as_entire_binding() });
             }
+            inner.shared.count_object();
             inner.device.create_bind_group(&wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries })
         };
-        cache.entry((pipeline.id, buffers.clone())).or_insert_with(|| make(&buffers)).clone()
+        if let Some(own) = &self.own {
+            return make(&buffers, own);
+        }
+        let mut cache = inner.shared.bind_groups.lock().unwrap_or_else(|e| e.into_inner());
+        if cache.len() >= BIND_GROUPS {
+            cache.clear();
+        }
+        cache.entry((pipeline.id, buffers.clone())).or_insert_with(|| make(&buffers, &inner.shared.arena)).clone()
     }
 }
 
 impl Gpu {
     /// A new, empty recording.
     pub fn recorder(&self) -> Recorder<'_> {
-        Recorder { gpu: self, commands: Vec::new(), params: Vec::new() }
+        Recorder { gpu: self, commands: Vec::new(), params: Vec::new(), own: None }
     }
 
-    /// Dispatches submitted so far.
-    pub fn dispatch_count(&self) -> u64 {
-        self.0.shared.dispatches.load(Ordering::Relaxed)
+    /// A recording that becomes a [`Tape`]; dispatches only.
+    pub fn tape_recorder(&self) -> Recorder<'_> {
+        let own = self.0.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("tape params"),
+            size: PARAM_BYTES * ARENA_SLOTS as u64,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.0.shared.count_object();
+        Recorder { gpu: self, commands: Vec::new(), params: Vec::new(), own: Some(own) }
+    }
+
+    /// Runs a tape `times` times in one submission, then posts the first bytes of `from` to the host.
+    pub fn replay(&self, tape: &Tape, times: usize, from: &Storage, mailbox: &mut Mailbox) -> Letter {
+        let mut encoder = self.0.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for _ in 0..times {
+            for (slot, command) in tape.commands.iter().enumerate() {
+                if let Command::Dispatch { pipeline, bind_group, grid } = command {
+                    pass.set_pipeline(&pipeline.pipeline);
+                    pass.set_bind_group(0, bind_group, &[slot as u32 * PARAM_BYTES as u32]);
+                    pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
+                }
+            }
+        }
+        drop(pass);
+        self.0.shared.dispatches.fetch_add((times * tape.commands.len()) as u64, Ordering::Relaxed);
+        self.post(encoder, from, mailbox)
+    }
+
+    /// What was done so far.
+    pub fn counters(&self) -> Counters {
+        let shared = &self.0.shared;
+        let [dispatches, objects, readbacks, bytes, bytes_peak] =
+            [&shared.dispatches, &shared.objects, &shared.readbacks, &shared.bytes, &shared.bytes_peak].map(|c| c.load(Ordering::Relaxed));
+        Counters { dispatches, objects, readbacks, bytes, bytes_peak }
     }
 
     /// Forgets the bind groups, and with them the last references to dropped buffers.

@@ -3,12 +3,28 @@
 use super::device::Gpu;
 use crate::error::{Error, Result};
 use crate::quant::{Format, PANEL, Packed, padded_cols};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A storage buffer. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Storage {
     pub(super) buffer: wgpu::Buffer,
     bytes: u64,
+    _counted: Arc<Counted>,
+}
+
+/// Counts a buffer's bytes as long as somebody holds it.
+#[derive(Debug)]
+struct Counted {
+    bytes: u64,
+    live: Arc<AtomicU64>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.live.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl Storage {
@@ -81,7 +97,8 @@ impl Gpu {
         if scope.pop().await.is_some() {
             return Err(Error::OutOfMemory { what: what.to_owned(), bytes });
         }
-        Ok(Storage { buffer, bytes })
+        let live = self.0.shared.count_bytes(bytes);
+        Ok(Storage { buffer, bytes, _counted: Arc::new(Counted { bytes, live }) })
     }
 
     /// A zeroed tensor.

@@ -120,7 +120,7 @@ pub fn heads(rec: &mut Recorder, qkv: &Tensor, n: usize, rope: Option<&Storage>,
     rec.dispatch(&KERNEL, &preludes, &constants, params, &[qkv, rope, q, &kv.keys, &kv.values], [groups(units), n as u32, 1]);
 }
 
-fn scale(shape: HeadShape) -> f32 {
+pub(super) fn scale(shape: HeadShape) -> f32 {
     (1.0 / (shape.head_dim as f64).sqrt()) as f32
 }
 
@@ -195,7 +195,7 @@ pub(super) fn pack_cache(keys: &[f32], values: &[f32], shape: HeadShape, capacit
 }
 
 /// Words of a cache as floats, in the order they lie.
-fn words_to_floats(bytes: &[u8], format: Format) -> Vec<f32> {
+pub(super) fn words_to_floats(bytes: &[u8], format: Format) -> Vec<f32> {
     match format {
         Format::F32 => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
         _ => bytes.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),

@@ -1,8 +1,13 @@
 //! Shaders pair up with Rust, parse, validate, translate to every backend and obey the rules. Needs no GPU.
 
-use super::{LANES, variants};
+use super::{LANES, Variant};
 use crate::gpu::{Access, assemble};
 use std::collections::BTreeSet;
+
+/// The network's kernels and the benchmark's.
+fn variants() -> Vec<Variant> {
+    super::variants().into_iter().chain(crate::bench::variants()).collect()
+}
 
 fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/");
@@ -15,11 +20,11 @@ fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
 fn every_shader_has_a_module_and_a_variant() {
     let shaders = stems("shaders", ".wgsl");
     let mut modules = stems("src/kernels", ".rs");
-    for other in ["mod", "check", "lint"] {
+    for other in ["mod", "check", "cut", "lint", "state"] {
         modules.remove(other);
     }
     assert_eq!(shaders, modules);
-    let named: BTreeSet<String> = variants().iter().map(|v| v.kernel.name.to_owned()).collect();
+    let named: BTreeSet<String> = super::variants().iter().map(|v| v.kernel.name.to_owned()).collect();
     assert_eq!(shaders, named);
 }
 
@@ -47,7 +52,8 @@ fn every_variant_validates_and_binds_as_rust_says() {
         let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), core);
         let info = validator.validate(&module).unwrap_or_else(|e| panic!("{what}: {}", e.emit_to_string(&text)));
         let entry = &module.entry_points[0];
-        assert_eq!((entry.name.as_str(), entry.workgroup_size), ("main", [LANES as u32, 1, 1]), "{what}");
+        let lanes = variant.constants.iter().find(|c| c.0 == "WG").map_or(if kernel.name == "empty" { 1 } else { LANES as u32 }, |c| c.1);
+        assert_eq!((entry.name.as_str(), entry.workgroup_size), ("main", [lanes, 1, 1]), "{what}");
         let mut access = vec![None; kernel.bindings.len()];
         let mut shared = 0;
         for (_, variable) in module.global_variables.iter() {

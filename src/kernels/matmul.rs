@@ -1,11 +1,12 @@
 //! `out[t, r] = act(Σ_c x[t, c] · w[r, c] + bias[r])`, for every weight format and any number of tokens.
 
 use super::check::{Case, F32_LIMIT, random};
+use super::cut::{self, Cut};
 use super::{Variant, kernel, params, weight_prelude};
 use crate::gpu::{Kernel, Matrix, Recorder, Tensor};
 use crate::quant::{BLOCK, Format, PANEL, Packed, padded_cols};
 
-params! { n_tokens: u32, rows: u32, blocks: u32, x_stride: u32, out_stride: u32, first_row: u32, first_token: u32 }
+params! { n_tokens: u32, rows: u32, blocks: u32, x_stride: u32, out_stride: u32, first_row: u32, first_token: u32, to_token: u32 }
 
 static KERNEL: Kernel = kernel!("matmul", [Read, Read, Read, Read, Write]);
 
@@ -31,38 +32,57 @@ pub enum Store {
     Add,
 }
 
-/// Rows a lane computes: with several tokens at hand, two share each load of x.
-fn rows_per_lane(tokens: u32) -> u32 {
-    if tokens == 1 { 1 } else { 2 }
-}
+/// The tile that every cut shares.
+pub(super) const TILE: &str = include_str!("../../shaders/common/tile.wgsl");
 
-fn constants(tokens: u32, bias: bool, act: Act, store: Store) -> Vec<(&'static str, u32)> {
-    vec![("TOKENS", tokens), ("ROWS", rows_per_lane(tokens)), ("BIAS", u32::from(bias)), ("ACT", act as u32), ("ADD", u32::from(store == Store::Add))]
+fn constants(cut: Cut, bias: bool, act: Act, store: Store) -> Vec<(&'static str, u32)> {
+    let partial = if cut.slices > 1 { 4 * cut.lanes } else { 1 };
+    let own = [("PARTIAL", partial), ("BIAS", u32::from(bias)), ("ACT", act as u32), ("ADD", u32::from(store == Store::Add))];
+    cut.constants().into_iter().chain(own).collect()
 }
 
 pub(super) fn variants() -> Vec<Variant> {
     let mut all = Vec::new();
     for format in [Format::F32, Format::F16, Format::Q8, Format::Q4] {
-        for tokens in [1, 4] {
-            for (bias, act, store) in [(false, Act::None, Store::Replace), (true, Act::QuickGelu, Store::Add), (true, Act::Gelu, Store::Replace)] {
-                all.push(Variant { kernel: &KERNEL, preludes: vec![weight_prelude(format)], constants: constants(tokens, bias, act, store) });
-            }
+        for (i, cut) in cut::all().into_iter().enumerate() {
+            let (bias, act, store) =
+                [(false, Act::None, Store::Replace), (true, Act::QuickGelu, Store::Add), (true, Act::Gelu, Store::Replace)][i % 3];
+            all.push(Variant { kernel: &KERNEL, preludes: vec![weight_prelude(format), TILE], constants: constants(cut, bias, act, store) });
         }
     }
     all
 }
 
-/// Records the product of rows `first..first + n` of `x` with `w` into rows 0..n of `out`.
+/// Records the product of rows `first..first + n` of `x` with `w` into rows 0..n of `out`, cut as was measured to be fastest.
 ///
 /// x [≥ first + n, w.cols] · w [rows, cols] · bias [1, rows] · out [≥ n, w.rows].
 #[allow(clippy::too_many_arguments, reason = "one argument per operand of the formula")]
 pub fn matmul(rec: &mut Recorder, x: &Tensor, first: usize, n: usize, w: &Matrix, bias: Option<&Tensor>, act: Act, store: Store, out: &Tensor) {
+    let cut = |n: usize| cut::cut(rec.gpu(), w, n, false);
+    let runs = if rec.gpu().order_is_fixed() { vec![(0, n, Cut::EXACT)] } else { cut::runs(n, cut(n), cut) };
+    for (at, n, cut) in runs {
+        matmul_cut(rec, (x, first + at), n, w, bias, act, store, (out, at), cut);
+    }
+}
+
+/// The same with a given cut: rows `x.1..x.1 + n` of `x.0` → rows `out.1..out.1 + n` of `out.0`.
+#[allow(clippy::too_many_arguments, reason = "one argument per operand of the formula")]
+pub fn matmul_cut(
+    rec: &mut Recorder,
+    (x, first): (&Tensor, usize),
+    n: usize,
+    w: &Matrix,
+    bias: Option<&Tensor>,
+    act: Act,
+    store: Store,
+    (out, to): (&Tensor, usize),
+    cut: Cut,
+) {
     assert_eq!((x.cols, out.cols), (w.cols, w.rows), "matmul: widths");
-    assert!(first + n <= x.rows && n <= out.rows, "matmul: {n} tokens from {first}");
-    let tokens = if n == 1 { 1 } else { 4 };
-    let prelude = [weight_prelude(w.format)];
-    let constants = constants(tokens, bias.is_some(), act, store);
-    // A dispatch has at most 65 535 workgroups in y; 4 tokens each is far beyond any chunk.
+    assert!(first + n <= x.rows && to + n <= out.rows, "matmul: {n} tokens from {first} to {to}");
+    let preludes = [weight_prelude(w.format), TILE];
+    let constants = constants(cut, bias.is_some(), act, store);
+    // A dispatch has at most 65 535 workgroups in y; so many tokens are far beyond any chunk.
     for part in &w.parts {
         let params = Params {
             n_tokens: n as u32,
@@ -72,15 +92,16 @@ pub fn matmul(rec: &mut Recorder, x: &Tensor, first: usize, n: usize, w: &Matrix
             out_stride: out.stride() as u32,
             first_row: part.first_row as u32,
             first_token: first as u32,
+            to_token: to as u32,
         };
         // Without a bias the scales stand in for it: a binding must exist, the constant BIAS keeps it unread.
         let bias = bias.map_or(&part.scales, |b| &b.storage);
-        let grid = [part.rows.div_ceil(2 * rows_per_lane(tokens) as usize * PANEL) as u32, (n as u32).div_ceil(tokens), 1];
-        rec.dispatch(&KERNEL, &prelude, &constants, params, &[x, &part.data, &part.scales, bias, out], grid);
+        let grid = [part.rows.div_ceil(cut.group_rows()) as u32, (n as u32).div_ceil(cut.tokens), 1];
+        rec.dispatch(&KERNEL, &preludes, &constants, params, &[x, &part.data, &part.scales, bias, out], grid);
     }
 }
 
-/// The twin: x [n, cols] → [n, rows]; sums in the kernel's order (four interleaved sums).
+/// The twin: x [n, cols] → [n, rows]; in four interleaved sums, whatever the kernel's cut.
 pub fn reference(x: &[f32], w: &Packed, bias: Option<&[f32]>, act: Act) -> Vec<f32> {
     let n = x.len() / w.cols;
     let stride = padded_cols(w.cols);
@@ -144,26 +165,29 @@ pub(crate) fn cases() -> Vec<Case> {
             let act = [Act::None, Act::QuickGelu, Act::Gelu][i % 3];
             let store = if i % 2 == 0 { Store::Replace } else { Store::Add };
             let with_bias = i % 3 != 0;
-            let name = format!("matmul {} {n}x{cols} by {rows} {act:?} {store:?}", format.name());
-            cases.push(Case::new(name, F32_LIMIT, async move |gpu| {
-                let w = Packed::pack(format, &random(1, rows * cols), rows, cols);
-                // One row in front, which `first` must skip.
-                let x = random(2, (n + 1) * cols);
-                let bias = random(3, rows);
-                let before = random(4, n * rows);
-                let x_gpu = gpu.upload("x", &x, n + 1, cols).await?;
-                let bias_gpu = gpu.upload("bias", &bias, 1, rows).await?;
-                let out = gpu.upload("out", &before, n, rows).await?;
-                let w_gpu = gpu.upload_matrix("w", &w).await?;
-                let mut rec = gpu.recorder();
-                matmul(&mut rec, &x_gpu, 1, n, &w_gpu, with_bias.then_some(&bias_gpu), act, store, &out);
-                rec.submit();
-                let mut want = reference(&x[cols..], &w, with_bias.then_some(&bias[..]), act);
-                if store == Store::Add {
-                    want.iter_mut().zip(&before).for_each(|(w, b)| *w += b);
-                }
-                Ok((gpu.read_rows(&out, 0, n).await?, want))
-            }));
+            // Every cut meets every format; the shapes go round.
+            for cut in cut::all().into_iter().skip(i).step_by(shapes.len()) {
+                let name = format!("matmul {} {cut} {n}x{cols} by {rows} {act:?} {store:?}", format.name());
+                cases.push(Case::new(name, F32_LIMIT, async move |gpu| {
+                    let w = Packed::pack(format, &random(1, rows * cols), rows, cols);
+                    // One row in front, which `first` must skip.
+                    let x = random(2, (n + 1) * cols);
+                    let bias = random(3, rows);
+                    let before = random(4, n * rows);
+                    let x_gpu = gpu.upload("x", &x, n + 1, cols).await?;
+                    let bias_gpu = gpu.upload("bias", &bias, 1, rows).await?;
+                    let out = gpu.upload("out", &before, n, rows).await?;
+                    let w_gpu = gpu.upload_matrix("w", &w).await?;
+                    let mut rec = gpu.recorder();
+                    matmul_cut(&mut rec, (&x_gpu, 1), n, &w_gpu, with_bias.then_some(&bias_gpu), act, store, (&out, 0), cut);
+                    rec.submit();
+                    let mut want = reference(&x[cols..], &w, with_bias.then_some(&bias[..]), act);
+                    if store == Store::Add {
+                        want.iter_mut().zip(&before).for_each(|(w, b)| *w += b);
+                    }
+                    Ok((gpu.read_rows(&out, 0, n).await?, want))
+                }));
+            }
         }
     }
     cases
@@ -193,6 +217,7 @@ mod tests {
         let Some(gpu) = crate::kernels::check::gpu_or_skip() else {
             return;
         };
+        gpu.fix_order();
         let (rows, cols) = (70, 136);
         for format in [Format::F32, Format::F16, Format::Q8, Format::Q4] {
             let w = Packed::pack(format, &random(7, rows * cols), rows, cols);

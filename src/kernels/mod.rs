@@ -3,25 +3,31 @@
 //! A twin (`reference`) is the formula in loops over plain row-major slices. It is the kernel's oracle in tests, in
 //! `mqt doctor` and in the browser, and the network of [`crate::model`] where there is no adapter.
 
-pub mod argmax;
 pub mod attention;
+pub mod attention_join;
+pub mod attention_step;
 pub mod check;
+pub mod cut;
 pub mod embed;
+pub mod embed_step;
 pub mod heads;
 pub mod layer_norm;
 #[cfg(test)]
 mod lint;
 pub mod matmul;
+pub mod matvec;
 pub mod mix;
 pub mod patchify;
+pub mod pick;
 pub mod rms_norm;
+pub mod state;
 pub mod swiglu;
 pub mod vision_embed;
 
 use crate::gpu::Kernel;
 use crate::quant::Format;
 
-/// Lanes of every kernel's workgroup; `@workgroup_size(64)` in the shaders, checked by the lint.
+/// Lanes of a workgroup where no constant WG says otherwise; checked by the lint.
 pub(crate) const LANES: usize = 64;
 
 /// Declares a kernel's uniform: a `#[repr(C)]` struct with the fields of the shader's `Params`, whose names the lint compares.
@@ -64,14 +70,18 @@ pub struct Variant {
 /// Every variant of every kernel.
 pub fn variants() -> Vec<Variant> {
     let lists = [
-        argmax::variants(),
         attention::variants(),
+        attention_join::variants(),
+        attention_step::variants(),
         embed::variants(),
+        embed_step::variants(),
         heads::variants(),
         layer_norm::variants(),
         matmul::variants(),
+        matvec::variants(),
         mix::variants(),
         patchify::variants(),
+        pick::variants(),
         rms_norm::variants(),
         swiglu::variants(),
         vision_embed::variants(),
@@ -82,14 +92,17 @@ pub fn variants() -> Vec<Variant> {
 /// Every case of every kernel: what the tests, `mqt doctor` and the browser run.
 pub fn cases() -> Vec<check::Case> {
     let lists = [
-        argmax::cases(),
         attention::cases(),
+        attention_step::cases(),
         embed::cases(),
+        embed_step::cases(),
         heads::cases(),
         layer_norm::cases(),
         matmul::cases(),
+        matvec::cases(),
         mix::cases(),
         patchify::cases(),
+        pick::cases(),
         rms_norm::cases(),
         swiglu::cases(),
         vision_embed::cases(),

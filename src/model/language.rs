@@ -2,16 +2,17 @@
 //! Upstream: transformers `LlamaForCausalLM`.
 
 use super::config::{Config, LanguageConfig};
+use super::decode::{Decoder, Picker};
 use super::parts::Language;
 use super::{Chunk, Slot, Want, Wanted};
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::gpu::{Gpu, Matrix, Paced, Storage, Tensor};
-use crate::kernels::argmax::argmax;
 use crate::kernels::attention::{Mask, attention};
 use crate::kernels::embed::embed;
 use crate::kernels::heads::{KvLayer, heads, rope_table};
 use crate::kernels::matmul::{Act, Store, matmul};
+use crate::kernels::pick::pick;
 use crate::kernels::rms_norm::rms_norm;
 use crate::kernels::swiglu::swiglu;
 use crate::quant::Format;
@@ -25,6 +26,9 @@ pub(super) struct KvCache {
     gpu: Gpu,
     layers: Vec<KvLayer>,
     rope: Storage,
+    pub(super) picker: Picker,
+    /// Steps that run ahead; `None` with `--arithmetic exact`, whose decoding is the plain layers.
+    pub(super) decoder: Option<Decoder>,
 }
 
 impl Drop for KvCache {
@@ -34,7 +38,7 @@ impl Drop for KvCache {
 }
 
 impl KvCache {
-    pub(super) async fn new(gpu: &Gpu, config: &LanguageConfig, context: usize, format: Format) -> Result<KvCache> {
+    pub(super) async fn new(gpu: &Gpu, config: &LanguageConfig, w: &Language<Matrix, Tensor>, context: usize, format: Format) -> Result<KvCache> {
         let table = rope_table(&config.inv_freq, context);
         let rope = gpu.storage("rope", table.len() as u64 * 4).await?;
         gpu.write(&rope, 0, bytemuck::cast_slice(&table));
@@ -42,7 +46,18 @@ impl KvCache {
         for _ in 0..config.layers {
             layers.push(KvLayer::new(gpu, config.shape, context, format).await?);
         }
-        Ok(KvCache { gpu: gpu.clone(), layers, rope })
+        let picker = Picker::new(gpu, config.vocab).await?;
+        let decoder = if format == Format::F16 { Decoder::new(gpu, config, context).await? } else { None };
+        let mut cache = KvCache { gpu: gpu.clone(), layers, rope, picker, decoder };
+        cache.prepare(config, w);
+        Ok(cache)
+    }
+
+    /// Records the steps for the way of picking that was begun, unless that is done.
+    pub(super) fn prepare(&mut self, config: &LanguageConfig, w: &Language<Matrix, Tensor>) {
+        if let Some(decoder) = &mut self.decoder {
+            decoder.prepare(&self.gpu, config, w, &self.layers, &self.rope, &self.picker);
+        }
     }
 }
 
@@ -65,8 +80,6 @@ pub(super) struct Scratch {
     wide: Tensor,
     /// [1, vocab]
     logits: Tensor,
-    /// The next token's id.
-    next: Storage,
 }
 
 impl Scratch {
@@ -83,7 +96,6 @@ impl Scratch {
             gate_up: gpu.tensor("gate_up", CHUNK, gate_up_rows(l.ffn)).await?,
             wide: gpu.tensor("wide", CHUNK, l.ffn).await?,
             logits: gpu.tensor("logits", 1, l.vocab).await?,
-            next: gpu.storage("next", 4).await?,
         })
     }
 }
@@ -134,17 +146,16 @@ pub(super) async fn forward(
             gpu.forget_bind_groups();
             Ok(Wanted::Logits(values))
         }
-        Want::Logits | Want::Id => {
+        Want::Logits | Want::Pick => {
             rms_norm(&mut run.rec, &a.x, n - 1, 1, &w.norm, l.eps, &a.normed);
             matmul(&mut run.rec, &a.normed, 0, 1, head, None, Act::None, Store::Replace, &a.logits);
             if want == Want::Logits {
                 run.submit();
                 return Ok(Wanted::Logits(gpu.read_rows(&a.logits, 0, 1).await?));
             }
-            argmax(&mut run.rec, &a.logits, &a.next);
+            pick(&mut run.rec, &a.logits, &cache.picker.seen, &cache.picker.state, cache.picker.greedy);
             run.submit();
-            let bytes = gpu.read(&a.next, 0, 4).await?;
-            Ok(Wanted::Id(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])))
+            Ok(Wanted::Nothing)
         }
     }
 }

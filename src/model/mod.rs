@@ -2,6 +2,8 @@
 
 mod bundled;
 pub mod config;
+mod decode;
+mod generate;
 mod language;
 mod open;
 pub(crate) mod parts;
@@ -13,16 +15,19 @@ mod vision;
 
 pub use crate::weights::Weights;
 pub use config::Config;
+pub use generate::Generation;
 pub(crate) use open::Opened;
 pub use open::{LoadOptions, ModelSource};
 pub use parts::Progress;
+pub(crate) use parts::bytes as bytes_of;
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::gpu::{AdapterChoice, AdapterInfo, Gpu, Matrix, Tensor};
+use crate::gpu::{AdapterChoice, AdapterInfo, Counters, Gpu, Letter, Matrix, Tensor};
 use crate::image::{ImageSpec, Pixels};
 use crate::kernels::mix::Map;
 use crate::quant::Format;
+use crate::sample::Sampling;
 use crate::session::Looked;
 use crate::text::{Template, Tokenizer};
 use crate::weights::files::Files;
@@ -58,8 +63,8 @@ impl Slot {
 pub enum Want {
     /// Nothing: only the cache matters.
     Nothing,
-    /// The most likely next token.
-    Id,
+    /// The next token, picked as [`Model::begin`] said and left where it was picked: see [`Generation`].
+    Pick,
     /// The logits of the last position.
     Logits,
     /// The logits of every position.
@@ -71,8 +76,6 @@ pub enum Want {
 pub enum Wanted {
     /// Nothing.
     Nothing,
-    /// The most likely next token.
-    Id(u32),
     /// One per token of the vocabulary, or [positions, vocab] for [`Want::AllLogits`].
     Logits(Vec<f32>),
 }
@@ -115,6 +118,17 @@ impl std::str::FromStr for Arithmetic {
     }
 }
 
+/// Milliseconds of loading, by phase.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LoadTimes {
+    /// Finding the adapter and opening the device.
+    pub device: f64,
+    /// Reading, checking and uploading weights.
+    pub weights: f64,
+    /// Compiling and choosing kernels, as far as it was not hidden behind the weights.
+    pub pipelines: f64,
+}
+
 struct GpuNetwork {
     /// Held while the activations below are in use: conversations share a model, not its scratch memory.
     busy: async_lock::Mutex<()>,
@@ -142,11 +156,13 @@ pub struct Cache {
     kv: Kv,
     len: usize,
     capacity: usize,
+    /// Tokens to pick at most, as [`Model::begin`] said.
+    limit: usize,
     config: Config,
 }
 
 enum Kv {
-    Gpu(language::KvCache),
+    Gpu(Box<language::KvCache>),
     Cpu(reference::KvCache),
 }
 
@@ -184,6 +200,7 @@ pub struct Model {
     arithmetic: Arithmetic,
     adapter: AdapterInfo,
     fell_back: bool,
+    times: LoadTimes,
     network: Network,
 }
 
@@ -208,12 +225,19 @@ impl Model {
 
     async fn place(opened: Opened, options: &LoadOptions, on_progress: &mut dyn FnMut(Progress)) -> Result<Model> {
         let Opened { config, tokenizer, template, name, weights, sha256, supply } = opened;
+        let start = Instant::now();
+        let ms = |since: Instant| since.elapsed().as_secs_f64() * 1e3;
         let gpu = Gpu::open(&options.adapter).await?;
+        let mut times = LoadTimes { device: ms(start), ..LoadTimes::default() };
+        let start = Instant::now();
         let format = |role: Role| weights.format(role);
         let adapter = gpu.as_ref().map_or_else(AdapterInfo::cpu, |g| g.info().clone());
         let fell_back = gpu.is_none() && options.adapter != AdapterChoice::Cpu;
         let network = match gpu {
             Some(gpu) => {
+                if options.arithmetic == Arithmetic::Exact {
+                    gpu.fix_order();
+                }
                 let parts = parts::load(&gpu, &*supply, &config, &format, on_progress).await?;
                 let (vision, language) = (vision::Scratch::new(&gpu, &config).await?, language::Scratch::new(&gpu, &config).await?);
                 gpu.idle().await?;
@@ -221,9 +245,10 @@ impl Model {
             }
             None => Network::Cpu(Box::new(parts::load(&parts::Host, &*supply, &config, &format, on_progress).await?)),
         };
+        times.weights = ms(start);
         let spec = config.image_spec();
         let arithmetic = options.arithmetic;
-        Ok(Model { config, tokenizer, template, spec, name, weights, sha256, arithmetic, adapter, fell_back, network })
+        Ok(Model { config, tokenizer, template, spec, name, weights, sha256, arithmetic, adapter, fell_back, times, network })
     }
 
     /// The numbers.
@@ -251,6 +276,16 @@ impl Model {
         &self.name
     }
 
+    /// The formats of the weights.
+    pub fn weights(&self) -> Weights {
+        self.weights
+    }
+
+    /// What loading took.
+    pub fn load_times(&self) -> LoadTimes {
+        self.times
+    }
+
     /// The formats of the weights: f32, f16, q8 or q4.
     pub fn weights_name(&self) -> String {
         self.weights.to_string()
@@ -276,11 +311,16 @@ impl Model {
         self.fell_back
     }
 
-    /// Dispatches submitted to the device so far; 0 on the processor.
-    pub fn dispatches(&self) -> u64 {
+    /// What the device was asked to do so far; all 0 on the processor.
+    pub fn counters(&self) -> Counters {
+        self.gpu().map(Gpu::counters).unwrap_or_default()
+    }
+
+    /// The device, unless the model runs on the processor.
+    pub fn gpu(&self) -> Option<&Gpu> {
         match &self.network {
-            Network::Gpu(n) => n.gpu.dispatch_count(),
-            Network::Cpu(_) => 0,
+            Network::Gpu(n) => Some(&n.gpu),
+            Network::Cpu(_) => None,
         }
     }
 
@@ -292,11 +332,11 @@ impl Model {
         let kv = match &self.network {
             Network::Gpu(n) => {
                 let format = if self.arithmetic == Arithmetic::Exact { Format::F32 } else { Format::F16 };
-                Kv::Gpu(language::KvCache::new(&n.gpu, &self.config.language, context, format).await?)
+                Kv::Gpu(Box::new(language::KvCache::new(&n.gpu, &self.config.language, &n.parts.language, context, format).await?))
             }
             Network::Cpu(_) => Kv::Cpu(reference::KvCache::new(&self.config, context)),
         };
-        Ok(Cache { kv, len: 0, capacity: context, config: self.config.clone() })
+        Ok(Cache { kv, len: 0, capacity: context, limit: 0, config: self.config.clone() })
     }
 
     /// Encodes a picture into its M visual tokens.
@@ -353,6 +393,54 @@ impl Model {
             (Network::Gpu(net), Visual::Gpu(tensor)) => net.gpu.read_rows(tensor, 0, m).await,
             (_, Visual::Cpu(values)) => Ok(values[..m * self.config.language.hidden].to_vec()),
             (Network::Cpu(_), Visual::Gpu(_)) => unreachable!("visual tokens belong to the model that made them"),
+        }
+    }
+
+    /// Makes ready for an answer: how its tokens are picked, how many at most (`limit`), which tokens the penalty falls on
+    /// from the start, and which end it.
+    ///
+    /// `prompt` is the length of the whole prompt, whose last part is then computed with [`Want::Pick`].
+    pub fn begin(&self, cache: &mut Cache, prompt: usize, limit: usize, sampling: &Sampling, seen: &[u32], end_ids: &[u32]) {
+        let limit = limit.min(cache.capacity + 1 - prompt.min(cache.capacity));
+        cache.limit = limit;
+        match (&self.network, &mut cache.kv) {
+            (Network::Gpu(net), Kv::Gpu(kv)) => {
+                kv.picker.begin(&net.gpu, prompt.saturating_sub(1), limit, sampling, seen, end_ids);
+                kv.prepare(&self.config.language, &net.parts.language);
+            }
+            (_, Kv::Cpu(kv)) => kv.begin(sampling, seen),
+            (Network::Cpu(_), Kv::Gpu(_)) => unreachable!("a cache belongs to the model that made it"),
+        }
+    }
+
+    /// The tokens that follow a prompt computed with [`Want::Pick`].
+    pub fn generation<'a>(&'a self, cache: &'a mut Cache) -> Generation<'a> {
+        Generation::new(self, cache)
+    }
+
+    /// The token picked last.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub async fn picked(&self, cache: &Cache) -> Result<u32> {
+        match (&self.network, &cache.kv) {
+            (Network::Gpu(net), Kv::Gpu(kv)) => {
+                let state = kv.picker.read(&net.gpu).await?;
+                Ok(state.token(state.count().saturating_sub(1)))
+            }
+            (_, Kv::Cpu(kv)) => Ok(kv.picked()),
+            (Network::Cpu(_), Kv::Gpu(_)) => unreachable!("a cache belongs to the model that made it"),
+        }
+    }
+
+    /// Submits `steps` steps of decoding.
+    fn run_steps(&self, cache: &mut Cache, steps: usize) -> Letter {
+        match (&self.network, &mut cache.kv) {
+            (Network::Gpu(net), Kv::Gpu(kv)) => {
+                let decoder = kv.decoder.as_mut().expect("asked for only where there is one");
+                decoder.run(&net.gpu, &kv.picker, steps)
+            }
+            _ => unreachable!("only a GPU runs ahead"),
         }
     }
 

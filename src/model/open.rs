@@ -18,6 +18,8 @@ pub enum ModelSource {
     Bundled,
     /// A pack folder, or a checkpoint folder as published.
     Path(std::path::PathBuf),
+    /// Random weights of a named shape ([`super::shapes`]), for benchmarks.
+    Shape(String),
 }
 
 /// How to load a model.
@@ -74,12 +76,25 @@ impl Opened {
         Ok(Opened { config, tokenizer, template: Template::vicuna_v1(), name, weights, sha256, supply })
     }
 
+    /// Random weights; the tokenizer is the bundled model's, whose ids every vocabulary here has.
+    #[cfg(feature = "native")]
+    async fn synthetic(name: &str, weights: Weights) -> Result<Opened> {
+        let Some(config) = super::shapes::named(name) else {
+            let why = format!("{name:?} is none of {}", super::shapes::NAMES.join(", "));
+            return Err(Error::InvalidSetting { what: "--shape".into(), why });
+        };
+        let Opened { tokenizer, template, .. } = Opened::new(Box::new(bundled::files()), None, weights).await?;
+        let supply = Box::new(crate::bench::synthetic::Synthetic { weights });
+        Ok(Opened { config, tokenizer, template, name: name.to_owned(), weights, sha256: String::new(), supply })
+    }
+
     #[cfg(feature = "native")]
     pub(crate) async fn from_source(source: &ModelSource, tower: Option<&std::path::Path>, weights: Weights) -> Result<Opened> {
         use crate::weights::files::Disk;
         let path = match source {
             ModelSource::Bundled => return Opened::new(Box::new(bundled::files()), None, weights).await,
             ModelSource::Path(path) => path,
+            ModelSource::Shape(name) => return Opened::synthetic(name, weights).await,
         };
         let tower = match tower {
             Some(tower) => Some(Box::new(Disk::open(tower)?) as Box<dyn Files>),

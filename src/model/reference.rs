@@ -9,8 +9,9 @@ use crate::image::Pixels;
 use crate::kernels::attention::{self, Mask};
 use crate::kernels::heads::{self, rope_table};
 use crate::kernels::matmul::Act;
-use crate::kernels::{argmax, embed, layer_norm, matmul, mix, patchify, rms_norm, swiglu, vision_embed};
+use crate::kernels::{embed, layer_norm, matmul, mix, patchify, pick, rms_norm, swiglu, vision_embed};
 use crate::quant::Packed;
+use crate::sample::{self, Sampling};
 use crate::weights::fold;
 
 /// The network's weights in host memory.
@@ -23,11 +24,35 @@ type KvRows = (Vec<f32>, Vec<f32>);
 pub(super) struct KvCache {
     layers: Vec<KvRows>,
     rope: Vec<f32>,
+    sampling: Sampling,
+    seen: Vec<u32>,
+    vocab: usize,
+    /// The tokens picked since [`KvCache::begin`].
+    picked: Vec<u32>,
 }
 
 impl KvCache {
     pub(super) fn new(config: &Config, context: usize) -> KvCache {
-        KvCache { layers: vec![KvRows::default(); config.language.layers], rope: rope_table(&config.language.inv_freq, context) }
+        let (layers, rope) = (vec![KvRows::default(); config.language.layers], rope_table(&config.language.inv_freq, context));
+        KvCache { layers, rope, sampling: Sampling::default(), seen: Vec::new(), vocab: config.language.vocab, picked: Vec::new() }
+    }
+
+    /// As the GPU's `Picker::begin`.
+    pub(super) fn begin(&mut self, sampling: &Sampling, seen: &[u32]) {
+        self.sampling = *sampling;
+        self.seen = pick::seen_words(self.vocab, seen.iter().copied().filter(|&t| (t as usize) < self.vocab));
+        self.picked.clear();
+    }
+
+    /// The token picked last.
+    pub(super) fn picked(&self) -> u32 {
+        self.picked.last().copied().unwrap_or_default()
+    }
+
+    fn pick(&mut self, logits: &[f32]) {
+        let token = sample::pick(logits, &self.seen, &self.sampling, self.picked.len() as u32);
+        self.seen[token as usize / 32] |= 1 << (token % 32);
+        self.picked.push(token);
     }
 
     pub(super) fn rewind(&mut self, config: &Config, len: usize) {
@@ -106,8 +131,12 @@ pub(super) fn forward(config: &Config, w: &HostParts, cache: &mut KvCache, chunk
     let rows = match want {
         Want::Nothing => return Ok(Wanted::Nothing),
         Want::AllLogits => &x[..],
-        Want::Logits | Want::Id => &x[x.len() - l.hidden..],
+        Want::Logits | Want::Pick => &x[x.len() - l.hidden..],
     };
     let logits = matmul::reference(&rms_norm::reference(rows, &w.norm, l.eps), head, None, Act::None);
-    Ok(if want == Want::Id { Wanted::Id(argmax::reference(&logits)) } else { Wanted::Logits(logits) })
+    if want == Want::Pick {
+        cache.pick(&logits);
+        return Ok(Wanted::Nothing);
+    }
+    Ok(Wanted::Logits(logits))
 }

@@ -9,8 +9,8 @@ use crate::budget::{self, Budget, Mode};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::image::Pixels;
-use crate::model::{Cache, Model, Slot, VisualTokens, Want, Wanted};
-use crate::sample::{Sampler, Sampling};
+use crate::model::{Cache, Generation, Model, Slot, VisualTokens, Want, Wanted};
+use crate::sample::Sampling;
 use crate::text::TextStream;
 use std::sync::Arc;
 use web_time::Instant;
@@ -183,12 +183,18 @@ impl Session {
     async fn warm_up(&mut self) -> Result<()> {
         let slots: Vec<Slot> = self.prefix.iter().map(|&id| Slot::Token(id)).collect();
         let cancel = Cancel::new();
-        self.model.extend(&mut self.cache, &slots, None, Want::Id, &cancel).await?;
-        self.cache.rewind(slots.len() - 1);
-        self.model.extend(&mut self.cache, &slots[slots.len() - 1..], None, Want::Id, &cancel).await?;
+        self.model.begin(&mut self.cache, slots.len(), 2, &Sampling::default(), &[], &[]);
+        self.model.extend(&mut self.cache, &slots, None, Want::Pick, &cancel).await?;
+        let mut generation = self.model.generation(&mut self.cache);
+        for _ in 0..2 {
+            generation.next(&cancel).await?;
+        }
+        generation.finish(0);
         self.cache.rewind(0);
         let start = Instant::now();
-        self.model.extend(&mut self.cache, &slots, None, Want::Id, &cancel).await?;
+        self.model.begin(&mut self.cache, slots.len(), 1, &Sampling::default(), &[], &[]);
+        self.model.extend(&mut self.cache, &slots, None, Want::Pick, &cancel).await?;
+        self.model.picked(&self.cache).await?;
         self.speed.prefilled(slots.len(), ms(start));
         self.cached = slots;
         Ok(())
@@ -268,17 +274,22 @@ impl Session {
             return Err(Error::ContextFull { need: prompt.len() + 1, have: self.cache.capacity() });
         }
 
-        let mut sampler = Sampler::new(request.sampling, prompt.iter().filter_map(Slot::token));
         let cached_tokens = self.keep_common_prefix(&prompt);
         let prefill = Instant::now();
-        let wanted = self.extend(&prompt[cached_tokens..], sampler.want(), &request.cancel).await?;
-        let first = sampler.pick(&wanted);
+        let seen: Vec<u32> = prompt.iter().filter_map(Slot::token).collect();
+        let model = self.model.clone();
+        model.begin(&mut self.cache, prompt.len(), request.max_new_tokens, &request.sampling, &seen, &model.config().end_ids);
+        self.extend(&prompt[cached_tokens..], Want::Pick, &request.cancel).await?;
+        let mut generation = model.generation(&mut self.cache);
+        let first = generation.next(&request.cancel).await?;
         let mut timings = Timings { vision: looked.vision_ms, resample: looked.resample_ms, prefill: ms(prefill), ..Default::default() };
         self.speed.prefilled(prompt.len() - cached_tokens, timings.prefill);
         timings.first_token = encode + ms(start);
 
         let decode = Instant::now();
-        let (text, token_ids, finish_reason) = self.decode(first, &mut sampler, request, on_text).await?;
+        let (text, token_ids, finish_reason) = write_answer(&model, &mut generation, first, request, on_text).await?;
+        let computed = generation.finish(token_ids.len());
+        self.cached.extend(token_ids[..computed.min(token_ids.len())].iter().map(|&id| Slot::Token(id)));
         timings.decode = ms(decode);
         timings.total = encode + ms(start);
         let steps = token_ids.len().saturating_sub(usize::from(finish_reason != FinishReason::Stop));
@@ -298,40 +309,6 @@ impl Session {
             tokens_per_second: if steps > 0 { steps as f64 * 1e3 / timings.decode } else { 0.0 },
             token_ids,
         })
-    }
-
-    /// Generates from `next` on until something ends the answer: its text, its ids without the end token, and why it ended.
-    async fn decode(
-        &mut self,
-        mut next: u32,
-        sampler: &mut Sampler,
-        request: &Request,
-        on_text: &mut dyn FnMut(&str),
-    ) -> Result<(String, Vec<u32>, FinishReason)> {
-        let mut writer = Writer::new(self.model.tokenizer(), &request.stop);
-        let mut token_ids = Vec::new();
-        let finish_reason = loop {
-            if self.model.config().is_end(next) {
-                break FinishReason::Stop;
-            }
-            token_ids.push(next);
-            if writer.push(next, on_text) {
-                break FinishReason::Stop;
-            }
-            if token_ids.len() >= request.max_new_tokens {
-                break FinishReason::Length;
-            }
-            // Prompt and answer together fill the context; the last token itself needs no keys.
-            if self.cached.len() + 1 >= self.cache.capacity() {
-                break FinishReason::Context;
-            }
-            match self.extend(&[Slot::Token(next)], sampler.want(), &request.cancel).await {
-                Ok(wanted) => next = sampler.pick(&wanted),
-                Err(Error::Cancelled) => break FinishReason::Cancelled,
-                Err(error) => return Err(error),
-            }
-        };
-        Ok((writer.finish(on_text), token_ids, finish_reason))
     }
 
     /// Computes the visual part of the prompt ahead of the question, while the person still types.
@@ -423,6 +400,37 @@ impl Session {
         self.cached.extend_from_slice(&slots[..done]);
         wanted
     }
+}
+
+/// Takes tokens from `next` on until something ends the answer: its text, its ids without the end token, and why it ended.
+async fn write_answer(
+    model: &Model,
+    generation: &mut Generation<'_>,
+    mut next: Option<u32>,
+    request: &Request,
+    on_text: &mut dyn FnMut(&str),
+) -> Result<(String, Vec<u32>, FinishReason)> {
+    let mut writer = Writer::new(model.tokenizer(), &request.stop);
+    let mut token_ids = Vec::new();
+    let finish_reason = loop {
+        let Some(token) = next else {
+            // Prompt and answer together fill the context; the last token itself needs no keys.
+            break if token_ids.len() >= request.max_new_tokens { FinishReason::Length } else { FinishReason::Context };
+        };
+        if model.config().is_end(token) {
+            break FinishReason::Stop;
+        }
+        token_ids.push(token);
+        if writer.push(token, on_text) {
+            break FinishReason::Stop;
+        }
+        next = match generation.next(&request.cancel).await {
+            Ok(token) => token,
+            Err(Error::Cancelled) => break FinishReason::Cancelled,
+            Err(error) => return Err(error),
+        };
+    };
+    Ok((writer.finish(on_text), token_ids, finish_reason))
 }
 
 fn first8(hash: &[u8; 32]) -> [u8; 8] {

@@ -51,6 +51,9 @@ pub(crate) enum Command {
     /// Show what a model folder holds, without loading it
     #[command(after_help = help::INSPECT)]
     Inspect(InspectArgs),
+    /// Measure this device, and every stage of a model on it
+    #[command(after_help = help::BENCH)]
+    Bench(BenchArgs),
     /// Find out what this machine can do, and whether mqt works on it
     #[command(after_help = help::DOCTOR)]
     Doctor(DoctorArgs),
@@ -193,6 +196,36 @@ pub(crate) struct DoctorArgs {
     /// Leave out running every kernel against its plain-Rust twin
     #[arg(long)]
     pub(crate) no_self_test: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Random weights of this shape instead of a model: toybox, llama-200m, tinyllama-1.1b or mqt-llava-7b
+    #[arg(long, value_name = "NAME", conflicts_with = "model", hide_possible_values = true, value_parser = PossibleValuesParser::new(mqt::model::shapes::NAMES))]
+    pub(crate) shape: Option<String>,
+    /// Numbers of image tokens to measure the first word for, separated by commas [default: the ladder]
+    #[arg(short = 'm', long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) tokens: Vec<u32>,
+    /// Contexts to generate at, separated by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = [100, 512, 1500], value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) contexts: Vec<u32>,
+    /// Prompt lengths, separated by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = [16, 64, 128, 256, 512], value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) prefill: Vec<u32>,
+    /// Seconds per figure: more is steadier
+    #[arg(long, value_name = "S", default_value_t = 0.5, value_parser = positive)]
+    pub(crate) patience: f64,
+    /// Leave out the vision tower
+    #[arg(long)]
+    pub(crate) no_vision: bool,
+    /// One JSON object, schema mqt.bench/1
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Draw the first word's time against m, and the small batches, into an SVG file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
 }
 
 #[derive(Debug, Args)]

@@ -9,7 +9,7 @@ use crate::picture::Picture;
 use mqt::budget;
 use mqt::cancel::Cancel;
 use mqt::image::{Pixels, Reading};
-use mqt::model::{Arithmetic, LoadOptions, Model};
+use mqt::model::{Arithmetic, LoadOptions, Model, ModelSource};
 use mqt::session::{Request, Session};
 use pollster::block_on;
 use std::sync::Arc;
@@ -20,7 +20,11 @@ const CONTEXT: usize = 2048;
 
 /// Loads what the flags name, with a bar on a terminal.
 pub(crate) fn load_model(args: &ModelArgs, default: Arithmetic, console: &Console) -> Result<Arc<Model>> {
-    let source = args.source()?;
+    load(&args.source()?, args, default, console)
+}
+
+/// Loads a model; the flags say how.
+pub(crate) fn load(source: &ModelSource, args: &ModelArgs, default: Arithmetic, console: &Console) -> Result<Arc<Model>> {
     let options = LoadOptions {
         adapter: args.adapter.clone(),
         weights: args.weights.unwrap_or_default(),
@@ -28,7 +32,7 @@ pub(crate) fn load_model(args: &ModelArgs, default: Arithmetic, console: &Consol
         vision_tower: args.vision_tower.clone(),
     };
     let mut bar = console.bytes();
-    let model = block_on(Model::load(&source, &options, &mut |progress| bar.show(&progress)))?;
+    let model = block_on(Model::load(source, &options, &mut |progress| bar.show(&progress)))?;
     drop(bar);
     if model.fell_back_to_cpu() {
         console.note("no usable graphics adapter was found, so the processor computes; `mqt doctor` says more");

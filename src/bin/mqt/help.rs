@@ -88,6 +88,15 @@ pub(crate) const INSPECT: &str = "\
 Example:
   mqt inspect ./MQT-LLaVA-7b --json";
 
+pub(crate) const BENCH: &str = "\
+Example:
+  mqt bench
+  mqt bench --shape mqt-llava-7b --json --plot bench.svg
+  mqt bench --model ./mqt-7b-q4 --adapter nvidia --tokens 2,16,256
+
+Every figure is a median; slow ones of few runs. What a device cannot measure is left out (null in --json).
+Ratios within one run are what counts; on a busy machine even those wander.";
+
 pub(crate) const DOCTOR: &str = "\
 Example:
   mqt doctor

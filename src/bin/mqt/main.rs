@@ -5,6 +5,7 @@
 mod answer;
 mod args;
 mod ask;
+mod bench;
 mod chat;
 mod compare;
 mod console;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Convert(args) => convert::run(args, &console),
         Command::Verify(args) => convert::verify(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Bench(args) => bench::run(args, &console),
         Command::Doctor(args) => doctor::run(args, &console),
     };
     match done {

@@ -1,0 +1,153 @@
+// pick: the next token of a row of logits, greedy or drawn with temperature, top-k and top-p; then the state moves on by one position
+// logits [cols] f32 - seen [cols / 32] bits: tokens that the repetition penalty falls on - state: see src/kernels/pick.rs
+// grid: one workgroup of WG lanes; constant GREEDY: 1 takes the largest logit and looks at nothing else
+// Thresholds come from radix selection on the logits' bits, draws from Gumbel noise by a hash of (seed, count, token): no sorting.
+struct Params { cols: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> logits: array<f32>;
+@group(0) @binding(2) var<storage, read_write> seen: array<u32>;
+@group(0) @binding(3) var<storage, read_write> state: array<u32>;
+
+var<workgroup> bins: array<atomic<u32>, 256>;
+var<workgroup> chosen: u32;
+var<workgroup> above: u32;
+var<workgroup> best_value: array<f32, WG>;
+var<workgroup> best_index: array<u32, WG>;
+
+// The logit after the repetition penalty.
+fn value_of(i: u32) -> f32 {
+    let logit = logits[i];
+    if GREEDY == 1u || ((seen[i / 32u] >> (i & 31u)) & 1u) == 0u { return logit; }
+    let penalty = bitcast<f32>(state[9]);
+    return select(logit / penalty, logit * penalty, logit < 0.0);
+}
+
+// Orders like the floats do.
+fn key_of(value: f32) -> u32 {
+    let bits = bitcast<u32>(value);
+    return select(bits | 0x80000000u, ~bits, (bits >> 31u) == 1u);
+}
+
+fn hash(seed: u32) -> u32 {
+    var h = seed;
+    h = (h ^ (h >> 16u)) * 0x7feb352du;
+    h = (h ^ (h >> 15u)) * 0x846ca68bu;
+    return h ^ (h >> 16u);
+}
+
+// Likelihood against the likeliest token's, in 1/16384: what top-p adds up.
+fn likelihood(value: f32, top: f32, heat: f32) -> u32 { return u32(exp((value - top) / heat) * 16384.0 + 0.5); }
+
+// The largest key such that the tokens at or above it, counted or (weighted) by likelihood, reach `goal`; of keys below `least` none count.
+fn threshold(local: u32, least: u32, weighted: bool, goal: u32, top: f32, heat: f32) -> u32 {
+    var prefix = 0u;
+    if local == 0u { above = 0u; }
+    for (var byte = 0u; byte < 4u; byte++) {
+        for (var b = local; b < 256u; b += WG) { atomicStore(&bins[b], 0u); }
+        workgroupBarrier();
+        let shift = 24u - 8u * byte;
+        for (var i = local; i < params.cols; i += WG) {
+            let value = value_of(i);
+            let key = key_of(value);
+            if key >= least && (byte == 0u || (key >> ((shift + 8u) & 31u)) == prefix) {
+                atomicAdd(&bins[(key >> shift) & 255u], select(1u, likelihood(value, top, heat), weighted));
+            }
+        }
+        workgroupBarrier();
+        if local == 0u {
+            var b = 255u;
+            while b > 0u && above + atomicLoad(&bins[b]) < goal {
+                above += atomicLoad(&bins[b]);
+                b -= 1u;
+            }
+            chosen = b;
+        }
+        workgroupBarrier();
+        prefix = (prefix << 8u) | chosen;
+        workgroupBarrier();
+    }
+    return max(prefix, least);
+}
+
+// The lane's best of all lanes, known to lane 0: the largest value, the lowest index among equals.
+fn largest(local: u32, value: f32, index: u32) {
+    best_value[local] = value;
+    best_index[local] = index;
+    workgroupBarrier();
+    for (var half = WG / 2u; half > 0u; half /= 2u) {
+        if local < half {
+            let v = best_value[local + half];
+            let i = best_index[local + half];
+            if v > best_value[local] || (v == best_value[local] && i < best_index[local]) {
+                best_value[local] = v;
+                best_index[local] = i;
+            }
+        }
+        workgroupBarrier();
+    }
+}
+
+@compute @workgroup_size(WG)
+fn main(@builtin(local_invocation_index) local: u32) {
+    var value = -3.4e38;
+    var index = 0u;
+    for (var i = local; i < params.cols; i += WG) {
+        let v = value_of(i);
+        if v > value {
+            value = v;
+            index = i;
+        }
+    }
+    largest(local, value, index);
+    if GREEDY == 0u {
+        let top = best_value[0];
+        let temperature = bitcast<f32>(state[7]);
+        let heat = max(temperature, 1e-6);
+        let k = select(state[6], params.cols, state[6] == 0u || state[6] > params.cols);
+        let kth = threshold(local, 0u, false, k, top, heat);
+        // What the k likeliest weigh together, then the share of it that top-p keeps.
+        if local == 0u { above = 0u; }
+        if local == 0u { atomicStore(&bins[0], 0u); }
+        workgroupBarrier();
+        for (var i = local; i < params.cols; i += WG) {
+            let v = value_of(i);
+            if key_of(v) >= kth { atomicAdd(&bins[0], likelihood(v, top, heat)); }
+        }
+        workgroupBarrier();
+        let all = f32(atomicLoad(&bins[0]));
+        workgroupBarrier();
+        let least = threshold(local, kth, true, max(1u, u32(ceil(bitcast<f32>(state[8]) * all))), top, heat);
+        // Greedy keeps the likeliest, found above.
+        let draw = temperature > 0.0;
+        let seed = hash(state[3] ^ hash(state[4] ^ hash(state[5])));
+        value = -3.4e38;
+        index = 0xffffffffu;
+        if !draw && local == 0u {
+            value = best_value[0];
+            index = best_index[0];
+        }
+        workgroupBarrier();
+        for (var i = local; i < params.cols && draw; i += WG) {
+            let v = value_of(i);
+            if key_of(v) < least { continue; }
+            let uniform_draw = (f32(hash(i ^ seed) >> 8u) + 0.5) / 16777216.0;
+            let score = (v - top) / heat - log(-log(uniform_draw));
+            if score > value {
+                value = score;
+                index = i;
+            }
+        }
+        largest(local, value, index);
+    }
+    if local != 0u || state[2] != 0u { return; }
+    let token = best_index[0];
+    state[0] = token;
+    state[1] += 1u;
+    state[32u + (state[3] & 63u)] = token;
+    state[3] += 1u;
+    seen[token / 32u] |= 1u << (token & 31u);
+    for (var i = 16u; i < 24u; i++) {
+        if state[i] == token { state[2] = 1u; }
+    }
+    if state[3] >= state[10] { state[2] = 1u; }
+}

@@ -1,0 +1,468 @@
+//! `mqt bench` and the page's benchmark panel: ceilings of the device, then every stage of the model, in one run.
+//!
+//! The report is `mqt.bench/1`: figures are medians; what a device cannot measure is `None`.
+
+mod ceilings;
+pub(crate) mod synthetic;
+mod time;
+
+pub use ceilings::Ceilings;
+#[cfg(test)]
+pub(crate) use ceilings::variants;
+
+use crate::budget;
+use crate::cancel::Cancel;
+use crate::error::Result;
+use crate::gpu::{AdapterInfo, Counters};
+use crate::image::Pixels;
+use crate::model::{Cache, Model, Slot, Want};
+use crate::quant::Format;
+use crate::sample::Sampling;
+use crate::weights::layout::{Role, layout};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use time::Samples;
+use web_time::Instant;
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Image tokens to measure the first word for; empty: the ladder.
+    pub tokens: Vec<usize>,
+    /// Prompt lengths.
+    pub prefill: Vec<usize>,
+    /// Tokens computed together, beside a context of 128.
+    pub small_batch: Vec<usize>,
+    /// Contexts to generate at.
+    pub contexts: Vec<usize>,
+    /// Whether to run the tower and the resampler.
+    pub vision: bool,
+    /// Seconds to spend on one figure before its median is taken.
+    pub patience: f64,
+    /// Stops it.
+    pub cancel: Cancel,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Plan {
+            tokens: Vec::new(),
+            prefill: vec![16, 64, 128, 256, 512],
+            small_batch: (1..=16).chain([20, 24, 28, 32, 48, 64]).collect(),
+            contexts: vec![100, 512, 1500],
+            vision: true,
+            patience: 0.5,
+            cancel: Cancel::new(),
+        }
+    }
+}
+
+/// `mqt.bench/1`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// `mqt.bench/1`.
+    pub schema: &'static str,
+    /// The program's version.
+    pub version: &'static str,
+    /// Where it ran.
+    pub adapter: AdapterInfo,
+    /// What ran.
+    pub model: ModelFacts,
+    /// `exact` or `fast`.
+    pub arithmetic: crate::model::Arithmetic,
+    /// The device at its best.
+    pub ceilings: Ceilings,
+    /// The tower, once per picture; `None` if left out.
+    pub vision: Option<Vision>,
+    /// The resampler for all M tokens, milliseconds.
+    pub resample_ms: Option<f64>,
+    /// Prompts from an empty cache.
+    pub prefill: Vec<Prefill>,
+    /// Few tokens at once.
+    pub small_batch: Vec<SmallBatch>,
+    /// One token at a time.
+    pub decode: Vec<Decode>,
+    /// From the question to the first word, the picture not yet encoded, the system prompt cached.
+    pub first_token: Vec<FirstToken>,
+    /// From nothing to ready, by phase.
+    pub startup_ms: Startup,
+    /// Compiled pipelines.
+    pub pipelines: usize,
+    /// Bytes of storage buffers at the peak.
+    pub gpu_bytes_peak: u64,
+    /// Which variant of each kernel was chosen, by shape.
+    pub variants: BTreeMap<String, String>,
+}
+
+/// The model's sizes.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModelFacts {
+    /// The pack's, the folder's or the shape's name.
+    pub name: String,
+    /// f32, f16, q8 or q4.
+    pub weights: String,
+    /// Weights of all parts.
+    pub parameters: u64,
+    /// Bytes read for every generated token, keys and values not counted.
+    pub bytes_per_token: u64,
+}
+
+/// The vision tower.
+#[derive(Clone, Debug, Serialize)]
+pub struct Vision {
+    /// Milliseconds per picture.
+    pub ms: f64,
+    /// 10⁹ floating point operations.
+    pub gflop: f64,
+    /// Of the measured f32 peak.
+    pub fraction_of_peak: Option<f64>,
+}
+
+/// A prompt.
+#[derive(Clone, Debug, Serialize)]
+pub struct Prefill {
+    /// Its length.
+    pub tokens: usize,
+    /// Milliseconds.
+    pub ms: f64,
+    /// Tokens per second.
+    pub tokens_per_second: f64,
+}
+
+/// N tokens at once beside a context of 128.
+#[derive(Clone, Debug, Serialize)]
+pub struct SmallBatch {
+    /// N.
+    pub n: usize,
+    /// Milliseconds.
+    pub ms: f64,
+}
+
+/// Generation.
+#[derive(Clone, Debug, Serialize)]
+pub struct Decode {
+    /// Positions in the cache at the start.
+    pub context: usize,
+    /// Tokens per second.
+    pub tokens_per_second: f64,
+    /// Milliseconds per token.
+    pub ms_per_token: f64,
+    /// Bytes of weights, keys and values per token.
+    pub bytes_per_token: u64,
+    /// Of the measured read rate.
+    pub fraction_of_read_bandwidth: Option<f64>,
+    /// Milliseconds per token over bytes ÷ read rate + dispatches · gap.
+    pub ratio_to_model: Option<f64>,
+    /// Dispatches per token.
+    pub dispatches_per_token: f64,
+    /// Results fetched per token.
+    pub readbacks_per_token: f64,
+    /// Buffers, bind groups and pipelines created per token.
+    pub objects_created_per_token: f64,
+    /// Share of the time the device had nothing to do; needs timestamps.
+    pub gpu_idle_fraction: Option<f64>,
+}
+
+/// The wait for the first word.
+#[derive(Clone, Debug, Serialize)]
+pub struct FirstToken {
+    /// m.
+    pub image_tokens: usize,
+    /// Milliseconds, the tower included.
+    pub ms: f64,
+}
+
+/// Milliseconds until ready.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Startup {
+    /// Finding the adapter and opening a device.
+    pub device: f64,
+    /// Compiling, as far as it was not hidden behind the weights.
+    pub pipelines: f64,
+    /// Reading, checking and uploading weights.
+    pub weights: f64,
+    /// The first run of every kernel.
+    pub warm_up: f64,
+}
+
+/// Tokens of a typical question after the picture (performance.md A.4).
+const QUESTION: usize = 25;
+/// Tokens generated before the clock starts: by then the steps run as far ahead as they will.
+const WARM: usize = 4;
+/// Tokens generated per measurement of decoding.
+const GENERATED: usize = 16;
+/// The context beside which small batches are measured.
+const BESIDE: usize = 128;
+
+/// Runs the plan; `on_progress` is told what is being measured.
+///
+/// # Errors
+/// [`crate::Error::Cancelled`], or the device's failures.
+pub async fn run(model: &Model, plan: &Plan, on_progress: &mut dyn FnMut(&str)) -> Result<Report> {
+    let mut bench = Bench { model, plan, on_progress };
+    let startup = bench.startup().await?;
+    bench.say("ceilings")?;
+    let ceilings = match model.gpu() {
+        Some(gpu) => ceilings::measure(gpu).await?,
+        None => Ceilings::default(),
+    };
+    let (vision, resample_ms, encode_ms) = bench.vision(&ceilings).await?;
+    let longest =
+        plan.contexts.iter().map(|c| c + 2 * (WARM + GENERATED)).chain(plan.prefill.iter().copied()).chain([BESIDE + 64]).max().unwrap_or(256);
+    let mut cache = model.new_cache(longest.min(model.config().max_context())).await?;
+    let prefill = bench.prefill(&mut cache).await?;
+    let small_batch = bench.small_batch(&mut cache).await?;
+    let decode = bench.decode(&mut cache, &ceilings).await?;
+    let first_token = bench.first_token(&mut cache, encode_ms).await?;
+    Ok(Report {
+        schema: "mqt.bench/1",
+        version: env!("CARGO_PKG_VERSION"),
+        adapter: model.adapter().clone(),
+        model: facts(model),
+        arithmetic: model.arithmetic(),
+        ceilings,
+        vision,
+        resample_ms,
+        prefill,
+        small_batch,
+        decode,
+        first_token,
+        startup_ms: startup,
+        pipelines: model.gpu().map_or(0, crate::Gpu::pipeline_count),
+        gpu_bytes_peak: model.counters().bytes_peak,
+        variants: BTreeMap::new(),
+    })
+}
+
+struct Bench<'a> {
+    model: &'a Model,
+    plan: &'a Plan,
+    on_progress: &'a mut dyn FnMut(&str),
+}
+
+impl Bench<'_> {
+    fn say(&mut self, what: &str) -> Result<()> {
+        (self.on_progress)(what);
+        self.plan.cancel.check()
+    }
+
+    /// What loading took, and then the first run of everything.
+    async fn startup(&mut self) -> Result<Startup> {
+        self.say("warm-up")?;
+        let start = Instant::now();
+        let mut cache = self.model.new_cache(64).await?;
+        self.extend(&mut cache, 0, 40).await?;
+        self.extend(&mut cache, 40, 1).await?;
+        let times = self.model.load_times();
+        Ok(Startup { device: times.device, pipelines: times.pipelines, weights: times.weights, warm_up: start.elapsed().as_secs_f64() * 1e3 })
+    }
+
+    /// Repeats until the patience is spent: three runs to fifty, or fewer where three would take ten times as long.
+    fn enough(&self, samples: &Samples) -> bool {
+        let (n, spent) = (samples.len(), samples.total() / self.plan.patience);
+        n >= 50 || n >= 3 && spent >= 1.0 || n >= 1 && spent >= 10.0
+    }
+
+    async fn vision(&mut self, ceilings: &Ceilings) -> Result<(Option<Vision>, Option<f64>, f64)> {
+        if !self.plan.vision {
+            return Ok((None, None, 0.0));
+        }
+        self.say("vision tower")?;
+        let size = self.model.config().vision.image_size;
+        let pixels = Pixels {
+            size,
+            data: (0..3 * size * size).map(|i| (i % 97) as f32 / 48.0 - 1.0).collect(),
+            rgb: Vec::new(),
+            source: (1, 1),
+            readings_differ: false,
+        };
+        let (mut tower, mut resampler) = (Samples::default(), Samples::default());
+        self.model.look(&pixels, &self.plan.cancel).await?;
+        while !self.enough(&tower) {
+            let (_, looked) = self.model.look(&pixels, &self.plan.cancel).await?;
+            tower.push(looked.vision_ms / 1e3);
+            resampler.push(looked.resample_ms / 1e3);
+        }
+        let (ms, gflop) = (tower.median() * 1e3, vision_gflop(self.model));
+        let fraction_of_peak = ceilings.fma_f32_gflop_s.map(|peak| gflop / ms * 1e3 / peak);
+        let resample_ms = resampler.median() * 1e3;
+        Ok((Some(Vision { ms, gflop, fraction_of_peak }), Some(resample_ms), ms + resample_ms))
+    }
+
+    /// Seconds to compute `n` tokens after the first `kept` of the cache.
+    async fn extend(&mut self, cache: &mut Cache, kept: usize, n: usize) -> Result<f64> {
+        let slots = slots(self.model, kept, n);
+        cache.rewind(kept);
+        let start = Instant::now();
+        self.model.begin(cache, kept + n, 1, &Sampling::default(), &[], &[]);
+        self.model.extend(cache, &slots, None, Want::Pick, &self.plan.cancel).await?;
+        self.model.picked(cache).await?;
+        Ok(start.elapsed().as_secs_f64())
+    }
+
+    /// Fills the cache up to `length`.
+    async fn fill(&mut self, cache: &mut Cache, length: usize) -> Result<()> {
+        cache.rewind(0);
+        let slots = slots(self.model, 0, length);
+        self.model.extend(cache, &slots, None, Want::Nothing, &self.plan.cancel).await?;
+        Ok(())
+    }
+
+    async fn median(&mut self, cache: &mut Cache, kept: usize, n: usize) -> Result<f64> {
+        let mut samples = Samples::default();
+        self.extend(cache, kept, n).await?;
+        while !self.enough(&samples) {
+            samples.push(self.extend(cache, kept, n).await?);
+        }
+        Ok(samples.median())
+    }
+
+    async fn prefill(&mut self, cache: &mut Cache) -> Result<Vec<Prefill>> {
+        let mut rows = Vec::new();
+        for &tokens in &self.plan.prefill {
+            if tokens > cache.capacity() {
+                continue;
+            }
+            self.say(&format!("prefill of {tokens}"))?;
+            let seconds = self.median(cache, 0, tokens).await?;
+            rows.push(Prefill { tokens, ms: seconds * 1e3, tokens_per_second: tokens as f64 / seconds });
+        }
+        Ok(rows)
+    }
+
+    async fn small_batch(&mut self, cache: &mut Cache) -> Result<Vec<SmallBatch>> {
+        let kept = BESIDE.min(cache.capacity() / 2);
+        self.fill(cache, kept).await?;
+        let sizes: Vec<usize> = self.plan.small_batch.iter().copied().filter(|n| kept + n <= cache.capacity()).collect();
+        // All sizes in turn, so that a machine that slows down meanwhile slows all of them.
+        let mut samples = vec![Samples::default(); sizes.len()];
+        for round in 0..50 {
+            self.say("small batches")?;
+            for (samples, &n) in samples.iter_mut().zip(&sizes) {
+                let seconds = self.extend(cache, kept, n).await?;
+                if round > 0 {
+                    samples.push(seconds);
+                }
+            }
+            let spent: f64 = samples.iter().map(Samples::total).sum();
+            if samples.iter().all(|s| self.enough(s)) || round >= 2 && spent > 2.0 * self.plan.patience * sizes.len() as f64 {
+                break;
+            }
+        }
+        Ok(sizes.into_iter().zip(samples).map(|(n, s)| SmallBatch { n, ms: s.median() * 1e3 }).collect())
+    }
+
+    async fn decode(&mut self, cache: &mut Cache, ceilings: &Ceilings) -> Result<Vec<Decode>> {
+        let mut rows = Vec::new();
+        for &context in &self.plan.contexts {
+            if context + WARM + GENERATED > cache.capacity() {
+                continue;
+            }
+            self.say(&format!("decode at {context}"))?;
+            self.fill(cache, context).await?;
+            let mut samples = Samples::default();
+            self.generate(cache, context).await?;
+            let mut counters = Counters::default();
+            while !self.enough(&samples) {
+                let (seconds, counted) = self.generate(cache, context).await?;
+                samples.push(seconds);
+                counters = counted;
+            }
+            let (seconds, bytes) = (samples.median(), facts(self.model).bytes_per_token + cache_bytes(self.model, context));
+            let per_token = |count: u64| count as f64 / GENERATED as f64;
+            let dispatches = per_token(counters.dispatches);
+            let expected = |read: f64| bytes as f64 / read / 1e9 + dispatches * ceilings.dispatch_gap_us.unwrap_or(0.0) / 1e6;
+            rows.push(Decode {
+                context,
+                tokens_per_second: 1.0 / seconds,
+                ms_per_token: seconds * 1e3,
+                bytes_per_token: bytes,
+                fraction_of_read_bandwidth: ceilings.read_gb_s.map(|read| bytes as f64 / seconds / 1e9 / read),
+                ratio_to_model: ceilings.read_gb_s.map(|read| seconds / expected(read)),
+                dispatches_per_token: dispatches,
+                readbacks_per_token: per_token(counters.readbacks),
+                objects_created_per_token: per_token(counters.objects),
+                gpu_idle_fraction: None,
+            });
+        }
+        Ok(rows)
+    }
+
+    /// Seconds per token to generate after the first `context` positions, and what the device did for it per token.
+    async fn generate(&mut self, cache: &mut Cache, context: usize) -> Result<(f64, Counters)> {
+        cache.rewind(context - 1);
+        self.model.begin(cache, context, WARM + GENERATED, &Sampling::default(), &[], &[]);
+        self.model.extend(cache, &slots(self.model, context - 1, 1), None, Want::Pick, &self.plan.cancel).await?;
+        let mut generation = self.model.generation(cache);
+        let (mut start, mut before) = (Instant::now(), self.model.counters());
+        let mut taken = 0usize;
+        while taken < WARM + GENERATED && generation.next(&self.plan.cancel).await?.is_some() {
+            taken += 1;
+            if taken == WARM {
+                (start, before) = (Instant::now(), self.model.counters());
+            }
+        }
+        let result = (start.elapsed().as_secs_f64() / GENERATED as f64, difference(before, self.model.counters()));
+        generation.finish(0);
+        Ok(result)
+    }
+
+    async fn first_token(&mut self, cache: &mut Cache, encode_ms: f64) -> Result<Vec<FirstToken>> {
+        let ladder = budget::ladder(self.model.config().m_max());
+        let tokens = if self.plan.tokens.is_empty() { ladder } else { self.plan.tokens.clone() };
+        let system = self.model.template().prefix_ids(self.model.tokenizer()).len();
+        let mut rows = Vec::new();
+        for m in tokens {
+            if system + m + QUESTION > cache.capacity() {
+                continue;
+            }
+            self.say(&format!("first word at m = {m}"))?;
+            self.fill(cache, system).await?;
+            let ms = self.median(cache, system, m + QUESTION).await? * 1e3;
+            rows.push(FirstToken { image_tokens: m, ms: encode_ms + ms });
+        }
+        Ok(rows)
+    }
+}
+
+/// `n` tokens for positions from `first` on.
+fn slots(model: &Model, first: usize, n: usize) -> Vec<Slot> {
+    let vocab = model.config().language.vocab as u32;
+    (first..first + n).map(|i| Slot::Token((i as u32 * 7919 + 5) % vocab)).collect()
+}
+
+fn difference(before: Counters, after: Counters) -> Counters {
+    Counters {
+        dispatches: after.dispatches - before.dispatches,
+        objects: after.objects - before.objects,
+        readbacks: after.readbacks - before.readbacks,
+        ..after
+    }
+}
+
+fn facts(model: &Model) -> ModelFacts {
+    let entries = layout(model.config());
+    let parameters = entries.iter().map(|e| (e.rows * e.cols) as u64).sum();
+    // A generated token reads the layers and the head; of the embedding table only a row.
+    let head = if model.config().language.tied { "language.embed" } else { "language.head" };
+    let read = entries.iter().filter(|e| e.name.starts_with("language.layers") || e.name == head || e.name == "language.norm");
+    let bytes_per_token = read.map(|e| crate::model::bytes_of(e, &|role: Role| model.weights().format(role))).sum();
+    ModelFacts { name: model.name().to_owned(), weights: model.weights_name(), parameters, bytes_per_token }
+}
+
+/// Bytes of keys and values that a query at `context` reads.
+fn cache_bytes(model: &Model, context: usize) -> u64 {
+    let l = &model.config().language;
+    let format = if model.arithmetic() == crate::model::Arithmetic::Exact { Format::F32 } else { Format::F16 };
+    crate::kernels::heads::KvLayer::bytes(l.shape, context, format) * l.layers as u64
+}
+
+/// 10⁹ operations of the tower: matrices and attention.
+fn vision_gflop(model: &Model) -> f64 {
+    let v = &model.config().vision;
+    let (tokens, d) = ((v.patches() + 1) as f64, v.hidden as f64);
+    let matrices = 4.0 * d * d + 2.0 * d * v.mlp as f64;
+    let layer = 2.0 * tokens * matrices + 4.0 * tokens * tokens * d;
+    let patch = 2.0 * v.patches() as f64 * d * (3 * v.patch * v.patch) as f64;
+    (layer * v.layers as f64 + patch) / 1e9
+}

@@ -1,0 +1,46 @@
+//! Which variant of a kernel this device runs fastest, by whatever key the kernels use.
+
+use super::device::Gpu;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+/// The choices of one device.
+#[derive(Debug, Default)]
+pub(super) struct Chosen {
+    choices: Mutex<BTreeMap<String, String>>,
+    fixed_order: AtomicBool,
+}
+
+impl Chosen {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.choices.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+impl Gpu {
+    /// The variant chosen for `key`.
+    pub fn chosen(&self, key: &str) -> Option<String> {
+        self.0.chosen.lock().get(key).cloned()
+    }
+
+    /// Notes a choice.
+    pub fn choose(&self, key: String, variant: String) {
+        self.0.chosen.lock().insert(key, variant);
+    }
+
+    /// All choices so far.
+    pub fn choices(&self) -> BTreeMap<String, String> {
+        self.0.chosen.lock().clone()
+    }
+
+    /// From now on every sum runs in one order, whatever stands beside it: `--arithmetic exact`.
+    pub fn fix_order(&self) {
+        self.0.chosen.fixed_order.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`Gpu::fix_order`] was called.
+    pub fn order_is_fixed(&self) -> bool {
+        self.0.chosen.fixed_order.load(Ordering::Relaxed)
+    }
+}

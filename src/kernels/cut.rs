@@ -1,0 +1,194 @@
+//! How a product with a weight matrix is cut up among lanes. Any cut gives the same result up to rounding; which is fastest is measured.
+
+use crate::gpu::{Gpu, Matrix};
+use crate::quant::{Format, PANEL};
+
+/// Tokens and rows of one lane, and how the columns are shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Cut {
+    /// Tokens that share each weight a lane loads: 1, 2, 4, 8 or 16.
+    pub tokens: u32,
+    /// Rows that share each activation a lane loads: 1, 2, 4, 8 or 16.
+    pub rows: u32,
+    /// Lanes among which a row's columns are shared out, joined through workgroup memory; 1 needs no barrier.
+    pub slices: u32,
+    /// Lanes of a workgroup.
+    pub lanes: u32,
+}
+
+impl Cut {
+    /// The one cut of `--arithmetic exact`.
+    pub const EXACT: Cut = Cut { tokens: 4, rows: 4, slices: 1, lanes: 64 };
+
+    const fn new(tokens: u32, rows: u32, slices: u32, lanes: u32) -> Cut {
+        Cut { tokens, rows, slices, lanes }
+    }
+
+    /// Columns of the tile in use; at most 16, with slices at most 4.
+    pub fn columns(self) -> u32 {
+        if self.tokens <= 2 { self.tokens * self.rows.div_ceil(4) } else { self.tokens / 4 * self.rows }
+    }
+
+    /// Rows of one workgroup.
+    pub fn group_rows(self) -> usize {
+        (self.lanes / 32 / self.slices * self.rows) as usize * PANEL
+    }
+
+    /// The constants of `common/tile.wgsl` and its kernels.
+    pub(super) fn constants(self) -> Vec<(&'static str, u32)> {
+        let Cut { tokens, rows, slices, lanes } = self;
+        vec![("TOKENS", tokens), ("ROWS", rows), ("SLICES", slices), ("WG", lanes), ("COLUMNS", self.columns())]
+    }
+}
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}x{}/{}@{}", self.tokens, self.rows, self.slices, self.lanes)
+    }
+}
+
+impl std::str::FromStr for Cut {
+    type Err = ();
+
+    /// Only what [`all`] lists.
+    fn from_str(text: &str) -> Result<Cut, ()> {
+        all().into_iter().find(|cut| cut.to_string() == text).ok_or(())
+    }
+}
+
+/// Without barriers: many rows and tokens per lane, each load used often. What software adapters like, and wide products anywhere.
+const LANES: [Cut; 9] = [
+    Cut::EXACT,
+    Cut::new(1, 4, 1, 32),
+    Cut::new(1, 8, 1, 32),
+    Cut::new(1, 16, 1, 32),
+    Cut::new(2, 16, 1, 32),
+    Cut::new(4, 8, 1, 32),
+    Cut::new(4, 16, 1, 32),
+    Cut::new(8, 4, 1, 64),
+    Cut::new(8, 8, 1, 64),
+];
+
+/// One or two rows per lane and their columns shared: enough groups to fill a large device.
+const SLICED: [Cut; 7] = [
+    Cut::new(1, 1, 8, 256),
+    Cut::new(1, 2, 8, 256),
+    Cut::new(1, 2, 2, 64),
+    Cut::new(1, 4, 4, 128),
+    Cut::new(4, 1, 8, 256),
+    Cut::new(8, 1, 8, 256),
+    Cut::new(16, 1, 8, 256),
+];
+
+/// Every cut there is.
+pub fn all() -> Vec<Cut> {
+    LANES.into_iter().chain(SLICED).collect()
+}
+
+/// Batches for which a cut is chosen; a batch takes the choice of the next one up.
+pub const BATCHES: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
+
+/// The batch in [`BATCHES`] that stands for `n` tokens.
+pub fn batch(n: usize) -> usize {
+    BATCHES.into_iter().find(|&b| b >= n).unwrap_or(64)
+}
+
+/// The key of a choice for `n` tokens. `step`: the fused product of decoding.
+pub fn key(format: Format, rows: usize, cols: usize, n: usize, step: bool) -> String {
+    format!("{} {} {rows}x{cols} by {}", if step { "matvec" } else { "matmul" }, format.name(), batch(n))
+}
+
+/// The cut for the product of `n` tokens with `w`: what was chosen, else a guess from the kind of device.
+pub fn cut(gpu: &Gpu, w: &Matrix, n: usize, step: bool) -> Cut {
+    if gpu.order_is_fixed() {
+        return Cut::EXACT;
+    }
+    let chosen = gpu.chosen(&key(w.format, w.rows, w.cols, n, step)).and_then(|text| text.parse().ok());
+    chosen.unwrap_or_else(|| guess(gpu.is_software(), w.rows, w.cols, n))
+}
+
+/// Cuts worth measuring for `n` tokens on this kind of device.
+pub fn candidates(software: bool, panels: usize, n: usize, step: bool) -> Vec<Cut> {
+    let fits = |cut: &Cut| {
+        let tokens = cut.tokens as usize;
+        let good = match n {
+            1 => tokens == 1,
+            2 => tokens == 2 || tokens == 4,
+            _ => tokens > 2 && tokens <= batch(n).max(4),
+        };
+        // A lane whose rows are past the end works for nothing.
+        good && (cut.rows as usize <= panels || cut.rows <= 4) && !(step && (tokens != 1 || cut.rows == 1)) && !(software && cut.slices > 1)
+    };
+    all().into_iter().filter(fits).collect()
+}
+
+/// The cut before anything was measured.
+pub fn guess(software: bool, rows: usize, cols: usize, n: usize) -> Cut {
+    // Large tiles take software adapters a second to compile, which only large matrices give back.
+    let large = rows * cols >= 1 << 20 && rows >= 16 * PANEL;
+    match (software, n) {
+        (true, 1) if large => Cut::new(1, 8, 1, 32),
+        (true, 1) => Cut::new(1, 4, 1, 32),
+        (true, 2) if large => Cut::new(2, 16, 1, 32),
+        (true, _) if large => Cut::new(4, 16, 1, 32),
+        (true, _) => Cut::EXACT,
+        (false, 1) => Cut::new(1, 2, 8, 256),
+        (false, 2..=4) => Cut::new(4, 1, 8, 256),
+        (false, 5..=8) => Cut::new(8, 1, 8, 256),
+        (false, 9..=16) => Cut::new(16, 1, 8, 256),
+        (false, _) => Cut::new(8, 4, 1, 64),
+    }
+}
+
+/// `n` tokens in runs of one cut each: (first, tokens, cut). A remainder of one or two tokens has cuts of its own.
+pub fn runs(n: usize, main: Cut, of: impl Fn(usize) -> Cut) -> Vec<(usize, usize, Cut)> {
+    let rest = n % main.tokens as usize;
+    if main.rows != 16 || n <= 4 || !(1..=2).contains(&rest) {
+        return vec![(0, n, main)];
+    }
+    vec![(0, n - rest, main), (n - rest, rest, of(rest))]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cut_fits_its_tile_and_has_a_name() {
+        for cut in all() {
+            assert!(cut.columns() <= if cut.slices > 1 { 4 } else { 16 }, "{cut}");
+            assert!(cut.lanes <= 256 && cut.lanes.is_multiple_of(32 * cut.slices), "{cut}");
+            assert_eq!(cut.to_string().parse(), Ok(cut));
+        }
+        assert!("3x3/1@64".parse::<Cut>().is_err());
+    }
+
+    #[test]
+    fn every_batch_has_a_candidate_and_a_listed_guess() {
+        for software in [true, false] {
+            for panels in [1, 4, 8, 64] {
+                for n in 1..=80 {
+                    assert!(!candidates(software, panels, n, false).is_empty(), "{software} {panels} {n}");
+                    for cols in [64, 4096] {
+                        assert!(all().contains(&guess(software, panels * PANEL, cols, n)), "{software} {panels} {n}");
+                    }
+                }
+                assert!(!candidates(software, panels, 1, true).is_empty());
+                assert!(guess(software, panels * PANEL, 4096, 1).rows.is_multiple_of(2), "gates and ups stand side by side");
+            }
+        }
+    }
+
+    #[test]
+    fn runs_cover_every_token_once() {
+        for n in 1..40 {
+            let runs = runs(n, Cut::new(4, 16, 1, 32), |rest| guess(true, 4096, 4096, rest));
+            let mut next = 0;
+            for (first, count, cut) in runs {
+                assert!(first == next && count > 0 && (n <= 4 || (count == 1) == (cut.tokens == 1)), "{n}");
+                next += count;
+            }
+            assert_eq!(next, n);
+        }
+    }
+}

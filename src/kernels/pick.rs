@@ -1,0 +1,89 @@
+//! The next token, chosen on the device: greedy, or temperature, top-k and top-p with a repetition penalty. Its twin is [`crate::sample`].
+
+use super::check::{Case, EXACT, random};
+use super::{Variant, kernel, params, state};
+use crate::gpu::{Kernel, Recorder, Storage, Tensor};
+use crate::sample::{self, Sampling};
+
+params! { cols: u32 }
+
+static KERNEL: Kernel = kernel!("pick", [Read, Write, Write]);
+
+fn constants(software: bool, greedy: bool) -> [(&'static str, u32); 2] {
+    [("WG", if software { 64 } else { 256 }), ("GREEDY", u32::from(greedy))]
+}
+
+pub(super) fn variants() -> Vec<Variant> {
+    let all = [(true, true), (true, false), (false, true), (false, false)];
+    all.map(|(software, greedy)| Variant { kernel: &KERNEL, preludes: vec![], constants: constants(software, greedy).into() }).into()
+}
+
+/// Bytes of the set of tokens already seen.
+pub fn seen_bytes(vocab: usize) -> u64 {
+    vocab.div_ceil(32) as u64 * 4
+}
+
+/// The set's words.
+pub fn seen_words(vocab: usize, tokens: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut words = vec![0; vocab.div_ceil(32)];
+    for token in tokens {
+        words[token as usize / 32] |= 1 << (token % 32);
+    }
+    words
+}
+
+/// Records the choice from row 0 of `logits` [≥ 1, vocab]: `state` moves on by one token, `seen` gains it.
+///
+/// `greedy`: temperature 0 and no penalty, which needs a single pass.
+pub fn pick(rec: &mut Recorder, logits: &Tensor, seen: &Storage, state: &Storage, greedy: bool) {
+    let constants = constants(rec.gpu().is_software(), greedy);
+    rec.dispatch(&KERNEL, &[], &constants, Params { cols: logits.cols as u32 }, &[logits, seen, state], [1, 1, 1]);
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    let greedy = Sampling::default();
+    let hot = Sampling { temperature: 0.8, top_k: 0, ..greedy };
+    let samplings = [
+        greedy,
+        Sampling { repetition_penalty: 1.3, ..greedy },
+        hot,
+        Sampling { top_k: 7, seed: 3, ..hot },
+        Sampling { top_p: 0.7, seed: 0x1234_5678_9abc, ..hot },
+        Sampling { top_k: 40, top_p: 0.9, repetition_penalty: 1.2, seed: 9, ..hot },
+    ];
+    let mut cases = Vec::new();
+    for (cols, rounds) in [(1, 1), (63, 6), (700, 6), (32_000, 2)] {
+        for sampling in samplings {
+            let name = format!("pick {cols} T {} k {} p {}", sampling.temperature, sampling.top_k, sampling.top_p);
+            cases.push(Case::new(name, EXACT, async move |gpu| {
+                // The same largest value in several places: the first must win.
+                let mut logits: Vec<f32> = random(1, cols).iter().map(|v| v * 8.0).collect();
+                for i in [cols / 3, cols / 2, cols - 1] {
+                    logits[i] = 9.0;
+                }
+                let mut seen = seen_words(cols, [cols as u32 / 3].into_iter());
+                let logits_gpu = gpu.upload("logits", &logits, 1, cols).await?;
+                let seen_gpu = gpu.storage("seen", seen_bytes(cols)).await?;
+                gpu.write(&seen_gpu, 0, bytemuck::cast_slice(&seen));
+                let words = state::start(6, 1000, &sampling, &[]);
+                let state_gpu = gpu.storage("state", words.len() as u64 * 4).await?;
+                gpu.write(&state_gpu, 0, bytemuck::cast_slice(&words));
+                let mut rec = gpu.recorder();
+                for _ in 0..rounds {
+                    pick(&mut rec, &logits_gpu, &seen_gpu, &state_gpu, sampling.is_plain_greedy());
+                }
+                rec.submit();
+                let after = state::State::new(&gpu.read(&state_gpu, 0, words.len() as u64 * 4).await?);
+                let mut want = vec![rounds as f32];
+                for count in 0..rounds {
+                    let token = sample::pick(&logits, &seen, &sampling, count as u32);
+                    seen[token as usize / 32] |= 1 << (token % 32);
+                    want.push(token as f32);
+                }
+                let got = std::iter::once(after.count() as f32).chain((0..after.count()).map(|i| after.token(i) as f32)).collect();
+                Ok((got, want))
+            }));
+        }
+    }
+    cases
+}

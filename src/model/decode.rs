@@ -1,0 +1,154 @@
+//! Decoding on the GPU: one step is a tape of about five dispatches per layer, from the token in the state buffer to the next one.
+//!
+//! The host never needs to know a token to record the step after it, so steps run ahead and their results trail behind:
+//! see [`super::generate`]. The plain layers of `language.rs` say the same in more dispatches.
+
+use super::config::LanguageConfig;
+use super::parts::Language;
+use crate::error::Result;
+use crate::gpu::{Gpu, Letter, Mailbox, Matrix, Storage, Tape, Tensor};
+use crate::kernels::attention_step::{Split, attention_step, part_values, supports};
+use crate::kernels::embed_step::embed_step;
+use crate::kernels::heads::KvLayer;
+use crate::kernels::matvec::{End, matvec};
+use crate::kernels::pick::{pick, seen_bytes, seen_words};
+use crate::kernels::state::{self, State};
+use crate::sample::Sampling;
+
+/// Letters under way at once.
+pub(super) const LETTERS: usize = 4;
+
+/// The state buffer and the set of seen tokens: what [`pick`] works on.
+pub(super) struct Picker {
+    pub(super) state: Storage,
+    pub(super) seen: Storage,
+    pub(super) greedy: bool,
+    vocab: usize,
+}
+
+impl Picker {
+    pub(super) async fn new(gpu: &Gpu, vocab: usize) -> Result<Picker> {
+        let (state, seen) = (gpu.storage("state", state::WORDS as u64 * 4).await?, gpu.storage("seen", seen_bytes(vocab)).await?);
+        Ok(Picker { state, seen, greedy: true, vocab })
+    }
+
+    /// Makes ready for a generation whose prompt ends at `position`.
+    pub(super) fn begin(&mut self, gpu: &Gpu, position: usize, limit: usize, sampling: &Sampling, seen: &[u32], end_ids: &[u32]) {
+        self.greedy = sampling.is_plain_greedy();
+        gpu.write(&self.state, 0, bytemuck::cast_slice(&state::start(position, limit, sampling, end_ids)));
+        if sampling.repetition_penalty != 1.0 {
+            let words = seen_words(self.vocab, seen.iter().copied().filter(|&t| (t as usize) < self.vocab));
+            gpu.write(&self.seen, 0, bytemuck::cast_slice(&words));
+        }
+    }
+
+    /// The state as it is after all that was submitted.
+    pub(super) async fn read(&self, gpu: &Gpu) -> Result<State> {
+        Ok(State::new(&gpu.read(&self.state, 0, state::WORDS as u64 * 4).await?))
+    }
+}
+
+/// Activations of one token.
+struct Scratch {
+    /// [1, hidden]: the residual stream
+    x: Tensor,
+    /// [1, hidden]: the stream times the next norm's gain
+    next: Tensor,
+    /// [1, sections of q, k, v]
+    qkv: Tensor,
+    /// [1, heads · head_dim]
+    mixed: Tensor,
+    /// Pieces of split attention.
+    part: Storage,
+    /// [1, ffn]
+    wide: Tensor,
+    /// [1, vocab]
+    logits: Tensor,
+    /// Bound where a kernel writes nothing.
+    spare: Storage,
+}
+
+/// The steps of one cache.
+pub(super) struct Decoder {
+    a: Scratch,
+    split: Split,
+    /// For plain greedy decoding, and for everything else once that is asked for.
+    tapes: [Option<Tape>; 2],
+    mailbox: Mailbox,
+}
+
+impl Decoder {
+    /// `None` where heads have a shape that only the plain layers know.
+    pub(super) async fn new(gpu: &Gpu, l: &LanguageConfig, capacity: usize) -> Result<Option<Decoder>> {
+        let shape = l.shape;
+        if !supports(shape) {
+            return Ok(None);
+        }
+        let chosen = gpu.chosen(SPLIT_KEY).and_then(|text| text.parse().ok());
+        let split = chosen.unwrap_or_else(|| Split::guess(gpu.is_software()));
+        let a = Scratch {
+            x: gpu.tensor("step x", 1, l.hidden).await?,
+            next: gpu.tensor("step next", 1, l.hidden).await?,
+            qkv: gpu.tensor("step qkv", 1, shape.sections().2).await?,
+            mixed: gpu.tensor("step mixed", 1, shape.heads * shape.head_dim).await?,
+            part: gpu.storage("step part", part_values(shape, split, capacity) as u64 * 4).await?,
+            wide: gpu.tensor("step wide", 1, l.ffn).await?,
+            logits: gpu.tensor("step logits", 1, l.vocab).await?,
+            spare: gpu.storage("spare", 16).await?,
+        };
+        Ok(Some(Decoder { a, split, tapes: [None, None], mailbox: gpu.mailbox(LETTERS, state::WORDS as u64 * 4) }))
+    }
+
+    /// Records the step for this way of picking, unless that is done.
+    pub(super) fn prepare(
+        &mut self,
+        gpu: &Gpu,
+        l: &LanguageConfig,
+        w: &Language<Matrix, Tensor>,
+        layers: &[KvLayer],
+        rope: &Storage,
+        picker: &Picker,
+    ) {
+        let which = usize::from(!picker.greedy);
+        if self.tapes[which].is_none() {
+            self.tapes[which] = Some(record(gpu, l, w, layers, rope, picker, &self.a, self.split));
+        }
+    }
+
+    /// Runs `steps` steps and posts the state as it is then.
+    pub(super) fn run(&mut self, gpu: &Gpu, picker: &Picker, steps: usize) -> Letter {
+        let tape = self.tapes[usize::from(!picker.greedy)].as_ref().expect("`prepare` comes first");
+        gpu.replay(tape, steps, &picker.state, &mut self.mailbox)
+    }
+}
+
+/// The key under which the way of splitting attention is chosen.
+pub(super) const SPLIT_KEY: &str = "attention_step";
+
+#[allow(clippy::too_many_arguments, reason = "everything a step touches")]
+fn record(
+    gpu: &Gpu,
+    l: &LanguageConfig,
+    w: &Language<Matrix, Tensor>,
+    layers: &[KvLayer],
+    rope: &Storage,
+    picker: &Picker,
+    a: &Scratch,
+    split: Split,
+) -> Tape {
+    let mut recorder = gpu.tape_recorder();
+    let (rec, state, spare) = (&mut recorder, &picker.state, &a.spare);
+    let norm = Some((&a.x, l.eps));
+    embed_step(rec, state, &w.embed, &w.layers[0].norm1, &a.x, &a.next);
+    for (i, (layer, kv)) in w.layers.iter().zip(layers).enumerate() {
+        let after = w.layers.get(i + 1).map_or(&w.norm, |next| &next.norm1);
+        matvec(rec, state, &a.next, norm, &layer.qkv.weight, End::Store(layer.qkv.bias.as_ref()), &a.qkv, spare);
+        attention_step(rec, state, &a.qkv, rope, kv, split, &a.part, &a.mixed);
+        matvec(rec, state, &a.mixed, None, &layer.o, End::Residual(&layer.norm2, &a.next), &a.x, spare);
+        matvec(rec, state, &a.next, norm, &layer.gate_up, End::Gated, &a.wide, spare);
+        matvec(rec, state, &a.wide, None, &layer.down, End::Residual(after, &a.next), &a.x, spare);
+    }
+    matvec(rec, state, &a.next, norm, w.head.as_ref().unwrap_or(&w.embed), End::Store(None), &a.logits, spare);
+    pick(rec, &a.logits, &picker.seen, state, picker.greedy);
+    recorder.into_tape()
+}

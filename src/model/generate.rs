@@ -1,0 +1,126 @@
+//! Generation: tokens one after another, whoever computes them.
+//!
+//! On the GPU two batches of steps are always under way, so that the device does not wait for the host nor the host for the device.
+//! A batch is as many steps as fit half of [`AHEAD_MS`]; when an answer ends, what ran ahead is forgotten with the cache's rewind.
+
+use super::{Cache, Kv, Model, Slot, Want};
+use crate::cancel::Cancel;
+use crate::error::Result;
+use crate::gpu::Letter;
+use crate::kernels::state::State;
+use std::collections::VecDeque;
+use web_time::Instant;
+
+/// Milliseconds of work that may be under way: what Stop has to wait for.
+const AHEAD_MS: f64 = 50.0;
+/// Steps of a batch at most: two batches and the ring's 64 tokens leave room.
+const BATCH: usize = 16;
+
+/// An answer being generated. Begin with [`Model::begin`], prefill with [`Want::Pick`], then take tokens with [`Generation::next`].
+pub struct Generation<'a> {
+    model: &'a Model,
+    cache: &'a mut Cache,
+    /// Positions of the prompt.
+    prompt: usize,
+    limit: usize,
+    /// Tokens handed out.
+    taken: usize,
+    ahead: Ahead,
+}
+
+/// Steps under way; empty where tokens are computed one by one.
+#[derive(Default)]
+struct Ahead {
+    letters: VecDeque<(Letter, usize)>,
+    /// Steps submitted: each picks the token after the one it reads.
+    submitted: usize,
+    /// Tokens known.
+    known: Vec<u32>,
+    ended: bool,
+    /// Milliseconds per step, as measured on this answer.
+    step_ms: f64,
+    last: Option<Instant>,
+}
+
+impl<'a> Generation<'a> {
+    pub(super) fn new(model: &'a Model, cache: &'a mut Cache) -> Generation<'a> {
+        let (prompt, limit) = (cache.len, cache.limit);
+        Generation { model, cache, prompt, limit, taken: 0, ahead: Ahead::default() }
+    }
+
+    /// The next token, an end token included; `None` when there is no room or no wish for another.
+    ///
+    /// # Errors
+    /// [`crate::Error::Cancelled`], or the device's failures. What was handed out stays good.
+    pub async fn next(&mut self, cancel: &Cancel) -> Result<Option<u32>> {
+        cancel.check()?;
+        if self.taken >= self.limit {
+            return Ok(None);
+        }
+        let token = if self.cache.runs_ahead() { self.next_ahead().await? } else { Some(self.next_alone(cancel).await?) };
+        self.taken += usize::from(token.is_some());
+        Ok(token)
+    }
+
+    /// Computes the keys of the last token, picks the next, and waits for it.
+    async fn next_alone(&mut self, cancel: &Cancel) -> Result<u32> {
+        if self.taken > 0 {
+            let last = self.ahead.known[self.taken - 1];
+            self.model.extend(self.cache, &[Slot::Token(last)], None, Want::Pick, cancel).await?;
+        }
+        let token = self.model.picked(self.cache).await?;
+        self.ahead.known.push(token);
+        Ok(token)
+    }
+
+    async fn next_ahead(&mut self) -> Result<Option<u32>> {
+        while self.taken == self.ahead.known.len() && !self.ahead.ended {
+            self.run_ahead();
+            let Some((letter, steps)) = self.ahead.letters.pop_front() else { break };
+            let gpu = self.model.gpu().expect("only a GPU runs ahead");
+            let state = State::new(&gpu.open_letter(letter).await?);
+            let now = Instant::now();
+            if let Some(last) = self.ahead.last.replace(now).filter(|_| steps > 0) {
+                let ms = (now - last).as_secs_f64() * 1e3 / steps as f64;
+                self.ahead.step_ms = if self.ahead.step_ms == 0.0 { ms } else { f64::midpoint(self.ahead.step_ms, ms) };
+            }
+            let known = self.ahead.known.len();
+            self.ahead.known.extend((known..state.count()).map(|i| state.token(i)));
+            self.ahead.ended = state.done();
+        }
+        Ok(self.ahead.known.get(self.taken).copied())
+    }
+
+    /// Submits until two batches are under way. The first letter only brings the token that the prefill picked.
+    fn run_ahead(&mut self) {
+        while self.ahead.letters.len() < 2 {
+            let first = self.ahead.submitted == 0 && self.ahead.known.is_empty() && self.ahead.letters.is_empty();
+            let left = self.limit.saturating_sub(1 + self.ahead.submitted);
+            let fits = if self.ahead.step_ms > 0.0 { (AHEAD_MS / 2.0 / self.ahead.step_ms) as usize } else { 1 };
+            let steps = if first { 0 } else { fits.clamp(1, BATCH).min(left) };
+            if !first && steps == 0 {
+                return;
+            }
+            let letter = self.model.run_steps(self.cache, steps);
+            self.ahead.letters.push_back((letter, steps));
+            self.ahead.submitted += steps;
+        }
+    }
+
+    /// Ends the generation: the cache keeps the prompt and, of the first `kept` tokens, those whose keys are computed; how many.
+    pub fn finish(self, kept: usize) -> usize {
+        if !self.cache.runs_ahead() {
+            return self.cache.len() - self.prompt;
+        }
+        let computed = kept.min(self.ahead.submitted);
+        self.cache.len = self.prompt + computed;
+        computed
+    }
+}
+
+impl Cache {
+    /// Whether steps run ahead of their results.
+    fn runs_ahead(&self) -> bool {
+        matches!(&self.kv, Kv::Gpu(kv) if kv.decoder.is_some())
+    }
+}
