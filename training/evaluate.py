@@ -1,11 +1,12 @@
-"""Measures an exported checkpoint, makes the held-out set and the sample pictures, and writes the table of README.md.
+"""Measures a checkpoint through `mqt` itself and writes the results into training/README.md.
 
-  python evaluate.py CHECKPOINT --table        accuracy by kind for every m on fresh scenes; rewrites README.md's table
-  python evaluate.py CHECKPOINT --heldout DIR  200 questions over 60 pictures in LLaVA's format, pictures beside them
-  python evaluate.py CHECKPOINT --samples DIR  six pictures with questions this checkpoint answers rightly
+  python evaluate.py CHECKPOINT WORK --mqt ../target/release/mqt [--run RUN]    everything below, then the report
+  python evaluate.py --sample ../models/toybox/heldout                          the shipped sample (200 questions)
 
-All pictures are drawn as a user would have them (`draw_large`) and go through the runtime's own steps: pad to a
-square, Pillow's bicubic resize to 112 x 112. Seeds are far from training's.
+In WORK, made once and kept: `heldout` (5,000 questions in phrasings and over scenes that training never sees),
+`composed` (200 scenes put together as on the page) and `user` (ten pictures made by hand). `mqt eval` answers them with
+every m and in every format; it resumes, so the command can be repeated. `--limit` asks fewer held-out questions.
+The report is the part of README.md between its two marks, accuracy.svg, failures.jpg and user.jpg.
 """
 
 import argparse
@@ -13,152 +14,210 @@ import json
 import os
 import random
 import re
+import shutil
+import subprocess
+from collections import Counter, defaultdict
 
-import numpy as np
-import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
-import packed
-from export import load_exported
-from language import LADDER, make_rows
-from questions import KINDS, questions
-from scenes import PAD_COLOUR, SIZE, draw_large, sample_scene
-from tokenizer import Prompt
-from tower import to_pixels
+import people
+from language import LADDER
+from questions import KINDS
 
-TABLE_SEED, HELD_OUT_SEED, SAMPLE_SEED = 900_001, 900_002, 900_003
-
-
-def preprocess(picture):
-    """Pillow picture -> f32 [3, 112, 112], as mqt-llava does: pad, bicubic resize, normalise."""
-    side = max(picture.size)
-    square = Image.new("RGB", (side, side), PAD_COLOUR)
-    square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
-    return to_pixels(np.asarray(square.resize((SIZE, SIZE), Image.BICUBIC))[None])[0]
+HERE = os.path.dirname(os.path.abspath(__file__))
+FORMATS = ["f32", "q8", "q4"]
+ASKED = [k for k in KINDS if k != "follow"]
+# The 11-benchmark average of MQT-LLaVA's paper (arXiv 2405.19315), read off its figure.
+PAPER = {2: 49.0, 4: 50.8, 8: 53.3, 16: 56.1, 36: 57.4, 64: 58.3, 144: 58.9, 256: 59.4}
 
 
-def draw(scene, rng, scale=None):
-    """The scene as a picture of a few hundred pixels a side, with its noise."""
-    picture = draw_large(scene, scale or rng.uniform(2.0, 5.0))
-    if scene.noise:
-        noisy = np.asarray(picture) + np.random.default_rng(rng.randrange(2 ** 32)).normal(0, scene.noise, (picture.height, picture.width, 3))
-        picture = Image.fromarray(noisy.round().clip(0, 255).astype(np.uint8))
-    return picture
+def make_sets(work):
+    """The question sets that are not there yet."""
+    for name, make in (("heldout", people.held_out_set), ("composed", people.composed_set), ("user", user_set)):
+        if not os.path.exists(f"{work}/{name}/questions.jsonl"):
+            make(f"{work}/{name}")
 
 
-@torch.no_grad()
-def table(net, prompt, scenes_count=300, per=10, chunk=50):
-    """{m: {kind: share right, "mean": over the kinds}} and the number of questions, on fresh large pictures."""
-    rng = random.Random(TABLE_SEED)
-    right = {m: {k: [] for k in KINDS} for m in LADDER}
-    for _ in range(0, scenes_count, chunk):
-        scenes = [sample_scene(rng) for _ in range(chunk)]
-        features = net.vision_tower(torch.stack([preprocess(draw(s, rng)) for s in scenes]))
-        rows, kinds = make_rows(scenes, per, 1, prompt, rng, weights=(0.2, 0.3, 0.12, 0.12, 0.26))
-        for m in LADDER:
-            logits = packed.forward(net, torch.tensor(prompt.prefix), net.query_abstractor(features, m), rows)
-            for kind, ok in zip(kinds, packed.right_rows(logits, rows).tolist()):
-                right[m][kind].append(ok)
-    share = lambda v: sum(v) / max(1, len(v))
-    kinds = {m: {k: share(v) for k, v in r.items()} for m, r in right.items()}
-    return ({m: {**r, "mean": sum(r.values()) / len(r)} for m, r in kinds.items()},
-            {k: len(v) for k, v in right[LADDER[0]].items()})
+def user_set(folder):
+    os.makedirs(folder, exist_ok=True)
+    lines = []
+    for i, (image, asked) in enumerate(people.user_pictures()):
+        image.save(f"{folder}/{i}.png", optimize=True)
+        lines += [{"question_id": len(lines) + j, "image": f"{i}.png", "text": q, "answer": a, "kind": "user"} for j, (q, a) in enumerate(asked)]
+    with open(f"{folder}/questions.jsonl", "w") as f:
+        f.writelines(json.dumps(line) + "\n" for line in lines)
 
 
-def markdown(result, counts):
-    lines = ["| m | " + " | ".join(KINDS) + " | mean of kinds |", "|---" * (len(KINDS) + 2) + "|"]
-    for m, r in result.items():
-        lines.append(f"| {m} | " + " | ".join(f"{100 * r[k]:.1f}" for k in [*KINDS, "mean"]) + " |")
-    total = sum(counts.values())
-    lines.append(f"\nExact match in %, f16 weights computed in f32, {total} questions over fresh scenes ("
-                 + ", ".join(f"{k} {n}" for k, n in counts.items()) + ").")
-    return "\n".join(lines)
-
-
-def replace_table(text):
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "README.md")
+def read_lines(path):
     with open(path) as f:
-        page = f.read()
-    page = re.sub(r"(<!-- table -->\n).*?(<!-- /table -->)", lambda m: m[1] + text + "\n" + m[2], page, flags=re.S)
-    with open(path, "w") as f:
-        f.write(page)
+        return [json.loads(line) for line in f if line.strip()]
 
 
-def heldout(folder, pictures=60, total=200):
-    """Pictures with few colours and little noise compress well; the set stays far below 2 MB."""
-    rng, lines = random.Random(HELD_OUT_SEED), []
-    os.makedirs(folder, exist_ok=True)
-    for i in range(pictures):
-        scene = sample_scene(rng)
-        scene.noise = 0 if i % 10 else 2  # noise does not compress
-        name = f"{i:03}.png"
-        draw(scene, rng, rng.choice((1, 1.5, 2, 2.5, 3, 4)) if i % 10 else 1.5).save(f"{folder}/{name}", optimize=True)
-        n = total // pictures + (i < total % pictures)
-        for kind, question, answer in questions(scene, n, rng, weights=(0.24, 0.3, 0.12, 0.08, 0.26)):
-            lines.append({"question_id": len(lines), "image": name, "text": question, "answer": answer, "kind": kind})
-    with open(f"{folder}/questions.jsonl", "w") as f:
-        f.writelines(json.dumps(line) + "\n" for line in lines)
-    return lines
+def ask(mqt, checkpoint, work, name, weights, tokens, limit=None):
+    """{(question_id, m): answer} of `mqt eval`, which goes on where it stopped."""
+    folder, questions = f"{work}/{name}", f"{work}/{name}/questions.jsonl"
+    if limit:
+        questions = f"{folder}/first-{limit}.jsonl"
+        with open(questions, "w") as f:
+            f.writelines(json.dumps(line) + "\n" for line in read_lines(f"{folder}/questions.jsonl")[:limit])
+    out = f"{work}/answers-{name}-{weights}.jsonl"
+    subprocess.run([mqt, "eval", questions, "--images", folder, "--model", checkpoint, "--weights", weights,
+                    "--tokens", ",".join(map(str, tokens)), "--adapter", "cpu", "-o", out], check=True, stdout=subprocess.DEVNULL)
+    return {(line["question_id"], line["metadata"]["image_tokens"]): line["text"] for line in read_lines(out)}
 
 
-def samples(net, prompt, folder):
-    """Six pictures of different sizes; for each, up to four plain questions of different kinds answered rightly at m = M."""
-    rng, lines, made = random.Random(SAMPLE_SEED), [], 0
-    boxes = [(448, 336), (400, 400), (336, 448), (480, 270), (320, 320), (640, 480)]
-    counts = [3, 5, 4, 2, 1, 6]
-    os.makedirs(folder, exist_ok=True)
-    while made < len(boxes):
-        w, h = boxes[made]
-        scene = sample_scene(rng, counts[made])
-        if len(scene.things) != counts[made] or (round(SIZE * min(1, w / h)), round(SIZE * min(1, h / w))) != scene.box[2:]:
-            continue
-        if len({(t.shape, t.colour) for t in scene.things}) < min(3, counts[made]):
-            continue
-        scene.noise = 0
-        picture = draw_large(scene, max(w, h) / SIZE).resize((w, h))
-        good, kinds = [], set()
-        for kind, question, answer in questions(scene, 24, rng):
-            plain = question[0].isupper() and not question.isupper() and question.endswith("?")
-            if plain and kind not in kinds and "\n" not in question:
-                ids = net.answer(preprocess(picture), prompt.prompt(question), net.config.queries)
-                if prompt.decode(ids) == answer:
-                    kinds.add(kind)
-                    good.append({"image": f"toybox-{made + 1}.png", "text": question, "answer": answer})
-        if len(good) >= 4 or counts[made] == 1 and len(good) >= 3:
-            picture.save(f"{folder}/toybox-{made + 1}.png", optimize=True)
-            lines += good
-            made += 1
-    with open(f"{folder}/questions.jsonl", "w") as f:
-        f.writelines(json.dumps(line) + "\n" for line in lines)
+def same(answer, key):
+    """Exact match, but for case and the space around: as `mqt eval` scores."""
+    return answer.strip().lower() == key.strip().lower()
 
 
-def ask_heldout(net, prompt, folder, lines, m):
-    """Share of the held-out questions answered rightly by plain greedy decoding at m."""
-    right = 0
+def shares(lines, answers, m):
+    """{kind: % right, "all": of the questions, "mean": of the kinds}."""
+    right = defaultdict(list)
     for line in lines:
-        with Image.open(f"{folder}/{line['image']}") as picture:
-            ids = net.answer(preprocess(picture.convert("RGB")), prompt.prompt(line["text"]), m)
-        right += prompt.decode(ids) == line["answer"]
-    return right / len(lines)
+        right[line["kind"]].append(same(answers[line["question_id"], m], line["answer"]))
+    out = {k: 100 * sum(v) / len(v) for k, v in right.items()}
+    out["mean"] = sum(out.values()) / len(out)
+    out["all"] = 100 * sum(map(sum, right.values())) / len(lines)
+    return out
+
+
+def table(head, rows):
+    return "\n".join(["| " + " | ".join(head) + " |", "|---" * len(head) + "|"] + ["| " + " | ".join(str(c) for c in row) + " |" for row in rows])
+
+
+def confusions(lines, answers, m, kinds=3, pairs=6):
+    """The worst kinds and what is said instead of what, most frequent first."""
+    share = shares(lines, answers, m)
+    rows = []
+    for kind in sorted(ASKED, key=lambda k: share.get(k, 100))[:kinds]:
+        wrong = Counter((line["answer"], answers[line["question_id"], m].strip()) for line in lines
+                        if line["kind"] == kind and not same(answers[line["question_id"], m], line["answer"]))
+        rows.append((kind, f"{share[kind]:.1f}", ", ".join(f"{want} → {got} ({n})" for (want, got), n in wrong.most_common(pairs))))
+    return table(["kind", "right, %", "right answer → said instead (times)"], rows)
+
+
+def plot(curves, path):
+    """Accuracy against m, beside the paper's own curve; both axes as the paper has them."""
+    import matplotlib
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "toybox"
+    from matplotlib import pyplot
+    figure, axes = pyplot.subplots(figsize=(7, 4))
+    for name, curve in curves.items():
+        axes.plot(list(curve), list(curve.values()), marker="o", label=name)
+    axes.plot(list(PAPER), list(PAPER.values()), marker="s", linestyle="--", color="grey", label="MQT-LLaVA-7b, average of 11 benchmarks (paper)")
+    axes.set(xscale="log", xlabel="image tokens m", ylabel="exact match, %", xticks=sorted({*LADDER, *PAPER}), ylim=(0, 100))
+    axes.get_xaxis().set_major_formatter(matplotlib.ticker.ScalarFormatter())
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+
+
+def sheet(items, path, side=230, columns=5):
+    """Pictures with their captions, in one small file."""
+    rows = -(-len(items) // columns)
+    out = Image.new("RGB", (columns * (side + 10), rows * (side + 50)), "white")
+    draw = ImageDraw.Draw(out)
+    for i, (picture, caption) in enumerate(items):
+        with Image.open(picture) as image:
+            image = image.convert("RGB")
+            image.thumbnail((side, side))
+        x, y = i % columns * (side + 10) + 5, i // columns * (side + 50) + 5
+        out.paste(image, (x, y))
+        draw.multiline_text((x, y + side + 3), caption, fill="black")
+    out.save(path, quality=80)
+
+
+def short(text, most=38):
+    return text if len(text) <= most else text[:most - 1] + "…"
+
+
+def report(work, answers, top):
+    """The text between README.md's marks; writes the pictures beside it."""
+    held = [line for line in read_lines(f"{work}/heldout/questions.jsonl") if (line["question_id"], top) in answers["heldout", "q8"]]
+    composed, user = (read_lines(f"{work}/{name}/questions.jsonl") for name in ("composed", "user"))
+    parts = []
+    kinds = [k for k in ASKED if any(line["kind"] == k for line in held)]
+    for weights in FORMATS:
+        rows = [(m, *(f"{share[k]:.1f}" for k in kinds), f"**{share['all']:.1f}**")
+                for m in LADDER for share in [shares(held, answers["heldout", weights], m)]]
+        parts.append(f"**{weights}, {len(held)} held-out questions**, exact match in %:\n\n" + table(["m", *kinds, "all"], rows))
+    rows = [(weights, *(f"{shares(composed, answers['composed', weights], m)['all']:.1f}" for m in LADDER)) for weights in FORMATS]
+    parts.append(f"**{len(composed)} questions over 200 composed scenes**, exact match in %, by m:\n\n" + table(["weights", *LADDER], rows))
+    plot({f"toybox, {name}, q8": {m: shares(lines, answers[name, "q8"], m)["all"] for m in LADDER}
+          for name, lines in (("heldout", held), ("composed", composed))}, f"{HERE}/accuracy.svg")
+    parts.append("![accuracy against m](accuracy.svg)")
+    parts.append(f"Worst kinds (held-out, q8, m = {top}):\n\n" + confusions(held, answers["heldout", "q8"], top))
+    said = answers["heldout", "q8"]
+    wrong = [line for line in held if not same(said[line["question_id"], top], line["answer"])]
+    random.Random(1).shuffle(wrong)
+    sheet([(f"{work}/heldout/{w['image']}", f"{short(w['text'])}\nsaid: {short(said[w['question_id'], top])}\nright: {short(w['answer'])}") for w in wrong[:10]],
+          f"{HERE}/failures.jpg")
+    parts.append("Ten failures, drawn at random:\n\n![ten failures](failures.jpg)")
+    said = answers["user", "q8"]
+    sheet([(f"{work}/user/{i}.png", str(i + 1)) for i in range(len(people.USER_PICTURES))], f"{HERE}/user.jpg")
+    rows = [(int(line["image"].split(".")[0]) + 1, line["text"], said[line["question_id"], top].strip(),
+             "" if same(said[line["question_id"], top], line["answer"]) else line["answer"]) for line in user]
+    parts.append(f"Ten pictures as people make them (q8, m = {top}):\n\n![ten pictures](user.jpg)\n\n" + table(["picture", "question", "answer", "right would be"], rows))
+    return "\n\n".join(parts)
+
+
+def samples(work, answers, top, folder):
+    """models/toybox/samples: pictures to try, each with questions that this checkpoint answers rightly."""
+    os.makedirs(folder, exist_ok=True)
+    good = [line for line in read_lines(f"{work}/user/questions.jsonl") if same(answers[line["question_id"], top], line["answer"])]
+    for name in {line["image"] for line in good}:
+        shutil.copy(f"{work}/user/{name}", f"{folder}/toybox-{name}")
+    with open(f"{folder}/questions.jsonl", "w") as f:
+        f.writelines(json.dumps({"image": f"toybox-{g['image']}", "text": g["text"], "answer": g["answer"]}) + "\n" for g in good)
+
+
+def learning(run):
+    """The language stage's diary as a table: questions seen and accuracy by kind in unseen phrasings."""
+    lines = [line for line in read_lines(f"{run}/log.jsonl") if line["stage"] == "language" and "step" in line]
+    step = max(1, len(lines) // 12)
+    key = next(k for k in lines[0] if k.startswith("m") and k[1:].isdigit())
+    rows = [(f"{line['questions'] / 1e6:.2f}", line["minutes"], line["loss"], *(f"{100 * line[key][k]:.0f}" for k in [*KINDS, "all"])) for line in lines[::step]]
+    return f"While training ({key[1:]} tokens, held-out scenes and phrasings, %):\n\n" + table(["questions, millions", "minutes", "loss", *KINDS, "all"], rows)
+
+
+def replace(text, mark):
+    """Puts `text` between README.md's <!-- mark --> and <!-- /mark -->."""
+    with open(f"{HERE}/README.md") as f:
+        page = f.read()
+    if f"<!-- {mark} -->" not in page:
+        raise SystemExit(f"README.md has no <!-- {mark} -->")
+    page = re.sub(rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", lambda m: m[1] + text + "\n" + m[2], page, flags=re.S)
+    with open(f"{HERE}/README.md", "w") as f:
+        f.write(page)
 
 
 def main():
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    args.add_argument("checkpoint")
-    args.add_argument("--table", action="store_true")
-    args.add_argument("--heldout")
-    args.add_argument("--samples")
+    args.add_argument("checkpoint", nargs="?")
+    args.add_argument("work", nargs="?", help="folder for question sets and answers")
+    args.add_argument("--mqt", default=f"{HERE}/../target/release/mqt")
+    args.add_argument("--run", help="training's folder: adds the table of its diary")
+    args.add_argument("--limit", type=int, help="held-out questions to ask (default: all 5,000)")
+    args.add_argument("--sample", help="write the shipped sample there, and nothing else")
+    args.add_argument("--samples", help="folder for the pictures made by hand with the questions that are answered rightly (q8, all tokens)")
     args = args.parse_args()
-    net, prompt = load_exported(args.checkpoint), Prompt(args.checkpoint)
-    if args.table:
-        text = markdown(*table(net, prompt))
-        print(text)
-        replace_table(text)
-    if args.heldout:
-        lines = heldout(args.heldout)
-        print("held-out sample, greedy:", {m: ask_heldout(net, prompt, args.heldout, lines, m) for m in (4, net.config.queries)})
+    if args.sample:
+        print(len(people.sample_set(args.sample)), "questions in", args.sample)
+        return
+    if not args.checkpoint or not args.work:
+        raise SystemExit("CHECKPOINT and WORK are needed; see --help")
+    make_sets(args.work)
+    answers = {(name, weights): ask(args.mqt, args.checkpoint, args.work, name, weights, LADDER, args.limit if name == "heldout" else None)
+               for name in ("heldout", "composed", "user") for weights in FORMATS}
+    replace(report(args.work, answers, LADDER[-1]), "report")
     if args.samples:
-        samples(net, prompt, args.samples)
+        samples(args.work, answers["user", "q8"], LADDER[-1], args.samples)
+    if args.run:
+        replace(learning(args.run), "learning")
 
 
 if __name__ == "__main__":

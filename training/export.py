@@ -6,7 +6,7 @@ import shutil
 import sys
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import tokenizer
 from model import Config, MqtLlava
@@ -63,26 +63,43 @@ def export(net, folder, tokenizer_folder):
 
 
 def load_exported(folder):
-    """A network with the weights of an exported folder, as f32."""
-    from safetensors.torch import load_file
+    """A network with the weights of an exported folder, as f32; its sizes are the folder's, not those of today's `Config`."""
     tensors = load_file(f"{folder}/model.safetensors")
-    net = MqtLlava(Config())
+    with open(f"{folder}/config.json") as f:
+        c = json.load(f)
+    with open(f"{folder}/vision_tower/config.json") as f:
+        v = json.load(f)
+    net = MqtLlava(Config(
+        image_size=v["image_size"], patch_size=v["patch_size"], vision_hidden=v["hidden_size"], vision_mlp=v["intermediate_size"],
+        vision_layers=v["num_hidden_layers"], vision_heads=v["num_attention_heads"],
+        queries=len(tensors["model.query_abstractor.query"]), query_heads=c["query_abstractor_num_heads"],
+        vocab=c["vocab_size"], hidden=c["hidden_size"], mlp=c["intermediate_size"], layers=c["num_hidden_layers"],
+        heads=c["num_attention_heads"], kv_heads=c["num_key_value_heads"], rope_theta=c["rope_theta"],
+        rms_eps=c["rms_norm_eps"], max_positions=c["max_position_embeddings"]))
     net.load_state_dict({n: tensors[published_name(n)].float() for n in net.state_dict()})
     return net
 
 
+def trained(run):
+    """The network of a run folder, whatever stage it has reached, and how many questions it has seen."""
+    torch.manual_seed(1)
+    net, asked = MqtLlava(Config()), 0
+    load = lambda name: torch.load(f"{run}/{name}.pt", weights_only=False, map_location="cpu")
+    if os.path.exists(f"{run}/tower.pt"):
+        net.vision_tower.load_state_dict(load("tower")["tower"])
+    if os.path.exists(f"{run}/language.pt"):
+        saved = load("language")
+        asked = saved["questions"]
+        for name in ("query_abstractor", "model", "lm_head"):
+            getattr(net, name).load_state_dict(saved[name])
+    return net, asked
+
+
 if __name__ == "__main__":
-    # python export.py RUN_FOLDER CHECKPOINT_FOLDER: whatever stage the run has reached
+    # python export.py RUN_FOLDER CHECKPOINT_FOLDER
     run, folder = sys.argv[1:3]
     if not os.path.exists(f"{run}/tokenizer/tokenizer.model"):
         tokenizer.build(f"{run}/tokenizer")
-    torch.manual_seed(1)
-    net = MqtLlava(Config())
-    if os.path.exists(f"{run}/tower.pt"):
-        net.vision_tower.load_state_dict(torch.load(f"{run}/tower.pt", weights_only=False)["tower"])
-    if os.path.exists(f"{run}/language.pt"):
-        saved = torch.load(f"{run}/language.pt", weights_only=False)
-        for name in ("query_abstractor", "model", "lm_head"):
-            getattr(net, name).load_state_dict(saved[name])
-        print("language model after", saved["questions"], "questions")
+    net, asked = trained(run)
     export(net, folder, f"{run}/tokenizer")
+    print("written to", folder, "after", asked, "questions")

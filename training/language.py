@@ -4,185 +4,189 @@ Stage 1 always uses all M visual tokens. Stage 2 draws one m per step, as the pa
 learn to stand alone. There is no pre-trained language model here: the decoder learns its words on the way.
 """
 
-import json
 import os
-import pickle
 import random
-import time
 
 import numpy as np
 import torch
-import torch.multiprocessing as mp
 import torch.nn.functional as F
+from torch import nn
 
 import optimiser
 import packed
-from model import Config, MqtLlava
-from questions import KINDS, questions
-from scenes import Masks
+import words
+from model import Config, MqtLlava, VisionTower
+from questions import KINDS, WEIGHTS, questions
+from run import Workers, autocast, keep, log
+from scenes import sample_scene
 from tokenizer import Prompt
-from tower import SPLIT, batch, to_pixels
+from tower import HELD_SEED, PARTS, Batches, to_pixels
 
+FEATURE_SEED, QUESTION_SEED = 50_000_000, 90_000_000
 LADDER = [1, 2, 4, 8, 16, 36, 64]
-STAGE_2 = dict(zip(LADDER, (0.07, 0.08, 0.1, 0.1, 0.12, 0.13, 0.4)))  # how often each m is drawn
-ROW_LIMIT = 20  # ids of a one-turn row; longer ones (capitals, instructions) wait for a two-turn step
-HELD_SEED = 77
-# How often each kind is asked while training: colour and existence come early by themselves, places and counts late.
-WEIGHTS = dict(zip(KINDS, (0.2, 0.1, 0.28, 0.1, 0.32)))
+STAGE_2 = dict(zip(LADDER, (0.07, 0.08, 0.1, 0.1, 0.13, 0.13, 0.39)))  # how often each m is drawn
+LONG = ("list", "describe", "follow")  # rows of these are long: they share every third step, half as many
+PARTS_TRAINED = ("query_abstractor", "model", "lm_head")
 
 
-def draw_scenes(queue, seeds, size):
-    torch.set_num_threads(1)
-    masks = Masks()
-    for seed in seeds:
-        images, _, _, scenes = batch(seed, size, masks)
-        queue.put((images, scenes))
+def load_tower(run, device):
+    """(tower, target head) as trained, frozen."""
+    saved = torch.load(f"{run}/tower.pt", weights_only=False, map_location=device)
+    tower, head = VisionTower(Config()).to(device), nn.Linear(Config().vision_hidden, sum(PARTS.values())).to(device)
+    tower.load_state_dict(saved["tower"]), head.load_state_dict(saved["head"])
+    return tower.requires_grad_(False), head.requires_grad_(False)
+
+
+class Pictures(Batches):
+    """The pictures that are asked about: groups of `feature_batch`, remade from their seeds wherever they are needed."""
+
+    def make(self, i):
+        return np.stack([d[0] for d in self.scenes(i)[1]])
+
+
+def feature_groups(plan):
+    """How many groups; never a multiple of three, or long rows would always be about the same pictures."""
+    groups = plan.pictures // plan.feature_batch
+    return groups - (groups % 3 == 0)
 
 
 @torch.no_grad()
-def cache_features(net, folder, count, first_seed=50_000_000, size=200):
-    """features.npy f16 [count, 64, d] and scenes.pkl for `count` scenes the tower was not trained on."""
-    queue = mp.Queue(4)
-    worker = mp.Process(target=draw_scenes, args=(queue, range(first_seed, first_seed + count // size), size), daemon=True)
-    worker.start()
-    c = net.config
-    out = np.lib.format.open_memmap(f"{folder}/features.tmp.npy", "w+", np.float16, (count, c.grid ** 2, c.vision_hidden))
-    scenes = []
-    for i in range(0, count, size):
-        images, some = queue.get()
-        with torch.autocast("cpu", torch.bfloat16):
-            out[i:i + size] = net.vision_tower(to_pixels(images)).half().numpy()
-        scenes += some
-        if i % 4000 == 0:
-            print("features", i, flush=True)
+def cache_features(run, plan, device, seed=1):
+    """features.npy f16 [pictures, patches, d]: the frozen tower's view of pictures it was not trained on."""
+    path, c = f"{run}/features.npy", Config()
+    shape = (feature_groups(plan) * plan.feature_batch, c.grid ** 2, c.vision_hidden)
+    if os.path.exists(path) and np.load(path, mmap_mode="r").shape == shape:
+        return
+    tower, _ = load_tower(run, device)
+    workers = Workers(Pictures(FEATURE_SEED * seed, plan.feature_batch, c), plan.workers)
+    out = np.lib.format.open_memmap(f"{path}.tmp", "w+", np.float16, shape)
+    for i in range(feature_groups(plan)):
+        with autocast(device):
+            features = tower(to_pixels(torch.from_numpy(workers.get()).to(device)))
+        out[i * plan.feature_batch:(i + 1) * plan.feature_batch] = features.half().cpu().numpy()
+        if i % 20 == 0:
+            log(run, stage="features", pictures=(i + 1) * plan.feature_batch)
+    workers.stop()
     out.flush()
-    with open(f"{folder}/scenes.pkl", "wb") as f:
-        pickle.dump(scenes, f)
-    os.rename(f"{folder}/features.tmp.npy", f"{folder}/features.npy")
+    os.replace(f"{path}.tmp", path)
 
 
-def make_rows(scenes, per, turns, prompt, rng, limit=None, **weights):
-    """`per` rows for each scene -> (Rows, kind of each row's first question)."""
-    pairs, kinds = [], []
-    for scene in scenes:
-        asked = questions(scene, per * turns + (4 if limit else 0), rng, **weights)
-        made = [(asked[i][0], prompt.turns([(q, a) for _, q, a in asked[i:i + turns]])) for i in range(0, len(asked) - turns + 1, turns)]
-        if limit:
-            made.sort(key=lambda row: len(row[1][0]) > limit)  # stable: only moves the long ones behind
-        pairs += [row for _, row in made[:per]]
-        kinds += [kind for kind, _ in made[:per]]
-    return packed.Rows.pack(pairs), kinds
+class Asker:
+    """Makes step i: which pictures of group i % groups, and rows of questions about them."""
+
+    def __init__(self, seed, plan, tokenizer):
+        self.seed, self.plan, self.tokenizer = seed, plan, tokenizer
+
+    def start(self):
+        self.prompt, self.groups = Prompt(self.tokenizer), {}
+
+    def scenes(self, group):
+        if group not in self.groups:  # the same draws as Batches.scenes
+            rng = random.Random(FEATURE_SEED * self.seed + group)
+            self.groups[group] = [sample_scene(rng) for _ in range(self.plan.feature_batch)]
+        return self.groups[group]
+
+    def make(self, i):
+        rng, group, long = random.Random(QUESTION_SEED * self.seed + i), i % feature_groups(self.plan), i % 3 == 2
+        scenes, per = self.scenes(group), self.plan.questions // 2 if long else self.plan.questions
+        weights = {k: w for k, w in WEIGHTS.items() if (k in LONG) == long}
+        pick, pairs = [], []
+        while len(pick) < self.plan.language_pictures:
+            at = rng.randrange(len(scenes))
+            made = questions(scenes[at], per, rng, weights=weights)
+            if len(made) == per:  # an empty corner of a scene offers too few
+                pick.append(group * self.plan.feature_batch + at)
+                pairs += [self.prompt.turns(turns) for _, turns in made]
+        return pick, packed.Rows.pack(pairs)
 
 
-def produce(queue, folder, tokenizer, seed, pictures, per):
-    """Worker process: features and rows of random cached scenes; every tenth step has two-turn rows."""
-    torch.set_num_threads(1)
-    features = np.load(f"{folder}/features.npy", mmap_mode="r")
-    with open(f"{folder}/scenes.pkl", "rb") as f:
-        scenes = pickle.load(f)
-    prompt, rng, step = Prompt(tokenizer), random.Random(seed), 0
-    while True:
-        pick = rng.sample(range(len(scenes)), pictures)
-        two = step % 10 == 9
-        rows, _ = make_rows([scenes[i] for i in pick], per // 2 if two else per, 2 if two else 1, prompt, rng, None if two else ROW_LIMIT, weights=list(WEIGHTS.values()))
-        queue.put((torch.from_numpy(features[sorted(pick)][np.argsort(np.argsort(pick))]), rows.__dict__))
-        step += 1
-
-
-@torch.no_grad()
-def score(net, prefix, held, m, chunk=50):
-    """Exact match by kind on held-out rows: [(features, rows, kinds), ...]."""
-    right = {k: [] for k in KINDS}
-    for features, rows, kinds in held:
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = packed.forward(net, prefix, net.query_abstractor(features, m), rows)
-        for kind, ok in zip(kinds, packed.right_rows(logits, rows).tolist()):
-            right[kind].append(ok)
-    out = {k: round(sum(v) / max(1, len(v)), 3) for k, v in right.items()}
-    out["all"] = round(sum(map(sum, right.values())) / sum(map(len, right.values())), 4)
-    return out
-
-
-def held_out(net, prompt, count=300, per=8, chunk=50):
-    images, _, _, scenes = batch(HELD_SEED, count, Masks())
-    rng, held = random.Random(HELD_SEED), []
+def held_out(tower, prompt, device, count, per=8, chunk=100):
+    """[(features, rows, kinds), ...] over held-out scenes in phrasings that training never uses; two turns count by the second."""
+    chunk = min(chunk, count)
+    maker, held = Batches(HELD_SEED + 1, chunk, Config()), []
+    maker.start()
     for i in range(0, count, chunk):
+        rng = random.Random(HELD_SEED + i)
+        scenes, drawn = maker.scenes(i)
+        made = [questions(s, per, rng, held=True) for s in scenes]
+        full = [j for j, m in enumerate(made) if len(m) == per]
+        images = torch.from_numpy(np.stack([drawn[j][0] for j in full])).to(device)
         with torch.no_grad():
-            features = net.vision_tower(to_pixels(images[i:i + chunk]))
-        rows, kinds = make_rows(scenes[i:i + chunk], per, 1, prompt, rng)
-        held.append((features, rows, kinds))
+            features = tower(to_pixels(images))
+        rows = packed.Rows.pack([prompt.turns(turns) for j in full for _, turns in made[j]]).to(device)
+        held.append((features, rows, [kind for j in full for kind, _ in made[j]]))
     return held
 
 
 @torch.no_grad()
-def carry_places(resampler, head, share=0.25):
-    """Gives the directions in which the tower tells places a clear share of every visual token, by adding to `proj`.
+def score(net, prefix, held, m, device):
+    """Exact match by kind: {kind: share, "mean": over the kinds, "all": over the questions}."""
+    right = {k: [] for k in KINDS}
+    for features, rows, kinds in held:
+        with autocast(device):
+            logits = packed.forward(net, prefix, net.query_abstractor(features, m), rows)
+        for kind, ok in zip(kinds, packed.right_rows(logits, rows).tolist()):
+            right[kind].append(ok)
+    out = {k: round(sum(v) / max(1, len(v)), 3) for k, v in right.items()}
+    out["mean"] = round(sum(out.values()) / len(KINDS), 4)
+    out["all"] = round(sum(map(sum, right.values())) / sum(map(len, right.values())), 4)
+    return out
 
-    They are a small part of the features, and "where" stands still for long without this. `head` is the tower's
-    target head; the path in front of `proj` is close to the identity at the start.
-    """
-    first = sum(SPLIT[:4])
-    rows = head["weight"][first:first + 6]  # the ninth's column (3) and row (3)
-    rows = torch.cat([r - r.mean(0) for r in rows.split(3)])
-    fresh = torch.linalg.qr(torch.randn(resampler.proj.shape[1], 6))[0].T
-    typical = resampler.proj.norm()  # length of a token, times share for each direction; the heads' spread is about 4
-    resampler.proj += rows.T @ fresh * (share * typical / 4)
 
-
-def train(folder, minutes, stage_1=0.45, pictures=16, per=16, lr=2e-3, seed=1):
-    """Trains for a fixed time, keeps `language.pt` in `folder` and resumes from it. `stage_1`: share of the time at m = M."""
+def train(run, clock, plan, device, stage_1=0.45, seed=1):
+    """Trains until `clock` says the time is up; keeps `language.pt` in `run` and resumes from it. True when finished."""
     torch.manual_seed(seed)
-    path, tokenizer = f"{folder}/language.pt", f"{folder}/tokenizer"
+    path, tokenizer = f"{run}/language.pt", f"{run}/tokenizer"
     net, prompt = MqtLlava(Config()), Prompt(tokenizer)
-    sight = torch.load(f"{folder}/tower.pt", weights_only=False)
-    net.vision_tower.load_state_dict(sight["tower"])
-    net.vision_tower.requires_grad_(False)
-    carry_places(net.query_abstractor, sight["head"])
-    parts = {n: getattr(net, n) for n in ("query_abstractor", "model", "lm_head")}
-    opts = optimiser.make(parts, lr)
-    step, spent, asked = 0, 0.0, 0
+    net.vision_tower, head = load_tower(run, device)
+    net = net.to(device)
+    features = np.load(f"{run}/features.npy", mmap_mode="r")
+    if device.type == "cuda":
+        features = torch.from_numpy(np.load(f"{run}/features.npy")).to(device)
+    words.speak(net, head, prompt, torch.as_tensor(np.array(features[:200]) if device.type == "cpu" else features[:200]))
+    parts = {n: getattr(net, n) for n in PARTS_TRAINED}
+    opts = optimiser.make(parts, plan.language_lr)
+    step, asked = 0, 0
     if os.path.exists(path):
-        saved = torch.load(path, weights_only=False)
+        saved = torch.load(path, weights_only=False, map_location=device)
         [part.load_state_dict(saved[n]) for n, part in parts.items()]
         [o.load_state_dict(s) for o, s in zip(opts, saved["opts"])]
-        step, spent, asked = saved["step"], saved["spent"], saved["questions"]
-    queue = mp.Queue(4)
-    mp.Process(target=produce, args=(queue, folder, tokenizer, 1000 * seed + step, pictures, per), daemon=True).start()
-    held, prefix, rng = held_out(net, prompt), torch.tensor(prompt.prefix), random.Random(seed + step)
+        step, clock.spent, asked = saved["step"], saved["spent"], saved["questions"]
+    if clock.finished():
+        return True
+    workers = Workers(Asker(seed, plan, tokenizer), plan.workers, first=step)
+    held, prefix, rng = held_out(net.vision_tower, prompt, device, plan.held), torch.tensor(prompt.prefix, device=device), random.Random(seed + step)
     params = [p for part in parts.values() for p in part.parameters()]
-    begin, recent, shown, kept = time.time() - spent, [], 0.0, time.time()
-    while (spent := time.time() - begin) < minutes * 60:
-        features, rows = queue.get()
-        rows = packed.Rows(**rows)
-        done = spent / (minutes * 60)
-        m = 64 if done < stage_1 else rng.choices(LADDER, [STAGE_2[x] for x in LADDER])[0]
-        factor = min(1, (step + 1) / 150) * optimiser.schedule(done, 1.0, warm=0)
-        for o in opts:
-            for g in o.param_groups:
-                g["lr"] = lr * factor
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = packed.forward(net, prefix, net.query_abstractor(features.float(), m), rows, fuse=True)
+    recent, shown = torch.zeros((), device=device), clock.spent
+    largest = Config().queries
+
+    def save():
+        keep({**{n: part.state_dict() for n, part in parts.items()}, "opts": [o.state_dict() for o in opts],
+              "step": step, "spent": clock.spent, "questions": asked}, path)
+
+    while clock.tick():
+        pick, rows = workers.get()
+        rows = rows.to(device)
+        seen = features[pick] if device.type == "cuda" else torch.from_numpy(features[pick])
+        m = largest if clock.share() < stage_1 else rng.choices(LADDER, [STAGE_2[x] for x in LADDER])[0]
+        factor = min(1, (step + 1) / 150) * optimiser.schedule(clock.share(), 1.0, warm=0)
+        optimiser.set_rate(opts, plan.language_lr * factor)
+        with autocast(device):
+            logits = packed.forward(net, prefix, net.query_abstractor(seen.float(), m), rows, fuse=True)
         loss = F.cross_entropy(logits.float(), rows.want)
-        for o in opts:
-            o.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(params, 1.0)
-        for o in opts:
-            o.step()
+        optimiser.step(opts, loss, params, 1.0)
         step, asked = step + 1, asked + rows.count
-        if m == 64:
-            recent = recent[-49:] + [loss.item()]
-        if spent - shown > 90:
-            shown = spent
-            line = {"step": step, "questions": asked, "seconds": round(spent), "lr": round(lr * factor, 6), "loss": round(sum(recent) / len(recent), 4)}
-            line["m64"] = score(net, prefix, held, 64)
-            if done > stage_1:
-                line["m4"] = score(net, prefix, held[:3], 4)
-            print(json.dumps(line), flush=True)
-            saved = {n: part.state_dict() for n, part in parts.items()}
-            torch.save({**saved, "opts": [o.state_dict() for o in opts], "step": step, "spent": spent, "questions": asked}, path + ".tmp")
-            os.replace(path + ".tmp", path)
-    print(json.dumps({"final": {m: score(net, prefix, held, m) for m in LADDER}, "questions": asked}), flush=True)
-    saved = {n: part.state_dict() for n, part in parts.items()}
-    torch.save({**saved, "opts": [o.state_dict() for o in opts], "step": step, "spent": spent, "questions": asked}, path + ".tmp")
-    os.replace(path + ".tmp", path)
+        if m == largest:
+            recent = loss.detach() if step < 3 else 0.98 * recent + 0.02 * loss.detach()
+        if clock.spent - shown > plan.language_log_seconds:
+            shown = clock.spent
+            line = {"stage": "language", "step": step, "questions": asked, "minutes": round(clock.spent / 60, 2),
+                    "lr": round(plan.language_lr * factor, 6), "loss": round(recent.item(), 4), f"m{largest}": score(net, prefix, held, largest, device)}
+            if clock.share() > stage_1:
+                line["m16"], line["m2"] = (score(net, prefix, held[:2], x, device)["all"] for x in (16, 2))
+            log(run, **line)
+            save()
+    save()
+    workers.stop()
+    log(run, stage="language", questions=asked, final={m: score(net, prefix, held, m, device)["all"] for m in LADDER})
+    return clock.finished()

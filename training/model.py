@@ -26,7 +26,7 @@ class Config:
     queries: int = 64  # M, a square
     query_heads: int = 4
     # decoder (LLaMA)
-    vocab: int = 1024
+    vocab: int = 1536
     hidden: int = 256
     mlp: int = 704
     layers: int = 4
@@ -232,7 +232,7 @@ class RMSNorm(nn.Module):
 
 def rope_table(positions, head_dim, theta):
     """cos and sin [n, head_dim] for integer positions [n]; both halves repeat the same angles."""
-    angles = positions.double()[:, None] * theta ** (-torch.arange(0, head_dim, 2).double() / head_dim)
+    angles = positions.double()[:, None] * theta ** (-torch.arange(0, head_dim, 2, device=positions.device).double() / head_dim)
     angles = torch.cat([angles, angles], 1)
     return angles.cos().float(), angles.sin().float()
 

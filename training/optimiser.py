@@ -62,3 +62,19 @@ def schedule(step, total, warm=200, floor=0.02):
         return (step + 1) / warm
     t = min(1.0, (step - warm) / max(1, total - warm))
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * t))
+
+
+def set_rate(opts, lr):
+    for opt in opts:
+        for group in opt.param_groups:
+            group["lr"] = lr
+
+
+def step(opts, loss, params, clip):
+    """One update; gradients clipped to the norm `clip`."""
+    for opt in opts:
+        opt.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(params, clip)
+    for opt in opts:
+        opt.step()

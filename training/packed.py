@@ -19,7 +19,10 @@ from model import rope_table, rotate
 
 @dataclass
 class Rows:
-    """Question rows, flat without padding. n tokens in r rows; k places where an id is predicted."""
+    """Question rows, flat without padding. n tokens in r rows; k places where an id is predicted.
+
+    Arrays as `pack` makes them (a worker's message), tensors after `to`.
+    """
     ids: torch.Tensor  # [n]
     row: torch.Tensor  # [n] which row
     at: torch.Tensor  # [n] place in the row
@@ -27,6 +30,8 @@ class Rows:
     want: torch.Tensor  # [k] ...these ids
     slot: torch.Tensor  # [k] counts the asks of a row
     count: int  # r
+    length: int  # of the longest row
+    wide: int  # most asks of a row
 
     @staticmethod
     def pack(pairs):
@@ -38,8 +43,12 @@ class Rows:
         at = np.concatenate([np.arange(len(i) - 1) for i, _ in pairs])
         ask = np.flatnonzero(learn)
         slot = np.concatenate([np.arange(sum(w[1:])) for _, w in pairs])
-        t = lambda a: torch.from_numpy(np.ascontiguousarray(a)).long()
-        return Rows(t(ids), t(row), t(at), t(ask), t(after[ask]), t(slot), len(pairs))
+        t = lambda a: a.astype(np.int32)
+        return Rows(t(ids), t(row), t(at), t(ask), t(after[ask]), t(slot), len(pairs), int(at.max()) + 1, int(slot.max()) + 1)
+
+    def to(self, device):
+        """The same rows as tensors on a device."""
+        return Rows(**{n: torch.from_numpy(v).to(device).long() if isinstance(v, np.ndarray) else v for n, v in self.__dict__.items()})
 
 
 # The element-wise parts, fused where a C++ compiler is at hand: on a CPU they cost as much as the matrix products.
@@ -71,20 +80,21 @@ def attend(q, k, v, mask):
 def forward(net, prefix, visual, rows, fuse=False):
     """prefix ids [p], visual tokens [b, m, hidden], rows -> logits [k, vocab] at `rows.ask`."""
     c, llama = net.config, net.model
-    half = torch.is_autocast_enabled("cpu")
+    device = visual.device
+    half = torch.is_autocast_enabled(device.type)
     spin, gated, scaled = (rotate_fused, swiglu_fused, norm_fused) if fuse else (rotate_plain, swiglu_plain, norm_plain)
     norm = lambda layer, t: scaled(t, layer.weight, layer.eps).to(torch.bfloat16 if half else torch.float32)
     (b, m, hidden), p, n = visual.shape, len(prefix), len(rows.ids)
     d, h, per = hidden // c.heads, c.heads, rows.count // visual.shape[0]
-    length = int(rows.at.max()) + 1
+    length = rows.length
     x = torch.cat([llama.embed_tokens(prefix), visual.flatten(0, 1).float(), llama.embed_tokens(rows.ids)])
-    where = torch.cat([torch.arange(p), torch.arange(p, p + m).repeat(b), p + m + rows.at])
+    where = torch.cat([torch.arange(p, device=device), torch.arange(p, p + m, device=device).repeat(b), p + m + rows.at])
     cos, sin = (t[where][:, None].to(torch.bfloat16 if half else torch.float32)
-                for t in rope_table(torch.arange(p + m + length), d, c.rope_theta))
+                for t in rope_table(torch.arange(p + m + length, device=device), d, c.rope_theta))
     cut = [p, b * m, n]
     home = rows.row * length + rows.at  # place of each text token in the padded [r * length] layout
-    later = lambda a: torch.ones(a, a, dtype=torch.bool).triu(1)
-    visual_mask = torch.cat([torch.zeros(m, p, dtype=torch.bool), later(m)], 1)
+    later = lambda a: torch.ones(a, a, dtype=torch.bool, device=device).triu(1)
+    visual_mask = torch.cat([torch.zeros(m, p, dtype=torch.bool, device=device), later(m)], 1)
     own_mask = later(length)
     for i, layer in enumerate(llama.layers):
         a, last = layer.self_attn, i == len(llama.layers) - 1
@@ -96,15 +106,15 @@ def forward(net, prefix, visual, rows, fuse=False):
         # Keys and values every row of a picture shares: [b, h, p + m, d]
         share = lambda one, many: torch.cat([one.transpose(0, 1).expand(b, h, p, d), many.view(b, m, h, d).transpose(1, 2)], 2)
         ks, vs = share(kp, kv), share(vp, vv)
-        pad = lambda t: torch.zeros(rows.count * length, h, d, dtype=t.dtype).index_copy(0, home, t)
+        pad = lambda t: torch.zeros(rows.count * length, h, d, dtype=t.dtype, device=device).index_copy(0, home, t)
         kr, vr = (pad(t).view(b, per, length, h, d).permute(0, 3, 1, 2, 4) for t in (kt, vt))  # [b, h, per, length, d]
         if last:  # only where an id is predicted
             x, normed = x[p + b * m + rows.ask], normed[p + b * m + rows.ask]
             qt = spin(a.q_proj(normed).view(-1, h, d), cos[p + b * m + rows.ask], sin[p + b * m + rows.ask])
-            wide = int(rows.slot.max()) + 1
+            wide = rows.wide
             seat = rows.row[rows.ask] * wide + rows.slot
-            place = torch.zeros(rows.count * wide, dtype=torch.long).index_copy(0, seat, rows.at[rows.ask])
-            mask = (torch.arange(length) > place[:, None]).view(b, 1, per, wide, length)
+            place = torch.zeros(rows.count * wide, dtype=torch.long, device=device).index_copy(0, seat, rows.at[rows.ask])
+            mask = (torch.arange(length, device=device) > place[:, None]).view(b, 1, per, wide, length)
             outs = []
         else:
             q = spin(a.q_proj(normed).view(-1, h, d), cos, sin)
@@ -113,7 +123,7 @@ def forward(net, prefix, visual, rows, fuse=False):
             out = attend(qv.view(b, m, h, d).transpose(1, 2), ks, vs, visual_mask)
             outs.append(out.transpose(1, 2).flatten(2).flatten(0, 1))
             wide, seat, mask = length, home, own_mask
-        qr = torch.zeros(rows.count * wide, h, d, dtype=qt.dtype).index_copy(0, seat, qt)
+        qr = torch.zeros(rows.count * wide, h, d, dtype=qt.dtype, device=device).index_copy(0, seat, qt)
         qr = (qr * d ** -0.5).view(b, per, wide, h, d).permute(0, 3, 1, 2, 4)  # [b, h, per, wide, d]
         # One softmax over shared and own keys, without joining the two score tables (the copies cost more than the sums).
         shared = qr.flatten(2, 3) @ ks.transpose(-1, -2)  # [b, h, per * wide, p + m]
@@ -134,4 +144,4 @@ def forward(net, prefix, visual, rows, fuse=False):
 def right_rows(logits, rows):
     """Which rows would be answered exactly by greedy decoding: every wanted id is the likeliest. bool [r]"""
     wrong = (logits.argmax(-1) != rows.want).long()
-    return torch.zeros(rows.count, dtype=torch.long).index_add(0, rows.row[rows.ask], wrong) == 0
+    return torch.zeros(rows.count, dtype=torch.long, device=wrong.device).index_add(0, rows.row[rows.ask], wrong) == 0

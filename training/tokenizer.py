@@ -12,9 +12,9 @@ import random
 import sentencepiece as spm
 
 import questions as Q
-from scenes import COLOUR_NAMES, SHAPES
+from scenes import ALSO, COLOUR_NAMES, NAMES, PLURAL, TEXTS, sample_scene
 
-VOCAB = 1024
+VOCAB = 1536
 IMAGE = -200  # stands for the picture in a list of ids
 SYSTEM = ("A chat between a curious user and an artificial intelligence assistant. "
           "The assistant gives helpful, detailed, and polite answers to the user's questions.")
@@ -42,17 +42,14 @@ CHARACTERS = "".join(chr(i) for i in range(33, 127))
 def corpus(seed=3):
     """Lines of text in about the mix the model meets. Quotes show words without a space before them."""
     rng = random.Random(seed)
-    templates = Q.WHAT_ONE + Q.WHAT_AT + Q.WHAT_SHAPE + Q.COLOUR + Q.COUNT + Q.EXISTS + Q.WHERE
     lines = [SYSTEM + " USER: ASSISTANT:"] * 300
-    for _ in range(12000):
-        shape, colour = rng.choice(SHAPES), rng.choice(COLOUR_NAMES)
-        thing = rng.choice((shape, f"{colour} {shape}", f"{colour} {Q.thing_word(rng)}"))
-        several = rng.choice((Q.plural(shape), f"{colour} {Q.plural(shape)}", f"{colour} things", "objects", "shapes", "things"))
-        text = rng.choice(templates).format(t=thing, a=Q.with_article(thing), ts=several, c=colour,
-                                            p=Q.place_words(rng.choice(list(Q.PLACES)), rng))
-        answer = rng.choice((Q.with_article(f"{colour} {shape}"), colour, shape, "yes", "no", rng.choice(list(Q.PLACES.values())), str(rng.randint(0, 6))))
-        lines.append(f'"{Q.roughen(text, rng)} USER: ASSISTANT: {answer}'.replace("\n", " "))
-    lines += (GENERAL + [line.lower() for line in GENERAL] + ['"' + line for line in GENERAL]) * 12
+    for _ in range(2500):
+        for _, turns in Q.questions(sample_scene(rng), 8, rng):
+            lines.append(" ".join(f'"{q} USER: ASSISTANT: {a}' for q, a in turns).replace("\n", " "))
+    # Every name, colour and card word whole: the visual tokens start as these words (words.py).
+    words = NAMES + list(PLURAL.values()) + COLOUR_NAMES + TEXTS + [w for also in ALSO.values() for w in also]
+    lines += [f"a {w} the {w} {w} and {w}" for w in words] * 10
+    lines += (GENERAL + [line.lower() for line in GENERAL] + ['"' + line for line in GENERAL]) * 8
     lines += [" ".join(CHARACTERS)] * 3
     rng.shuffle(lines)
     return lines
@@ -72,7 +69,11 @@ def build(folder):
     fast = to_fast(sp)
     fast.save(f"{folder}/tokenizer.json")
     special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<unk>"}
-    write = lambda name, value: json.dump(value, open(f"{folder}/{name}", "w"), indent=2)
+
+    def write(name, value):
+        with open(f"{folder}/{name}", "w") as f:
+            json.dump(value, f, indent=2)
+
     write("special_tokens_map.json", special)
     write("tokenizer_config.json", {
         "tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "add_eos_token": False, "legacy": True,
@@ -83,6 +84,9 @@ def build(folder):
         a, b = sp.encode(s), fast.encode(s, add_special_tokens=False).ids
         assert a == b, (s, a, b)
         assert sp.decode(a) == fast.decode(b) == s, s
+    prompt = Prompt(folder)
+    for s in strings[:3000]:
+        assert prompt.encode("USER: " + s) == sp.encode("USER: " + s), s
     return sp
 
 
@@ -113,9 +117,20 @@ class Prompt:
         self.cache = {}
 
     def encode(self, text):
-        if text not in self.cache:
-            self.cache[text] = self.sp.encode(text)
-        return self.cache[text]
+        """The ids of a chunk. Merges never cross a space, so words are looked up one by one (`build` checks this)."""
+        ids = []
+        for word in text.split(" "):
+            if word not in self.cache:
+                if len(self.cache) > 200_000:  # slips of the fingers make ever new words
+                    self.cache.clear()
+                self.cache[word] = self.sp.encode(word) if word else [self.sp.piece_to_id("▁")]
+            ids += self.cache[word]
+        return ids
+
+    def word(self, word):
+        """The ids of a word without the lone space piece that comes before a digit."""
+        space = self.sp.piece_to_id("▁")
+        return [i for i in self.encode(word) if i != space]
 
     def turns(self, turns):
         """[(question, answer), ...] -> (ids after the picture, 1 where an id is to be learned: answers and </s>).

@@ -1,0 +1,340 @@
+"""The words of the questions: for each kind some phrasings that are trained on and others that are only tested.
+
+{t} and {u} things ("red circle", "apple"), {a} a thing with its article, {ts} and {us} several, {p} a place ("at the top
+left"), {g} a group ("animal"), {c} a colour, {d} a direction ("left of", "above"), {s} and {l} smaller/bigger words,
+{in} a tail such as " in the picture" or nothing. All in lower case without a question mark: `questions.py` dresses them.
+One line is one phrasing, or several where it has choices. Nothing in HELD may be in TRAIN (`python templates.py` checks
+it and counts).
+"""
+
+import itertools
+
+TAILS = ["", "", " in the picture", " in this picture", " in the image", " here", " in this scene", " in the photo"]
+HELD_TAILS = ["", "", " in the drawing", " in this image", " on the screen", " in front of me", " on it"]
+OPENERS = ["please ", "pls ", "hey, ", "can you tell me ", "tell me, ", "so, ", "hi! ", "quick question: ", "i want to know: ", "now "]
+HELD_OPENERS = ["kindly ", "ok, ", "could you say ", "hello, ", "let me ask: ", "one more thing: "]
+CLOSERS = [" please", " pls", " thanks", ", do you know", " exactly"]
+HELD_CLOSERS = [", please", " thx", ", can you say"]
+
+
+def phrasings(text):
+    """Lines with choices "[a/b]" -> every phrasing."""
+    out = []
+    for line in text.strip().split("\n"):
+        parts = [p.split("/") for p in line.replace("]", "[").split("[")]
+        out += ["".join(choice) for choice in itertools.product(*parts)]
+    return out
+
+
+# In a line, [a/b/c] is a choice.
+TRAIN = {
+    "what one": """what is [this/that/it/shown]{in}
+what's [this/that/in the picture]
+what is [in the picture/in this image/on the table/in the photo]
+what can you see{in}
+what do you [see/recognise]{in}
+[which/what] thing is [this/shown/in the picture]
+name [this/the thing/it]
+what am i looking at
+do you know what this is""",
+    "what at": """what is {p}{in}
+what's {p}
+what can you see {p}
+what is there {p}
+[which/what] thing is {p}{in}
+what do you see {p}
+what stands {p}""",
+    "what shape": """[what/which] shape is the {t}
+what is the shape of the {t}
+what shape does the {t} have
+the {t} has [what/which] shape
+name the shape of the {t}""",
+    "what group": """[what/which] {g} is [this/that/there/in the picture/it]
+[what/which] {g} can you see{in}
+what kind of {g} is [this/there/that]
+which {g} do you see{in}
+name the {g}""",
+    "list": """what [is/things are/objects are] there{in}
+what are the things{in}
+[which/what] things [are there/can you see/do you see/are shown]{in}
+what [all/else] is there{in}
+list [the/all/all the] things{in}
+list everything{in}
+what can you see from left to right
+name [everything/all things] you see{in}
+what do we have here
+tell me everything that is there
+which objects are [there/shown]{in}""",
+    "colour": """[what/which] [colour/color] is the {t}{in}
+what is the [colour/color] of the {t}{in}
+the {t} is [what/which] [colour/color]
+[what/which] [colour/color] does the {t} have
+name the [colour/color] of the {t}
+the [colour/color] of the {t}
+what [colour/color] has the {t}
+in [what/which] [colour/color] is the {t}""",
+    "count": """how many {ts} [are there/are/can you see/do you see/are shown]{in}
+how many {ts}{in}
+count the {ts}{in}
+what is the number of {ts}{in}
+how many {ts} does the picture [show/have]
+the number of {ts}{in}
+how many {ts} do you count{in}
+number of {ts}
+count all [the /]{ts}{in}
+how many {ts} have you found""",
+    "exists": """is there {a}{in}
+is there {a} [anywhere/somewhere]
+can you see {a}{in}
+do you see [{a}/any {ts}]{in}
+does the picture [show/have/contain] {a}
+is {a} [in the picture/there/here]
+are there [any {ts}/{ts}]{in}
+do you see {a} anywhere
+any {ts}{in}
+has the picture {a}
+is there any {t}{in}
+can you find {a}{in}""",
+    "where": """where is the {t}{in}
+where's the {t}{in}
+where can i find the {t}{in}
+where do you see the {t}
+in [which/what] part of the [picture/image] is the {t}
+what is the [position/place] of the {t}
+tell me where the {t} is
+where does the {t} stand
+on which side is the {t}
+find the {t}""",
+    "beside": """what is {d} the {t}{in}
+what's {d} the {t}
+[which/what] thing is {d} the {t}{in}
+what can you see {d} the {t}
+what do you see {d} the {t}
+what [stands/lies] {d} the {t}
+{d} the {t} is what
+name the thing {d} the {t}
+what is there {d} the {t}""",
+    "beside yes": """is the {u} {d} the {t}
+is the {u} {d} the {t} or not
+can you see the {u} {d} the {t}
+do you see the {u} {d} the {t}
+the {u} is {d} the {t}, right""",
+    "next": """what is next to the {t}{in}
+what's next to the {t}
+[which/what] thing is [next/nearest/closest] to the {t}
+what is [nearest/closest] to the {t}{in}
+what stands next to the {t}
+what is the neighbour of the {t}
+name the thing next to the {t}""",
+    "size two": """which is {l}, the {t} or the {u}
+what is {l}, the {t} or the {u}
+which one is {l}, the {t} or the {u}
+which of them is {l}: the {t} or the {u}
+is the {t} {l} or the {u}
+{l}: the {t} or the {u}
+of the {t} and the {u}, which is {l}""",
+    "size yes": """is the {t} {l} than the {u}
+is the {t} {l} than the {u} or not
+do you think the {t} is {l} than the {u}
+the {t} is {l} than the {u}, right""",
+    "size most": """[what/which thing] is the {s} thing{in}
+what is the {s}{in}
+which thing is the {s}{in}
+which is the {s} thing{in}
+name the {s} thing{in}
+what is the {s} one{in}
+find the {s} thing{in}""",
+    "read": """what does the card say
+what is [written/printed] on the card
+what [is/stands] on the card
+read the card[/ to me]
+what can you read[/ on the card]
+what does it say on the card
+what's on the card
+what text is on the card
+the card says what""",
+    "read number": """[what/which] [number/digit] is on the card
+[what/which] [number/digit] does the card [show/have]
+read the number
+what is the number on the card""",
+    "read word": """[what/which] word is on the card
+[what/which] word does the card [show/have]
+read the word
+what is the word on the card""",
+    "same colour": """are the {t} and the {u} the same [colour/color]
+do the {t} and the {u} have the same [colour/color]
+is the {t} the same [colour/color] as the {u}
+have the {t} and the {u} one [colour/color]
+are the {t} and the {u} of the same [colour/color]""",
+    "further": """which is further {d}, the {t} or the {u}
+what is further {d}, the {t} or the {u}
+which one is further {d}: the {t} or the {u}
+is the {t} further {d} or the {u}""",
+    "more": """are there more {ts} than {us}{in}
+do you see more {ts} than {us}
+can you see more {ts} than {us}
+does the picture have more {ts} than {us}""",
+    "describe": """describe the [picture/image/scene/photo]
+describe [this/it/this picture] in a sentence
+describe the picture in [one/a] sentence
+what does the [picture/image] show
+tell me about the [picture/image]
+give me a description
+caption this
+write a caption[/ for this picture]
+what is this a picture of
+say what the picture shows""",
+    "unknown": """who [painted/made/drew/took/built] [this/it/the picture/that]
+when was [this/it/the picture] [made/painted/taken/drawn]
+why is the {t} [here/there]
+why was this [painted/made]
+how much does the {t} [cost/weigh]
+how old is the {t}
+who owns the {t}
+what is the name of the {t}
+what is the {t} called by its friends
+where was [this/the picture] [taken/made]
+what will happen next
+what happened before
+what is behind the {t}
+what is inside the {t}
+is the {t} [expensive/happy/tired/real/heavy]
+what time is it
+what day is it
+who lives here
+what does the {t} think
+how does the {t} smell
+what is the weather [tomorrow/like]
+does the {t} belong to you
+how much money is this worth
+what is my name""",
+    "it colour": """and what [colour/color] is it
+what [colour/color] is it
+which [colour/color] is it
+and its [colour/color]
+and which [colour/color] does it have
+its [colour/color]""",
+    "it where": """and where is it
+where is it
+where is it{in}
+and where
+in which part of the picture is it
+and where can i find it""",
+    "it beside": """and what is {d} it
+what is {d} it
+what's {d} it
+and what do you see {d} it""",
+    "and the": """and the {t}
+what about the {t}
+and what about the {t}
+how about the {t}
+and for the {t}""",
+    "and how many": """and how many {ts}
+and how many {ts} are there
+what about {ts}
+and {ts}
+and the {ts}""",
+}
+
+HELD = {
+    "what one": """what might this be
+what do we see{in}
+identify [this/the object]
+what object is [this/shown]
+what has been drawn""",
+    "what at": """what object is {p}
+what do we have {p}
+what is placed {p}
+tell me what is {p}""",
+    "what shape": """what kind of shape is the {t}
+what form does the {t} have
+tell me the shape of the {t}""",
+    "what group": """what sort of {g} is [this/shown]
+which {g} is shown{in}
+tell me which {g} this is""",
+    "list": """what are all the objects{in}
+which things does the picture contain
+give me a list of the things
+enumerate what you see
+what objects can be seen""",
+    "colour": """tell me the [colour/color] of the {t}
+how is the {t} coloured
+what would you call the [colour/color] of the {t}
+say which [colour/color] the {t} has""",
+    "count": """tell me how many {ts} there are
+how many {ts} can be seen{in}
+what's the count of {ts}
+how many {ts} did you find
+please count every one of the {ts}""",
+    "exists": """would you say there is {a}
+does this image contain [{a}/any {ts}]
+is {a} visible
+could there be {a}{in}
+is {a} to be seen""",
+    "where": """whereabouts is the {t}
+can you locate the {t}
+locate the {t}
+which part of the picture has the {t}
+where has the {t} been put""",
+    "beside": """what object is {d} the {t}
+what would i find {d} the {t}
+what has been put {d} the {t}
+tell me what is {d} the {t}""",
+    "beside yes": """would you say the {u} is {d} the {t}
+does the {u} stand {d} the {t}
+is it true that the {u} is {d} the {t}""",
+    "next": """what is beside the {t}
+which object is nearest to the {t}
+what do you find next to the {t}""",
+    "size two": """between the {t} and the {u}, which is {l}
+tell me which is {l}, the {t} or the {u}
+compare the {t} and the {u}: which is {l}""",
+    "size yes": """would you say the {t} is {l} than the {u}
+is it true that the {t} is {l} than the {u}""",
+    "size most": """which object is the {s}
+tell me the {s} thing
+what object is the {s} of all""",
+    "read": """what is the text on the card
+can you read what the card says
+what did someone write on the card""",
+    "read number": """tell me the number on the card
+which number can you read""",
+    "read word": """tell me the word on the card
+which word can you read""",
+    "same colour": """do the {t} and the {u} share a [colour/color]
+is the [colour/color] of the {t} and the {u} the same""",
+    "further": """tell me which is further {d}, the {t} or the {u}
+compare the {t} and the {u}: which is further {d}""",
+    "more": """would you say there are more {ts} than {us}
+is the number of {ts} larger than that of {us}""",
+    "describe": """summarise the picture
+how would you describe this
+put the picture into words
+give a short description of the image""",
+    "unknown": """which artist made this
+in what year was this made
+how many friends does the {t} have
+what is the price of the {t}
+what did the {t} eat
+who is the owner of the {t}
+does the {t} like music
+what is the {t} dreaming of
+in which country is this""",
+    "it colour": """tell me its [colour/color]
+and the [colour/color] of it""",
+    "it where": """whereabouts is it
+and where do you see it""",
+    "it beside": """and what can you find {d} it
+tell me what is {d} it""",
+    "and the": """now the {t}
+the same for the {t}""",
+    "and how many": """and what about {ts}
+now {ts}""",
+}
+
+TRAIN, HELD = ({kind: phrasings(text) for kind, text in table.items()} for table in (TRAIN, HELD))
+
+if __name__ == "__main__":
+    both = {t for kind in TRAIN for t in TRAIN[kind]} & {t for kind in HELD for t in HELD[kind]}
+    assert TRAIN.keys() == HELD.keys() and not both, both
+    print(sum(map(len, TRAIN.values())), "phrasings to train on,", sum(map(len, HELD.values())), "others to test with")

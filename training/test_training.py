@@ -1,0 +1,146 @@
+"""`python -m unittest` in this folder: a minute on one core. What training relies on and nothing else would notice."""
+
+import contextlib
+import io
+import os
+import random
+import shutil
+import tempfile
+import unittest
+
+os.environ["MQT_FUSE"] = "0"
+
+import torch
+import torch.nn.functional as F
+
+import export
+import language
+import packed
+import people
+import run
+import templates
+import tokenizer
+import tower
+import words
+from model import Config, MqtLlava
+from questions import KINDS, PLACES, View, questions
+from scenes import NAMES, sample_scene
+
+
+class Training(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        torch.manual_seed(1)
+        cls.folder = tempfile.TemporaryDirectory()
+        tokenizer.build(cls.folder.name)  # checks itself: both forms give the same ids, also word by word
+        cls.prompt = tokenizer.Prompt(cls.folder.name)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def test_names_colours_and_card_words_are_one_piece_each(self):
+        from scenes import ALSO, COLOUR_NAMES, PLURAL, TEXTS
+        for word in [*NAMES, *PLURAL.values(), *COLOUR_NAMES, *TEXTS, *(w for also in ALSO.values() for w in also)]:
+            self.assertEqual(len(self.prompt.word(word)), 1, word)
+
+    def test_no_phrasing_is_both_learned_and_tested(self):
+        learned = {t for some in templates.TRAIN.values() for t in some}
+        self.assertFalse(learned & {t for some in templates.HELD.values() for t in some})
+        self.assertGreater(len(learned), 300)
+
+    def test_every_kind_is_asked_and_simple_answers_are_right(self):
+        rng, kinds = random.Random(3), set()
+        for i in range(300):
+            scene = sample_scene(rng)
+            view = View(scene)
+            for kind, turns in questions(scene, 12, rng, held=i % 2 == 0, plain=True):
+                kinds.add(kind)
+                question, answer = turns[-1]
+                if kind == "where":
+                    self.assertIn(answer, PLACES.values())
+                if kind == "colour":
+                    self.assertTrue(any(t.colour == answer for t in scene.things), (question, answer))
+                if kind == "read":
+                    self.assertEqual([t.text for t in view.cards], [answer])
+                if kind == "unknown" and answer.startswith("there is no"):
+                    self.assertNotIn(answer.split()[-1], view.names)
+        self.assertEqual(kinds, set(KINDS))
+
+    def test_both_ways_of_painting_agree(self):
+        self.assertLess(max(people.check_painter(seed=s) for s in range(5)), 6)
+
+    def test_many_rows_at_once_are_each_row_alone(self):
+        net, rng = MqtLlava(Config()).eval(), random.Random(5)
+        scenes = [sample_scene(rng) for _ in range(2)]
+        turns = [t for s in scenes for _, t in questions(s, 3, rng)]
+        rows, features = packed.Rows.pack([self.prompt.turns(t) for t in turns]).to("cpu"), torch.randn(2, 64, Config().vision_hidden)
+        for m in (3, 64):
+            with torch.no_grad():
+                visual = net.query_abstractor(features, m)
+                together = packed.forward(net, torch.tensor(self.prompt.prefix), visual, rows)
+                alone = []
+                for i, t in enumerate(turns):
+                    ids, learn = self.prompt.turns(t)
+                    logits = net(net.splice([*self.prompt.prefix, tokenizer.IMAGE, *ids], visual[i // 3]))
+                    first = len(self.prompt.prefix) + m
+                    alone += [logits[first + j - 1] for j, wanted in enumerate(learn) if wanted]
+            self.assertTrue(torch.allclose(together, torch.stack(alone), atol=2e-4))
+
+    def test_visual_tokens_start_as_words(self):
+        """A head that names patches by one-hot features: the nearest word vector must be that name."""
+        net, head = MqtLlava(Config()), torch.nn.Linear(Config().vision_hidden, sum(tower.PARTS.values()))
+        with torch.no_grad():
+            head.weight.zero_(), head.bias.zero_()
+            head.weight[:len(NAMES) + 1, :len(NAMES) + 1] = 4 * torch.eye(len(NAMES) + 1)
+        features = torch.zeros(1, 64, Config().vision_hidden)
+        shown = torch.arange(64) % len(NAMES)
+        features[0, torch.arange(64), shown + 1] = 1
+        words.speak(net, head, self.prompt, features)
+        tokens = F.layer_norm(features, features.shape[-1:]) @ net.query_abstractor.proj
+        names = net.model.embed_tokens.weight[[self.prompt.word(n)[0] for n in NAMES]]
+        self.assertGreater(((tokens @ names.T).argmax(-1)[0] == shown).float().mean(), 0.95)
+
+    def test_the_clock_stops_at_the_budget_and_at_the_limit(self):
+        clock = run.Clock(torch.device("cpu"), 1e-9, float("inf"))
+        clock.tick()
+        sum(range(100_000))
+        self.assertFalse(clock.tick())
+        self.assertTrue(clock.finished())
+        self.assertFalse(run.Clock(torch.device("cpu"), 1e9, 0.0).tick())
+
+    def test_every_stage_runs_resumes_and_is_exported(self):
+        cpu = torch.device("cpu")
+        plan = run.Plan(held=8, tower_batch=4, tower_log=2, pictures=8, feature_batch=4, language_pictures=2, questions=4, language_log_seconds=0)
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+            shutil.copytree(self.folder.name, f"{folder}/tokenizer")
+            steps = {}
+            for _ in range(2):
+                self.assertFalse(tower.train(folder, two_steps(), plan, cpu))
+                language.cache_features(folder, plan, cpu)
+                self.assertFalse(language.train(folder, two_steps(), plan, cpu))
+                for name in ("tower", "language"):
+                    steps.setdefault(name, []).append(torch.load(f"{folder}/{name}.pt", weights_only=False)["step"])
+            self.assertEqual(steps, {"tower": [2, 4], "language": [2, 4]})
+            net, asked = export.trained(folder)
+            self.assertGreater(asked, 0)
+            export.export(net, f"{folder}/checkpoint", f"{folder}/tokenizer")
+            again = export.load_exported(f"{folder}/checkpoint").state_dict()
+            self.assertTrue(all(torch.allclose(v, again[k], rtol=1e-3, atol=1e-6) for k, v in net.state_dict().items()))
+
+    def test_the_worker_remakes_the_pictures_it_asks_about(self):
+        plan = run.Plan(pictures=8, feature_batch=4)
+        asker, drawer = language.Asker(1, plan, self.folder.name), language.Pictures(language.FEATURE_SEED, 4, Config())
+        asker.start(), drawer.start()
+        self.assertEqual(asker.scenes(1), drawer.scenes(1)[0])
+
+
+def two_steps():
+    """A clock that runs out after two steps but whose budget is not spent."""
+    clock, ticks = run.Clock(torch.device("cpu"), 1e9, float("inf")), iter([True, True, False])
+    clock.tick = lambda: next(ticks)
+    return clock
+
+
+if __name__ == "__main__":
+    unittest.main()
