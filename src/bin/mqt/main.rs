@@ -16,6 +16,7 @@ mod failure;
 mod help;
 mod inspect;
 mod interrupt;
+mod memory;
 mod output;
 mod picture;
 mod score;
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
         Command::Trace(args) => trace::run(args, &console),
         Command::Eval(args) => eval::run(args, &console),
         Command::Convert(args) => convert::run(args, &console),
-        Command::Verify(args) => convert::verify(args),
+        Command::Verify(args) => convert::verify(args, &console),
         Command::Inspect(args) => inspect::run(args),
         Command::Doctor(args) => doctor::run(args, &console),
     };
