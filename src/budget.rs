@@ -87,6 +87,36 @@ fn blend(old: &mut Option<f64>, new: f64) {
     *old = Some(old.map_or(new, |old| old * (1.0 - NEW) + new * NEW));
 }
 
+/// Which m a model offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// M.
+    pub max: usize,
+    /// The values there are, rising; empty: every one from 1 to M.
+    pub exactly: Vec<usize>,
+    /// What an automatic budget chooses from, rising.
+    pub steps: Vec<usize>,
+}
+
+impl Offer {
+    /// Every m from 1 to `max`.
+    pub fn up_to(max: usize) -> Offer {
+        Offer { max, exactly: Vec::new(), steps: ladder(max) }
+    }
+
+    /// Only these, rising. An automatic budget takes the last one unless the model is `elastic`.
+    pub fn exactly(levels: Vec<usize>, elastic: bool) -> Offer {
+        let max = levels.last().copied().unwrap_or(1);
+        let steps = if elastic { levels.clone() } else { vec![max] };
+        Offer { max, exactly: levels, steps }
+    }
+
+    /// The m worth comparing: the ladder, or all there are.
+    pub fn ladder(&self) -> Vec<usize> {
+        if self.exactly.is_empty() { ladder(self.max) } else { self.exactly.clone() }
+    }
+}
+
 /// The steps a model with M = `max` offers: the ladder up to M, and M itself.
 pub fn ladder(max: usize) -> Vec<usize> {
     let mut steps: Vec<usize> = LADDER.into_iter().filter(|&m| m < max).collect();
@@ -94,28 +124,35 @@ pub fn ladder(max: usize) -> Vec<usize> {
     steps
 }
 
-/// Checks a caller's m against M.
+/// Checks a caller's m.
 ///
 /// # Errors
-/// [`Error::BudgetOutOfRange`].
-pub fn fixed(m: u64, max: usize) -> Result<usize> {
+/// [`Error::BudgetOutOfRange`]; [`Error::BudgetNotOffered`] where only some values exist.
+pub fn fixed(m: u64, offer: &Offer) -> Result<usize> {
     match usize::try_from(m) {
-        Ok(m) if (1..=max).contains(&m) => Ok(m),
-        _ => Err(Error::BudgetOutOfRange { m, max }),
+        Ok(m) if !(1..=offer.max).contains(&m) => Err(Error::BudgetOutOfRange { m: m as u64, max: offer.max }),
+        Ok(m) if !offer.exactly.is_empty() && !offer.exactly.contains(&m) => {
+            Err(Error::BudgetNotOffered { m: m as u64, offered: offer.exactly.clone() })
+        }
+        Ok(m) => Ok(m),
+        Err(_) => Err(Error::BudgetOutOfRange { m, max: offer.max }),
     }
 }
 
-/// Chooses m: `max` is M, `encode` the milliseconds already spent on this picture, `question` the tokens after it,
+/// Chooses m: `encode` the milliseconds already spent on this picture, `question` the tokens after it,
 /// `free` the room the context leaves for it.
 ///
 /// # Errors
-/// [`Error::BudgetOutOfRange`] for a fixed m outside 1..=M. A fixed m that exceeds `free` is left to the context check.
-pub fn choose(budget: &Budget, max: usize, speed: &Speed, encode: f64, question: usize, free: usize) -> Result<Choice> {
+/// As [`fixed`]. A fixed m that exceeds `free` is left to the context check.
+pub fn choose(budget: &Budget, offer: &Offer, speed: &Speed, encode: f64, question: usize, free: usize) -> Result<Choice> {
     let target_ms = match *budget {
-        Budget::Fixed(m) => return Ok(Choice { m: fixed(m, max)?, mode: Mode::Fixed, reason: "asked for".into() }),
+        Budget::Fixed(m) => return Ok(Choice { m: fixed(m, offer)?, mode: Mode::Fixed, reason: "asked for".into() }),
         Budget::Auto { target_ms } => target_ms,
     };
-    let steps = ladder(max);
+    let (steps, max) = (&offer.steps, offer.max);
+    if let [only] = steps[..] {
+        return Ok(Choice { m: only, mode: Mode::Auto, reason: "the number this model was trained with".into() });
+    }
     let fits = |m: &&usize| **m <= free.max(steps[0]);
     let Some(rate) = speed.prefill_ms_per_token else {
         let m = *steps.iter().filter(fits).rfind(|&&m| m <= 16).unwrap_or(&steps[0]);
@@ -142,7 +179,7 @@ mod tests {
 
     fn auto(rate: f64, free: usize) -> usize {
         let speed = Speed { prefill_ms_per_token: Some(rate), ..Default::default() };
-        choose(&Budget::default(), 256, &speed, 0.0, 20, free).unwrap().m
+        choose(&Budget::default(), &Offer::up_to(256), &speed, 0.0, 20, free).unwrap().m
     }
 
     #[test]
@@ -151,7 +188,7 @@ mod tests {
         assert_eq!(auto(0.1, 100), 64);
         // Time spent on the tower counts: 1.5 of the 2 seconds are gone.
         let speed = Speed { prefill_ms_per_token: Some(10.0), ..Default::default() };
-        assert_eq!(choose(&Budget::default(), 256, &speed, 1500.0, 20, 2000).unwrap().m, 16);
+        assert_eq!(choose(&Budget::default(), &Offer::up_to(256), &speed, 1500.0, 20, 2000).unwrap().m, 16);
     }
 
     #[test]
@@ -164,8 +201,19 @@ mod tests {
     #[test]
     fn a_fixed_budget_is_checked() {
         for m in [0, 257, u64::MAX] {
-            assert!(fixed(m, 256).is_err());
+            assert!(fixed(m, &Offer::up_to(256)).is_err());
         }
-        assert_eq!(fixed(1, 256).unwrap(), 1);
+        assert_eq!(fixed(1, &Offer::up_to(256)).unwrap(), 1);
+    }
+
+    #[test]
+    fn some_models_offer_some_values() {
+        let levels = vec![1, 9, 36, 144, 576];
+        let (fixed_size, elastic) = (Offer::exactly(levels.clone(), false), Offer::exactly(levels, true));
+        assert_eq!(fixed(36, &fixed_size).unwrap(), 36);
+        assert!(fixed(37, &fixed_size).unwrap_err().to_string().contains("1, 9, 36, 144 or 576"));
+        let speed = Speed { prefill_ms_per_token: Some(10.0), ..Default::default() };
+        let auto = |offer| choose(&Budget::default(), offer, &speed, 0.0, 20, 2000).unwrap().m;
+        assert_eq!([auto(&fixed_size), auto(&elastic)], [576, 144]);
     }
 }

@@ -19,6 +19,14 @@ pub enum Error {
         /// The model's maximum, M.
         max: usize,
     },
+    /// This model gives only some numbers of image tokens.
+    #[error("{m} image tokens asked for, but this model gives {}", alternatives(.offered))]
+    BudgetNotOffered {
+        /// What was asked for.
+        m: u64,
+        /// What there is, rising.
+        offered: Vec<usize>,
+    },
     /// A setting that makes no sense.
     #[error("{what}: {why}")]
     InvalidSetting {
@@ -68,6 +76,18 @@ pub enum Error {
         name: String,
         /// The type in the file.
         dtype: String,
+    },
+    /// A tensor that would change the answer and that this version does not know.
+    #[error("tensor {name} belongs to an architecture this version does not know")]
+    TensorUnknown {
+        /// The checkpoint's name for it.
+        name: String,
+    },
+    /// Several tensors are missing, misshapen, of a wrong type or unknown.
+    #[error("the checkpoint does not fit its configuration in {} places: {}", .faults.len(), list(.faults))]
+    Tensors {
+        /// One error per tensor.
+        faults: Vec<Error>,
     },
     /// No GPU adapter at all.
     #[error("no WebGPU adapter was found; `--adapter cpu` runs on the processor")]
@@ -156,12 +176,14 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::OutputFailed { .. } => 1,
-            Error::BudgetOutOfRange { .. } | Error::InvalidSetting { .. } => 2,
+            Error::BudgetOutOfRange { .. } | Error::BudgetNotOffered { .. } | Error::InvalidSetting { .. } => 2,
             Error::ModelMissing { .. }
             | Error::ModelCorrupt { .. }
             | Error::TensorMissing { .. }
             | Error::TensorShape { .. }
-            | Error::TensorType { .. } => 3,
+            | Error::TensorType { .. }
+            | Error::TensorUnknown { .. }
+            | Error::Tensors { .. } => 3,
             Error::NoAdapter | Error::AdapterNotFound { .. } | Error::DeviceRefused { .. } => 4,
             Error::OutOfMemory { .. } | Error::LimitTooSmall { .. } | Error::DeviceLost { .. } => 5,
             Error::ImageMissing { .. } | Error::ImageUnreadable { .. } => 6,
@@ -169,4 +191,18 @@ impl Error {
             Error::Cancelled => 130,
         }
     }
+}
+
+/// "1, 9 or 36".
+fn alternatives(values: &[usize]) -> String {
+    let words: Vec<String> = values.iter().map(usize::to_string).collect();
+    match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => words.concat(),
+    }
+}
+
+/// One after the other.
+fn list(errors: &[Error]) -> String {
+    errors.iter().map(Error::to_string).collect::<Vec<_>>().join("; ")
 }

@@ -1,8 +1,8 @@
 //! What a model is made of and what it needs, without loading it.
 
-use crate::budget::ladder;
 use crate::error::Result;
 use crate::kernels::heads::KvLayer;
+use crate::model::config::Projector;
 use crate::model::{ModelSource, Opened, Weights, parts};
 use crate::quant::Format;
 use crate::weights::layout::{Role, layout};
@@ -81,7 +81,7 @@ pub async fn inspect(source: &ModelSource, vision_tower: Option<&Path>) -> Resul
     let l = &opened.config.language;
     let weight_bytes = all.iter().map(|p| p.bytes).sum();
     let kv = |context: usize| l.layers as u64 * KvLayer::bytes(l.shape, context, Format::F16);
-    let memory = ladder(opened.config.m_max()).into_iter().map(|m| Memory { image_tokens: m, context: m + 512, bytes: weight_bytes + kv(m + 512) });
+    let memory = opened.config.offer().ladder().into_iter().map(|m| Memory { image_tokens: m, context: m + 512, bytes: weight_bytes + kv(m + 512) });
     Ok(Inspection {
         schema: "mqt.inspect/1",
         name: opened.name.clone(),
@@ -104,7 +104,10 @@ impl std::fmt::Display for Inspection {
         writeln!(f, "{} · {} · template {} · {:.1} M parameters", self.name, self.weights, self.template, self.parameters as f64 / 1e6)?;
         writeln!(f, "picture   {0} × {0} pixels, patches of {1} → {2} × {2}", v.image_size, v.patch, v.grid())?;
         writeln!(f, "tower     width {}, {} layers, {} heads", v.hidden, v.layers, v.heads)?;
-        writeln!(f, "resampler 1 to {} image tokens, {} heads", self.image_tokens_max, self.architecture.resampler.heads)?;
+        match &self.architecture.projector {
+            Projector::Resampler(r) => writeln!(f, "resampler 1 to {} image tokens, {} heads", r.m_max, r.heads)?,
+            Projector::Mlp(mlp) => writeln!(f, "projector {} linear layers, {} image tokens", mlp.linears, self.image_tokens_max)?,
+        }
         let shape = l.shape;
         let context = l.max_positions;
         writeln!(

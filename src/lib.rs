@@ -20,6 +20,8 @@ mod parallel;
 pub mod quant;
 pub mod sample;
 pub mod session;
+#[cfg(feature = "native")]
+pub mod synth;
 pub mod text;
 pub mod weights;
 

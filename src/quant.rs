@@ -101,6 +101,11 @@ impl Packed {
     /// Packs `values` [rows, cols], row-major. Quantised formats search each block's scale for the least squared error.
     pub fn pack(format: Format, values: &[f32], rows: usize, cols: usize) -> Packed {
         assert_eq!(values.len(), rows * cols, "pack: {rows} x {cols}");
+        Packed::pack_rows(format, rows, cols, |row, out| out.copy_from_slice(&values[row * cols..][..cols]))
+    }
+
+    /// The same, with the rows asked for one by one: `fill` writes row i into a slice of `cols` zeros.
+    pub fn pack_rows(format: Format, rows: usize, cols: usize, fill: impl Fn(usize, &mut [f32]) + Send + Sync) -> Packed {
         let mut packed = Packed::zeros(format, rows, cols);
         let data_words = packed.panel_data_words();
         let scale_words = packed.panel_scale_words();
@@ -112,12 +117,22 @@ impl Packed {
         let panels: Vec<_> = packed.data.chunks_mut(data_words).zip(scales).enumerate().collect();
         crate::parallel::for_each(panels, |(panel, (data, scales))| {
             let first = panel * PANEL;
+            let mut row = vec![0.0; cols];
             for lane in 0..PANEL.min(rows - first) {
-                let row = &values[(first + lane) * cols..][..cols];
-                pack_row(format, row, lane, data, scales);
+                row.fill(0.0);
+                fill(first + lane, &mut row);
+                pack_row(format, &row, lane, data, scales);
             }
         });
         packed
+    }
+
+    /// Adds the panels of `more` below these; every one of these is full.
+    pub fn append(&mut self, more: &Packed) {
+        assert!(self.format == more.format && self.cols == more.cols && self.rows.is_multiple_of(PANEL), "append: {} rows", self.rows);
+        self.rows += more.rows;
+        self.data.extend_from_slice(&more.data);
+        self.scales.extend_from_slice(&more.scales);
     }
 
     /// All zeros.

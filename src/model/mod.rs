@@ -5,8 +5,9 @@ pub mod config;
 mod decode;
 mod generate;
 mod language;
-mod open;
+pub(crate) mod open;
 pub(crate) mod parts;
+pub(crate) mod published;
 mod reference;
 pub mod shapes;
 #[cfg(all(test, feature = "native"))]
@@ -224,7 +225,7 @@ impl Model {
     }
 
     async fn place(opened: Opened, options: &LoadOptions, on_progress: &mut dyn FnMut(Progress)) -> Result<Model> {
-        let Opened { config, tokenizer, template, name, weights, sha256, supply } = opened;
+        let Opened { config, tokenizer, template, name, weights, sha256, supply, .. } = opened;
         let start = Instant::now();
         let ms = |since: Instant| since.elapsed().as_secs_f64() * 1e3;
         let gpu = Gpu::open(&options.adapter).await?;
@@ -344,10 +345,10 @@ impl Model {
     /// # Errors
     /// [`Error::Cancelled`], or the device's failures.
     pub async fn look(&self, pixels: &Pixels, cancel: &Cancel) -> Result<(VisualTokens, Looked)> {
-        self.look_at(pixels, self.config.m_max(), cancel).await
+        self.look_at(pixels, self.config.visual_rows(), cancel).await
     }
 
-    /// The same with only the first `n` visual tokens computed.
+    /// The same with only the first `n` visual tokens computed, where they come from a resampler.
     pub(crate) async fn look_at(&self, pixels: &Pixels, n: usize, cancel: &Cancel) -> Result<(VisualTokens, Looked)> {
         let start = Instant::now();
         let ms = |since: Instant| since.elapsed().as_secs_f64() * 1e3;
@@ -357,13 +358,13 @@ impl Model {
                 let x = vision::encode(&net.gpu, &self.config, &net.parts.vision, &net.vision, pixels, cancel).await?;
                 net.gpu.idle().await?;
                 let (vision_ms, start) = (ms(start), Instant::now());
-                let tokens = vision::resample(&net.gpu, &self.config, &net.parts.resampler, &net.vision, x, n).await?;
+                let tokens = vision::project(&net.gpu, &self.config, &net.parts.projector, &net.vision, x, n, cancel).await?;
                 (Visual::Gpu(tokens), vision_ms, ms(start))
             }
             Network::Cpu(parts) => {
                 let features = reference::encode(&self.config, &parts.vision, pixels, cancel)?;
                 let (vision_ms, start) = (ms(start), Instant::now());
-                (Visual::Cpu(reference::resample(&self.config, parts, &features, n)), vision_ms, ms(start))
+                (Visual::Cpu(reference::project(&self.config, parts, &features, n)), vision_ms, ms(start))
             }
         };
         Ok((VisualTokens(visual), Looked { vision_runs: 1, vision_ms, resample_ms }))
@@ -384,14 +385,15 @@ impl Model {
         }
     }
 
-    /// The first `m` visual tokens, [m, hidden].
+    /// The visual tokens of budget `m`, [m, hidden].
     ///
     /// # Errors
     /// [`Error::DeviceLost`].
     pub async fn read_visual(&self, visual: &VisualTokens, m: usize) -> Result<Vec<f32>> {
+        let (first, hidden) = (self.config.first_visual(m), self.config.language.hidden);
         match (&self.network, &visual.0) {
-            (Network::Gpu(net), Visual::Gpu(tensor)) => net.gpu.read_rows(tensor, 0, m).await,
-            (_, Visual::Cpu(values)) => Ok(values[..m * self.config.language.hidden].to_vec()),
+            (Network::Gpu(net), Visual::Gpu(tensor)) => net.gpu.read_rows(tensor, first, m).await,
+            (_, Visual::Cpu(values)) => Ok(values[first * hidden..][..m * hidden].to_vec()),
             (Network::Cpu(_), Visual::Gpu(_)) => unreachable!("visual tokens belong to the model that made them"),
         }
     }

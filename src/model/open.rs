@@ -44,18 +44,15 @@ pub(crate) struct Opened {
     pub(crate) weights: Weights,
     pub(crate) sha256: String,
     pub(crate) supply: Box<dyn Supply>,
+    #[cfg_attr(not(feature = "native"), expect(dead_code, reason = "only folders on disk have names"))]
+    is_checkpoint: bool,
 }
 
 impl Opened {
     /// Opens a pack if there is a manifest, else a checkpoint.
     pub(crate) async fn new(files: Box<dyn Files>, tower: Option<Box<dyn Files>>, weights: Weights) -> Result<Opened> {
         let opened = Opened::open(files, tower, weights).await?;
-        let (tokens, vocab) = (opened.tokenizer.vocab_size(), opened.config.language.vocab);
-        if tokens > vocab {
-            // Its ids index the table.
-            let problem = format!("it has {tokens} tokens, the model's embedding table {vocab} rows");
-            return Err(Error::ModelCorrupt { file: "the tokenizer".into(), problem });
-        }
+        check_vocab(&opened.tokenizer, &opened.config)?;
         Ok(opened)
     }
 
@@ -65,7 +62,7 @@ impl Opened {
             let (config, template) = (pack.manifest.architecture.clone(), pack.manifest.template.clone());
             let (name, weights, sha256) = (pack.manifest.name.clone(), pack.manifest.weights, pack.sha256.clone());
             let tokenizer = pack.tokenizer().await?;
-            return Ok(Opened { config, tokenizer, template, name, weights, sha256, supply: Box::new(pack) });
+            return Ok(Opened { config, tokenizer, template, name, weights, sha256, supply: Box::new(pack), is_checkpoint: false });
         }
         let path = files.describe();
         let name = std::path::Path::new(&path).file_name().map_or(path.clone(), |n| n.to_string_lossy().into_owned());
@@ -73,7 +70,7 @@ impl Opened {
         let (config, sha256) = (checkpoint.config.clone(), checkpoint.fingerprint());
         let tokenizer = checkpoint.tokenizer.clone();
         let supply = Box::new(checkpoint);
-        Ok(Opened { config, tokenizer, template: Template::vicuna_v1(), name, weights, sha256, supply })
+        Ok(Opened { config, tokenizer, template: Template::vicuna_v1(), name, weights, sha256, supply, is_checkpoint: true })
     }
 
     /// Random weights; the tokenizer is the bundled model's, whose ids every vocabulary here has.
@@ -85,7 +82,7 @@ impl Opened {
         };
         let Opened { tokenizer, template, .. } = Opened::new(Box::new(bundled::files()), None, weights).await?;
         let supply = Box::new(crate::bench::synthetic::Synthetic { weights });
-        Ok(Opened { config, tokenizer, template, name: name.to_owned(), weights, sha256: String::new(), supply })
+        Ok(Opened { config, tokenizer, template, name: name.to_owned(), weights, sha256: String::new(), supply, is_checkpoint: false })
     }
 
     #[cfg(feature = "native")]
@@ -101,18 +98,34 @@ impl Opened {
             None => None,
         };
         let mut opened = Opened::new(Box::new(Disk::open(path)?), tower, weights).await?;
-        opened.name = folder_name(path, opened.name);
+        if opened.is_checkpoint {
+            opened.name = folder_name(path);
+        }
         Ok(opened)
     }
 }
 
-/// A name for a model from its folder: `.` and `toybox/checkpoint` have none of their own.
+/// The tokenizer's ids index the embedding table.
+///
+/// # Errors
+/// [`Error::ModelCorrupt`] if some would not.
+pub(crate) fn check_vocab(tokenizer: &Tokenizer, config: &Config) -> Result<()> {
+    let (tokens, vocab) = (tokenizer.vocab_size(), config.language.vocab);
+    if tokens <= vocab {
+        return Ok(());
+    }
+    let problem = format!("it has {tokens} tokens, the model's embedding table {vocab} rows");
+    Err(Error::ModelCorrupt { file: "the tokenizer".into(), problem })
+}
+
+/// A name for a checkpoint from its folder: `.` and `toybox/checkpoint` have none of their own.
 #[cfg(feature = "native")]
-fn folder_name(path: &std::path::Path, name: String) -> String {
-    if !matches!(name.as_str(), "" | "." | ".." | "checkpoint") {
-        return name;
+pub(crate) fn folder_name(path: &std::path::Path) -> String {
+    let own = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    if !matches!(own.as_str(), "" | "." | ".." | "checkpoint") {
+        return own;
     }
     let full = path.canonicalize().unwrap_or_default();
     let mut names = full.iter().rev().map(|n| n.to_string_lossy().into_owned());
-    names.find(|n| n != "checkpoint").unwrap_or(name)
+    names.find(|n| n != "checkpoint").unwrap_or(own)
 }

@@ -1,6 +1,6 @@
 //! The network's weights as fields with names, once for both places they can live: GPU buffers or host memory.
 
-use super::config::Config;
+use super::config::{self, Config};
 use crate::error::Result;
 use crate::gpu::{Gpu, Matrix, Tensor};
 use crate::kernels::mix::Map;
@@ -55,6 +55,20 @@ pub(super) struct Resampler<M, V, A> {
     pub(super) bias: V,
 }
 
+/// LLaVA's projector.
+pub(super) struct Mlp<M, V, A> {
+    /// With GELU between them.
+    pub(super) linears: Vec<Linear<M, V>>,
+    /// [1, pooled tokens, patches]: averages over squares of patches, finest grid first; `None` where there is one patch.
+    pub(super) pool: Option<A>,
+}
+
+/// What stands between tower and decoder.
+pub(super) enum Projector<M, V, A> {
+    Resampler(Resampler<M, V, A>),
+    Mlp(Mlp<M, V, A>),
+}
+
 /// One layer of the decoder.
 pub(super) struct LanguageLayer<M, V> {
     pub(super) norm1: V,
@@ -78,7 +92,7 @@ pub(super) struct Language<M, V> {
 /// The whole network.
 pub(super) struct Parts<M, V, A> {
     pub(super) vision: Vision<M, V>,
-    pub(super) resampler: Resampler<M, V, A>,
+    pub(super) projector: Projector<M, V, A>,
     pub(super) language: Language<M, V>,
 }
 
@@ -89,7 +103,8 @@ pub(super) trait Place {
     type Map;
     async fn matrix(&self, entry: &Entry, packed: Packed) -> Result<Self::Matrix>;
     async fn vector(&self, entry: &Entry, values: Vec<f32>) -> Result<Self::Vector>;
-    async fn map(&self, values: Vec<f32>, config: &Config, format: Format) -> Result<Self::Map>;
+    /// A mixing map [heads, tokens, patches].
+    async fn map(&self, values: Vec<f32>, shape: [usize; 3], format: Format) -> Result<Self::Map>;
 }
 
 impl Place for Gpu {
@@ -105,9 +120,8 @@ impl Place for Gpu {
         self.upload(&entry.name, &values, entry.rows, entry.cols).await
     }
 
-    async fn map(&self, values: Vec<f32>, config: &Config, format: Format) -> Result<Map> {
-        let r = &config.resampler;
-        Map::upload(self, &values, r.heads, r.m_max, config.vision.patches(), format).await
+    async fn map(&self, values: Vec<f32>, [heads, tokens, patches]: [usize; 3], format: Format) -> Result<Map> {
+        Map::upload(self, &values, heads, tokens, patches, format).await
     }
 }
 
@@ -127,7 +141,7 @@ impl Place for Host {
         Ok(values)
     }
 
-    async fn map(&self, mut values: Vec<f32>, _: &Config, format: Format) -> Result<Vec<f32>> {
+    async fn map(&self, mut values: Vec<f32>, _: [usize; 3], format: Format) -> Result<Vec<f32>> {
         if format != Format::F32 {
             values.iter_mut().for_each(|v| *v = half::f16::from_f32(*v).to_f32());
         }
@@ -234,12 +248,23 @@ pub(super) async fn load<P: Place>(
         });
     }
     let vision = Vision { patch, class, position, pre_norm, layers };
-    let map_entry = f.entry("resampler.map");
-    let map = f.supply.vector(&map_entry).await?;
-    let map = f.place.map(map, config, (f.format)(Role::Map)).await?;
-    f.tick(&map_entry);
-    let resampler =
-        Resampler { map, value: f.matrix("resampler.value").await?, out: f.matrix("resampler.out").await?, bias: f.vector("resampler.bias").await? };
+    let projector = match &config.projector {
+        config::Projector::Resampler(r) => {
+            let entry = f.entry("resampler.map");
+            let map = f.supply.vector(&entry).await?;
+            let map = f.place.map(map, [r.heads, r.m_max, config.vision.patches()], (f.format)(Role::Map)).await?;
+            f.tick(&entry);
+            let (value, out, bias) = (f.matrix("resampler.value").await?, f.matrix("resampler.out").await?, f.vector("resampler.bias").await?);
+            Projector::Resampler(Resampler { map, value, out, bias })
+        }
+        config::Projector::Mlp(mlp) => {
+            let mut linears = Vec::new();
+            for i in 0..mlp.linears {
+                linears.push(f.linear(&format!("projector.{i}")).await?);
+            }
+            Projector::Mlp(Mlp { linears, pool: pool(f.place, config).await? })
+        }
+    };
     let embed = f.matrix("language.embed").await?;
     let mut layers = Vec::new();
     for i in 0..config.language.layers {
@@ -255,5 +280,27 @@ pub(super) async fn load<P: Place>(
     }
     let norm = f.vector("language.norm").await?;
     let head = if config.language.tied { None } else { Some(f.matrix("language.head").await?) };
-    Ok(Parts { vision, resampler, language: Language { embed, layers, norm, head } })
+    Ok(Parts { vision, projector, language: Language { embed, layers, norm, head } })
+}
+
+/// The averages that pooled tokens are, as a mixing map of one head.
+async fn pool<P: Place>(place: &P, config: &Config) -> Result<Option<P::Map>> {
+    let (grid, sides) = (config.vision.grid(), config.pool_sides());
+    if sides.is_empty() {
+        return Ok(None);
+    }
+    let mut map = Vec::new();
+    for side in sides {
+        let step = grid / side;
+        for token in 0..side * side {
+            let (y, x) = (token / side, token % side);
+            map.extend((0..grid * grid).map(|patch| {
+                let inside = patch / grid / step == y && patch % grid / step == x;
+                if inside { 1.0 / (step * step) as f32 } else { 0.0 }
+            }));
+        }
+    }
+    let patches = grid * grid;
+    let tokens = map.len() / patches;
+    place.map(map, [1, tokens, patches], Format::F32).await.map(Some)
 }

@@ -1,7 +1,7 @@
 //! The same network on plain slices, from the kernels' twins: the oracle of the tests, and the fallback where there is no adapter.
 
-use super::config::Config;
-use super::parts::{Parts, Vision};
+use super::config::{self, Config};
+use super::parts::{Parts, Projector, Vision};
 use super::{Chunk, Slot, Want, Wanted};
 use crate::cancel::Cancel;
 use crate::error::Result;
@@ -91,13 +91,30 @@ pub(super) fn encode(config: &Config, w: &Vision<Packed, Vec<f32>>, pixels: &Pix
     Ok(x.split_off(d))
 }
 
-/// features [patches, d] → the first `n` visual tokens [n, hidden].
-pub(super) fn resample(config: &Config, w: &HostParts, features: &[f32], n: usize) -> Vec<f32> {
-    let (d, r) = (config.vision.hidden, &config.resampler);
-    let normed = layer_norm::reference(features, d, None, fold::EPS);
-    let values = matmul::reference(&normed, &w.resampler.value, None, Act::None);
-    let gathered = mix::reference(&w.resampler.map, r.heads, r.m_max, &values, d, n);
-    matmul::reference(&gathered, &w.resampler.out, Some(&w.resampler.bias), Act::None)
+/// features [patches, d] → visual tokens, as the GPU's `vision::project`.
+pub(super) fn project(config: &Config, w: &HostParts, features: &[f32], n: usize) -> Vec<f32> {
+    let (d, hidden) = (config.vision.hidden, config.language.hidden);
+    match (&w.projector, &config.projector) {
+        (Projector::Resampler(w), config::Projector::Resampler(r)) => {
+            let normed = layer_norm::reference(features, d, None, fold::EPS);
+            let values = matmul::reference(&normed, &w.value, None, Act::None);
+            let gathered = mix::reference(&w.map, r.heads, r.m_max, &values, d, n);
+            matmul::reference(&gathered, &w.out, Some(&w.bias), Act::None)
+        }
+        (Projector::Mlp(w), _) => {
+            let mut tokens = features.to_vec();
+            for (i, linear) in w.linears.iter().enumerate() {
+                let act = if i + 1 < w.linears.len() { Act::Gelu } else { Act::None };
+                tokens = matmul::reference(&tokens, &linear.weight, linear.bias.as_deref(), act);
+            }
+            if let Some(map) = &w.pool {
+                let n = config.visual_rows() - config.vision.patches();
+                tokens.extend(mix::reference(map, 1, n, &tokens, hidden, n));
+            }
+            tokens
+        }
+        _ => unreachable!("weights follow the configuration"),
+    }
 }
 
 /// Computes a chunk, as the GPU's `language::forward`.

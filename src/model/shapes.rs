@@ -1,27 +1,28 @@
 //! Named shapes: the numbers of models without their weights, for benchmarks and synthetic checkpoints.
 
-use super::config::{Config, LanguageConfig, ResamplerConfig, VisionConfig};
+use super::config::{Config, LanguageConfig, MlpConfig, Projector, ResamplerConfig, VisionConfig};
 use crate::image::ImageSpec;
 use crate::kernels::heads::HeadShape;
 
 /// Every name that [`named`] knows.
-pub const NAMES: [&str; 4] = ["toybox", "llama-200m", "tinyllama-1.1b", "mqt-llava-7b"];
+pub const NAMES: [&str; 5] = ["toybox", "llama-200m", "tinyllama-1.1b", "mqt-llava-7b", "llava-1.5-7b"];
 
 /// The shape of this name; `None` if there is none.
 pub fn named(name: &str) -> Option<Config> {
-    let (vision, resampler) = match name {
-        "toybox" => (toybox_tower(), ResamplerConfig { m_max: 64, heads: 4 }),
-        _ => (clip_large(), ResamplerConfig { m_max: 256, heads: 16 }),
+    let (vision, projector) = match name {
+        "toybox" => (toybox_tower(), Projector::Resampler(ResamplerConfig { m_max: 64, heads: 4 })),
+        "llava-1.5-7b" => (clip_large(), Projector::Mlp(MlpConfig { linears: 2, elastic: false })),
+        _ => (clip_large(), Projector::Resampler(ResamplerConfig { m_max: 256, heads: 16 })),
     };
     let language = match name {
         "toybox" => decoder(256, 704, 4, [8, 4], 1024, 2048),
         "llama-200m" => decoder(1024, 2816, 12, [16, 16], 32_000, 2048),
         "tinyllama-1.1b" => decoder(2048, 5632, 22, [32, 4], 32_000, 2048),
-        "mqt-llava-7b" => decoder(4096, 11_008, 32, [32, 32], 32_000, 4096),
+        "mqt-llava-7b" | "llava-1.5-7b" => decoder(4096, 11_008, 32, [32, 32], 32_000, 4096),
         _ => return None,
     };
     let ImageSpec { mean, std, .. } = ImageSpec::clip(vision.image_size);
-    Some(Config { vision, resampler, language, pad_to_square: true, mean, std, end_ids: vec![2] })
+    Some(Config { vision, projector, language, pad_to_square: true, mean, std, end_ids: vec![2] })
 }
 
 /// CLIP ViT-L/14-336 up to its second-to-last layer.

@@ -1,8 +1,9 @@
-//! The vision tower and the resampler on the GPU: pixels → features [patches, d] → visual tokens [M, hidden].
-//! Upstream: `CLIPVisionTower.forward` (second-to-last layer, class token dropped), MQT-LLaVA `query_abstractor`.
+//! The vision tower and the projector on the GPU: pixels → features [patches, d] → visual tokens [M, hidden].
+//! Upstream: `CLIPVisionTower.forward` (second-to-last layer, class token dropped), MQT-LLaVA `query_abstractor`,
+//! LLaVA `mm_projector` and M3's average pooling of its outputs.
 
-use super::config::Config;
-use super::parts::{Resampler, Vision};
+use super::config::{self, Config};
+use super::parts::{Mlp, Projector, Resampler, Vision};
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::gpu::{Gpu, Matrix, Paced, Storage, Tensor};
@@ -38,13 +39,25 @@ pub(super) struct Scratch {
     mixed: Tensor,
     /// [tokens, mlp]
     wide: Tensor,
-    /// [patches, d]: normalised features, then values
-    features: Tensor,
-    values: Tensor,
-    /// [M, d]
-    gathered: Tensor,
-    /// [M, hidden]
-    visual: Tensor,
+    projector: ProjectorScratch,
+}
+
+enum ProjectorScratch {
+    Resampler {
+        /// [patches, d]: normalised features, then values
+        features: Tensor,
+        values: Tensor,
+        /// [M, d]
+        gathered: Tensor,
+        /// [M, hidden]
+        visual: Tensor,
+    },
+    Mlp {
+        /// [patches, hidden] each: the Linears write them by turns
+        turns: [Tensor; 2],
+        /// [pooled tokens, hidden]
+        pooled: Tensor,
+    },
 }
 
 impl Scratch {
@@ -62,10 +75,25 @@ impl Scratch {
             kv: KvLayer::new(gpu, shape, tokens, Format::F32).await?,
             mixed: gpu.tensor("vision mixed", tokens, v.hidden).await?,
             wide: gpu.tensor("vision wide", tokens, v.mlp).await?,
-            features: gpu.tensor("features", patches, v.hidden).await?,
-            values: gpu.tensor("values", patches, v.hidden).await?,
-            gathered: gpu.tensor("gathered", config.resampler.m_max, v.hidden).await?,
-            visual: gpu.tensor("visual", config.resampler.m_max, config.language.hidden).await?,
+            projector: ProjectorScratch::new(gpu, config).await?,
+        })
+    }
+}
+
+impl ProjectorScratch {
+    async fn new(gpu: &Gpu, config: &Config) -> Result<ProjectorScratch> {
+        let (patches, d, hidden) = (config.vision.patches(), config.vision.hidden, config.language.hidden);
+        Ok(match &config.projector {
+            config::Projector::Resampler(r) => ProjectorScratch::Resampler {
+                features: gpu.tensor("features", patches, d).await?,
+                values: gpu.tensor("values", patches, d).await?,
+                gathered: gpu.tensor("gathered", r.m_max, d).await?,
+                visual: gpu.tensor("visual", r.m_max, hidden).await?,
+            },
+            config::Projector::Mlp(_) => ProjectorScratch::Mlp {
+                turns: [gpu.tensor("projected", patches, hidden).await?, gpu.tensor("projected too", patches, hidden).await?],
+                pooled: gpu.tensor("pooled", (config.visual_rows() - patches).max(1), hidden).await?,
+            },
         })
     }
 }
@@ -105,17 +133,51 @@ pub(super) async fn encode<'s>(
     Ok(&a.x)
 }
 
-/// Turns features (rows 1.. of `x`) into the first `n` visual tokens, [n, hidden].
-pub(super) async fn resample(gpu: &Gpu, config: &Config, w: &Resampler<Matrix, Tensor, Map>, a: &Scratch, x: &Tensor, n: usize) -> Result<Tensor> {
+/// Turns features (rows 1.. of `x`) into visual tokens: the first `n` of a resampler's, or all of an MLP's and their averages.
+pub(super) async fn project(
+    gpu: &Gpu,
+    config: &Config,
+    w: &Projector<Matrix, Tensor, Map>,
+    a: &Scratch,
+    x: &Tensor,
+    n: usize,
+    cancel: &Cancel,
+) -> Result<Tensor> {
     let patches = config.vision.patches();
-    let out = gpu.tensor("visual tokens", n, config.language.hidden).await?;
-    let mut rec = gpu.recorder();
-    layer_norm(&mut rec, x, 1, patches, None, fold::EPS, &a.features);
-    matmul(&mut rec, &a.features, 0, patches, &w.value, None, Act::None, Store::Replace, &a.values);
-    mix(&mut rec, &w.map, &a.values, n, &a.gathered);
-    matmul(&mut rec, &a.gathered, 0, n, &w.out, Some(&w.bias), Act::None, Store::Replace, &a.visual);
-    // Copied rather than written in place: what no kernel binds, no bind group keeps alive.
-    rec.copy_rows(&a.visual, 0, &out, 0, n);
-    rec.finish().await?;
-    Ok(out)
+    match (w, &a.projector) {
+        (Projector::Resampler(w), ProjectorScratch::Resampler { features, values, gathered, visual }) => {
+            let Resampler { map, value, out: fold, bias } = w;
+            let out = gpu.tensor("visual tokens", n, config.language.hidden).await?;
+            let mut rec = gpu.recorder();
+            layer_norm(&mut rec, x, 1, patches, None, fold::EPS, features);
+            matmul(&mut rec, features, 0, patches, value, None, Act::None, Store::Replace, values);
+            mix(&mut rec, map, values, n, gathered);
+            matmul(&mut rec, gathered, 0, n, fold, Some(bias), Act::None, Store::Replace, visual);
+            // Copied rather than written in place: what no kernel binds, no bind group keeps alive.
+            rec.copy_rows(visual, 0, &out, 0, n);
+            rec.finish().await?;
+            Ok(out)
+        }
+        (Projector::Mlp(Mlp { linears, pool }), ProjectorScratch::Mlp { turns, pooled }) => {
+            let out = gpu.tensor("visual tokens", config.visual_rows(), config.language.hidden).await?;
+            let mut run = Paced::new(gpu, cancel, patches);
+            for (i, linear) in linears.iter().enumerate() {
+                let (from, first) = if i == 0 { (x, 1) } else { (&turns[(i + 1) % 2], 0) };
+                let act = if i + 1 < linears.len() { Act::Gelu } else { Act::None };
+                matmul(&mut run.rec, from, first, patches, &linear.weight, linear.bias.as_ref(), act, Store::Replace, &turns[i % 2]);
+                run.layer_done().await?;
+            }
+            let projected = &turns[(linears.len() + 1) % 2];
+            run.rec.copy_rows(projected, 0, &out, 0, patches);
+            if let Some(map) = pool {
+                let n = config.visual_rows() - patches;
+                mix(&mut run.rec, map, projected, n, pooled);
+                run.rec.copy_rows(pooled, 0, &out, patches, n);
+            }
+            run.submit();
+            gpu.idle().await?;
+            Ok(out)
+        }
+        _ => unreachable!("weights and scratch memory follow the same configuration"),
+    }
 }

@@ -316,7 +316,7 @@ impl Session {
     /// # Errors
     /// As [`Session::ask`].
     pub async fn prepare(&mut self, m: usize, cancel: &Cancel) -> Result<()> {
-        let m = budget::fixed(m as u64, self.model.config().m_max())?;
+        let m = budget::fixed(m as u64, &self.model.config().offer())?;
         let prompt = self.prompt(m, &[]);
         let kept = self.keep_common_prefix(&prompt).min(prompt.len());
         self.extend(&prompt[kept..], Want::Nothing, cancel).await?;
@@ -332,7 +332,7 @@ impl Session {
         self.look(pixels, &cancel).await?;
         self.start_anew();
         let question = self.question_ids(question);
-        let m = budget::fixed(m as u64, self.model.config().m_max())?;
+        let m = budget::fixed(m as u64, &self.model.config().offer())?;
         let prompt = self.prompt(m, &question);
         if prompt.len() > self.cache.capacity() {
             return Err(Error::ContextFull { need: prompt.len(), have: self.cache.capacity() });
@@ -363,7 +363,7 @@ impl Session {
         }
         let used: usize = self.turns.iter().map(|t| t.question.len() + t.answer.len() + 1).sum();
         let free = self.cache.capacity().saturating_sub(self.prefix.len() + used + question + 1);
-        budget::choose(&request.budget, self.model.config().m_max(), &self.speed, encode, question, free)
+        budget::choose(&request.budget, &self.model.config().offer(), &self.speed, encode, question, free)
     }
 
     /// The whole conversation as slots: prefix, m image tokens, turns, the new question.
@@ -371,7 +371,8 @@ impl Session {
         let mut slots: Vec<Slot> = self.prefix.iter().map(|&id| Slot::Token(id)).collect();
         let picture = self.picture.as_ref().map_or([0; 8], |p| first8(&p.hash));
         let m = if self.picture.is_some() { m } else { 0 };
-        slots.extend((0..m).map(|index| Slot::Visual { picture, index: index as u32 }));
+        let first = self.model.config().first_visual(m);
+        slots.extend((first..first + m).map(|index| Slot::Visual { picture, index: index as u32 }));
         let tokens = |slots: &mut Vec<Slot>, ids: &[u32]| slots.extend(ids.iter().map(|&id| Slot::Token(id)));
         for turn in &self.turns {
             tokens(&mut slots, &turn.question);

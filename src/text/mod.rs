@@ -11,4 +11,6 @@ mod tests;
 pub mod tokenizer;
 
 pub use self::prompt::Template;
+#[cfg(feature = "native")]
+pub(crate) use self::sentencepiece::synthetic_model;
 pub use self::tokenizer::{TextStream, Tokenizer};

@@ -118,6 +118,32 @@ pub(super) fn read(bytes: &[u8]) -> Result<Definition> {
     Ok(definition)
 }
 
+/// A `tokenizer.model` of `vocab` pieces for synthetic checkpoints: LLaMA's 259 first ids, printable ASCII, then strings of
+/// lower-case letters, shortest first, each of which two shorter pieces make.
+#[cfg(feature = "native")]
+pub(crate) fn synthetic_model(vocab: usize) -> Vec<u8> {
+    const BYTE: i32 = 6;
+    let special = [("<unk>", kind::UNKNOWN), ("<s>", kind::CONTROL), ("</s>", kind::CONTROL)].map(|(text, kind)| (text.to_owned(), kind));
+    let bytes = (0..256).map(|byte| (format!("<0x{byte:02X}>"), BYTE));
+    let singles: Vec<String> = ('a'..='z').chain(('!'..='~').filter(|c| !c.is_ascii_lowercase())).chain(['▁']).map(String::from).collect();
+    let mut strings: Vec<String> = ('a'..='z').chain(['▁']).map(String::from).collect();
+    let mut longer = Vec::new();
+    while singles.len() + longer.len() < vocab {
+        strings = strings.iter().flat_map(|s| ('a'..='z').map(move |c| format!("{s}{c}"))).collect();
+        longer.extend_from_slice(&strings);
+    }
+    let normal = singles.into_iter().chain(longer).map(|text| (text, kind::NORMAL));
+    let pieces = special.into_iter().chain(bytes).chain(normal).take(vocab).enumerate();
+    let piece = |(id, (text, kind)): (usize, (String, i32))| SentencePiece {
+        piece: Some(text),
+        score: Some(if kind == kind::NORMAL { -(id as f32 - 259.0) } else { 0.0 }),
+        kind: Some(kind),
+    };
+    let trainer = TrainerSpec { model_type: Some(2), byte_fallback: Some(true), bos_id: Some(1), eos_id: Some(2), ..Default::default() };
+    let normalizer = NormalizerSpec { add_dummy_prefix: Some(true), remove_extra_whitespaces: Some(false), ..Default::default() };
+    ModelProto { pieces: pieces.map(piece).collect(), trainer: Some(trainer), normalizer: Some(normalizer) }.encode_to_vec()
+}
+
 struct Scored {
     id: u32,
     piece: String,

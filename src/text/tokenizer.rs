@@ -224,16 +224,16 @@ impl Inner {
     /// regular expression giving up) is left out.
     fn in_steps(&self, text: &str) -> Vec<u32> {
         let mut normalized = NormalizedString::from(text);
-        if let Some(normalizer) = &self.normalizer {
-            if normalizer.normalize(&mut normalized).is_err() {
-                normalized = NormalizedString::from(text);
-            }
+        if let Some(normalizer) = &self.normalizer
+            && normalizer.normalize(&mut normalized).is_err()
+        {
+            normalized = NormalizedString::from(text);
         }
         let mut cut = PreTokenizedString::from(normalized.get());
-        if let Some(pre_tokenizer) = &self.pre_tokenizer {
-            if pre_tokenizer.pre_tokenize(&mut cut).is_err() {
-                cut = PreTokenizedString::from(normalized.get());
-            }
+        if let Some(pre_tokenizer) = &self.pre_tokenizer
+            && pre_tokenizer.pre_tokenize(&mut cut).is_err()
+        {
+            cut = PreTokenizedString::from(normalized.get());
         }
         let splits = cut.get_splits(OffsetReferential::Normalized, OffsetType::None);
         splits.into_iter().flat_map(|(text, ..)| self.merge(text)).collect()

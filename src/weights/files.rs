@@ -18,6 +18,10 @@ pub trait Files {
     fn read<'a>(&'a self, name: &'a str, range: Range<u64>) -> Local<'a, Result<Vec<u8>>>;
     /// Names of the files at the top, sorted; empty if they cannot be listed.
     fn list(&self) -> Vec<String>;
+    /// Where a file lies on disk, if it does.
+    fn path(&self, _name: &str) -> Option<std::path::PathBuf> {
+        None
+    }
     /// A folder inside this one.
     fn folder(&self, name: &str) -> Option<Box<dyn Files>>;
 }
@@ -160,6 +164,10 @@ impl Files for Disk {
         let mut names: Vec<String> = entries.filter_map(|e| e.file_name().into_string().ok()).collect();
         names.sort();
         names
+    }
+
+    fn path(&self, name: &str) -> Option<std::path::PathBuf> {
+        Some(self.root.join(name))
     }
 
     fn folder(&self, name: &str) -> Option<Box<dyn Files>> {

@@ -1,8 +1,8 @@
 //! Every tensor of the network by our name, with its shape: the one list that loading, packing and inspecting follow.
 
 use crate::kernels::heads::HeadShape;
-use crate::model::config::Config;
-use crate::quant::{PANEL, padded_rows};
+use crate::model::config::{Config, Projector};
+use crate::quant::padded_rows;
 
 /// What a tensor is for; decides its format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -12,7 +12,7 @@ pub enum Role {
     Layer,
     /// The embedding table or the output head.
     Head,
-    /// A matrix of the vision tower or the resampler.
+    /// A matrix of the vision tower, the resampler or the projector.
     Vision,
     /// The patch embedding: small, and its input is the picture itself.
     Patch,
@@ -40,21 +40,24 @@ pub fn gate_up_rows(ffn: usize) -> usize {
     2 * padded_rows(ffn)
 }
 
-/// The row of feature `f`'s gate in that order; its up row is [`PANEL`] further.
-pub fn gate_row(f: usize) -> usize {
-    f / PANEL * 2 * PANEL + f % PANEL
-}
-
-/// All tensors, in the order they are loaded: tower, resampler, embedding, layers, head.
+/// All tensors, in the order they are loaded: tower, resampler or projector, embedding, layers, head.
 pub fn layout(config: &Config) -> Vec<Entry> {
     let mut list = List(Vec::new());
     vision(&mut list, config);
     let (d, hidden) = (config.vision.hidden, config.language.hidden);
-    let r = &config.resampler;
-    list.add("resampler.map", Role::Map, r.heads * r.m_max, config.vision.patches());
-    list.add("resampler.value", Role::Vision, d, d);
-    list.add("resampler.out", Role::Vision, hidden, d);
-    list.add("resampler.bias", Role::Vector, 1, hidden);
+    match &config.projector {
+        Projector::Resampler(r) => {
+            list.add("resampler.map", Role::Map, r.heads * r.m_max, config.vision.patches());
+            list.add("resampler.value", Role::Vision, d, d);
+            list.add("resampler.out", Role::Vision, hidden, d);
+            list.add("resampler.bias", Role::Vector, 1, hidden);
+        }
+        Projector::Mlp(mlp) => {
+            for i in 0..mlp.linears {
+                list.linear(&format!("projector.{i}"), Role::Vision, hidden, if i == 0 { d } else { hidden }, true);
+            }
+        }
+    }
     language(&mut list, config);
     list.0
 }

@@ -1,12 +1,18 @@
 //! From files to the numbers the network wants: checkpoint folders as published, and our own packs.
 
+mod check;
 pub mod checkpoint;
+mod described;
 pub mod files;
 pub mod fold;
 pub mod layout;
 pub mod names;
 pub mod pack;
+pub mod plan;
+pub mod recipe;
 pub mod safetensors;
+pub mod tensors;
+mod tower;
 
 use crate::error::Result;
 use crate::quant::{Format, Packed};

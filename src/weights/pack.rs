@@ -4,7 +4,7 @@
 //! resampler's map F16 or F32. Every shard's SHA-256 is checked before any of it is used.
 
 use super::files::{Files, Local, check_name, json, whole};
-use super::layout::{Entry, Role};
+use super::layout::Entry;
 use super::safetensors::{self, read_floats, read_words};
 use super::{Supply, Weights};
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ pub const FORMAT: &str = "mqt.pack/1";
 /// Largest shard.
 pub const SHARD_BYTES: u64 = 64 << 20;
 /// Room left in a shard for its header.
-const HEADER_BYTES: u64 = 1 << 20;
+pub(super) const HEADER_BYTES: u64 = 1 << 20;
 
 /// `manifest.json`.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -287,104 +287,5 @@ impl Files for Memory {
 
     fn folder(&self, _: &str) -> Option<Box<dyn Files>> {
         None
-    }
-}
-
-/// Collects tensors into shards of bounded size; `write` receives each finished file.
-pub struct Writer<'a> {
-    write: &'a mut dyn FnMut(&str, &[u8]) -> Result<()>,
-    pending: Vec<(String, ::safetensors::Dtype, Vec<usize>, Vec<u8>)>,
-    pending_bytes: u64,
-    /// What has been stored so far.
-    pub tensors: BTreeMap<String, Stored>,
-    /// The shards finished so far.
-    pub shards: Vec<Shard>,
-}
-
-impl<'a> Writer<'a> {
-    /// Nothing stored yet.
-    pub fn new(write: &'a mut dyn FnMut(&str, &[u8]) -> Result<()>) -> Writer<'a> {
-        Writer { write, pending: Vec::new(), pending_bytes: 0, tensors: BTreeMap::new(), shards: Vec::new() }
-    }
-
-    /// Stores a matrix, cut between panels where a shard is full.
-    ///
-    /// # Errors
-    /// Those of the sink.
-    pub fn matrix(&mut self, name: &str, packed: &Packed) -> Result<()> {
-        let (data_words, scale_words) = (packed.panel_data_words(), packed.panel_scale_words());
-        let panel_bytes = 4 * (data_words + scale_words) as u64;
-        let mut parts = Vec::new();
-        let mut first = 0;
-        while first < packed.panels() {
-            let room = (SHARD_BYTES - HEADER_BYTES).saturating_sub(self.pending_bytes) / panel_bytes;
-            if room == 0 && !self.pending.is_empty() {
-                self.flush()?;
-                continue;
-            }
-            let panels = (room.max(1) as usize).min(packed.panels() - first);
-            let i = parts.len();
-            self.put(format!("{name}#{i}.data"), &packed.data[first * data_words..][..panels * data_words]);
-            if packed.format.is_scaled() {
-                self.put(format!("{name}#{i}.scales"), &packed.scales[first * scale_words..][..panels * scale_words]);
-            }
-            parts.push(Part { shard: self.shards.len(), rows: (packed.rows - first * PANEL).min(panels * PANEL) });
-            first += panels;
-        }
-        self.tensors.insert(name.into(), Stored { format: packed.format, rows: packed.rows, cols: packed.cols, parts });
-        Ok(())
-    }
-
-    /// Stores a vector or table as F32, the map as its format says.
-    ///
-    /// # Errors
-    /// Those of the sink.
-    pub fn vector(&mut self, entry: &Entry, values: &[f32], format: Format) -> Result<()> {
-        let half = entry.role == Role::Map && format == Format::F16;
-        let (dtype, bytes): (_, Vec<u8>) = if half {
-            (::safetensors::Dtype::F16, values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect())
-        } else {
-            (::safetensors::Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect())
-        };
-        if self.pending_bytes + bytes.len() as u64 > SHARD_BYTES - HEADER_BYTES {
-            self.flush()?;
-        }
-        self.pending_bytes += bytes.len() as u64;
-        self.pending.push((entry.name.clone(), dtype, vec![entry.rows, entry.cols], bytes));
-        let format = if half { Format::F16 } else { Format::F32 };
-        let parts = vec![Part { shard: self.shards.len(), rows: entry.rows }];
-        self.tensors.insert(entry.name.clone(), Stored { format, rows: entry.rows, cols: entry.cols, parts });
-        Ok(())
-    }
-
-    fn put(&mut self, name: String, words: &[u32]) {
-        let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
-        self.pending_bytes += bytes.len() as u64;
-        self.pending.push((name, ::safetensors::Dtype::U32, vec![words.len()], bytes));
-    }
-
-    /// Finishes the shard at hand.
-    ///
-    /// # Errors
-    /// Those of the sink.
-    pub fn flush(&mut self) -> Result<()> {
-        if self.pending.is_empty() {
-            return Ok(());
-        }
-        let file = format!("weights-{:05}.safetensors", self.shards.len() + 1);
-        let views: Vec<_> = self
-            .pending
-            .iter()
-            .map(|(name, dtype, shape, bytes)| {
-                let view = ::safetensors::tensor::TensorView::new(*dtype, shape.clone(), bytes).expect("shape and bytes agree");
-                (name.as_str(), view)
-            })
-            .collect();
-        let bytes = ::safetensors::serialize(views, None).expect("tensors in memory serialise");
-        (self.write)(&file, &bytes)?;
-        self.shards.push(Shard::of(&file, &bytes));
-        self.pending.clear();
-        self.pending_bytes = 0;
-        Ok(())
     }
 }

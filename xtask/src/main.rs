@@ -4,6 +4,7 @@ mod golden;
 mod machine;
 mod run;
 mod setup;
+mod synth;
 mod test;
 mod web;
 
@@ -19,6 +20,8 @@ cargo xtask <task>
             steps: setup fmt clippy clippy-wasm test swiftshader web browser doc
   setup   install what the tests need, or say what is missing
   web     compile web/ to WebAssembly, bindings into web/pkg
+  synth   write a synthetic checkpoint of a named shape
+            --shape NAME -o DIR [--layout mqt-llava|llava-1.5|llava-hf|llava-hf-new] [--seed N] [--shard-bytes N]
   golden  write the reference files of tests/golden again (Python, PyTorch)
 ";
 
@@ -41,6 +44,7 @@ fn task(args: &[String]) -> Result<()> {
     match task {
         "test" => test::run(rest),
         "golden" => golden::run(rest),
+        "synth" => synth::run(rest),
         _ if !rest.is_empty() => bail!("`cargo xtask {task}` takes no arguments, got {}", rest.join(" ")),
         "setup" => setup::run(&setup::Needs::all()),
         "web" => web::run().map(|_| ()),

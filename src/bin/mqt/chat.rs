@@ -101,7 +101,7 @@ impl Chat {
         self.budget = match args::tokens(text) {
             Ok(Tokens::Auto) => Budget::Auto { target_ms: self.args.budget.target_ms() },
             Ok(Tokens::Fixed(m)) => {
-                budget::fixed(m, max)?;
+                budget::fixed(m, &self.offer())?;
                 Budget::Fixed(m)
             }
             Err(_) => return Err(Failure::usage(format!("/m takes auto or a number from 1 to {max}"))),
@@ -130,7 +130,7 @@ impl Chat {
             Ok(Tokens::Fixed(m)) => m,
             _ => return Err(Failure::usage(format!("/refine takes a number from 1 to {max}, or nothing for {max}"))),
         };
-        let m = budget::fixed(m, max)?;
+        let m = budget::fixed(m, &self.offer())?;
         let Some(last) = &self.last else { return Err(Failure::usage("there is no answer to refine yet")) };
         // The old answer goes only if the new one has room.
         let (need, have) = (last.prompt_tokens - last.image_tokens + m + 1, self.context());
@@ -164,6 +164,10 @@ impl Chat {
 
     fn max(&self) -> usize {
         self.conversation.model().config().m_max()
+    }
+
+    fn offer(&self) -> budget::Offer {
+        self.conversation.model().config().offer()
     }
 
     fn context(&self) -> usize {

@@ -7,7 +7,7 @@ use crate::conversation::Conversation;
 use crate::failure::Result;
 use crate::output::Output;
 use crate::picture::Picture;
-use mqt::budget::{self, Budget};
+use mqt::budget::Budget;
 use mqt::image::Reading;
 use mqt::model::Arithmetic;
 
@@ -17,7 +17,7 @@ pub(crate) fn run(args: CompareArgs, console: &Console) -> Result<()> {
     let mut conversation = Conversation::start(&args.model, Arithmetic::Fast, &args.tokens, console)?;
     let mut tokens = args.tokens;
     if tokens.is_empty() {
-        tokens = budget::ladder(conversation.model().config().m_max()).into_iter().map(|m| m as u64).collect();
+        tokens = conversation.model().config().offer().ladder().into_iter().map(|m| m as u64).collect();
     }
     tokens.sort_unstable();
     tokens.dedup();

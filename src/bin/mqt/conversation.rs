@@ -66,7 +66,7 @@ impl Conversation {
         let interrupt = Interrupt::install()?;
         let model = load_model(args, default, console)?;
         for &m in budgets {
-            budget::fixed(m, model.config().m_max())?;
+            budget::fixed(m, &model.config().offer())?;
         }
         let spinner = console.spinner("warming up");
         let session = block_on(Session::new(model.clone(), context(args, &model)))?;

@@ -3,19 +3,34 @@
 use crate::args::{ConvertArgs, VerifyArgs};
 use crate::console::Console;
 use crate::failure::Result;
+use crate::interrupt::Interrupt;
+use crate::memory;
 use crate::output::Output;
+use mqt::convert::{Conversion, convert};
 use pollster::block_on;
+use std::time::Instant;
 
 pub(crate) fn run(args: ConvertArgs, console: &Console) -> Result<()> {
+    let start = Instant::now();
     let mut bar = console.bytes();
-    let tower = args.vision_tower.as_deref();
-    block_on(mqt::convert::convert(&args.checkpoint, tower, &args.output, args.weights, &mut |progress| bar.show(&progress)))?;
+    let interrupt = Interrupt::install()?;
+    let what = Conversion { checkpoint: &args.checkpoint, vision_tower: args.vision_tower.as_deref(), out: &args.output, weights: args.weights };
+    let converted = interrupt.during(|cancel| block_on(convert(&what, cancel, &mut |progress| bar.show(&progress))));
     drop(bar);
+    if matches!(converted, Err(mqt::Error::Cancelled)) {
+        console.note("what is finished is kept; the same command goes on from there");
+    }
+    let converted = converted?;
+    let kept = if converted.kept == 0 { String::new() } else { format!(" ({} from before)", converted.kept) };
+    let (seconds, gigabytes) = (start.elapsed().as_secs_f64(), converted.bytes as f64 / 1e9);
+    console.line(&format!("{} shards{kept}, {gigabytes:.2} GB in {seconds:.1} s{}", converted.shards, memory::peak()));
     console.line(&format!("wrote {}; `mqt ask IMAGE QUESTION --model {}` uses it", args.output.display(), args.output.display()));
     Ok(())
 }
 
-pub(crate) fn verify(args: VerifyArgs) -> Result<()> {
-    let verified = block_on(mqt::convert::verify(&args.pack))?;
+pub(crate) fn verify(args: VerifyArgs, console: &Console) -> Result<()> {
+    let mut bar = console.bytes();
+    let verified = block_on(mqt::convert::verify(&args.pack, &mut |progress| bar.show(&progress)))?;
+    drop(bar);
     Output::new().line(verified.to_string().trim_end())
 }

@@ -17,6 +17,7 @@ mod failure;
 mod help;
 mod inspect;
 mod interrupt;
+mod memory;
 mod output;
 mod picture;
 mod score;
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
         Command::Trace(args) => trace::run(args, &console),
         Command::Eval(args) => eval::run(args, &console),
         Command::Convert(args) => convert::run(args, &console),
-        Command::Verify(args) => convert::verify(args),
+        Command::Verify(args) => convert::verify(args, &console),
         Command::Inspect(args) => inspect::run(args),
         Command::Bench(args) => bench::run(args, &console),
         Command::Doctor(args) => doctor::run(args, &console),

@@ -18,7 +18,7 @@ pub(crate) fn run(args: TraceArgs, console: &Console) -> Result<()> {
     check_target("-o", &args.output)?;
     let picture = Picture::find(&args.image)?;
     let model = load_model(&args.model, Arithmetic::Exact, console)?;
-    let m = budget::fixed(args.tokens, model.config().m_max())?;
+    let m = budget::fixed(args.tokens, &model.config().offer())?;
     let pixels = decode(&picture, &model, Reading::Reference)?;
     let mut session = block_on(Session::new(model.clone(), context(&args.model, &model)))?;
     let trace = block_on(session.trace(&pixels, &args.question, m))?;

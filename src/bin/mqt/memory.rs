@@ -1,0 +1,14 @@
+//! How much memory this process has used, where the system tells.
+
+/// `, peak memory 0.71 GB`, or nothing.
+pub(crate) fn peak() -> String {
+    peak_bytes().map_or(String::new(), |bytes| format!(", peak memory {:.2} GB", bytes as f64 / 1e9))
+}
+
+/// The most host memory the process has had at once, in bytes; `None` but on Linux.
+pub(crate) fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}

@@ -1,0 +1,235 @@
+//! Checkpoint folder → pack folder: shard by shard, in bounded memory, going on where an earlier run was killed.
+
+mod journal;
+mod verify;
+
+pub use verify::{Verified, verify};
+
+use crate::cancel::Cancel;
+use crate::error::{Error, Result};
+use crate::model::open::{check_vocab, folder_name};
+use crate::model::{Progress, Weights};
+use crate::quant::Format;
+use crate::text::Template;
+use crate::weights::Supply;
+use crate::weights::checkpoint::Checkpoint;
+use crate::weights::files::{Disk, Files, whole};
+use crate::weights::layout::{Entry, layout};
+use crate::weights::pack::{FORMAT, Manifest, Shard};
+use crate::weights::plan::{Item, Plan, is_vector, item_bytes};
+use journal::Journal;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, sync_channel};
+
+/// What [`convert`] has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Converted {
+    /// Shards of the pack.
+    pub shards: usize,
+    /// Shards that an earlier, interrupted run had made.
+    pub kept: usize,
+    /// Their bytes together.
+    pub bytes: u64,
+}
+
+/// What to convert, and how.
+#[derive(Clone, Debug)]
+pub struct Conversion<'a> {
+    /// The checkpoint's folder.
+    pub checkpoint: &'a Path,
+    /// The tower's, if the checkpoint does not lead to it.
+    pub vision_tower: Option<&'a Path>,
+    /// The pack's folder, made if it does not exist.
+    pub out: &'a Path,
+    /// How matrices are stored.
+    pub weights: Weights,
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> Error {
+    Error::OutputFailed { path: path.to_owned(), why: error.to_string() }
+}
+
+/// Writes a file under a temporary name first, so that a kill leaves no half file under the real one.
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    use std::io::Write;
+    let part = path.with_extension("part");
+    let written = std::fs::File::create(&part).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.and_then(|()| std::fs::rename(&part, path)).map_err(|e| failed(path, &e))
+}
+
+/// Converts a checkpoint to a pack. The same checkpoint gives the same bytes, whatever interrupted the work: finished shards are
+/// listed in a journal, and the manifest comes last; a folder without one is unfinished.
+///
+/// # Errors
+/// The checkpoint's failures, those of writing, and [`Error::Cancelled`], after which the same call goes on.
+pub async fn convert(what: &Conversion<'_>, cancel: &Cancel, on_progress: &mut dyn FnMut(Progress)) -> Result<Converted> {
+    let Conversion { checkpoint: from, vision_tower, out, weights } = *what;
+    let files = Disk::open(from)?;
+    if files.size("manifest.json").await?.is_some() {
+        let why = "it is a pack already; convert the checkpoint it was made from".into();
+        return Err(Error::InvalidSetting { what: from.display().to_string(), why });
+    }
+    let tower = match vision_tower {
+        Some(tower) => Some(Box::new(Disk::open(tower)?) as Box<dyn Files>),
+        None => None,
+    };
+    let checkpoint = Checkpoint::open(Box::new(files), tower, weights).await?;
+    check_vocab(&checkpoint.tokenizer, &checkpoint.config)?;
+    std::fs::create_dir_all(out).map_err(|e| failed(out, &e))?;
+    let same = from.canonicalize().is_ok_and(|from| out.canonicalize().is_ok_and(|to| from == to));
+    if same {
+        return Err(Error::InvalidSetting { what: "-o".into(), why: "it is the checkpoint's own folder; choose another".into() });
+    }
+    let manifest_path = out.join("manifest.json");
+    match std::fs::remove_file(&manifest_path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&manifest_path, &error)),
+        _ => {}
+    }
+    let entries = layout(&checkpoint.config);
+    let plan = Plan::new(&entries, weights);
+    let (shards, kept) = make_shards(&checkpoint, &entries, &plan, what, cancel, on_progress).await?;
+    let bytes = shards.iter().map(|s| s.bytes).sum();
+    let converted = Converted { shards: shards.len(), kept, bytes };
+    let manifest = finish(&checkpoint, plan, shards, what).await?;
+    write(&manifest_path, &manifest)?;
+    Journal::remove(out);
+    Ok(converted)
+}
+
+/// Makes every shard that the journal does not list; all of them, and how many were there.
+async fn make_shards(
+    checkpoint: &Checkpoint,
+    entries: &[Entry],
+    plan: &Plan,
+    what: &Conversion<'_>,
+    cancel: &Cancel,
+    on_progress: &mut dyn FnMut(Progress),
+) -> Result<(Vec<Shard>, usize)> {
+    let total = plan.shards.iter().flatten().map(|item| item_bytes(&entries[item.entry], item, what.weights)).sum();
+    let mut progress = Progress { phase: "converting", done: 0, total };
+    let mut journal = Journal::open(what.out, &journal::key(checkpoint, what))?;
+    let mut shards: Vec<Option<Shard>> = Vec::new();
+    for (i, items) in plan.shards.iter().enumerate() {
+        let found = journal.find(&file_name(i));
+        if found.is_some() {
+            progress.done += items.iter().map(|item| item_bytes(&entries[item.entry], item, what.weights)).sum::<u64>();
+        }
+        shards.push(found);
+    }
+    let kept = shards.iter().flatten().count();
+    on_progress(progress);
+    // Hashing and writing one shard go on beside the packing of the next.
+    let (send, receive) = sync_channel::<(String, Vec<u8>)>(1);
+    let out = what.out;
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(move || write_shards(receive, out, &mut journal));
+        let made = pollster::block_on(async {
+            for (i, items) in plan.shards.iter().enumerate() {
+                if shards[i].is_some() {
+                    continue;
+                }
+                let mut tensors = Vec::new();
+                for item in items {
+                    cancel.check()?;
+                    tensors.extend(tensors_of(checkpoint, &entries[item.entry], item, plan).await?);
+                    progress.done += item_bytes(&entries[item.entry], item, what.weights);
+                    on_progress(progress);
+                }
+                if send.send((file_name(i), serialise(&tensors))).is_err() {
+                    break;
+                }
+            }
+            drop(send);
+            Ok(())
+        });
+        let written = writer.join().expect("the writer does not panic");
+        made?;
+        let mut written = written?.into_iter();
+        let all = shards.into_iter().map(|found| found.or_else(|| written.next()).expect("a shard was kept or written")).collect();
+        Ok((all, kept))
+    })
+}
+
+fn write_shards(receive: Receiver<(String, Vec<u8>)>, out: &Path, journal: &mut Journal) -> Result<Vec<Shard>> {
+    let mut shards = Vec::new();
+    for (file, bytes) in receive {
+        write(&out.join(&file), &bytes)?;
+        let shard = Shard::of(&file, &bytes);
+        journal.add(&shard)?;
+        shards.push(shard);
+    }
+    Ok(shards)
+}
+
+fn file_name(shard: usize) -> String {
+    format!("weights-{:05}.safetensors", shard + 1)
+}
+
+/// Name, type, shape and bytes of a tensor in a shard.
+type Plane = (String, safetensors::Dtype, Vec<usize>, Vec<u8>);
+
+async fn tensors_of(checkpoint: &Checkpoint, entry: &Entry, item: &Item, plan: &Plan) -> Result<Vec<Plane>> {
+    use safetensors::Dtype;
+    let Entry { name, rows, cols, .. } = entry;
+    if is_vector(entry) {
+        let values = checkpoint.vector(entry).await?;
+        let (dtype, bytes) = match plan.tensors[name].format {
+            Format::F16 => (Dtype::F16, values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect()),
+            _ => (Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect()),
+        };
+        return Ok(vec![(name.clone(), dtype, vec![*rows, *cols], bytes)]);
+    }
+    let packed = checkpoint.panels(entry, item.panels.clone()).await?;
+    let plane = |kind: &str, words: Vec<u32>| {
+        let bytes = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+        (format!("{name}#{}.{kind}", item.part), Dtype::U32, vec![words.len()], bytes)
+    };
+    let mut planes = vec![plane("data", packed.data)];
+    if packed.format.is_scaled() {
+        planes.push(plane("scales", packed.scales));
+    }
+    Ok(planes)
+}
+
+fn serialise(tensors: &[Plane]) -> Vec<u8> {
+    let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
+        let view = safetensors::tensor::TensorView::new(*dtype, shape.clone(), bytes).expect("shape and bytes agree");
+        (name.as_str(), view)
+    });
+    safetensors::serialize(views, None).expect("tensors in memory serialise")
+}
+
+/// Writes the small files; the manifest's text.
+async fn finish(checkpoint: &Checkpoint, plan: Plan, shards: Vec<Shard>, what: &Conversion<'_>) -> Result<Vec<u8>> {
+    let tokenizer = checkpoint.tokenizer.to_json();
+    write(&what.out.join("tokenizer.json"), &tokenizer)?;
+    let tokenizer_config = whole(checkpoint.files(), "tokenizer_config.json").await?.unwrap_or_else(|| b"{}\n".to_vec());
+    write(&what.out.join("tokenizer_config.json"), &tokenizer_config)?;
+    let card = whole(checkpoint.files(), "README.md").await?.unwrap_or_default();
+    let licence = licence(&String::from_utf8_lossy(&card)).unwrap_or_else(|| "unknown: see the source".into());
+    let name = folder_name(what.checkpoint);
+    let manifest = Manifest {
+        format: FORMAT.into(),
+        source: format!("{name} {}", checkpoint.fingerprint()),
+        name,
+        licence,
+        weights: what.weights,
+        template: Template::vicuna_v1(),
+        architecture: checkpoint.config.clone(),
+        tensors: plan.tensors,
+        files: vec![Shard::of("tokenizer.json", &tokenizer), Shard::of("tokenizer_config.json", &tokenizer_config)],
+        shards,
+    };
+    let mut json = serde_json::to_vec_pretty(&manifest).expect("a manifest serialises");
+    json.push(b'\n');
+    Ok(json)
+}
+
+/// The `license:` line of a model card's front matter.
+fn licence(card: &str) -> Option<String> {
+    let front = card.strip_prefix("---")?.split("\n---").next()?;
+    front.lines().find_map(|l| l.strip_prefix("license:")).map(|l| l.trim().to_owned())
+}

@@ -1,0 +1,237 @@
+//! The tensors of each published layout, by the names their publishers gave them.
+
+use crate::kernels::heads::HeadShape;
+use crate::model::config::{Config, LanguageConfig, Projector, VisionConfig};
+
+/// How a checkpoint is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// gordonhu/MQT-LLaVA-7b: query transformer and tower inside, bf16.
+    MqtLlava,
+    /// liuhaotian/llava-v1.5-7b: `mm_projector`, f16; the tower is a CLIP folder beside it, f32, text model included.
+    Llava15,
+    /// llava-hf, as exported before transformers 4.52.
+    LlavaHf,
+    /// llava-hf, as exported since.
+    LlavaHfNew,
+}
+
+impl std::str::FromStr for Layout {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Layout, String> {
+        match text {
+            "mqt-llava" => Ok(Layout::MqtLlava),
+            "llava-1.5" => Ok(Layout::Llava15),
+            "llava-hf" => Ok(Layout::LlavaHf),
+            "llava-hf-new" => Ok(Layout::LlavaHfNew),
+            _ => Err(format!("{text:?} is none of mqt-llava, llava-1.5, llava-hf, llava-hf-new")),
+        }
+    }
+}
+
+/// Element type of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dtype {
+    F32,
+    F16,
+    Bf16,
+}
+
+impl Dtype {
+    pub(super) fn size(self) -> u64 {
+        if self == Dtype::F32 { 4 } else { 2 }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Dtype::F32 => "F32",
+            Dtype::F16 => "F16",
+            Dtype::Bf16 => "BF16",
+        }
+    }
+}
+
+/// What its values are like.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Kind {
+    /// Normal with this deviation, heavy tails, outlier channels.
+    Weight(f32),
+    Norm,
+    Bias,
+    /// One value for all.
+    Scalar(f32),
+}
+
+/// One tensor to make.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Tensor {
+    pub(super) name: String,
+    pub(super) shape: Vec<usize>,
+    pub(super) kind: Kind,
+}
+
+impl Tensor {
+    pub(super) fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    pub(super) fn bytes(&self, dtype: Dtype) -> u64 {
+        self.elements() as u64 * dtype.size()
+    }
+}
+
+struct List(Vec<Tensor>);
+
+impl List {
+    fn add(&mut self, name: String, shape: &[usize], kind: Kind) {
+        self.0.push(Tensor { name, shape: shape.to_vec(), kind });
+    }
+
+    /// A Linear [out, in] with a bias; values keep a unit input near unit size.
+    fn linear(&mut self, name: &str, out: usize, input: usize) {
+        self.add(format!("{name}.weight"), &[out, input], Kind::Weight(0.6 / (input as f32).sqrt()));
+        self.add(format!("{name}.bias"), &[out], Kind::Bias);
+    }
+
+    fn norm(&mut self, name: &str, width: usize) {
+        self.add(format!("{name}.weight"), &[width], Kind::Norm);
+        self.add(format!("{name}.bias"), &[width], Kind::Bias);
+    }
+}
+
+/// The folder that the CLIP tower is published as.
+const CLIP: &str = "openai/clip-vit-large-patch14-336";
+
+impl Layout {
+    /// The element type of its main files.
+    pub(super) fn dtype(self) -> Dtype {
+        if self == Layout::MqtLlava { Dtype::Bf16 } else { Dtype::F16 }
+    }
+
+    /// What `mm_vision_tower` says of this tower.
+    pub(super) fn tower_name(config: &Config) -> &'static str {
+        if config.vision.hidden == 1024 && config.vision.image_size == 336 { CLIP } else { "vision_tower" }
+    }
+
+    /// The tensors of the main folder.
+    pub(super) fn tensors(self, config: &Config) -> Vec<Tensor> {
+        let mut list = List(Vec::new());
+        let (language_prefix, head) = match self {
+            Layout::MqtLlava | Layout::Llava15 => ("model.", "lm_head.weight"),
+            Layout::LlavaHf => ("language_model.model.", "language_model.lm_head.weight"),
+            Layout::LlavaHfNew => ("model.language_model.", "lm_head.weight"),
+        };
+        language(&mut list, language_prefix, head, &config.language, self.vocab(config));
+        let (d, hidden) = (config.vision.hidden, config.language.hidden);
+        let projector = match self {
+            Layout::MqtLlava => {
+                resampler(&mut list, config);
+                None
+            }
+            Layout::Llava15 => Some(["model.mm_projector.0", "model.mm_projector.2"]),
+            Layout::LlavaHf => Some(["multi_modal_projector.linear_1", "multi_modal_projector.linear_2"]),
+            Layout::LlavaHfNew => Some(["model.multi_modal_projector.linear_1", "model.multi_modal_projector.linear_2"]),
+        };
+        for (i, name) in projector.iter().flatten().enumerate() {
+            list.linear(name, hidden, if i == 0 { d } else { hidden });
+        }
+        match self {
+            Layout::MqtLlava => vision(&mut list, "model.vision_tower.vision_tower.vision_model.", &config.vision),
+            Layout::Llava15 => {}
+            Layout::LlavaHf => vision(&mut list, "vision_tower.vision_model.", &config.vision),
+            Layout::LlavaHfNew => vision(&mut list, "model.vision_tower.vision_model.", &config.vision),
+        }
+        list.0
+    }
+
+    /// The tower's own folder and its tensors, where it is published apart.
+    pub(super) fn tower(self, config: &Config) -> Option<(&'static str, Vec<Tensor>)> {
+        if self != Layout::Llava15 {
+            return None;
+        }
+        let mut list = List(Vec::new());
+        vision(&mut list, "vision_model.", &config.vision);
+        clip_text(&mut list, config.vision.hidden);
+        Some((Layout::tower_name(config), list.0))
+    }
+
+    /// Rows of the embedding table: llava-hf adds `<image>`, `<pad>` and padding.
+    pub(super) fn vocab(self, config: &Config) -> usize {
+        let extra = if matches!(self, Layout::LlavaHf | Layout::LlavaHfNew) { 64 } else { 0 };
+        config.language.vocab + extra
+    }
+}
+
+fn language(list: &mut List, prefix: &str, head: &str, l: &LanguageConfig, vocab: usize) {
+    let HeadShape { heads, kv_heads, head_dim } = l.shape;
+    // What a layer adds to the residual stream shrinks with the number of layers, as in trained models.
+    let added = 0.02 / (2.0 * l.layers as f32).sqrt();
+    list.add(format!("{prefix}embed_tokens.weight"), &[vocab, l.hidden], Kind::Weight(0.02));
+    for i in 0..l.layers {
+        let name = |part: &str| format!("{prefix}layers.{i}.{part}.weight");
+        list.add(name("input_layernorm"), &[l.hidden], Kind::Norm);
+        list.add(name("self_attn.q_proj"), &[heads * head_dim, l.hidden], Kind::Weight(0.02));
+        list.add(name("self_attn.k_proj"), &[kv_heads * head_dim, l.hidden], Kind::Weight(0.02));
+        list.add(name("self_attn.v_proj"), &[kv_heads * head_dim, l.hidden], Kind::Weight(0.02));
+        list.add(name("self_attn.o_proj"), &[l.hidden, heads * head_dim], Kind::Weight(added));
+        list.add(name("post_attention_layernorm"), &[l.hidden], Kind::Norm);
+        list.add(name("mlp.gate_proj"), &[l.ffn, l.hidden], Kind::Weight(0.02));
+        list.add(name("mlp.up_proj"), &[l.ffn, l.hidden], Kind::Weight(0.02));
+        list.add(name("mlp.down_proj"), &[l.hidden, l.ffn], Kind::Weight(added));
+    }
+    list.add(format!("{prefix}norm.weight"), &[l.hidden], Kind::Norm);
+    list.add(head.into(), &[vocab, l.hidden], Kind::Weight(0.02));
+}
+
+fn resampler(list: &mut List, config: &Config) {
+    let Projector::Resampler(r) = &config.projector else { return };
+    let (d, hidden) = (config.vision.hidden, config.language.hidden);
+    let name = |part: &str| format!("model.query_abstractor.{part}");
+    list.add(name("query"), &[r.m_max, d], Kind::Weight(0.3));
+    list.add(name("pos_embed"), &[r.m_max, d], Kind::Weight(0.6));
+    list.add(name("attn.in_proj_weight"), &[3 * d, d], Kind::Weight(1.0 / (d as f32).sqrt()));
+    list.add(name("attn.in_proj_bias"), &[3 * d], Kind::Bias);
+    list.linear(&name("attn.out_proj"), d, d);
+    for norm in ["ln_q", "ln_k", "ln_v"] {
+        list.norm(&name(norm), d);
+    }
+    list.add(name("proj"), &[d, hidden], Kind::Weight(0.3 / (d as f32).sqrt()));
+}
+
+/// All layers, one more than run, and the last norm.
+fn vision(list: &mut List, prefix: &str, v: &VisionConfig) {
+    let d = v.hidden;
+    let patches = Kind::Weight(1.0 / (3.0 * (v.patch * v.patch) as f32).sqrt());
+    list.add(format!("{prefix}embeddings.class_embedding"), &[d], Kind::Weight(0.3));
+    list.add(format!("{prefix}embeddings.patch_embedding.weight"), &[d, 3, v.patch, v.patch], patches);
+    list.add(format!("{prefix}embeddings.position_embedding.weight"), &[v.patches() + 1, d], Kind::Weight(0.3));
+    list.norm(&format!("{prefix}pre_layrnorm"), d);
+    layers(list, prefix, v.layers + 1, d, v.mlp);
+    list.norm(&format!("{prefix}post_layernorm"), d);
+}
+
+fn layers(list: &mut List, prefix: &str, n: usize, d: usize, mlp: usize) {
+    for i in 0..n {
+        let layer = format!("{prefix}encoder.layers.{i}");
+        for part in ["k", "v", "q", "out"] {
+            list.linear(&format!("{layer}.self_attn.{part}_proj"), d, d);
+        }
+        list.norm(&format!("{layer}.layer_norm1"), d);
+        list.linear(&format!("{layer}.mlp.fc1"), mlp, d);
+        list.linear(&format!("{layer}.mlp.fc2"), d, mlp);
+        list.norm(&format!("{layer}.layer_norm2"), d);
+    }
+}
+
+/// The text half of a CLIP model, which nothing here reads.
+fn clip_text(list: &mut List, vision: usize) {
+    let (d, projected) = (768, 768);
+    list.add("text_model.embeddings.token_embedding.weight".into(), &[49_408, d], Kind::Weight(0.02));
+    list.add("text_model.embeddings.position_embedding.weight".into(), &[77, d], Kind::Weight(0.02));
+    layers(list, "text_model.", 12, d, 3072);
+    list.norm("text_model.final_layer_norm", d);
+    list.add("visual_projection.weight".into(), &[projected, vision], Kind::Weight(0.02));
+    list.add("text_projection.weight".into(), &[projected, d], Kind::Weight(0.02));
+    list.add("logit_scale".into(), &[], Kind::Scalar(4.6052));
+}

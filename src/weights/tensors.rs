@@ -1,0 +1,246 @@
+//! The tensors of a checkpoint folder: safetensors or PyTorch's `.bin`, one file or many, located at once and read by rows.
+
+use super::files::{Files, check_name, json};
+use super::safetensors::read_header;
+use crate::error::{Error, Result};
+use half::{bf16, f16};
+use safetensors::Dtype;
+use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// One tensor of a folder.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    /// The file it lies in.
+    pub file: String,
+    /// Element type, as the file names it.
+    pub dtype: String,
+    /// Shape, outermost first.
+    pub shape: Vec<usize>,
+    place: Place,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    /// Bytes of the file.
+    Range(Range<u64>),
+    /// Whatever PyTorch's container says; read whole.
+    #[cfg(feature = "native")]
+    Torch(pytorch_reader::Tensor),
+}
+
+/// Element types that can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    F32,
+    F16,
+    Bf16,
+}
+
+impl Tensor {
+    fn kind(&self) -> Option<Kind> {
+        match self.dtype.as_str() {
+            "F32" => Some(Kind::F32),
+            "F16" => Some(Kind::F16),
+            "BF16" => Some(Kind::Bf16),
+            _ => None,
+        }
+    }
+
+    /// Whether its values can be read as floats.
+    pub fn is_float(&self) -> bool {
+        self.kind().is_some()
+    }
+
+    /// What identifies it without its values.
+    pub fn describe(&self) -> String {
+        match &self.place {
+            Place::Range(range) => format!("{} {:?} {} {range:?}", self.dtype, self.shape, self.file),
+            #[cfg(feature = "native")]
+            Place::Torch(_) => format!("{} {:?} {}", self.dtype, self.shape, self.file),
+        }
+    }
+}
+
+/// A folder and its tensors.
+pub struct Folder {
+    /// The files.
+    pub files: Box<dyn Files>,
+    /// Every tensor by name.
+    pub tensors: BTreeMap<String, Tensor>,
+    /// The tensor of a `.bin` read last: its rows are asked for in pieces.
+    recent: RefCell<Option<(String, Arc<Vec<u8>>)>>,
+}
+
+/// Some rows of a tensor, as they lie in the file.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    kind: Kind,
+    width: usize,
+    first: usize,
+    /// Bytes before row `first`.
+    skip: usize,
+    bytes: Arc<Vec<u8>>,
+}
+
+impl Rows {
+    /// Row `row` of the tensor as floats.
+    pub fn copy(&self, row: usize, out: &mut [f32]) {
+        let size = if self.kind == Kind::F32 { 4 } else { 2 };
+        let bytes = &self.bytes[self.skip + (row - self.first) * self.width * size..][..self.width * size];
+        match self.kind {
+            Kind::F32 => out.iter_mut().zip(bytes.chunks_exact(4)).for_each(|(o, b)| *o = f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
+            Kind::F16 => out.iter_mut().zip(bytes.chunks_exact(2)).for_each(|(o, b)| *o = f16::from_le_bytes([b[0], b[1]]).to_f32()),
+            Kind::Bf16 => out.iter_mut().zip(bytes.chunks_exact(2)).for_each(|(o, b)| *o = bf16::from_le_bytes([b[0], b[1]]).to_f32()),
+        }
+    }
+}
+
+impl Folder {
+    /// Reads the headers of the files that an index names, or of all there are; safetensors before `.bin`.
+    ///
+    /// # Errors
+    /// [`Error::ModelMissing`] or [`Error::ModelCorrupt`] with the file and, where there is one, the tensor.
+    pub async fn open(files: Box<dyn Files>) -> Result<Folder> {
+        let mut tensors = BTreeMap::new();
+        let (names, index) = file_names(&*files).await?;
+        for file in &names {
+            for (name, tensor) in read_file(&*files, file).await? {
+                if let Some(old) = tensors.insert(name.clone(), tensor) {
+                    let problem = format!("tensor {name} is also in {}", old.file);
+                    return Err(Error::ModelCorrupt { file: file.clone(), problem });
+                }
+            }
+        }
+        if let Some((index, map)) = index {
+            for (name, file) in map {
+                if tensors.get(&name).is_none_or(|t| Some(t.file.as_str()) != file.as_str()) {
+                    let problem = format!("tensor {name} is not in {file}, where {index} says it is");
+                    return Err(Error::ModelCorrupt { file: index.into(), problem });
+                }
+            }
+        }
+        Ok(Folder { files, tensors, recent: RefCell::new(None) })
+    }
+
+    /// Rows of a tensor whose shape and type were checked; a vector has rows of one value.
+    ///
+    /// # Errors
+    /// [`Error::TensorMissing`], [`Error::TensorType`], or what reading fails with.
+    pub async fn rows(&self, name: &str, rows: Range<usize>) -> Result<Rows> {
+        let missing = || Error::TensorMissing { name: name.into(), hint: "; the download may be incomplete".into() };
+        let tensor = self.tensors.get(name).ok_or_else(missing)?;
+        let kind = tensor.kind().ok_or_else(|| Error::TensorType { name: name.into(), dtype: tensor.dtype.clone() })?;
+        let width: usize = tensor.shape.iter().skip(1).product();
+        let row_bytes = width * if kind == Kind::F32 { 4 } else { 2 };
+        let first = rows.start;
+        match &tensor.place {
+            Place::Range(range) => {
+                let start = range.start + (rows.start * row_bytes) as u64;
+                let bytes = self.files.read(&tensor.file, start..start + (rows.len() * row_bytes) as u64).await?;
+                Ok(Rows { kind, width, first, skip: 0, bytes: Arc::new(bytes) })
+            }
+            #[cfg(feature = "native")]
+            Place::Torch(torch) => {
+                let recent = self.recent.borrow().as_ref().filter(|(n, _)| n == name).map(|(_, bytes)| bytes.clone());
+                let bytes = match recent {
+                    Some(bytes) => bytes,
+                    None => {
+                        self.recent.replace(None);
+                        let corrupt = |e: std::io::Error| Error::ModelCorrupt { file: tensor.file.clone(), problem: e.to_string() };
+                        let bytes = Arc::new(torch.read().map_err(corrupt)?);
+                        self.recent.replace(Some((name.to_owned(), bytes.clone())));
+                        bytes
+                    }
+                };
+                Ok(Rows { kind, width, first, skip: first * row_bytes, bytes })
+            }
+        }
+    }
+
+    /// A whole tensor as floats, row-major.
+    ///
+    /// # Errors
+    /// As [`Folder::rows`].
+    pub async fn floats(&self, name: &str) -> Result<Vec<f32>> {
+        let shape = self.tensors.get(name).map(|t| t.shape.clone()).unwrap_or_default();
+        let (n, width) = (shape.first().copied().unwrap_or(0), shape.iter().skip(1).product::<usize>());
+        let rows = self.rows(name, 0..n).await?;
+        let mut out = vec![0.0; n * width];
+        out.chunks_exact_mut(width.max(1)).enumerate().for_each(|(row, out)| rows.copy(row, out));
+        Ok(out)
+    }
+}
+
+/// An index's name and its `weight_map`.
+type Index = (&'static str, serde_json::Map<String, Value>);
+
+/// The files to read, and the index that names them if there is one.
+async fn file_names(files: &dyn Files) -> Result<(Vec<String>, Option<Index>)> {
+    const SAFETENSORS: &str = "model.safetensors.index.json";
+    const BIN: &str = "pytorch_model.bin.index.json";
+    let all = files.list();
+    let safetensors: Vec<String> = all.iter().filter(|n| n.ends_with(".safetensors")).cloned().collect();
+    // Where both kinds lie side by side they hold the same, and safetensors is the better one.
+    let mut indexes = vec![SAFETENSORS];
+    if safetensors.is_empty() {
+        indexes.push(BIN);
+    }
+    for name in indexes {
+        let Some(index) = json(files, name).await? else { continue };
+        let map = index.get("weight_map").and_then(Value::as_object);
+        let map = map.ok_or_else(|| Error::ModelCorrupt { file: name.into(), problem: "it has no weight_map".into() })?;
+        let mut names: Vec<String> = Vec::new();
+        for value in map.values() {
+            let file = value.as_str().unwrap_or_default();
+            check_name(file, name)?;
+            names.push(file.to_owned());
+        }
+        names.sort();
+        names.dedup();
+        return Ok((names, Some((name, map.clone()))));
+    }
+    if !safetensors.is_empty() {
+        return Ok((safetensors, None));
+    }
+    Ok((all.into_iter().filter(|n| n.starts_with("pytorch_model") && n.ends_with(".bin")).collect(), None))
+}
+
+async fn read_file(files: &dyn Files, file: &str) -> Result<Vec<(String, Tensor)>> {
+    #[cfg(feature = "native")]
+    if file.ends_with(".bin") {
+        return read_torch(files, file);
+    }
+    let entries = read_header(files, file).await?.into_iter().map(|(name, entry)| {
+        let dtype = match entry.dtype {
+            Dtype::BF16 => "BF16".to_owned(),
+            other => format!("{other:?}"),
+        };
+        (name, Tensor { file: entry.file, dtype, shape: entry.shape, place: Place::Range(entry.range) })
+    });
+    Ok(entries.collect())
+}
+
+/// The tensors of a `.bin`: a pickle is data here, nothing in it is executed.
+#[cfg(feature = "native")]
+fn read_torch(files: &dyn Files, file: &str) -> Result<Vec<(String, Tensor)>> {
+    let folder = std::path::PathBuf::from(files.describe());
+    let Some(path) = files.path(file).filter(|p| p.is_file()) else {
+        return Err(Error::ModelMissing { path: folder.join(file), why: "there is no such file; the download may be incomplete".into() });
+    };
+    let corrupt = |e: pytorch_reader::PytorchError| Error::ModelCorrupt { file: file.into(), problem: e.to_string() };
+    let reader = pytorch_reader::PytorchReader::new(path).map_err(corrupt)?;
+    let mut tensors: Vec<_> = reader
+        .into_tensors()
+        .into_iter()
+        .map(|(name, torch)| {
+            let (dtype, shape) = (format!("{:?}", torch.dtype()), torch.shape().to_vec());
+            (name, Tensor { file: file.to_owned(), dtype, shape, place: Place::Torch(torch) })
+        })
+        .collect();
+    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(tensors)
+}

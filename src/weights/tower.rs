@@ -1,0 +1,79 @@
+//! Finding the vision tower of a checkpoint: its tensors may lie in the checkpoint or in a folder of their own.
+
+use super::files::{Files, json};
+use super::names::{self, Names};
+use super::tensors::Folder;
+use crate::error::{Error, Result};
+use crate::model::published::{self, Fields};
+use serde_json::Value;
+
+/// A tower, and what describes it.
+pub(super) struct Tower {
+    /// A folder of its own, or the checkpoint's.
+    pub(super) folder: Option<Folder>,
+    /// Before its tensors' names.
+    pub(super) prefix: String,
+    /// Its configuration.
+    pub(super) config: Value,
+    /// Its preprocessor's.
+    pub(super) preprocessor: Option<Value>,
+}
+
+/// Looks in `given` (`--vision-tower`), in the folder that the configuration names, in `vision_tower/`, then in the checkpoint.
+///
+/// # Errors
+/// [`Error::TensorMissing`] where there are no tensors, [`Error::ModelCorrupt`] where there are no numbers.
+pub(super) async fn find(files: &dyn Files, given: Option<Box<dyn Files>>, names: &Names, fields: Fields<'_>) -> Result<Tower> {
+    let named = fields.text("mm_vision_tower").unwrap_or_default();
+    let mut candidates: Vec<Box<dyn Files>> = given.into_iter().collect();
+    candidates.extend(files.folder(named).filter(|_| !named.is_empty()));
+    candidates.extend(files.folder("vision_tower"));
+    let mut config = None;
+    let mut own_preprocessor = None;
+    let mut own = None;
+    let mut looked_in = Vec::new();
+    for folder in candidates {
+        looked_in.push(folder.describe());
+        if config.is_none() {
+            let json = json(&*folder, "config.json").await?;
+            config = json.map(|json| json.get("vision_config").filter(|v| v.is_object()).cloned().unwrap_or(json));
+        }
+        if own_preprocessor.is_none() {
+            own_preprocessor = json(&*folder, "preprocessor_config.json").await?;
+        }
+        let folder = Folder::open(folder).await?;
+        if own.is_none() && !folder.tensors.is_empty() {
+            let Some(prefix) = names::vision_prefix(&folder.tensors) else {
+                let hint = format!("; looked in {}", folder.files.describe());
+                return Err(Error::TensorMissing { name: "vision_model.embeddings.patch_embedding.weight".into(), hint });
+            };
+            own = Some((folder, prefix));
+        }
+    }
+    let preprocessor = match own_preprocessor {
+        Some(own) => Some(own),
+        None => json(files, "preprocessor_config.json").await?,
+    };
+    let config = match (config, fields.get("vision_config").filter(|v| v.is_object())) {
+        (Some(config), _) => config,
+        (None, Some(inner)) => inner.clone(),
+        (None, None) if named == "openai/clip-vit-large-patch14-336" => {
+            serde_json::from_str(published::CLIP_L_336).expect("the constant is valid JSON")
+        }
+        (None, None) => {
+            return Err(fields.bad(format!("the numbers of its vision tower {named:?} are nowhere; give its folder with --vision-tower")));
+        }
+    };
+    let (folder, prefix) = match (own, &names.vision) {
+        (Some((folder, prefix)), _) => (Some(folder), prefix),
+        (None, Some(prefix)) => (None, prefix.clone()),
+        (None, None) => {
+            let hint = match looked_in.as_slice() {
+                [] => "; give the vision tower's folder with --vision-tower".into(),
+                folders => format!("; there are no weights in {}", folders.join(" or ")),
+            };
+            return Err(Error::TensorMissing { name: "model.vision_tower.vision_tower.vision_model.embeddings.patch_embedding.weight".into(), hint });
+        }
+    };
+    Ok(Tower { folder, prefix, config, preprocessor })
+}

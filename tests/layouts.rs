@@ -1,0 +1,89 @@
+//! Every published layout, made by `mqt::synth`: opened, asked, converted, and asked again with the same ids.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use mqt::budget::Budget;
+use mqt::cancel::Cancel;
+use mqt::convert::{Conversion, convert};
+use mqt::gpu::AdapterChoice;
+use mqt::image::Pixels;
+use mqt::model::{Arithmetic, LoadOptions, ModelSource, Weights};
+use mqt::session::Request;
+use mqt::synth::{Layout, Synth};
+use mqt::{Model, Session};
+use pollster::block_on;
+use std::path::Path;
+use std::sync::Arc;
+
+const LAYOUTS: [Layout; 4] = [Layout::MqtLlava, Layout::Llava15, Layout::LlavaHf, Layout::LlavaHfNew];
+
+fn synth(layout: Layout, folder: &Path) {
+    let synth = Synth { layout: Some(layout), shard_bytes: 5_000_000, ..Synth::new("toybox") };
+    synth.write(folder, &Cancel::new(), &mut |_| {}).unwrap();
+}
+
+fn load(path: &Path, weights: Weights) -> Arc<Model> {
+    let options = LoadOptions { adapter: AdapterChoice::Cpu, weights, arithmetic: Arithmetic::Exact, ..Default::default() };
+    Arc::new(block_on(Model::load(&ModelSource::Path(path.to_owned()), &options, &mut |_| {})).unwrap())
+}
+
+/// Greedy ids of one question for each m.
+fn ids(model: &Arc<Model>, budgets: &[u64]) -> Vec<Vec<u32>> {
+    let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/models/toybox/samples/toybox-1.png")).unwrap();
+    let pixels = Pixels::decode(&bytes, model.image_spec(), mqt::image::Reading::Reference).unwrap();
+    let mut session = block_on(Session::new(model.clone(), 256)).unwrap();
+    block_on(session.look(&pixels, &Cancel::new())).unwrap();
+    let ask = |m: &u64| {
+        session.start_anew();
+        let request = Request { budget: Budget::Fixed(*m), max_new_tokens: 3, ..Request::new("How many?") };
+        block_on(session.ask(&request, &mut |_| {})).unwrap().token_ids
+    };
+    budgets.iter().map(ask).collect()
+}
+
+#[test]
+fn a_pack_answers_as_the_folder_it_came_from() {
+    for layout in LAYOUTS {
+        let folder = tempfile::tempdir().unwrap();
+        let (checkpoint, pack) = (folder.path().join("checkpoint"), folder.path().join("pack"));
+        synth(layout, &checkpoint);
+        let formats = if layout == Layout::Llava15 { vec![Weights::F16, Weights::Q8, Weights::Q4] } else { vec![Weights::Q4] };
+        for weights in formats {
+            let what = Conversion { checkpoint: &checkpoint, vision_tower: None, out: &pack, weights };
+            block_on(convert(&what, &Cancel::new(), &mut |_| {})).unwrap();
+            // All there are with a projector, some of those with a query transformer.
+            let budgets = [4, 64];
+            let (from_folder, from_pack) = (ids(&load(&checkpoint, weights), &budgets), ids(&load(&pack, weights), &budgets));
+            assert_eq!(from_folder, from_pack, "{layout:?} {weights}");
+        }
+    }
+}
+
+#[test]
+fn the_same_model_in_every_layout_of_llava_has_the_same_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let configs = LAYOUTS[1..].iter().map(|layout| {
+        let checkpoint = folder.path().join(format!("{layout:?}"));
+        synth(*layout, &checkpoint);
+        load(&checkpoint, Weights::Q8).config().clone()
+    });
+    let configs: Vec<_> = configs.collect();
+    for config in &configs[1..] {
+        assert_eq!((&config.vision, &config.projector), (&configs[0].vision, &configs[0].projector));
+        assert_eq!(config.language.vocab, configs[0].language.vocab + 64);
+    }
+    assert_eq!(configs[0].offer().exactly, [1, 4, 16, 64]);
+}
+
+#[test]
+fn synthesis_is_a_function_of_its_seed() {
+    let folder = tempfile::tempdir().unwrap();
+    let make = |name: &str, seed| {
+        let path = folder.path().join(name);
+        Synth { seed, ..Synth::new("toybox") }.write(&path, &Cancel::new(), &mut |_| {}).unwrap();
+        std::fs::read(path.join("model.safetensors")).unwrap()
+    };
+    let first = make("a", 1);
+    assert!(first == make("b", 1));
+    assert!(first != make("c", 2));
+}
