@@ -31,6 +31,8 @@ pub struct LoadOptions {
     pub arithmetic: Arithmetic,
     /// The vision tower's folder, for checkpoints that do not name it.
     pub vision_tower: Option<std::path::PathBuf>,
+    /// Compile the kernels before the weights are read: for weights that take long to arrive.
+    pub rehearse: bool,
 }
 
 /// Opened files of a model: everything but the weights.
