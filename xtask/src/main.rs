@@ -6,6 +6,7 @@ mod run;
 mod setup;
 mod test;
 mod web;
+mod www;
 
 use anyhow::{Result, bail};
 use std::process::ExitCode;
@@ -18,7 +19,8 @@ cargo xtask <task>
             --without STEP[,STEP]   all steps but these
             steps: setup fmt clippy clippy-wasm test swiftshader web browser doc
   setup   install what the tests need, or say what is missing
-  web     compile web/ to WebAssembly, bindings into web/pkg
+  web     compile web/ to WebAssembly and build the page into www/dist
+  www     serve www/dist on http://localhost:8080 (`cargo xtask www PORT` for another port)
   golden  write the reference files of tests/golden again (Python, PyTorch)
 ";
 
@@ -41,6 +43,7 @@ fn task(args: &[String]) -> Result<()> {
     match task {
         "test" => test::run(rest),
         "golden" => golden::run(rest),
+        "www" => www::run(rest),
         _ if !rest.is_empty() => bail!("`cargo xtask {task}` takes no arguments, got {}", rest.join(" ")),
         "setup" => setup::run(&setup::Needs::all()),
         "web" => web::run().map(|_| ()),
