@@ -89,7 +89,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     await page.getByRole("textbox", { name: "Question" }).fill("Where is the cross?");
     await page.getByRole("button", { name: "Compare m" }).click();
     const columns = page.locator(".comparison article");
-    await expect(columns.last()).toHaveAttribute("data-finish-reason", "stop", { timeout: 90_000 });
+    await expect(columns.last()).toHaveAttribute("data-finish-reason", "stop", { timeout: 240_000 });
     const used = await columns.evaluateAll((all) => all.map((a) => [a.dataset.imageTokens, a.dataset.visionRuns]));
     expect(used.map(([m]) => Number(m))).toEqual([2, 8, 16, 64]);
     expect(used.every(([, runs]) => runs === "0")).toBe(true);

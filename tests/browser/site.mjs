@@ -79,7 +79,7 @@ export const test = base.extend({
 
 /** The page reached one of these states. */
 export async function reached(page, ...states) {
-  await expect(page.locator("body")).toHaveAttribute("data-state", new RegExp(`^(${states.join("|")})$`), { timeout: 90_000 });
+  await expect(page.locator("body")).toHaveAttribute("data-state", new RegExp(`^(${states.join("|")})$`), { timeout: 240_000 });
 }
 
 /** Waits for a state however briefly it lasts; call before what causes it. */
@@ -103,7 +103,7 @@ export async function load(page) {
 
 export async function sample(page, n) {
   await page.getByRole("button", { name: `Sample picture ${n}` }).click();
-  await expect.poll(() => page.evaluate(() => globalThis.mqt.picture?.view !== undefined), { timeout: 90_000 }).toBe(true);
+  await expect.poll(() => page.evaluate(() => globalThis.mqt.picture?.view !== undefined), { timeout: 240_000 }).toBe(true);
   await reached(page, "ready");
 }
 
@@ -114,7 +114,7 @@ export async function ask(page, question) {
   await page.getByRole("button", { name: "Ask" }).click();
   await expect(page.locator("article")).toHaveCount(before + 1);
   const article = page.locator("article").last();
-  await expect(article).toHaveAttribute("data-finish-reason", /./, { timeout: 90_000 });
+  await expect(article).toHaveAttribute("data-finish-reason", /./, { timeout: 240_000 });
   return article;
 }
 

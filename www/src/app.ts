@@ -105,9 +105,10 @@ class App {
     notices.clear();
     if (this.seen?.adapter?.software && adapter.kind !== "cpu") notices.remark("This adapter is software: everything works, slowly.");
     if (fellBack) notices.remark("No adapter could be used: this runs on the processor, slowly.");
-    enter("ready");
     this.changed();
-    await this.restore();
+    // After a rebuild that is the picture and all that was said about it.
+    if (this.picture) await this.encode();
+    else enter("ready");
     this.waiting?.();
     this.waiting = undefined;
     void this.lookForUpdate();
@@ -152,17 +153,6 @@ class App {
     await this.start({ force: change.adapter === "cpu", refresh: change.refresh });
   }
 
-  /** After a rebuild: the picture, and what was said about it. */
-  private async restore(): Promise<void> {
-    const { turns } = this;
-    if (!this.picture || !this.engine) return;
-    await this.encode();
-    if (turns.length > 0 && this.engine) {
-      await this.engine.resume(turns);
-      this.turns = turns;
-    }
-  }
-
   /** Takes a picture. It is encoded at once if there is a model, so that the question need not wait. */
   async attach(blob: Blob, name: string): Promise<void> {
     this.work?.abort();
@@ -182,7 +172,7 @@ class App {
     enter("encoding");
     try {
       picture.view = await engine.look(picture.blob, { signal: work.signal });
-      this.turns = [];
+      if (this.turns.length > 0) await engine.resume(this.turns);
       if (this.work === work) enter("ready");
       this.changed();
       if (picture.view.readingsDiffer) notices.remark("The file is rotated, transparent or has 16 bits: the model sees it as you do.");
