@@ -2,7 +2,7 @@
 //!
 //! The weights say which patches a token takes its values from. They do not say why an answer was given.
 
-/// The mean of the first `m` rows of a map [M, patches]: [patches], summing to 1.
+/// The mean of the first `m` rows of a map [M, patches]: one number for each patch, summing to 1.
 pub fn together(map: &[f32], patches: usize, m: usize) -> Vec<f32> {
     let mut mean = vec![0.0f32; patches];
     for row in map.chunks_exact(patches).take(m) {
@@ -12,7 +12,7 @@ pub fn together(map: &[f32], patches: usize, m: usize) -> Vec<f32> {
 }
 
 /// The ninth of the picture that gets the most weight, and its share: ("top left", 0.42).
-/// `weights` [patches], patches a square number.
+/// `weights`: one for each patch, their number a square.
 pub fn mostly(weights: &[f32]) -> (&'static str, f32) {
     const NAMES: [&str; 9] =
         ["top left", "top middle", "top right", "middle left", "the middle", "middle right", "bottom left", "bottom middle", "bottom right"];
@@ -39,7 +39,7 @@ pub fn colour(weight: f32) -> [u8; 3] {
 
 /// The picture as the model sees it (`rgb` [size, size, 3]) with a heat map over it, `scale` times as large:
 /// [size · scale, size · scale, 3].
-/// `weights` [patches] are drawn relative to the largest; `opacity` 0 shows the picture alone, 1 the map alone.
+/// `weights`, one for each patch, are drawn relative to the largest; `opacity` 0 shows the picture alone, 1 the map alone.
 pub fn overlay(rgb: &[u8], size: usize, weights: &[f32], scale: usize, opacity: f32) -> Vec<u8> {
     let (side, grid) = (size * scale, weights.len().isqrt().max(1));
     let top = weights.iter().copied().fold(f32::MIN_POSITIVE, f32::max);

@@ -87,7 +87,8 @@ export class Engine {
     const onProgress = options.onProgress ?? (() => {});
     const from = Array.isArray(source) ? { files: source } : { url: new URL(source, document.baseURI).href };
     const settings = { source: from, settings: { adapter, arithmetic, context }, keep, sharing, refresh };
-    options.signal?.addEventListener("abort", () => engine.api.cancelLoad());
+    // Ends the worker, whatever it does: what a download has written stays in storage.
+    options.signal?.addEventListener("abort", () => engine.fail(new EngineError("cancelled", "stopped; what has arrived is kept")));
     const load = async () => {
       try {
         engine.loaded = await engine.race(engine.api.load(settings, Comlink.proxy(onProgress)));

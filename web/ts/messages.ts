@@ -116,7 +116,6 @@ export interface WorkerApi {
   load(settings: WorkerSettings, onProgress: (progress: Progress) => void): Promise<Loaded>;
   pause(): void;
   resumeDownload(): void;
-  cancelLoad(): void;
   look(id: number, picture: Uint8Array): Promise<View>;
   prepare(id: number, imageTokens: number): Promise<void>;
   ask(id: number, question: string, settings: AskSettings, onText: (text: string) => void): Promise<Answer>;

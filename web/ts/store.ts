@@ -147,12 +147,6 @@ export class PackStore {
     this.wake();
   }
 
-  cancel(): void {
-    this.failure ??= new EngineError("cancelled", "stopped; what has arrived is kept");
-    this.abort.abort();
-    this.wake();
-  }
-
   private total(): number {
     return this.entries.reduce((sum, entry) => sum + entry.bytes, 0);
   }

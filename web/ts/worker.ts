@@ -103,7 +103,6 @@ const api: WorkerApi = {
 
   pause: () => (store as PackStore | undefined)?.pause(),
   resumeDownload: () => (store as PackStore | undefined)?.resume(),
-  cancelLoad: () => (store as PackStore | undefined)?.cancel(),
 
   look: (id, picture) =>
     stoppable(id, async (engine, stop): Promise<View> => {

@@ -72,6 +72,7 @@ class App {
       this.seen = await probe();
       if (this.seen.verdict !== "good") {
         enter(this.seen.verdict === "weak" ? "weak-adapter" : "no-webgpu");
+        this.release();
         return notices.show(this.seen.verdict === "weak" ? notices.weakAdapter(this.seen) : notices.noWebGpu(this.seen));
       }
     }
@@ -94,10 +95,11 @@ class App {
       this.loading = Engine.begin(this.model.from, options);
       this.engine = await this.loading.engine;
     } catch (error) {
-      return this.failed(EngineError.from(error));
-    } finally {
       this.loading = undefined;
+      this.failed(EngineError.from(error));
+      return this.release();
     }
+    this.loading = undefined;
     const { adapter, name, weights, fell_back: fellBack } = this.engine.model;
     log(`loaded ${name} ${weights} on ${adapter.name}`);
     const where = adapter.kind === "cpu" ? "Processor (slow, no WebGPU)" : `WebGPU · ${this.seen?.adapter?.name ?? adapter.name}`;
@@ -109,9 +111,14 @@ class App {
     // After a rebuild that is the picture and all that was said about it.
     if (this.picture) await this.encode();
     else enter("ready");
+    this.release();
+    void this.lookForUpdate();
+  }
+
+  /** Lets a question go on that waited for the model, whether it is there now or not. */
+  private release(): void {
     this.waiting?.();
     this.waiting = undefined;
-    void this.lookForUpdate();
   }
 
   private progress(progress: Progress, rebuilding: boolean): void {
@@ -218,7 +225,8 @@ class App {
 
   /** Stops what is under way; the text so far is kept. */
   stop(): void {
-    this.work?.abort();
+    if (this.loading) this.cancelDownload();
+    else this.work?.abort();
   }
 
   /** Asks the model, streaming into `show`; what it throws was already dealt with. */
@@ -231,7 +239,7 @@ class App {
       await loaded;
     }
     const engine = this.engine;
-    if (!engine) return undefined;
+    if (!engine) throw new EngineError("cancelled", "there is no model");
     this.preparing?.abort();
     const work = (this.work = new AbortController());
     enter(picture.view ? "answering" : "encoding");

@@ -34,7 +34,7 @@ function refresh(): void {
   const able = text && app.picture !== undefined && (isOpen() || state() === "first-visit");
   askButton.disabled = !able;
   compareButton.disabled = !able || !app.engine;
-  stopButton.disabled = !isBusy();
+  stopButton.disabled = !isBusy() && !app.loading;
   const hint = !app.picture ? "First choose a picture." : !app.engine && state() === "first-visit" ? "Asking starts the download." : "";
   find("#ask-hint").textContent = text ? hint : "";
 }
@@ -55,7 +55,7 @@ function grow(): void {
 
 function keys(event: KeyboardEvent): void {
   const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement;
-  if (event.key === "Escape" && isBusy()) app.stop();
+  if (event.key === "Escape" && (isBusy() || app.loading)) app.stop();
   else if (!typing && event.key === "[") tokens.step(false);
   else if (!typing && event.key === "]") tokens.step(true);
 }

@@ -108,7 +108,7 @@ export function progress(p: Progress, rebuilding = false): void {
   const pause: Action = { label: "Pause", run: () => app.pauseDownload() };
   const resume: Action = { label: p.phase === "offline" ? "Try again now" : "Continue", run: () => app.resumeDownload(), main: true };
   const cancel: Action = { label: "done" in p && p.done > 0 ? `Cancel (keeps ${bytes(p.done)})` : "Cancel", run: () => app.cancelDownload() };
-  const actions = p.phase === "downloading" ? [pause, cancel] : p.phase === "paused" || p.phase === "offline" ? [resume, cancel] : [];
+  const actions = p.phase === "downloading" ? [pause, cancel] : p.phase === "paused" || p.phase === "offline" ? [resume, cancel] : [cancel];
   const line = describe(p);
   const card = area().querySelector<HTMLElement>(`.notice.progress[data-phase="${p.phase}"]`);
   if (card) {

@@ -79,6 +79,7 @@ export function setUp(): void {
   });
   find<HTMLTextAreaElement>("#question").addEventListener("input", () => isOpen() && void refresh());
   draw();
+  void refresh();
 }
 
 function draw(): void {
