@@ -4,6 +4,7 @@
 //! load a [`Model`], open a [`Session`] on it, let it [`look`](Session::look) at [`Pixels`](image::Pixels), [`ask`](Session::ask).
 //! Everything is async and never blocks; natively `pollster::block_on` drives it, in the browser the page's event loop.
 
+pub mod attention;
 pub mod bench;
 pub mod budget;
 pub mod cancel;

@@ -28,7 +28,7 @@ fn gpu() -> Option<AdapterChoice> {
 }
 
 fn session(adapter: AdapterChoice, weights: Weights) -> Session {
-    let options = LoadOptions { adapter, weights, arithmetic: Arithmetic::Exact, vision_tower: None };
+    let options = LoadOptions { adapter, weights, arithmetic: Arithmetic::Exact, ..Default::default() };
     let model = block_on(Model::load(&ModelSource::Path(toybox().join("checkpoint")), &options, &mut |_| {})).unwrap();
     block_on(Session::new(Arc::new(model), 512)).unwrap()
 }

@@ -54,6 +54,22 @@ impl Map {
         gpu.write(&storage, 0, bytemuck::cast_slice(&words));
         Ok(Map { storage, format, heads, m_max, patches })
     }
+
+    /// The map, [heads, M, patches].
+    ///
+    /// # Errors
+    /// [`crate::Error::DeviceLost`].
+    pub async fn read(&self, gpu: &Gpu) -> Result<Vec<f32>> {
+        let rows = self.heads * self.m_max;
+        if self.format == Format::F32 {
+            let bytes = gpu.read(&self.storage, 0, (rows * self.patches * 4) as u64).await?;
+            return Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect());
+        }
+        let stride = self.patches.next_multiple_of(2) * 2;
+        let bytes = gpu.read(&self.storage, 0, (rows * stride) as u64).await?;
+        let row = |row: &[u8]| row[..2 * self.patches].chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect::<Vec<_>>();
+        Ok(bytes.chunks_exact(stride).flat_map(row).collect())
+    }
 }
 
 /// Records values [patches, cols] → rows 0..n of `out` [tokens, cols]; cols = heads · head_dim.

@@ -9,6 +9,7 @@ pub(crate) mod open;
 pub(crate) mod parts;
 pub(crate) mod published;
 mod reference;
+mod rehearsal;
 pub mod shapes;
 #[cfg(all(test, feature = "native"))]
 mod tests;
@@ -21,6 +22,9 @@ pub(crate) use open::Opened;
 pub use open::{LoadOptions, ModelSource};
 pub use parts::Progress;
 pub(crate) use parts::bytes as bytes_of;
+
+use config::ResamplerConfig;
+use parts::Projector;
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
@@ -225,12 +229,30 @@ impl Model {
     }
 
     async fn place(opened: Opened, options: &LoadOptions, on_progress: &mut dyn FnMut(Progress)) -> Result<Model> {
-        let Opened { config, tokenizer, template, name, weights, sha256, supply, .. } = opened;
         let start = Instant::now();
         let ms = |since: Instant| since.elapsed().as_secs_f64() * 1e3;
         let gpu = Gpu::open(&options.adapter).await?;
         let mut times = LoadTimes { device: ms(start), ..LoadTimes::default() };
+        if let (Some(gpu), true) = (&gpu, options.rehearse) {
+            let start = Instant::now();
+            on_progress(Progress { phase: "compiling kernels", done: 0, total: 0 });
+            rehearsal::rehearse(gpu, &opened, options).await?;
+            times.pipelines = ms(start);
+        }
+        Model::place_on(gpu, opened, times, options, on_progress).await
+    }
+
+    /// On an opened device, or on the processor.
+    async fn place_on(
+        gpu: Option<Gpu>,
+        opened: Opened,
+        mut times: LoadTimes,
+        options: &LoadOptions,
+        on_progress: &mut dyn FnMut(Progress),
+    ) -> Result<Model> {
+        let Opened { config, tokenizer, template, name, weights, sha256, supply, .. } = opened;
         let start = Instant::now();
+        let ms = |since: Instant| since.elapsed().as_secs_f64() * 1e3;
         let format = |role: Role| weights.format(role);
         let adapter = gpu.as_ref().map_or_else(AdapterInfo::cpu, |g| g.info().clone());
         let fell_back = gpu.is_none() && options.adapter != AdapterChoice::Cpu;
@@ -362,7 +384,7 @@ impl Model {
                 (Visual::Gpu(tokens), vision_ms, ms(start))
             }
             Network::Cpu(parts) => {
-                let features = reference::encode(&self.config, &parts.vision, pixels, cancel)?;
+                let features = reference::encode(&self.config, &parts.vision, pixels, cancel).await?;
                 let (vision_ms, start) = (ms(start), Instant::now());
                 (Visual::Cpu(reference::project(&self.config, parts, &features, n)), vision_ms, ms(start))
             }
@@ -381,8 +403,44 @@ impl Model {
                 let x = vision::encode(&net.gpu, &self.config, &net.parts.vision, &net.vision, pixels, cancel).await?;
                 net.gpu.read_rows(x, 1, self.config.vision.patches()).await
             }
-            Network::Cpu(parts) => reference::encode(&self.config, &parts.vision, pixels, cancel),
+            Network::Cpu(parts) => reference::encode(&self.config, &parts.vision, pixels, cancel).await,
         }
+    }
+
+    /// Where each of the M visual tokens reads from, [M, patches]: the resampler's weights, averaged over its heads; rows sum to 1.
+    /// They are a constant of the model, the same for every picture.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub async fn reading_map(&self) -> Result<Vec<f32>> {
+        let (m, patches) = (self.config.m_max(), self.config.vision.patches());
+        let config::Projector::Resampler(ResamplerConfig { heads, .. }) = self.config.projector else {
+            // Without a resampler token i is patch i.
+            return Ok((0..m * patches).map(|i| if i / patches == i % patches { 1.0 } else { 0.0 }).collect());
+        };
+        let size = m * patches;
+        let map = match &self.network {
+            Network::Gpu(net) => match &net.parts.projector {
+                Projector::Resampler(r) => r.map.read(&net.gpu).await?,
+                Projector::Mlp(_) => unreachable!("the configuration says there is a resampler"),
+            },
+            Network::Cpu(parts) => match &parts.projector {
+                Projector::Resampler(r) => r.map.clone(),
+                Projector::Mlp(_) => unreachable!("the configuration says there is a resampler"),
+            },
+        };
+        let mut mean = vec![0.0f32; size];
+        for head in map.chunks_exact(size) {
+            mean.iter_mut().zip(head).for_each(|(mean, weight)| *mean += weight / heads as f32);
+        }
+        Ok(mean)
+    }
+
+    /// Bytes that one position of a conversation takes in the cache.
+    pub fn cache_bytes_per_token(&self) -> u64 {
+        let shape = self.config.language.shape;
+        let half = matches!(self.network, Network::Gpu(_)) && self.arithmetic == Arithmetic::Fast;
+        (self.config.language.layers * shape.kv_heads * shape.head_dim * 2) as u64 * if half { 2 } else { 4 }
     }
 
     /// The visual tokens of budget `m`, [m, hidden].
@@ -494,7 +552,7 @@ impl Model {
                     Visual::Cpu(values) => values.as_slice(),
                     Visual::Gpu(_) => unreachable!("visual tokens belong to the model that made them"),
                 });
-                reference::forward(&self.config, parts, kv, Chunk { slots, position, visual, want }, cancel)
+                reference::forward(&self.config, parts, kv, Chunk { slots, position, visual, want }, cancel).await
             }
             _ => unreachable!("a cache belongs to the model that made it"),
         }

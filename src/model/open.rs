@@ -33,6 +33,8 @@ pub struct LoadOptions {
     pub arithmetic: Arithmetic,
     /// The vision tower's folder, for checkpoints that do not name it.
     pub vision_tower: Option<std::path::PathBuf>,
+    /// Compile the kernels before the weights are read: for weights that take long to arrive.
+    pub rehearse: bool,
 }
 
 /// Opened files of a model: everything but the weights.
@@ -45,7 +47,7 @@ pub(crate) struct Opened {
     pub(crate) sha256: String,
     pub(crate) supply: Box<dyn Supply>,
     #[cfg_attr(not(feature = "native"), expect(dead_code, reason = "only folders on disk have names"))]
-    is_checkpoint: bool,
+    pub(crate) is_checkpoint: bool,
 }
 
 impl Opened {

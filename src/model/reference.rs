@@ -69,7 +69,7 @@ fn add(x: &mut [f32], y: &[f32]) {
 }
 
 /// pixels [3, S, S] → features [patches, d].
-pub(super) fn encode(config: &Config, w: &Vision<Packed, Vec<f32>>, pixels: &Pixels, cancel: &Cancel) -> Result<Vec<f32>> {
+pub(super) async fn encode(config: &Config, w: &Vision<Packed, Vec<f32>>, pixels: &Pixels, cancel: &Cancel) -> Result<Vec<f32>> {
     let v = &config.vision;
     let (d, shape) = (v.hidden, v.shape());
     let act = if v.exact_gelu { Act::Gelu } else { Act::QuickGelu };
@@ -78,7 +78,7 @@ pub(super) fn encode(config: &Config, w: &Vision<Packed, Vec<f32>>, pixels: &Pix
     let x = vision_embed::reference(&embedded, &w.class, &w.position);
     let mut x = layer_norm::reference(&x, d, Some((&w.pre_norm.weight, &w.pre_norm.bias)), v.eps);
     for layer in &w.layers {
-        cancel.check()?;
+        cancel.breathe().await?;
         let normed = layer_norm::reference(&x, d, Some((&layer.norm1.weight, &layer.norm1.bias)), v.eps);
         let qkv = matmul::reference(&normed, &layer.qkv.weight, layer.qkv.bias.as_deref(), Act::None);
         let (q, keys, values) = heads::reference(&qkv, shape, None, 0);
@@ -118,7 +118,7 @@ pub(super) fn project(config: &Config, w: &HostParts, features: &[f32], n: usize
 }
 
 /// Computes a chunk, as the GPU's `language::forward`.
-pub(super) fn forward(config: &Config, w: &HostParts, cache: &mut KvCache, chunk: Chunk<'_, [f32]>, cancel: &Cancel) -> Result<Wanted> {
+pub(super) async fn forward(config: &Config, w: &HostParts, cache: &mut KvCache, chunk: Chunk<'_, [f32]>, cancel: &Cancel) -> Result<Wanted> {
     let (l, w) = (&config.language, &w.language);
     let Chunk { slots, position, visual, want } = chunk;
     let mut x = Vec::with_capacity(slots.len() * l.hidden);
@@ -132,7 +132,7 @@ pub(super) fn forward(config: &Config, w: &HostParts, cache: &mut KvCache, chunk
         }
     }
     for (layer, (keys, values)) in w.layers.iter().zip(&mut cache.layers) {
-        cancel.check()?;
+        cancel.breathe().await?;
         let normed = rms_norm::reference(&x, &layer.norm1, l.eps);
         let qkv = matmul::reference(&normed, &layer.qkv.weight, layer.qkv.bias.as_deref(), Act::None);
         let (q, k, v) = heads::reference(&qkv, l.shape, Some(&cache.rope), position);

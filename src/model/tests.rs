@@ -21,7 +21,7 @@ fn golden() -> PathBuf {
 }
 
 fn load(case: &str, adapter: AdapterChoice, weights: Weights) -> Arc<Model> {
-    let options = LoadOptions { adapter, weights, arithmetic: Arithmetic::Exact, vision_tower: None };
+    let options = LoadOptions { adapter, weights, arithmetic: Arithmetic::Exact, ..Default::default() };
     let source = ModelSource::Path(golden().join(case).join("checkpoint"));
     Arc::new(block_on(Model::load(&source, &options, &mut |_| {})).unwrap())
 }

@@ -31,6 +31,10 @@ pub struct Request {
     pub max_new_tokens: usize,
     /// The answer ends before any of these strings.
     pub stop: Vec<String>,
+    /// Ids of an answer that was cut off: it goes on from there, and is handed back whole. Usually after [`Session::take_back`].
+    pub so_far: Vec<u32>,
+    /// The picture was encoded before there was a question: that time does not count as waiting for the first word.
+    pub seen_ahead: bool,
     /// Stops encoding, prefill or decoding from anywhere.
     pub cancel: Cancel,
 }
@@ -44,6 +48,8 @@ impl Request {
             sampling: Sampling::default(),
             max_new_tokens: 512,
             stop: Vec::new(),
+            so_far: Vec::new(),
+            seen_ahead: false,
             cancel: Cancel::new(),
         }
     }
@@ -107,6 +113,27 @@ pub struct Answer {
     pub timings: Timings,
     /// Generated tokens per second, the first one excluded; 0 for a single token.
     pub tokens_per_second: f64,
+}
+
+/// What a question would cost.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Estimate {
+    /// m: what would be used.
+    pub image_tokens: usize,
+    /// Why, for people.
+    pub reason: String,
+    /// Milliseconds to the first word with what is computed already; `None` before anything was measured.
+    pub first_word_ms: Option<f64>,
+    /// The same as if no image token were in the cache: what comparing different m needs.
+    pub first_word_from_scratch_ms: Option<f64>,
+    /// Generated tokens per second; `None` before the first answer.
+    pub words_per_second: Option<f64>,
+    /// Memory the image tokens take in the cache.
+    pub cache_bytes: u64,
+    /// Tokens the conversation would take with this question.
+    pub context_used: usize,
+    /// Tokens there is room for.
+    pub context: usize,
 }
 
 /// What the intermediate stages of one prompt are: `mqt trace`.
@@ -241,6 +268,38 @@ impl Session {
         self.withdrawn.clear();
     }
 
+    /// Takes the turns of an earlier conversation over: (question, the answer's ids, its m), oldest first. Nothing is computed
+    /// before the next question; then all of it is.
+    pub fn resume(&mut self, turns: &[(String, Vec<u32>, usize)]) {
+        self.start_anew();
+        for (question, answer, m) in turns {
+            let question = self.question_ids(question);
+            self.turns.push(Turn { question, answer: answer.clone(), m: *m });
+        }
+    }
+
+    /// What a question would cost, before it is asked. An empty one counts as a short sentence of 12 tokens.
+    ///
+    /// # Errors
+    /// [`Error::BudgetOutOfRange`].
+    pub fn estimate(&self, budget: &Budget, question: &str) -> Result<Estimate> {
+        let question = if question.trim().is_empty() { 12 } else { self.question_ids(question).len() };
+        let encode = if self.picture.is_some() { 0.0 } else { self.speed.encode_ms.unwrap_or(0.0) };
+        let choice = self.choose(&Request { budget: budget.clone(), ..Request::new("") }, question, encode)?;
+        let shared = self.cached.iter().take(self.prefix.len() + choice.m).skip(self.prefix.len());
+        let prepared = shared.filter(|slot| slot.token().is_none()).count();
+        Ok(Estimate {
+            image_tokens: choice.m,
+            reason: choice.reason,
+            first_word_ms: self.speed.first_word_ms(choice.m - prepared + question).map(|ms| ms + encode),
+            first_word_from_scratch_ms: self.speed.first_word_ms(choice.m + question),
+            words_per_second: self.speed.decode_ms_per_token.map(|ms| 1e3 / ms),
+            cache_bytes: choice.m as u64 * self.model.cache_bytes_per_token(),
+            context_used: self.prefix.len() + choice.m + self.turns.iter().map(|t| t.question.len() + t.answer.len() + 1).sum::<usize>() + question,
+            context: self.cache.capacity(),
+        })
+    }
+
     /// Takes back the last turn, so that its question can be asked again with another budget (draft, then refine).
     /// Should that next question fail, the turn is back.
     pub fn take_back(&mut self) {
@@ -266,10 +325,14 @@ impl Session {
     }
 
     async fn answer(&mut self, request: &Request, looked: Looked, start: Instant, on_text: &mut dyn FnMut(&str)) -> Result<Answer> {
-        let encode = looked.vision_ms + looked.resample_ms;
+        let encode = if request.seen_ahead { 0.0 } else { looked.vision_ms + looked.resample_ms };
         let question = self.question_ids(&request.question);
         let choice = self.choose(request, question.len(), encode)?;
-        let prompt = self.prompt(choice.m, &question);
+        let mut prompt = self.prompt(choice.m, &question);
+        if let Some(&id) = request.so_far.iter().find(|&&id| id as usize >= self.model.config().language.vocab) {
+            return Err(Error::InvalidSetting { what: "so_far".into(), why: format!("{id} is no token of this model") });
+        }
+        prompt.extend(request.so_far.iter().map(|&id| Slot::Token(id)));
         if prompt.len() + 1 > self.cache.capacity() {
             return Err(Error::ContextFull { need: prompt.len() + 1, have: self.cache.capacity() });
         }
@@ -278,7 +341,8 @@ impl Session {
         let prefill = Instant::now();
         let seen: Vec<u32> = prompt.iter().filter_map(Slot::token).collect();
         let model = self.model.clone();
-        model.begin(&mut self.cache, prompt.len(), request.max_new_tokens, &request.sampling, &seen, &model.config().end_ids);
+        let limit = request.max_new_tokens.saturating_sub(request.so_far.len());
+        model.begin(&mut self.cache, prompt.len(), limit, &request.sampling, &seen, &model.config().end_ids);
         self.extend(&prompt[cached_tokens..], Want::Pick, &request.cancel).await?;
         let mut generation = model.generation(&mut self.cache);
         let first = generation.next(&request.cancel).await?;
@@ -288,8 +352,9 @@ impl Session {
 
         let decode = Instant::now();
         let (text, token_ids, finish_reason) = write_answer(&model, &mut generation, first, request, on_text).await?;
-        let computed = generation.finish(token_ids.len());
-        self.cached.extend(token_ids[..computed.min(token_ids.len())].iter().map(|&id| Slot::Token(id)));
+        let new = &token_ids[request.so_far.len()..];
+        let computed = generation.finish(new.len());
+        self.cached.extend(new[..computed.min(new.len())].iter().map(|&id| Slot::Token(id)));
         timings.decode = ms(decode);
         timings.total = encode + ms(start);
         let steps = token_ids.len().saturating_sub(usize::from(finish_reason != FinishReason::Stop));
@@ -412,7 +477,10 @@ async fn write_answer(
     on_text: &mut dyn FnMut(&str),
 ) -> Result<(String, Vec<u32>, FinishReason)> {
     let mut writer = Writer::new(model.tokenizer(), &request.stop);
-    let mut token_ids = Vec::new();
+    let mut token_ids = request.so_far.clone();
+    for &id in &token_ids {
+        writer.push(id, &mut |_| ());
+    }
     let finish_reason = loop {
         let Some(token) = next else {
             // Prompt and answer together fill the context; the last token itself needs no keys.

@@ -96,6 +96,50 @@ fn history_of_the_cache_does_not_change_answers() {
     }
 }
 
+/// Cut off and continued, or taken over by another session: the same words.
+#[test]
+fn an_answer_goes_on_where_it_was_cut_off() {
+    for model in models() {
+        let mut s = session(&model, 512);
+        block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
+        let wanted = request("Describe it.", 16);
+        let whole = block_on(s.ask(&wanted, &mut |_| {})).unwrap();
+        assert!(whole.token_ids.len() >= 2, "{}", whole.text);
+        s.take_back();
+        let cut = whole.token_ids.len() / 2;
+        let rest = Request { so_far: whole.token_ids[..cut].to_vec(), ..wanted.clone() };
+        let mut streamed = String::new();
+        let continued = block_on(s.ask(&rest, &mut |text| streamed += text)).unwrap();
+        assert_eq!((&continued.text, &continued.token_ids), (&whole.text, &whole.token_ids));
+        assert!(whole.text.ends_with(streamed.trim()) && streamed.len() < whole.text.len());
+        assert!(block_on(s.ask(&Request { so_far: vec![u32::MAX], ..wanted.clone() }, &mut |_| {})).is_err());
+
+        // Another session takes the conversation over.
+        let next = ask(&mut s, "What colour is it?", 16).token_ids;
+        let mut other = session(&model, 512);
+        block_on(other.look(&picture(&model, 30), &Cancel::new())).unwrap();
+        other.resume(&[("Describe it.".into(), whole.token_ids.clone(), 16)]);
+        assert_eq!(other.turns(), 1);
+        assert_eq!(ask(&mut other, "What colour is it?", 16).token_ids, next);
+    }
+}
+
+#[test]
+fn an_estimate_says_what_asking_does() {
+    for model in models() {
+        let mut s = session(&model, 512);
+        block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
+        let few = s.estimate(&Budget::Fixed(4), "What is this?").unwrap();
+        let many = s.estimate(&Budget::Fixed(64), "What is this?").unwrap();
+        assert_eq!((few.image_tokens, many.cache_bytes), (4, 16 * few.cache_bytes));
+        assert!(few.first_word_ms < many.first_word_ms && few.words_per_second.is_none());
+        let answer = ask(&mut s, "What is this?", 4);
+        assert_eq!(few.context_used, answer.prompt_tokens);
+        assert!(s.estimate(&Budget::Fixed(65), "").is_err());
+        assert!(s.estimate(&Budget::default(), "").unwrap().words_per_second.is_some() || answer.completion_tokens < 2);
+    }
+}
+
 #[test]
 fn a_prepared_picture_leaves_only_the_question() {
     for model in models() {

@@ -1,14 +1,19 @@
 // What the tests share: a server, a page with the engine in its worker, and the page's complaints.
 
 import { test as base, expect } from "@playwright/test";
-import { serve } from "./server.mjs";
+import { fileURLToPath } from "node:url";
+import { serve } from "../../www/serve.mjs";
 
 export { expect };
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+
+const folders = { "/pkg/": here("../../web/pkg"), "/models/": here("../../models"), "/golden/": here("../golden"), "/": here("page") };
 
 export const test = base.extend({
   /** `engine(name, ...args)` calls the worker; the test fails if the page logged an error. */
   engine: async ({ page }, use) => {
-    const server = await serve();
+    const server = await serve({ folders, headers: {} });
     const complaints = [];
     page.on("console", (message) => {
       if (message.type() === "error") complaints.push(message.text());

@@ -1,12 +1,15 @@
 //! A loaded model and one conversation about a picture.
 
+use crate::failure::{Failure, Result};
+use crate::stop::Stop;
 use crate::store::{Store, StoredFiles};
 use crate::{from_js, to_js};
-use mqt::budget::Budget;
-use mqt::cancel::Cancel;
+use mqt::attention;
+use mqt::budget::{self, Budget};
 use mqt::gpu::AdapterInfo;
 use mqt::image::{Pixels, Reading};
-use mqt::model::{LoadOptions, Model};
+use mqt::model::{LoadOptions, Model, Progress};
+use mqt::sample::Sampling;
 use mqt::session::{Answer, FinishReason, Request, Session, Timings};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -28,8 +31,21 @@ export interface LoadSettings {
 export interface AskSettings {
   /** Image tokens to spend, 1 to the model's maximum; without it the measured speed decides. */
   imageTokens?: number;
+  /** Milliseconds to the first word that an automatic choice aims for; 2000 by default. */
+  targetMs?: number;
   /** The answer is cut after so many tokens; 512 by default. */
   maxNewTokens?: number;
+  /** 0 (default) is greedy. */
+  temperature?: number;
+  topP?: number;
+  topK?: number;
+  repetitionPenalty?: number;
+  /** The same seed gives the same answer. */
+  seed?: number;
+  /** The answer ends before any of these. */
+  stop?: string[];
+  /** Ids of an answer that was cut off: it goes on from there. */
+  soFar?: number[];
 }
 "#;
 
@@ -63,13 +79,60 @@ impl Default for Settings {
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 struct Asked {
     image_tokens: Option<u64>,
+    target_ms: Option<f64>,
     max_new_tokens: Option<usize>,
+    temperature: Option<f32>,
+    top_p: Option<f32>,
+    top_k: Option<usize>,
+    repetition_penalty: Option<f32>,
+    seed: Option<u64>,
+    stop: Vec<String>,
+    so_far: Vec<u32>,
+}
+
+impl Asked {
+    fn budget(&self) -> Budget {
+        match (self.image_tokens, self.target_ms) {
+            (Some(m), _) => Budget::Fixed(m),
+            (None, Some(target_ms)) => Budget::Auto { target_ms },
+            (None, None) => Budget::default(),
+        }
+    }
+
+    fn request(self, question: String, stop: &Stop) -> Result<Request> {
+        let usual = Sampling::default();
+        let sampling = Sampling {
+            temperature: self.temperature.unwrap_or(usual.temperature),
+            top_p: self.top_p.unwrap_or(usual.top_p),
+            top_k: self.top_k.unwrap_or(usual.top_k),
+            repetition_penalty: self.repetition_penalty.unwrap_or(usual.repetition_penalty),
+            seed: self.seed.unwrap_or(usual.seed),
+        };
+        let sound = sampling.temperature >= 0.0 && sampling.top_p > 0.0 && sampling.top_p <= 1.0 && sampling.repetition_penalty > 0.0;
+        if !sound {
+            return Err(Failure::invalid("temperature is at least 0, topP above 0 and at most 1, repetitionPenalty above 0"));
+        }
+        let max_new_tokens = self.max_new_tokens.unwrap_or(512).max(1);
+        let budget = self.budget();
+        let cancel = stop.cancel.clone();
+        Ok(Request { budget, sampling, max_new_tokens, stop: self.stop, so_far: self.so_far, seen_ahead: true, cancel, ..Request::new(question) })
+    }
+}
+
+/// A turn of an earlier conversation.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Earlier {
+    question: String,
+    token_ids: Vec<u32>,
+    image_tokens: usize,
 }
 
 /// A model with one conversation.
 #[wasm_bindgen]
 pub struct Engine {
     session: Session,
+    settings: Settings,
 }
 
 /// What was loaded, as JavaScript sees it.
@@ -79,8 +142,12 @@ struct Loaded<'a> {
     weights: String,
     sha256: &'a str,
     image_tokens_max: usize,
+    ladder: Vec<usize>,
+    grid: usize,
+    context: usize,
     context_max: usize,
     adapter: &'a AdapterInfo,
+    fell_back: bool,
     arithmetic: String,
 }
 
@@ -91,6 +158,7 @@ struct Record {
     token_ids: Vec<u32>,
     finish_reason: FinishReason,
     image_tokens: usize,
+    image_tokens_mode: budget::Mode,
     image_tokens_reason: String,
     prompt_tokens: usize,
     cached_tokens: usize,
@@ -100,39 +168,84 @@ struct Record {
     tokens_per_second: f64,
 }
 
+/// What the model sees of a picture.
+#[wasm_bindgen]
+pub struct View {
+    rgb: Vec<u8>,
+    /// Side of the square in pixels.
+    #[wasm_bindgen(readonly)]
+    pub size: usize,
+    /// Width of the picture before it was made square.
+    #[wasm_bindgen(readonly)]
+    pub width: u32,
+    /// Height of the picture before it was made square.
+    #[wasm_bindgen(readonly)]
+    pub height: u32,
+    /// The file has a rotation, transparency or 16 bits: a program that reads it otherwise sees other pixels.
+    #[wasm_bindgen(readonly, js_name = readingsDiffer)]
+    pub readings_differ: bool,
+    /// SHA-256 of the pixels, in hex.
+    #[wasm_bindgen(getter_with_clone, readonly)]
+    pub hash: String,
+    /// Milliseconds of tower and resampler; 0 if the picture was seen before.
+    #[wasm_bindgen(readonly, js_name = encodeMs)]
+    pub encode_ms: f64,
+}
+
+#[wasm_bindgen]
+impl View {
+    /// [size, size, 3], 8 bits.
+    pub fn rgb(&self) -> Vec<u8> {
+        self.rgb.clone()
+    }
+}
+
 #[wasm_bindgen]
 impl Engine {
-    /// Loads the pack or checkpoint in `store`.
+    /// Loads the pack or checkpoint in `store`, calling `on_progress(phase, done, total)`; the phases are `device`,
+    /// `compiling kernels`, `loading weights` (bytes, as they lie on the device) and `warm-up`.
     ///
     /// # Errors
     /// An option that makes no sense; the model's, the adapter's and the device's failures.
     #[allow(clippy::arc_with_non_send_sync, reason = "natively a model is Send and Sync, and a session takes it as it is there")]
-    pub async fn load(store: Store, options: LoadSettings) -> Result<Engine, JsError> {
+    pub async fn load(store: Store, options: LoadSettings, on_progress: &js_sys::Function) -> Result<Engine> {
         let settings: Settings = from_js(&options)?;
         let options = LoadOptions {
             adapter: settings.adapter.parse().unwrap_or_else(|never: std::convert::Infallible| match never {}),
-            weights: settings.weights.parse().map_err(|why: String| JsError::new(&why))?,
-            arithmetic: settings.arithmetic.parse().map_err(|why: String| JsError::new(&why))?,
+            weights: settings.weights.parse().map_err(|why: String| Failure::invalid(&why))?,
+            arithmetic: settings.arithmetic.parse().map_err(|why: String| Failure::invalid(&why))?,
+            rehearse: true,
             ..Default::default()
         };
-        let model = Model::from_files(Box::new(StoredFiles::new(store)), &options, &mut |_| ()).await?;
+        let tell = |phase: &str, done: u64, total: u64| {
+            // A listener that throws is the listener's problem.
+            let _ = on_progress.call3(&JsValue::UNDEFINED, &phase.into(), &(done as f64).into(), &(total as f64).into());
+        };
+        tell("device", 0, 0);
+        let model = Model::from_files(Box::new(StoredFiles::new(store)), &options, &mut |p: Progress| tell(p.phase, p.done, p.total)).await?;
+        tell("warm-up", 0, 0);
         let context = settings.context.min(model.config().max_context());
-        Ok(Engine { session: Session::new(Arc::new(model), context).await? })
+        Ok(Engine { session: Session::new(Arc::new(model), context).await?, settings })
     }
 
-    /// `{ name, weights, sha256, image_tokens_max, context_max, adapter, arithmetic }`.
+    /// What was loaded, and where it runs.
     ///
     /// # Errors
     /// Never in practice: the value is plain text and numbers.
-    pub fn loaded(&self) -> Result<JsValue, JsError> {
+    pub fn loaded(&self) -> Result<JsValue> {
         let model = self.session.model();
+        let config = model.config();
         to_js(&Loaded {
             name: model.name(),
             weights: model.weights_name(),
             sha256: model.sha256(),
-            image_tokens_max: model.config().m_max(),
-            context_max: model.config().max_context(),
+            image_tokens_max: config.m_max(),
+            ladder: budget::ladder(config.m_max()),
+            grid: config.vision.patches().isqrt(),
+            context: self.settings.context.min(config.max_context()),
+            context_max: config.max_context(),
             adapter: model.adapter(),
+            fell_back: model.fell_back_to_cpu(),
             arithmetic: model.arithmetic().to_string(),
         })
     }
@@ -140,11 +253,22 @@ impl Engine {
     /// Puts a picture file in front of the model. The same picture again costs nothing; another one starts a new conversation.
     ///
     /// # Errors
-    /// The bytes are not a picture, or the device's failures.
-    pub async fn look(&mut self, picture: &[u8]) -> Result<(), JsError> {
+    /// The bytes are not a picture, stopped, or the device's failures.
+    pub async fn look(&mut self, picture: &[u8], stop: &Stop) -> Result<View> {
         let pixels = Pixels::decode(picture, self.session.model().image_spec(), Reading::People)?;
-        self.session.look(&pixels, &Cancel::new()).await?;
-        Ok(())
+        let looked = self.session.look(&pixels, &stop.cancel).await?;
+        let hash = pixels.hash().iter().map(|byte| format!("{byte:02x}")).collect();
+        let (width, height) = pixels.source;
+        let encode_ms = looked.vision_ms + looked.resample_ms;
+        Ok(View { size: pixels.size, width, height, readings_differ: pixels.readings_differ, hash, encode_ms, rgb: pixels.rgb })
+    }
+
+    /// Reads the picture's first image tokens ahead of the question.
+    ///
+    /// # Errors
+    /// A budget out of range, stopped, the device's failures.
+    pub async fn prepare(&mut self, image_tokens: usize, stop: &Stop) -> Result<()> {
+        Ok(self.session.prepare(image_tokens, &stop.cancel).await?)
     }
 
     /// Forgets the questions so far, keeps the picture.
@@ -153,25 +277,89 @@ impl Engine {
         self.session.start_anew();
     }
 
+    /// Takes the last question and answer back, so that it can be asked again with other image tokens.
+    #[wasm_bindgen(js_name = takeBack)]
+    pub fn take_back(&mut self) {
+        self.session.take_back();
+    }
+
+    /// Continues an earlier conversation: a list of `{ question, tokenIds, imageTokens }`.
+    ///
+    /// # Errors
+    /// The list is not such a list.
+    pub fn resume(&mut self, turns: &JsValue) -> Result<()> {
+        let turns: Vec<Earlier> = from_js(turns)?;
+        let turns: Vec<_> = turns.into_iter().map(|turn| (turn.question, turn.token_ids, turn.image_tokens)).collect();
+        self.session.resume(&turns);
+        Ok(())
+    }
+
+    /// What a question would cost now.
+    ///
+    /// # Errors
+    /// A budget out of range.
+    pub fn estimate(&self, question: &str, settings: AskSettings) -> Result<JsValue> {
+        let settings: Asked = from_js(&settings)?;
+        to_js(&self.session.estimate(&settings.budget(), question)?)
+    }
+
+    /// Where each image token reads from: [M, patches], rows summing to 1.
+    ///
+    /// # Errors
+    /// The device's failures.
+    #[wasm_bindgen(js_name = readingMap)]
+    pub async fn reading_map(&self) -> Result<Vec<f32>> {
+        Ok(self.session.model().reading_map().await?)
+    }
+
     /// Answers a question about the picture, calling `on_text` with each piece of text.
     ///
     /// # Errors
-    /// A budget out of range, a full context, the device's failures.
-    pub async fn ask(&mut self, question: String, settings: AskSettings, on_text: &js_sys::Function) -> Result<JsValue, JsError> {
-        let settings: Asked = from_js(&settings)?;
-        let mut request = Request::new(question);
-        if let Some(m) = settings.image_tokens {
-            request.budget = Budget::Fixed(m);
-        }
-        if let Some(most) = settings.max_new_tokens {
-            request.max_new_tokens = most;
-        }
+    /// A budget out of range, a full context, stopped before the first word, the device's failures.
+    pub async fn ask(&mut self, question: String, settings: AskSettings, on_text: &js_sys::Function, stop: &Stop) -> Result<JsValue> {
+        let request = from_js::<Asked>(&settings)?.request(question, stop)?;
         let mut show = |text: &str| {
             // A listener that throws is the listener's problem; the answer goes on.
             let _ = on_text.call1(&JsValue::UNDEFINED, &text.into());
         };
         let answer = self.session.ask(&request, &mut show).await?;
         to_js(&Record::from(answer))
+    }
+}
+
+/// A heat map over what the model sees.
+#[wasm_bindgen]
+pub struct Heat {
+    rgba: Vec<u8>,
+    /// The ninth of the picture with the most weight, in words.
+    #[wasm_bindgen(getter_with_clone, readonly)]
+    pub place: String,
+    /// Its share of the weight.
+    #[wasm_bindgen(readonly)]
+    pub share: f32,
+}
+
+#[wasm_bindgen]
+impl Heat {
+    /// Draws patch `weights` over `rgb` [side, side, 3], `scale` times as large.
+    ///
+    /// # Errors
+    /// The bytes are not a square picture, or there are no weights.
+    #[wasm_bindgen(constructor)]
+    pub fn new(rgb: &[u8], weights: &[f32], scale: usize, opacity: f32) -> Result<Heat> {
+        let size = (rgb.len() / 3).isqrt();
+        if size == 0 || size * size * 3 != rgb.len() || weights.is_empty() || !(1..=16).contains(&scale) {
+            return Err(Failure::invalid("a heat map needs a square picture, weights, and a scale of 1 to 16"));
+        }
+        let (place, share) = attention::mostly(weights);
+        let drawn = attention::overlay(rgb, size, weights, scale, opacity);
+        let rgba = drawn.chunks_exact(3).flat_map(|pixel| [pixel[0], pixel[1], pixel[2], 255]).collect();
+        Ok(Heat { rgba, place: place.into(), share })
+    }
+
+    /// [side · scale, side · scale, 4]
+    pub fn rgba(&self) -> Vec<u8> {
+        self.rgba.clone()
     }
 }
 
@@ -182,6 +370,7 @@ impl From<Answer> for Record {
             token_ids: answer.token_ids,
             finish_reason: answer.finish_reason,
             image_tokens: answer.image_tokens,
+            image_tokens_mode: answer.image_tokens_mode,
             image_tokens_reason: answer.image_tokens_reason,
             prompt_tokens: answer.prompt_tokens,
             cached_tokens: answer.cached_tokens,

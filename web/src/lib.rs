@@ -3,9 +3,12 @@
 //! WebGPU works in pages and in workers; the same calls serve both.
 
 pub mod engine;
+pub mod failure;
 pub mod kernels;
+pub mod stop;
 pub mod store;
 
+use failure::{Failure, Result};
 use mqt::gpu::{AdapterChoice, Gpu};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -29,7 +32,7 @@ impl Device {
     ///
     /// # Errors
     /// The adapter refused a device.
-    pub async fn open() -> Result<Option<Device>, JsError> {
+    pub async fn open() -> Result<Option<Device>> {
         Ok(Gpu::open(&AdapterChoice::Auto).await?.map(|gpu| Device { gpu }))
     }
 
@@ -38,19 +41,19 @@ impl Device {
     /// # Errors
     /// Never in practice: the value is plain text.
     #[wasm_bindgen(js_name = adapterInfo)]
-    pub fn adapter_info(&self) -> Result<JsValue, JsError> {
+    pub fn adapter_info(&self) -> Result<JsValue> {
         to_js(self.gpu.info())
     }
 }
 
 /// A plain JavaScript value with the same fields.
-fn to_js(value: &impl Serialize) -> Result<JsValue, JsError> {
+fn to_js(value: &impl Serialize) -> Result<JsValue> {
     let text = serde_json::to_string(value)?;
-    js_sys::JSON::parse(&text).map_err(|_| JsError::new("a value is not JSON"))
+    js_sys::JSON::parse(&text).map_err(|_| Failure::invalid("a value is not JSON"))
 }
 
 /// The fields of a plain JavaScript object; `undefined` counts as an empty one.
-fn from_js<T: DeserializeOwned>(value: &JsValue) -> Result<T, JsError> {
+fn from_js<T: DeserializeOwned>(value: &JsValue) -> Result<T> {
     let text = js_sys::JSON::stringify(value).ok().and_then(|text| text.as_string()).unwrap_or_else(|| "{}".into());
     Ok(serde_json::from_str(&text)?)
 }

@@ -71,9 +71,9 @@ pub(crate) fn with_node(name: &str, args: &[&str]) -> Command {
     command
 }
 
-/// Whether the npm packages of `tests/browser` are there and are those of its lock file.
+/// Whether the npm packages are there and are those of the lock file.
 pub(crate) fn npm_packages() -> bool {
-    let folder = root().join("tests/browser");
+    let folder = root();
     let read = |name: &str| std::fs::read(folder.join(name)).ok();
     read("package-lock.json").is_some() && read("package-lock.json") == read(NPM_STAMP)
 }

@@ -7,6 +7,7 @@ mod setup;
 mod synth;
 mod test;
 mod web;
+mod www;
 
 use anyhow::{Result, bail};
 use std::process::ExitCode;
@@ -19,7 +20,8 @@ cargo xtask <task>
             --without STEP[,STEP]   all steps but these
             steps: setup fmt clippy clippy-wasm test swiftshader web browser doc
   setup   install what the tests need, or say what is missing
-  web     compile web/ to WebAssembly, bindings into web/pkg
+  web     compile web/ to WebAssembly and build the page into www/dist
+  www     serve www/dist on http://localhost:8080 (`cargo xtask www PORT` for another port)
   synth   write a synthetic checkpoint of a named shape
             --shape NAME -o DIR [--layout mqt-llava|llava-1.5|llava-hf|llava-hf-new] [--seed N] [--shard-bytes N]
   golden  write the reference files of tests/golden again (Python, PyTorch)
@@ -45,6 +47,7 @@ fn task(args: &[String]) -> Result<()> {
         "test" => test::run(rest),
         "golden" => golden::run(rest),
         "synth" => synth::run(rest),
+        "www" => www::run(rest),
         _ if !rest.is_empty() => bail!("`cargo xtask {task}` takes no arguments, got {}", rest.join(" ")),
         "setup" => setup::run(&setup::Needs::all()),
         "web" => web::run().map(|_| ()),

@@ -15,7 +15,7 @@ pub(crate) struct Needs {
     pub(crate) chromium: bool,
     /// The WebAssembly standard library.
     pub(crate) wasm: bool,
-    /// Node and the packages of `tests/browser`.
+    /// Node and the npm packages of the browser package, the page and the browser tests.
     pub(crate) node: bool,
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn run(needs: &Needs) -> Result<()> {
         if machine::node().is_none() {
             missing.push(apt.sentence(&format!("Node {}.{} or later with npm", NODE.0, NODE.1), "nodejs npm"));
         } else if let Err(error) = npm_packages() {
-            missing.push(format!("the npm packages of tests/browser: {error:#}"));
+            missing.push(format!("the npm packages: {error:#}"));
         }
     }
     report(needs);
@@ -120,7 +120,7 @@ fn npm_packages() -> Result<()> {
     if machine::npm_packages() {
         return Ok(());
     }
-    let folder = root().join("tests/browser");
+    let folder = root();
     let mut npm = machine::with_node("npm", &["ci", "--no-audit", "--no-fund"]);
     execute(npm.current_dir(&folder))?;
     std::fs::copy(folder.join("package-lock.json"), folder.join(machine::NPM_STAMP)).context("noting the lock file")?;

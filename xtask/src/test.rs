@@ -25,8 +25,8 @@ const STEPS: &[Step] = &[
     Step { name: "clippy-wasm", what: "lints, WebAssembly, library without default features", after: "", run: clippy_wasm },
     Step { name: "test", what: "tests on llvmpipe", after: "", run: test },
     Step { name: "swiftshader", what: "GPU tests on SwiftShader", after: "test", run: swiftshader },
-    Step { name: "web", what: "WebAssembly build and size", after: "", run: || web::run().map(|_| ()) },
-    Step { name: "browser", what: "kernels and answers in headless Chromium", after: "web", run: browser },
+    Step { name: "web", what: "WebAssembly and page: build, types, sizes", after: "", run: || web::run().map(|_| ()) },
+    Step { name: "browser", what: "kernels, answers and the page in headless Chromium", after: "web", run: browser },
     Step { name: "doc", what: "documentation", after: "", run: doc },
 ];
 
@@ -160,7 +160,9 @@ fn browser() -> Result<()> {
     // The tests compare with the native binary; after the step `test` this compiles nothing.
     execute(&mut cargo(&["build", "--workspace", "--bin", "mqt"]))?;
     let binary = target().join("debug").join(format!("mqt{}", std::env::consts::EXE_SUFFIX));
-    let mut playwright = machine::with_node("node", &["node_modules/@playwright/test/cli.js", "test"]);
+    let cli = root().join("node_modules/@playwright/test/cli.js");
+    let mut playwright = machine::with_node("node", &[]);
+    playwright.arg(cli).arg("test");
     playwright.current_dir(root().join("tests/browser"));
     playwright.env("MQT_CHROMIUM", chromium).env("MQT_BIN", binary);
     if let Some(driver) = machine::lavapipe() {

@@ -1,4 +1,4 @@
-//! `cargo xtask web`: `web/` for WebAssembly, and its JavaScript bindings, into `web/pkg`.
+//! `cargo xtask web`: `web/` for WebAssembly and its JavaScript bindings into `web/pkg`, then the page into `www/dist`.
 
 use crate::machine::{self, WASM, wasm_cargo, wasm_target};
 use crate::run::{execute, output, root};
@@ -9,6 +9,12 @@ use wasm_bindgen_cli_support::Bindgen;
 
 /// The largest module a page may have to fetch, Brotli-compressed.
 const MAX_COMPRESSED_BYTES: u64 = 1_500_000;
+
+/// The most JavaScript a visitor fetches, all files together, Brotli-compressed.
+const MAX_SCRIPT_BYTES: u64 = 60_000;
+
+/// The files of the bundled pack that the page offers; its manifest names the weights.
+const PACK: [&str; 3] = ["manifest.json", "tokenizer.json", "tokenizer_config.json"];
 
 /// What Rust's default WebAssembly uses, and `wasm-opt` may. Its `--all-features` writes modules that no browser takes yet.
 const FEATURES: [&str; 7] = [
@@ -21,7 +27,7 @@ const FEATURES: [&str; 7] = [
     "--enable-sign-ext",
 ];
 
-/// Builds the package, prints its size, fails if it is too large. Returns the folder.
+/// Builds package and page, prints their sizes, fails if they are too large. Returns the page's folder.
 pub(crate) fn run() -> Result<PathBuf> {
     setup::run(&Needs { vulkan: false, chromium: false, wasm: true, node: true })?;
     let std = machine::wasm_std().context("no WebAssembly standard library")?;
@@ -31,8 +37,46 @@ pub(crate) fn run() -> Result<PathBuf> {
     bindings(&module, &folder)?;
     let module = folder.join("mqt_web_bg.wasm");
     shrink(&module)?;
-    report_size(&module)?;
-    Ok(folder)
+    let compressed = compressed(&module)?;
+    println!("size: WebAssembly {} bytes, {compressed} with Brotli (at most {MAX_COMPRESSED_BYTES})", std::fs::metadata(&module)?.len());
+    if compressed > MAX_COMPRESSED_BYTES {
+        bail!("the WebAssembly module has {compressed} bytes with Brotli, {MAX_COMPRESSED_BYTES} are allowed");
+    }
+    page()
+}
+
+/// The page: types checked, bundled, the bundled pack and its samples beside it.
+fn page() -> Result<PathBuf> {
+    let www = root().join("www");
+    let dist = www.join("dist");
+    let tool = |path: &str, args: &[&str]| -> Result<()> {
+        let mut node = machine::with_node("node", &[]);
+        execute(node.arg(root().join("node_modules").join(path)).args(args).current_dir(&www))
+    };
+    tool("typescript/bin/tsc", &["--noEmit"])?;
+    tool("vite/bin/vite.js", &["build", "--logLevel", "warn"])?;
+    let (from, to) = (root().join("models/toybox"), dist.join("models/toybox"));
+    std::fs::create_dir_all(&to)?;
+    let weights = files(&from)?.into_iter().filter(|path| path.extension().is_some_and(|e| e == "safetensors"));
+    for file in PACK.iter().map(|name| from.join(name)).chain(weights) {
+        let name = file.file_name().context("a file of the pack has no name")?;
+        std::fs::copy(&file, to.join(name)).with_context(|| format!("copying {}", file.display()))?;
+    }
+    let mut total = 0;
+    for script in files(&dist)?.into_iter().chain(files(&dist.join("assets"))?).filter(|path| path.extension().is_some_and(|e| e == "js")) {
+        total += compressed(&script)?;
+    }
+    println!("size: page script {total} bytes with Brotli (at most {MAX_SCRIPT_BYTES}); open it with `cargo xtask www`");
+    if total > MAX_SCRIPT_BYTES {
+        bail!("the page's scripts have {total} bytes with Brotli, {MAX_SCRIPT_BYTES} are allowed");
+    }
+    Ok(dist)
+}
+
+/// The files of a folder, without those of folders inside it.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
+    Ok(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect())
 }
 
 /// ES modules and TypeScript types beside the module, as `wasm-bindgen --target web` makes them.
@@ -47,7 +91,7 @@ fn bindings(module: &Path, folder: &Path) -> Result<()> {
 
 /// Runs Binaryen's `wasm-opt`, which the npm package `binaryen` brings.
 fn shrink(module: &Path) -> Result<()> {
-    let script = root().join("tests/browser/node_modules/binaryen/bin/wasm-opt");
+    let script = root().join("node_modules/binaryen/bin/wasm-opt");
     if !script.is_file() {
         bail!("wasm-opt is not at {}; `cargo xtask setup` brings it", script.display());
     }
@@ -60,15 +104,10 @@ fn shrink(module: &Path) -> Result<()> {
     Ok(())
 }
 
-fn report_size(module: &Path) -> Result<()> {
+/// Size of a file with Brotli.
+fn compressed(file: &Path) -> Result<u64> {
     let script = "const z = require('zlib'), b = require('fs').readFileSync(process.argv[1]); \
                   console.log(z.brotliCompressSync(b, { params: { [z.constants.BROTLI_PARAM_SIZE_HINT]: b.length } }).length)";
     let mut node = machine::with_node("node", &["-e", script]);
-    let compressed: u64 = output(node.arg(module)).and_then(|text| text.parse().ok()).context("Node did not compress the module")?;
-    let plain = std::fs::metadata(module)?.len();
-    println!("size: WebAssembly {plain} bytes, {compressed} with Brotli (at most {MAX_COMPRESSED_BYTES})");
-    if compressed > MAX_COMPRESSED_BYTES {
-        bail!("the WebAssembly module has {compressed} bytes with Brotli, {MAX_COMPRESSED_BYTES} are allowed");
-    }
-    Ok(())
+    output(node.arg(file)).and_then(|text| text.parse().ok()).with_context(|| format!("Node did not compress {}", file.display()))
 }

@@ -5,7 +5,6 @@ use crate::help;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use mqt::budget::Budget;
-use mqt::cancel::Cancel;
 use mqt::gpu::AdapterChoice;
 use mqt::model::{Arithmetic, ModelSource};
 use mqt::sample::Sampling;
@@ -36,6 +35,9 @@ pub(crate) enum Command {
     /// Give one question's answers with several numbers of image tokens
     #[command(after_help = help::COMPARE)]
     Compare(CompareArgs),
+    /// Draw where the image tokens read from
+    #[command(after_help = help::ATTENTION)]
+    Attention(AttentionArgs),
     /// Write what the network computes for one prompt, to compare with PyTorch
     #[command(after_help = help::TRACE)]
     Trace(TraceArgs),
@@ -113,6 +115,20 @@ pub(crate) struct CompareArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) answer: AnswerArgs,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AttentionArgs {
+    /// The picture: a file, `-` for stdin, or a data: URL
+    pub(crate) image: OsString,
+    /// The first so many image tokens together, 1 to the model's M [default: all]
+    #[arg(short = 'm', long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) tokens: Option<u64>,
+    /// The PNG file to write
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
 }
@@ -345,12 +361,11 @@ impl AnswerArgs {
     pub(crate) fn request(&self, question: &str, budget: Budget) -> Request {
         let AnswerArgs { temperature, top_p, top_k, repetition_penalty, seed, .. } = *self;
         Request {
-            question: question.to_owned(),
             budget,
             sampling: Sampling { temperature, top_p, top_k, repetition_penalty, seed },
             max_new_tokens: self.max_new_tokens as usize,
             stop: self.stop.clone(),
-            cancel: Cancel::new(),
+            ..Request::new(question)
         }
     }
 }

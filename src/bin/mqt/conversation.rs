@@ -30,6 +30,7 @@ pub(crate) fn load(source: &ModelSource, args: &ModelArgs, default: Arithmetic, 
         weights: args.weights.unwrap_or_default(),
         arithmetic: args.arithmetic.unwrap_or(default),
         vision_tower: args.vision_tower.clone(),
+        rehearse: false,
     };
     let mut bar = console.bytes();
     let model = block_on(Model::load(source, &options, &mut |progress| bar.show(&progress)))?;

@@ -58,6 +58,13 @@ Example:
 
 The picture is looked at once; the answers come in order of m, smallest first.";
 
+pub(crate) const ATTENTION: &str = "\
+Example:
+  mqt attention scene.png -m 16 -o reads.png
+
+Drawn are the resampler's weights over what the model sees, relative to the largest: where a token's values come from,
+not why an answer was given. They are a constant of the model, the same for every picture.";
+
 pub(crate) const TRACE: &str = "\
 Example:
   mqt trace scene.png \"What is this?\" -m 16 --model ./checkpoint --weights f32 -o trace.safetensors

@@ -5,6 +5,7 @@
 mod answer;
 mod args;
 mod ask;
+mod attention;
 mod bench;
 mod chat;
 mod compare;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Ask(args) => ask::run(args, &console),
         Command::Chat(args) => chat::run(args, &console),
         Command::Compare(args) => compare::run(args, &console),
+        Command::Attention(args) => attention::run(args, &console),
         Command::Trace(args) => trace::run(args, &console),
         Command::Eval(args) => eval::run(args, &console),
         Command::Convert(args) => convert::run(args, &console),

@@ -1,6 +1,6 @@
 // The engine in a dedicated worker, as the real page will have it.
 
-import init, { Device, Engine, kernelCases } from "/pkg/mqt_web.js";
+import init, { Device, Engine, Stop, kernelCases } from "/pkg/mqt_web.js";
 
 const started = performance.now();
 // Not awaited here: a message must find its handler.
@@ -39,15 +39,15 @@ const calls = {
     engine?.free();
     engine = undefined;
     sizes = files;
-    engine = await Engine.load(store(folder), settings);
+    engine = await Engine.load(store(folder), settings, () => {});
     return engine.loaded();
   },
   ask: async (picture, question, settings) => {
     const response = await fetch(picture);
-    await engine.look(new Uint8Array(await response.arrayBuffer()));
+    await engine.look(new Uint8Array(await response.arrayBuffer()), new Stop());
     engine.startAnew();
     let streamed = "";
-    const answer = await engine.ask(question, settings, (text) => (streamed += text));
+    const answer = await engine.ask(question, settings, (text) => (streamed += text), new Stop());
     return { ...answer, streamed };
   },
 };

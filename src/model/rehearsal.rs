@@ -1,0 +1,68 @@
+//! Kernels compile while weights arrive: they run once on a network of the same widths with one layer and zeros for weights.
+//!
+//! Where fetching takes long, as in a browser, the device would otherwise idle until the last byte and compile only then.
+
+use super::{Config, LoadOptions, LoadTimes, Model, Opened, Slot, Want};
+use crate::cancel::Cancel;
+use crate::error::Result;
+use crate::gpu::Gpu;
+use crate::image::Pixels;
+use crate::quant::{Format, Packed};
+use crate::sample::Sampling;
+use crate::weights::files::Local;
+use crate::weights::layout::{Entry, Role};
+use crate::weights::{Supply, Weights};
+
+/// Rows of the small network's vocabulary: no kernel is chosen by it.
+const VOCAB: usize = 64;
+/// Prompt tokens of the rehearsal: more than one, which has kernels of its own.
+const TOKENS: usize = 5;
+
+struct Zeros(Weights);
+
+impl Supply for Zeros {
+    fn matrix<'a>(&'a self, entry: &'a Entry) -> Local<'a, Result<Packed>> {
+        let format: Format = self.0.format(entry.role);
+        Box::pin(async move {
+            let mut packed = Packed { format, rows: entry.rows, cols: entry.cols, data: Vec::new(), scales: Vec::new() };
+            packed.data = vec![0; packed.panels() * packed.panel_data_words()];
+            packed.scales = vec![0; packed.panels() * packed.panel_scale_words()];
+            Ok(packed)
+        })
+    }
+
+    fn vector<'a>(&'a self, entry: &'a Entry) -> Local<'a, Result<Vec<f32>>> {
+        debug_assert!(matches!(entry.role, Role::Vector | Role::Map));
+        Box::pin(async move { Ok(vec![0.0; entry.rows * entry.cols]) })
+    }
+}
+
+/// Encodes a grey picture, reads a few tokens, generates one: every kernel that `opened` will use is compiled afterwards.
+///
+/// # Errors
+/// The device's failures.
+pub(super) async fn rehearse(gpu: &Gpu, opened: &Opened, options: &LoadOptions) -> Result<()> {
+    let mut config: Config = opened.config.clone();
+    (config.vision.layers, config.language.layers, config.language.vocab) = (1, 1, VOCAB.min(config.language.vocab));
+    let small = Opened {
+        config,
+        tokenizer: opened.tokenizer.clone(),
+        template: opened.template.clone(),
+        name: String::new(),
+        weights: opened.weights,
+        sha256: String::new(),
+        supply: Box::new(Zeros(opened.weights)),
+        is_checkpoint: false,
+    };
+    let model = Model::place_on(Some(gpu.clone()), small, LoadTimes::default(), options, &mut |_| ()).await?;
+    let cancel = Cancel::new();
+    let size = model.spec.size;
+    let (visual, _) = model.look(&Pixels::from_rgb(&vec![128; size * size * 3], size, size, &model.spec)?, &cancel).await?;
+    let mut cache = model.new_cache(TOKENS + 2).await?;
+    let slots: Vec<Slot> = (0..TOKENS).map(|i| if i == 1 { Slot::Visual { picture: [0; 8], index: 0 } } else { Slot::Token(0) }).collect();
+    model.begin(&mut cache, slots.len(), 2, &Sampling::default(), &[], &[]);
+    model.extend(&mut cache, &slots, Some(&visual), Want::Pick, &cancel).await?;
+    let mut generation = model.generation(&mut cache);
+    while generation.next(&cancel).await?.is_some() {}
+    Ok(())
+}

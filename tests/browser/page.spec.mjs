@@ -1,0 +1,181 @@
+// The page as a visitor meets it: from the first visit to an answer, and everything one can do with a loaded model.
+
+import AxeBuilder from "@axe-core/playwright";
+import { ask, expect, load, passes, reached, sample, test, tokens, weightBytes } from "./site.mjs";
+
+/** Serious and critical findings of axe, as text. */
+async function axe(page) {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  return violations.filter((v) => ["serious", "critical"].includes(v.impact)).map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(" ")}`);
+}
+
+test("first visit, second visit, no network", async ({ site, context }) => {
+  const started = Date.now();
+  // How many tokens Auto takes depends on the machine's speed, and so may the answer.
+  const page = await site.open("?tokens=64");
+  await reached(page, "first-visit");
+  expect(site.fetched, "nothing of the model is fetched before a click").toEqual([]);
+  expect(await axe(page)).toEqual([]);
+  const policy = await page.evaluate(async () => (await fetch(location.href)).headers.get("content-security-policy"));
+  expect(policy).toContain("script-src 'self' 'wasm-unsafe-eval'");
+
+  await page.getByRole("button", { name: "Sample picture 1" }).click();
+  const first = await ask(page, "How many things are there?");
+  const seconds = (Date.now() - started) / 1000;
+  console.log(`first visit to answer: ${seconds.toFixed(1)} s`);
+  expect(seconds).toBeLessThan(30);
+  await expect(first.locator(".text")).toHaveText("3");
+  await expect(first).toHaveAttribute("data-vision-runs", "1");
+  await expect(page.getByRole("status")).toContainText("ready");
+  expect(await axe(page)).toEqual([]);
+  expect(site.weights()).toHaveLength(1);
+
+  // The service worker has everything by now; the second visit reads storage only.
+  await page.evaluate(() => navigator.serviceWorker.ready);
+  const again = Date.now();
+  await page.reload();
+  await page.getByRole("button", { name: "Sample picture 1" }).click();
+  const second = await ask(page, "How many things are there?");
+  console.log(`second visit to answer: ${((Date.now() - again) / 1000).toFixed(1)} s`);
+  expect((Date.now() - again) / 1000).toBeLessThan(10);
+  await expect(second.locator(".text")).toHaveText("3");
+  expect(site.weights()).toHaveLength(1);
+
+  site.server.close();
+  await context.setOffline(true);
+  await page.reload();
+  await page.getByRole("button", { name: "Sample picture 1" }).click();
+  await expect((await ask(page, "How many things are there?")).locator(".text")).toHaveText("3");
+  await expect(page.locator("#network")).toBeVisible();
+  await context.setOffline(false);
+});
+
+test("questions, budgets, stop, views, composer: with one loaded model", async ({ site }) => {
+  const page = await site.open();
+  await load(page);
+  await sample(page, 1);
+
+  await test.step("m is chosen, reported, and never runs the tower again", async () => {
+    await tokens(page, 4);
+    const few = await ask(page, "How many things are there?");
+    await expect(few).toHaveAttribute("data-image-tokens", "4");
+    await expect(few).toHaveAttribute("data-vision-runs", "1");
+    await tokens(page, 64);
+    const many = await ask(page, "Where is the cross?");
+    await expect(many).toHaveAttribute("data-image-tokens", "64");
+    await expect(many).toHaveAttribute("data-vision-runs", "0");
+    await expect(many.locator(".text")).toHaveText(/bottom/);
+    await expect(page.locator("#estimate")).toContainText("first word");
+    await page.locator("#tokens-exact").fill("7");
+    await page.locator("#tokens-exact").press("Enter");
+    await expect(page.getByRole("slider", { name: "Image tokens" })).toHaveValue("7");
+    await expect(page.locator("#estimate")).toContainText("even numbers");
+    await page.getByRole("checkbox", { name: "Auto" }).check();
+    await expect(page.locator("#estimate")).toContainText("Auto:");
+  });
+
+  await test.step("draft, then refine", async () => {
+    await page.getByRole("button", { name: "Start anew" }).click();
+    await tokens(page, 2);
+    const draft = await ask(page, "What is the shape of the purple shape?");
+    await draft.getByRole("button", { name: /Refine/ }).click();
+    const refined = page.locator("#answers > article");
+    await expect(refined).toHaveAttribute("data-image-tokens", "64", { timeout: 60_000 });
+    await expect(refined).toHaveAttribute("data-vision-runs", "0");
+    await expect(refined.locator(".text")).toHaveText(/ring/);
+    await expect(page.locator("details.draft")).toHaveCount(1);
+  });
+
+  await test.step("compare", async () => {
+    await page.getByRole("textbox", { name: "Question" }).fill("Where is the cross?");
+    await page.getByRole("button", { name: "Compare m" }).click();
+    const columns = page.locator(".comparison article");
+    await expect(columns.last()).toHaveAttribute("data-finish-reason", "stop", { timeout: 240_000 });
+    const used = await columns.evaluateAll((all) => all.map((a) => [a.dataset.imageTokens, a.dataset.visionRuns]));
+    expect(used.map(([m]) => Number(m))).toEqual([2, 8, 16, 64]);
+    expect(used.every(([, runs]) => runs === "0")).toBe(true);
+    await expect(page.locator(".plot svg")).toBeVisible();
+    await reached(page, "ready");
+  });
+
+  await test.step("what the model sees, and where tokens read from", async () => {
+    await page.getByRole("button", { name: "What the model sees" }).click();
+    const seen = () => page.locator("#seen").evaluate((c) => [...c.getContext("2d").getImageData(0, 0, c.width, c.height).data].reduce((a, b, i) => (a * 31 + b * (i % 7)) % 1e9, 0));
+    await expect(page.locator("#caption")).toContainText("112 × 112");
+    const plain = await seen();
+    await page.getByRole("button", { name: "Attention" }).click();
+    await expect(page.locator("#reads")).toContainText(/tokens together read mostly/);
+    await expect.poll(seen).not.toBe(plain);
+    await page.getByRole("slider", { name: "Token shown" }).fill("3");
+    await expect(page.locator("#reads")).toContainText(/Token 3 reads mostly .* \(\d+ %\)/);
+    expect(await axe(page)).toEqual([]);
+    await page.getByRole("button", { name: "Original" }).click();
+  });
+
+  await test.step("a composed scene is a picture like any other", async () => {
+    await page.getByRole("button", { name: "Compose…" }).click();
+    const box = page.getByRole("dialog", { name: "Compose a scene" });
+    await box.getByRole("button", { name: "Clear" }).click();
+    await box.getByRole("button", { name: "paper" }).click();
+    await box.getByRole("button", { name: "blue" }).click();
+    await box.getByRole("button", { name: "Add: star" }).click();
+    await expect(box.locator("#scene-words")).toContainText("blue star");
+    expect(await axe(page)).toEqual([]);
+    await box.getByRole("button", { name: "Use this scene" }).click();
+    await reached(page, "encoding");
+    await reached(page, "ready");
+    await tokens(page, 64);
+    const answer = await ask(page, "What colour is the star?");
+    await expect(answer.locator(".text")).toHaveText(/blue/);
+    await expect(answer).toHaveAttribute("data-vision-runs", "1");
+  });
+
+  await test.step("stop, while it looks and while it answers; then the next question", async () => {
+    const stopIn = async (state, act) => {
+      const there = passes(page, state);
+      await act();
+      await there;
+      const pressed = Date.now();
+      await page.keyboard.press("Escape");
+      await reached(page, "stopped", "ready");
+      expect(Date.now() - pressed, `stop while ${state}`).toBeLessThan(1500);
+    };
+    await stopIn("encoding", () => page.getByRole("button", { name: "Sample picture 2" }).click());
+    await stopIn("answering", async () => {
+      await page.getByRole("textbox", { name: "Question" }).fill("What is there?");
+      await page.getByRole("button", { name: "Ask" }).click();
+    });
+    await expect(await ask(page, "How many pink triangles do you see?")).toHaveAttribute("data-finish-reason", "stop");
+  });
+
+  await test.step("thirty questions: memory is flat after the third", async () => {
+    const memory = () =>
+      page.evaluate(async () => {
+        const { engine, picture } = globalThis.mqt;
+        await engine.look(picture.blob);
+        const sizes = [];
+        for (let i = 0; i < 30; i++) {
+          await engine.startAnew();
+          await engine.ask({ question: "What is this?", tokens: [2, 16, 64][i % 3], maxNewTokens: 4 }).answer;
+          sizes.push((await engine.memory()).wasmBytes);
+        }
+        return sizes;
+      });
+    const sizes = await memory();
+    expect(new Set(sizes.slice(3)).size, `WebAssembly bytes after each question: ${sizes}`).toBe(1);
+  });
+
+  await test.step("panels", async () => {
+    await page.getByRole("button", { name: "Storage" }).click();
+    await expect(page.getByRole("dialog", { name: /Storage/ })).toContainText("complete");
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Diagnostics" }).click();
+    await expect(page.locator("#facts")).toContainText("Model SHA-256");
+    expect(await axe(page)).toEqual([]);
+    const report = await page.evaluate(() => globalThis.mqt.report());
+    expect(report).toContain("m=64");
+    await page.keyboard.press("Escape");
+  });
+  expect(site.weights().map((w) => w.start)).toEqual([0]);
+  expect(weightBytes).toBeGreaterThan(0);
+});

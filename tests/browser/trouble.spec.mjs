@@ -1,0 +1,307 @@
+// Every way in which things go wrong: its state, what was kept, what to press, and that it works afterwards.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { ask, expect, load, passes, reached, sample, shard, test, tokens, toybox, weightBytes } from "./site.mjs";
+
+// The worker's script is rewritten here and there: no copy of it may be kept.
+test.use({ serviceWorkers: "block" });
+
+const shardFile = () => readFileSync(join(toybox, shard));
+
+/** Sends the shard from `start` on, `bytes` of it, then breaks the connection. */
+function breakAfter(response, start, bytes) {
+  const whole = shardFile();
+  const headers = { "content-length": whole.length - start, "accept-ranges": "bytes" };
+  if (start > 0) headers["content-range"] = `bytes ${start}-${whole.length - 1}/${whole.length}`;
+  response.writeHead(start > 0 ? 206 : 200, headers);
+  response.write(whole.subarray(start, start + bytes), () => setTimeout(() => response.destroy(), 300));
+}
+
+test("a download that breaks at 40 % and a reload at 70 %: nothing is fetched twice", async ({ site }) => {
+  let requests = 0;
+  let allowed = true;
+  site.intercept = (name, _, response, start) => {
+    if (name !== shard || (allowed && requests++ > 1)) return false;
+    if (!allowed) return response.destroy(), true;
+    // The first connection ends at 40 %; the second stalls at 70 %, where the page is reloaded.
+    if (requests === 1) breakAfter(response, start, Math.round(weightBytes * 0.4));
+    else {
+      response.writeHead(206, { "content-length": weightBytes - start, "content-range": `bytes ${start}-${weightBytes - 1}/${weightBytes}` });
+      response.write(shardFile().subarray(start, Math.round(weightBytes * 0.7)));
+    }
+    return true;
+  };
+  const page = await site.open();
+  await page.locator(".notice .main").click();
+  await expect(page.locator(".notice.progress p")).toContainText("4.5 MB of", { timeout: 20_000 });
+  await page.waitForTimeout(500);
+  await page.reload();
+  await load(page);
+  const starts = site.weights().map(({ start }) => start);
+  expect(starts).toHaveLength(3);
+  // What was asked for again begins where the last byte that arrived had its place.
+  const wanted = starts.map((start) => start / weightBytes);
+  expect(wanted[0]).toBe(0);
+  expect(wanted[1]).toBeGreaterThan(0.38);
+  expect(wanted[2]).toBeGreaterThan(0.65);
+});
+
+test("pause, no network, cancel: what arrived is kept", async ({ site }) => {
+  let stall = true;
+  site.intercept = (name, _, response, start) => {
+    if (name !== shard || !stall) return false;
+    response.writeHead(200, { "content-length": weightBytes });
+    response.write(shardFile().subarray(start, start + 2_000_000));
+    return true;
+  };
+  const page = await site.open();
+  await page.locator(".notice .main").click();
+  await expect(page.locator(".notice.progress p")).toContainText("2.0 MB of");
+  await page.getByRole("button", { name: "Pause" }).click();
+  await reached(page, "paused");
+  await expect(page.locator(".notice")).toContainText("kept");
+  site.intercept = (name, _, response) => name === shard && (response.destroy(), true);
+  await page.getByRole("button", { name: "Continue" }).click();
+  await reached(page, "offline");
+  await expect(page.locator(".notice")).toContainText("2.0 MB");
+  await page.getByRole("button", { name: /Cancel/ }).click();
+  await reached(page, "first-visit");
+  stall = false;
+  site.intercept = () => false;
+  await load(page);
+  expect(site.weights().at(-1).start).toBeGreaterThan(1_900_000);
+});
+
+test("a byte that changed in storage: that shard alone is fetched again", async ({ site }) => {
+  const page = await site.open();
+  await load(page);
+  const { sha256 } = JSON.parse(readFileSync(join(toybox, "manifest.json"))).shards[0];
+  await page.evaluate(async (name) => {
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle("mqt-models");
+    const writable = await (await folder.getFileHandle(name)).createWritable({ keepExistingData: true });
+    const file = await (await folder.getFileHandle(name)).getFile();
+    const [byte] = new Uint8Array(await file.slice(3_000_000, 3_000_001).arrayBuffer());
+    await writable.write({ type: "write", position: 3_000_000, data: new Uint8Array([byte ^ 1]) });
+    await writable.close();
+  }, sha256);
+  await page.reload();
+  await reached(page, "first-visit");
+  await expect(page.locator(".notice .main")).toContainText("already on this device");
+  const before = site.fetched.length;
+  const seen = passes(page, "bad-shard");
+  await page.locator(".notice .main").click();
+  await seen;
+  await reached(page, "ready");
+  const again = site.fetched.slice(before).map(({ name }) => name);
+  expect(again.filter((name) => name !== "manifest.json")).toEqual([shard]);
+});
+
+test("a server that sends a damaged shard: it is never used", async ({ site }) => {
+  site.intercept = (name, _, response) => {
+    if (name !== shard) return false;
+    const bytes = shardFile();
+    bytes[4_000_000] ^= 1;
+    response.writeHead(200, { "content-length": bytes.length }).end(bytes);
+    return true;
+  };
+  const page = await site.open();
+  await page.locator(".notice .main").click();
+  await reached(page, "bad-shard");
+  await expect(page.locator(".notice")).toContainText(shard);
+  site.intercept = () => false;
+  await page.getByRole("button", { name: new RegExp(`Fetch ${shard}`) }).click();
+  await reached(page, "ready");
+});
+
+test("no room: in memory, this time", async ({ site }) => {
+  site.prelude = "navigator.storage.estimate = async () => ({ quota: 1e6, usage: 5e5 });";
+  const page = await site.open();
+  await page.locator(".notice .main").click();
+  await reached(page, "storage-full");
+  await expect(page.locator(".notice")).toContainText("It needs 6.4 MB; 500 kB are left");
+  await page.getByRole("button", { name: "Keep in memory this time" }).click();
+  await reached(page, "ready");
+  await sample(page, 1);
+  await expect((await ask(page, "Where is the cross?")).locator(".text")).toHaveText(/bottom/);
+});
+
+test("no storage at all", async ({ site }) => {
+  site.prelude = "navigator.storage.getDirectory = async () => { throw new DOMException('not here', 'SecurityError'); };";
+  const page = await site.open();
+  await page.locator(".notice .main").click();
+  await reached(page, "storage-full");
+  await page.getByRole("button", { name: "Keep in memory this time" }).click();
+  await reached(page, "ready");
+});
+
+test("no WebGPU: the reason, and the processor answers alike; Stop works there too", async ({ site, context }) => {
+  await context.addInitScript(() => Object.defineProperty(Navigator.prototype, "gpu", { value: undefined }));
+  const page = await site.open();
+  await page.locator(".notice .main").click();
+  await reached(page, "no-webgpu");
+  await expect(page.locator(".notice")).toContainText("This browser has no WebGPU");
+  await page.getByRole("button", { name: "Use the processor instead" }).click();
+  await reached(page, "ready");
+  await expect(page.getByRole("status")).toContainText("Processor");
+  const there = passes(page, "encoding");
+  await page.getByRole("button", { name: "Sample picture 2" }).click();
+  await there;
+  const pressed = Date.now();
+  await page.getByRole("button", { name: "Stop" }).click();
+  await reached(page, "stopped", "ready");
+  expect(Date.now() - pressed).toBeLessThan(1500);
+  await sample(page, 1);
+  await tokens(page, 16);
+  const article = await ask(page, "Where is the cross?");
+  await expect(article).toHaveAttribute("data-vision-runs", "1");
+  await expect(article.locator(".text")).toHaveText(/bottom/);
+});
+
+test("a weak adapter is told about, and tried on demand", async ({ site, context }) => {
+  await context.addInitScript(() => {
+    if (!("GPUSupportedLimits" in globalThis)) return;
+    const { get } = Object.getOwnPropertyDescriptor(GPUSupportedLimits.prototype, "maxBufferSize");
+    Object.defineProperty(GPUSupportedLimits.prototype, "maxBufferSize", { get() { return Math.min(get.call(this), 1000); } });
+  });
+  const page = await site.open();
+  await page.locator(".notice .main").click();
+  await reached(page, "weak-adapter");
+  await expect(page.locator(".notice")).toContainText("maxBufferSize is 1000");
+  await page.getByRole("button", { name: "Try it anyway" }).click();
+  await reached(page, "ready");
+});
+
+/** Lets the `fail`-th large buffer have no memory behind it. */
+const outOfMemory = (fail) => `{
+  let n = 0, hit = false;
+  const { createBuffer, popErrorScope } = GPUDevice.prototype;
+  GPUDevice.prototype.createBuffer = function (d) { if (d.size >= 65536 && ++n === ${fail}) hit = true; return createBuffer.call(this, d); };
+  GPUDevice.prototype.popErrorScope = async function () {
+    const error = await popErrorScope.call(this);
+    if (!hit) return error;
+    hit = false;
+    return new GPUOutOfMemoryError("no room");
+  };
+}`;
+
+test("out of memory, wherever it strikes: said, freed, and the next try works", async ({ site }) => {
+  // Among the rehearsal's buffers, the weights, the caches.
+  for (const fail of [2, 40, 70]) {
+    site.prelude = outOfMemory(fail);
+    const page = await site.open();
+    await page.locator(".notice .main").click();
+    await reached(page, "out-of-memory");
+    await expect(page.locator(".notice")).toContainText("memory freed");
+    site.prelude = " ";
+    if (fail === 70) {
+      await page.getByRole("button", { name: /Shorter context/ }).click();
+      await reached(page, "ready");
+      expect(await page.evaluate(() => globalThis.mqt.engine.model.context)).toBe(1024);
+    }
+    await page.close();
+  }
+});
+
+const catchDevice = `{
+  const { requestDevice } = GPUAdapter.prototype;
+  GPUAdapter.prototype.requestDevice = async function (d) { return (self.theDevice = await requestDevice.call(this, d)); };
+}`;
+
+test("the device goes away three times: rebuilt twice, then it is left to the person", async ({ site }) => {
+  site.prelude = catchDevice;
+  const page = await site.open();
+  await load(page);
+  await sample(page, 1);
+  await tokens(page, 16);
+  await ask(page, "Where is the cross?");
+  const destroy = () => page.workers().at(-1).evaluate(() => self.theDevice.destroy());
+  for (const time of [1, 2, 3]) {
+    const question = page.getByRole("textbox", { name: "Question" });
+    await question.fill("How many things are there?");
+    const lost = passes(page, "device-lost");
+    const answering = passes(page, "answering");
+    await page.getByRole("button", { name: "Ask" }).click();
+    await answering;
+    await question.fill("a draft");
+    await destroy();
+    await lost;
+    await expect(page.locator("article").last()).toHaveAttribute("data-finish-reason", "device-lost");
+    if (time < 3) {
+      await reached(page, "ready");
+      expect(await question.inputValue()).toBe("a draft");
+      const kept = await page.evaluate(() => globalThis.mqt.turns.length);
+      expect(kept).toBe(1);
+    }
+  }
+  await expect(page.locator(".notice")).toContainText("keeps going away");
+  await page.getByRole("button", { name: "Rebuild once more" }).click();
+  await reached(page, "ready");
+  const answer = await ask(page, "How many things are there?");
+  await expect(answer.locator(".text")).toHaveText("3");
+});
+
+test("a full conversation", async ({ site }) => {
+  const page = await site.open();
+  await load(page);
+  await page.evaluate(() => globalThis.mqt.switchTo({ context: 80 }));
+  await reached(page, "ready");
+  await sample(page, 1);
+  await tokens(page, 16);
+  for (let i = 0; i < 5 && (await page.evaluate(() => document.body.dataset.state)) === "ready"; i++) await ask(page, "How many things are there?");
+  await reached(page, "context-full");
+  await page.getByRole("button", { name: "Start anew with this picture" }).click();
+  await reached(page, "ready");
+  await expect(await ask(page, "Where is the cross?")).toHaveAttribute("data-finish-reason", "stop");
+});
+
+test("two tabs, one model", async ({ site }) => {
+  const first = await site.open();
+  await load(first);
+  const second = await site.open();
+  await second.locator(".notice .main").click();
+  await reached(second, "second-tab");
+  await second.getByRole("button", { name: "Use it here instead" }).click();
+  await reached(second, "ready");
+  await reached(first, "second-tab");
+  await expect(first.locator(".notice")).toContainText("freed its memory");
+  await first.getByRole("button", { name: "Bring it back here" }).click();
+  await reached(first, "ready");
+});
+
+test("a new version of the model is offered, never taken by itself", async ({ site }) => {
+  const page = await site.open();
+  await load(page);
+  site.intercept = (name, _, response) => {
+    if (name !== "manifest.json") return false;
+    response.writeHead(200, { "content-type": "application/json" }).end(`${readFileSync(join(toybox, name), "utf8")}\n`);
+    return true;
+  };
+  await page.reload();
+  await page.locator(".notice .main").click();
+  await reached(page, "update-available");
+  await page.getByRole("button", { name: /Update/ }).click();
+  await reached(page, "ready");
+  expect(site.weights(), "the weights are the same").toHaveLength(1);
+});
+
+test("files from disk, a model by its address, an address that leads nowhere", async ({ site }) => {
+  const page = await site.open();
+  await page.getByRole("button", { name: "Another model…" }).click();
+  const names = ["manifest.json", "tokenizer.json", "tokenizer_config.json", shard];
+  await page.locator("#model-files").setInputFiles(names.map((name) => join(toybox, name)));
+  await reached(page, "ready");
+  expect(site.fetched).toEqual([]);
+
+  const other = await site.open("?model=other/manifest.json&tokens=4&seed=7");
+  await expect(other.locator(".notice")).toContainText("other/manifest.json");
+  await other.locator(".notice .main").click();
+  await reached(other, "ready");
+  await expect(other.getByRole("slider", { name: "Image tokens" })).toHaveValue("4");
+  await other.close();
+
+  const lost = await site.open("?model=nowhere/manifest.json&adapter=cpu");
+  await lost.locator(".notice .main").click();
+  await reached(lost, "offline");
+  await expect(lost.locator(".notice")).toContainText("404");
+});

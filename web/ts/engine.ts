@@ -1,0 +1,237 @@
+// The package: a model in a worker, asked about pictures.
+//
+//     const engine = await Engine.load("models/toybox/manifest.json", { onProgress: console.log });
+//     for await (const text of engine.ask({ image, question: "What is this?", tokens: 16 })) show(text);
+
+import * as Comlink from "comlink";
+import { EngineError } from "./errors";
+import type { Answer, Estimate, Heat, Keep, Loaded, Memory, Progress, Sharing, Turn, View, WorkerApi } from "./messages";
+import { carryErrors } from "./transfer";
+
+export { EngineError, type ErrorCode, type Facts } from "./errors";
+export type { Answer, Estimate, Heat, Keep, Loaded, Memory, Progress, Sharing, Turn, View } from "./messages";
+export { deletePack, storedPacks, type StoredPack } from "./storage";
+
+carryErrors();
+
+export interface LoadOptions {
+  onProgress?: (progress: Progress) => void;
+  /** Cancels loading; what has arrived is kept. */
+  signal?: AbortSignal;
+  /** `auto` (default), `cpu`, or part of an adapter's name. */
+  adapter?: string;
+  /** `fast` (default) or `exact`. */
+  arithmetic?: "fast" | "exact";
+  /** Room for tokens; 2048 by default. */
+  context?: number;
+  keep?: Keep;
+  sharing?: Sharing;
+  /** Take the manifest from the network although one is stored: an update. */
+  refresh?: boolean;
+}
+
+export interface AskRequest {
+  question: string;
+  /** A picture file; without it the one seen last. */
+  image?: Blob;
+  /** Image tokens; without it the measured speed decides. */
+  tokens?: number;
+  signal?: AbortSignal;
+  /** Milliseconds to the first word that an automatic choice aims for. */
+  targetMs?: number;
+  maxNewTokens?: number;
+  temperature?: number;
+  topP?: number;
+  topK?: number;
+  repetitionPenalty?: number;
+  seed?: number;
+  stop?: string[];
+  /** Ids of an answer that was cut off: it goes on from there. */
+  soFar?: number[];
+}
+
+/** The pieces of an answer as they come, and all of it at the end. */
+export interface Answering extends AsyncIterable<string> {
+  /** The whole answer and what it took. */
+  readonly answer: Promise<Answer>;
+}
+
+export class Engine {
+  private work = 0;
+  private disposed = false;
+  private fail: (error: EngineError) => void = () => {};
+  /** Rejects when the worker dies: nothing waits for an answer that cannot come. */
+  private readonly dead: Promise<never>;
+
+  private constructor(
+    private readonly worker: Worker,
+    private readonly api: Comlink.Remote<WorkerApi>,
+    private loaded: Loaded | undefined,
+  ) {
+    this.dead = new Promise((_, reject) => (this.fail = reject));
+    this.dead.catch(() => undefined);
+    worker.addEventListener("error", (event) => this.fail(new EngineError("internal", event.message || "the worker failed")));
+  }
+
+  /** Loads a pack from its manifest's address, or a pack or checkpoint from files. */
+  static async load(source: string | URL | File[], options: LoadOptions = {}): Promise<Engine> {
+    const loading = Engine.begin(source, options);
+    return loading.engine;
+  }
+
+  /** The same, with a download that can be paused. */
+  static begin(source: string | URL | File[], options: LoadOptions = {}): Loading {
+    const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "mqt" });
+    const engine = new Engine(worker, Comlink.wrap<WorkerApi>(worker), undefined);
+    const { adapter = "auto", arithmetic = "fast", context = 2048, keep = "storage", sharing = "try", refresh = false } = options;
+    const onProgress = options.onProgress ?? (() => {});
+    const from = Array.isArray(source) ? { files: source } : { url: new URL(source, document.baseURI).href };
+    const settings = { source: from, settings: { adapter, arithmetic, context }, keep, sharing, refresh };
+    // Ends the worker, whatever it does: what a download has written stays in storage.
+    options.signal?.addEventListener("abort", () => engine.fail(new EngineError("cancelled", "stopped; what has arrived is kept")));
+    const load = async () => {
+      try {
+        engine.loaded = await engine.race(engine.api.load(settings, Comlink.proxy(onProgress)));
+        return engine;
+      } catch (error) {
+        engine.dispose();
+        throw EngineError.from(error);
+      }
+    };
+    return { engine: load(), pause: () => engine.api.pause(), resume: () => engine.api.resumeDownload() };
+  }
+
+  private async race<T>(work: Promise<T>): Promise<T> {
+    if (this.disposed) throw new EngineError("cancelled", "the engine was disposed of");
+    try {
+      return await Promise.race([work, this.dead]);
+    } catch (error) {
+      throw EngineError.from(error);
+    }
+  }
+
+  /** Runs a piece of work that `signal` stops. */
+  private async stoppable<T>(signal: AbortSignal | undefined, work: (id: number) => Promise<T>): Promise<T> {
+    signal?.throwIfAborted();
+    const id = ++this.work;
+    const stop = () => void this.api.stop(id);
+    signal?.addEventListener("abort", stop);
+    try {
+      return await this.race(work(id));
+    } finally {
+      signal?.removeEventListener("abort", stop);
+    }
+  }
+
+  /** What was loaded, and where it runs. */
+  get model(): Loaded {
+    if (!this.loaded) throw new EngineError("internal", "no model is loaded");
+    return this.loaded;
+  }
+
+  /** Puts a picture in front of the model and encodes it. The same one again costs nothing; another starts a new conversation. */
+  async look(image: Blob, { signal }: { signal?: AbortSignal } = {}): Promise<View> {
+    const bytes = new Uint8Array(await image.arrayBuffer());
+    return this.stoppable(signal, (id) => this.api.look(id, Comlink.transfer(bytes, [bytes.buffer])));
+  }
+
+  /** Reads the picture's first image tokens ahead of the question. */
+  prepare(tokens: number, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    return this.stoppable(signal, (id) => this.api.prepare(id, tokens));
+  }
+
+  /** Answers a question about the picture. */
+  ask(request: AskRequest): Answering {
+    const { image, question, tokens, signal, ...rest } = request;
+    const pieces = new Pieces();
+    const answer = (async () => {
+      if (image) await this.look(image, { signal });
+      const settings = { ...rest, ...(tokens === undefined ? {} : { imageTokens: tokens }) };
+      const onText = Comlink.proxy((text: string) => pieces.push(text));
+      return this.stoppable(signal, (id) => this.api.ask(id, question, settings, onText));
+    })();
+    answer.then(
+      () => pieces.end(),
+      (error) => pieces.end(EngineError.from(error)),
+    );
+    return { answer, [Symbol.asyncIterator]: () => pieces.iterate() };
+  }
+
+  /** What a question would cost with so many image tokens; without them, what *Auto* would choose and why. */
+  estimate(tokens?: number, question = "", targetMs?: number): Promise<Estimate> {
+    const settings = tokens === undefined ? (targetMs === undefined ? {} : { targetMs }) : { imageTokens: tokens };
+    return this.race(this.api.estimate(question, settings));
+  }
+
+  /** Where each image token reads from: [M, grid²], each row summing to 1. The same for every picture. */
+  readingMap(): Promise<Float32Array> {
+    return this.race(this.api.readingMap());
+  }
+
+  /** Patch `weights` as a heat map over what the model sees, `scale` times as large. */
+  heat(rgb: Uint8Array, weights: Float32Array, scale: number, opacity: number): Promise<Heat> {
+    return this.race(this.api.heat(rgb, weights, scale, opacity));
+  }
+
+  /** Takes the last question and its answer back: refine and compare ask it again. */
+  takeBack(): Promise<void> {
+    return this.race(this.api.takeBack());
+  }
+
+  /** Forgets the questions, keeps the picture. */
+  startAnew(): Promise<void> {
+    return this.race(this.api.startAnew());
+  }
+
+  /** Continues an earlier conversation about the picture. */
+  resume(turns: Turn[]): Promise<void> {
+    return this.race(this.api.resume(turns));
+  }
+
+  memory(): Promise<Memory> {
+    return this.race(this.api.memory());
+  }
+
+  /** Ends the worker, and frees the device's memory with it. */
+  dispose(): void {
+    this.disposed = true;
+    this.fail(new EngineError("cancelled", "the engine was disposed of"));
+    this.worker.terminate();
+  }
+}
+
+/** A model on its way. */
+export interface Loading {
+  engine: Promise<Engine>;
+  pause(): void;
+  resume(): void;
+}
+
+/** A queue that is written by a callback and read with `for await`. */
+class Pieces {
+  private readonly waiting: string[] = [];
+  private ended = false;
+  private error: EngineError | undefined;
+  private wake = () => {};
+
+  push(text: string): void {
+    this.waiting.push(text);
+    this.wake();
+  }
+
+  end(error?: EngineError): void {
+    this.ended = true;
+    this.error = error;
+    this.wake();
+  }
+
+  async *iterate(): AsyncIterator<string> {
+    for (;;) {
+      const text = this.waiting.shift();
+      if (text !== undefined) yield text;
+      else if (this.error) throw this.error;
+      else if (this.ended) return;
+      else await new Promise<void>((wake) => (this.wake = wake));
+    }
+  }
+}

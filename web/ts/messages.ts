@@ -1,0 +1,130 @@
+// What travels between the page and the worker.
+
+import type { AskSettings, LoadSettings } from "../pkg/mqt_web.js";
+
+/** Where a model comes from: the address of a pack's manifest, or files from disk. */
+export type Source = { url: string } | { files: File[] };
+
+/** Where what is fetched is kept: in the browser's storage, or in memory until the page is closed. */
+export type Keep = "storage" | "memory";
+
+/** What to do if another tab uses the stored models: give up, wait for it, or take over. */
+export type Sharing = "try" | "wait" | "take";
+
+export interface WorkerSettings {
+  source: Source;
+  settings: LoadSettings;
+  keep: Keep;
+  sharing: Sharing;
+  /** Take the manifest from the network although one is stored. */
+  refresh: boolean;
+}
+
+/** How far loading has come. Sizes are in bytes. */
+export type Progress =
+  | { phase: "downloading"; done: number; total: number; file: string; index: number; count: number }
+  | { phase: "paused"; done: number; total: number }
+  | { phase: "offline"; done: number; total: number; reason: string }
+  | { phase: "verifying"; done: number; total: number; file: string; index: number; count: number }
+  /** A stored file was damaged; it alone is fetched again. */
+  | { phase: "bad-shard"; file: string }
+  | { phase: "uploading"; done: number; total: number }
+  | { phase: "compiling" }
+  /** Another tab took the model over: this engine is gone. */
+  | { phase: "taken" };
+
+/** A loaded model and the device it runs on. */
+export interface Loaded {
+  name: string;
+  weights: string;
+  sha256: string;
+  image_tokens_max: number;
+  /** The steps this model offers. */
+  ladder: number[];
+  /** Patches per side of the picture. */
+  grid: number;
+  context: number;
+  context_max: number;
+  adapter: { name: string; backend: string; kind: string; driver: string };
+  /** On the processor because no adapter could be used. */
+  fell_back: boolean;
+  arithmetic: string;
+}
+
+/** What the model sees of a picture. */
+export interface View {
+  /** [size, size, 3], 8 bits. */
+  rgb: Uint8Array;
+  size: number;
+  width: number;
+  height: number;
+  readingsDiffer: boolean;
+  hash: string;
+  encodeMs: number;
+}
+
+/** An answer and what it took: the fields of `mqt ask --json`. */
+export interface Answer {
+  answer: string;
+  token_ids: number[];
+  finish_reason: "stop" | "length" | "cancelled" | "context";
+  image_tokens: number;
+  image_tokens_mode: "auto" | "fixed";
+  image_tokens_reason: string;
+  prompt_tokens: number;
+  cached_tokens: number;
+  completion_tokens: number;
+  vision_runs: number;
+  timings_ms: { vision: number; resample: number; prefill: number; first_token: number; decode: number; total: number };
+  tokens_per_second: number;
+}
+
+/** What a question would cost. */
+export interface Estimate {
+  image_tokens: number;
+  reason: string;
+  first_word_ms: number | null;
+  first_word_from_scratch_ms: number | null;
+  words_per_second: number | null;
+  cache_bytes: number;
+  context_used: number;
+  context: number;
+}
+
+/** An earlier question and answer, to continue from. */
+export interface Turn {
+  question: string;
+  tokenIds: number[];
+  imageTokens: number;
+}
+
+/** A heat map, ready to be shown. */
+export interface Heat {
+  /** [side, side, 4]; side is `scale` times what the model sees. */
+  rgba: Uint8Array;
+  /** The ninth of the picture with the most weight, in words, and its share. */
+  place: string;
+  share: number;
+}
+
+export interface Memory {
+  wasmBytes: number;
+}
+
+/** What the worker offers; `id` names a piece of work for `stop`. */
+export interface WorkerApi {
+  load(settings: WorkerSettings, onProgress: (progress: Progress) => void): Promise<Loaded>;
+  pause(): void;
+  resumeDownload(): void;
+  look(id: number, picture: Uint8Array): Promise<View>;
+  prepare(id: number, imageTokens: number): Promise<void>;
+  ask(id: number, question: string, settings: AskSettings, onText: (text: string) => void): Promise<Answer>;
+  stop(id: number): void;
+  estimate(question: string, settings: AskSettings): Promise<Estimate>;
+  readingMap(): Promise<Float32Array>;
+  heat(rgb: Uint8Array, weights: Float32Array, scale: number, opacity: number): Promise<Heat>;
+  takeBack(): Promise<void>;
+  startAnew(): Promise<void>;
+  resume(turns: Turn[]): Promise<void>;
+  memory(): Promise<Memory>;
+}

@@ -1,0 +1,37 @@
+// What is stored, for a page that wants to show it.
+
+import { openStorage } from "./blobs";
+import { type Remembered, forget, remembered } from "./store";
+
+export interface StoredPack {
+  url: string;
+  name: string;
+  /** SHA-256 of its manifest. */
+  manifest: string;
+  /** Bytes it takes when complete. */
+  bytes: number;
+  /** Bytes that are here. */
+  stored: number;
+  files: Remembered["files"];
+}
+
+/** The packs in the browser's storage, complete or not. Empty where there is no storage. */
+export async function storedPacks(): Promise<StoredPack[]> {
+  let blobs;
+  try {
+    blobs = await openStorage();
+  } catch {
+    return [];
+  }
+  const sizes = new Map((await blobs.names()).map(({ name, bytes }) => [name.replace(/\.part$/, ""), bytes]));
+  return (await remembered(blobs)).map(({ url, name, manifest, files }) => {
+    const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+    const stored = files.reduce((sum, file) => sum + Math.min(file.bytes, sizes.get(file.sha256) ?? 0), 0);
+    return { url, name, manifest, bytes, stored, files };
+  });
+}
+
+/** Removes a pack. */
+export async function deletePack(url: string): Promise<void> {
+  await forget(await openStorage(), url);
+}

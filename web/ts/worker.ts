@@ -1,0 +1,136 @@
+// The engine's side of the worker: one model, one conversation, one piece of work at a time.
+
+import * as Comlink from "comlink";
+import init, { type AskSettings, Engine, Heat, Stop } from "../pkg/mqt_web.js";
+import { MemoryBlobs, openStorage } from "./blobs";
+import { EngineError } from "./errors";
+import type { Answer, Loaded, Progress, View, WorkerApi, WorkerSettings } from "./messages";
+import { FileStore, PackStore } from "./store";
+import { carryErrors } from "./transfer";
+
+carryErrors();
+
+/** The lock that keeps a second tab from loading the stored models as well. */
+const LOCK = "mqt-models";
+
+const module = init();
+let engine: Engine | undefined;
+let store: PackStore | FileStore | undefined;
+let memory: WebAssembly.Memory | undefined;
+const stops = new Map<number, Stop>();
+
+/** Work in the order it was asked for: a model does one thing at a time. */
+let last: Promise<unknown> = Promise.resolve();
+function inTurn<T>(work: (engine: Engine) => Promise<T> | T): Promise<T> {
+  const next = last.then(async () => {
+    if (!engine) throw new EngineError("internal", "no model is loaded");
+    try {
+      return await work(engine);
+    } catch (error) {
+      throw EngineError.from(error);
+    }
+  });
+  last = next.catch(() => undefined);
+  return next;
+}
+
+/** The same with a `Stop` that `stop(id)` finds. */
+function stoppable<T>(id: number, work: (engine: Engine, stop: Stop) => Promise<T>): Promise<T> {
+  const stop = new Stop();
+  stops.set(id, stop);
+  return inTurn((engine) => work(engine, stop)).finally(() => {
+    stops.delete(id);
+    stop.free();
+  });
+}
+
+/** Holds the lock until the worker ends. */
+async function claim(sharing: WorkerSettings["sharing"], taken: () => void): Promise<void> {
+  if (!navigator.locks) return;
+  const options: LockOptions = sharing === "take" ? { steal: true } : sharing === "try" ? { ifAvailable: true } : {};
+  await new Promise<void>((resolve, reject) => {
+    const forever = new Promise(() => {});
+    const held = navigator.locks.request(LOCK, options, (lock) => {
+      if (!lock) {
+        reject(new EngineError("second-tab", "the model is already loaded in another tab"));
+        return;
+      }
+      resolve();
+      return forever;
+    });
+    held.catch(taken);
+  });
+}
+
+async function openStore({ source, keep, refresh }: WorkerSettings, tell: (progress: Progress) => void): Promise<PackStore | FileStore> {
+  if ("files" in source) return new FileStore(source.files);
+  let blobs;
+  try {
+    blobs = keep === "memory" ? new MemoryBlobs() : await openStorage();
+  } catch (error) {
+    throw new EngineError("storage-full", `this browser offers no storage here: ${(error as Error).message}`, { have: 0 });
+  }
+  const pack = await PackStore.open(source.url, blobs, refresh, tell);
+  if (keep === "storage") {
+    const { missing } = await pack.sizes();
+    const { quota = Infinity, usage = 0 } = (await navigator.storage.estimate?.()) ?? {};
+    if (missing > quota - usage) {
+      const facts = { need: missing, have: Math.max(0, quota - usage) };
+      throw new EngineError("storage-full", "the browser's storage has no room for the model", facts);
+    }
+  }
+  pack.start();
+  return pack;
+}
+
+const api: WorkerApi = {
+  async load(settings, onProgress): Promise<Loaded> {
+    try {
+      if (settings.keep === "storage" && "url" in settings.source) {
+        await claim(settings.sharing, () => onProgress({ phase: "taken" }));
+      }
+      memory = (await module).memory;
+      store = await openStore(settings, onProgress);
+      engine = await Engine.load(store as never, settings.settings, (phase: string, done: number, total: number) => {
+        if (phase === "loading weights") onProgress({ phase: "uploading", done, total });
+        else onProgress({ phase: "compiling" });
+      });
+      return engine.loaded() as Loaded;
+    } catch (error) {
+      throw store?.failure ?? EngineError.from(error);
+    }
+  },
+
+  pause: () => (store as PackStore | undefined)?.pause(),
+  resumeDownload: () => (store as PackStore | undefined)?.resume(),
+
+  look: (id, picture) =>
+    stoppable(id, async (engine, stop): Promise<View> => {
+      const view = await engine.look(picture, stop);
+      const { size, width, height, readingsDiffer, hash, encodeMs } = view;
+      const rgb = view.rgb();
+      view.free();
+      return Comlink.transfer({ rgb, size, width, height, readingsDiffer, hash, encodeMs }, [rgb.buffer]);
+    }),
+  prepare: (id, imageTokens) => stoppable(id, (engine, stop) => engine.prepare(imageTokens, stop)),
+  ask: (id, question, settings: AskSettings, onText) =>
+    stoppable(id, async (engine, stop) => (await engine.ask(question, settings, onText, stop)) as Answer),
+  stop: (id) => stops.get(id)?.stop(),
+
+  estimate: (question, settings) => inTurn((engine) => engine.estimate(question, settings)),
+  readingMap: () => inTurn((engine) => engine.readingMap()),
+  // Needs no turn: it touches nothing of the model.
+  heat: async (rgb, weights, scale, opacity) => {
+    await module;
+    const heat = new Heat(rgb, weights, scale, opacity);
+    const [rgba, place, share] = [heat.rgba(), heat.place, heat.share];
+    heat.free();
+    return Comlink.transfer({ rgba, place, share }, [rgba.buffer]);
+  },
+  takeBack: () => inTurn((engine) => engine.takeBack()),
+  startAnew: () => inTurn((engine) => engine.startAnew()),
+  resume: (turns) => inTurn((engine) => engine.resume(turns)),
+  memory: async () => ({ wasmBytes: memory?.buffer.byteLength ?? 0 }),
+};
+
+Comlink.expose(api);

@@ -1,0 +1,1 @@
+export const HEADERS: Record<string, string>;

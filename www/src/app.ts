@@ -1,0 +1,409 @@
+// The page's one thread of action: a model is loaded, a picture is shown to it, questions are asked. Everything on screen that
+// can be pressed ends up here; what is shown is in the other files.
+
+import { type Answer, type Answering, Engine, EngineError, type Loading, type Progress, type Turn, type View, storedPacks } from "mqt-web";
+import * as conversation from "./conversation";
+import { log } from "./dom";
+import * as notices from "./notices";
+import { settings } from "./settings";
+import { enter, isBusy, isOpen, setPlace, state } from "./state";
+import * as tokens from "./tokens";
+import { type Probe, probe } from "./webgpu";
+
+export interface Picture {
+  blob: Blob;
+  name: string;
+  /** An address for `img`. */
+  url: string;
+  view?: View;
+}
+
+export interface Loadable {
+  /** A manifest's address, or files from disk. */
+  from: string | File[];
+  name: string;
+}
+
+/** A device that is lost so often in so long will be lost again. */
+const [LOSSES, LOSS_WINDOW_MS] = [3, 5 * 60_000];
+
+export const bundled: Loadable = { from: new URL("models/toybox/manifest.json", document.baseURI).href, name: __BUNDLED__.name };
+
+class App {
+  engine: Engine | undefined;
+  loading: Loading | undefined;
+  model: Loadable = settings.model ? { from: settings.model, name: settings.model } : bundled;
+  adapter = settings.adapter;
+  context = 2048;
+  picture: Picture | undefined;
+  seen: Probe | undefined;
+  /** The conversation about the picture, to rebuild it from. */
+  turns: Turn[] = [];
+  /** Of every answer, for the report. */
+  records: { question: string; answer: Answer }[] = [];
+  private losses: number[] = [];
+  private keep: "storage" | "memory" = "storage";
+  private cancelLoad: AbortController | undefined;
+  private work: AbortController | undefined;
+  private preparing: AbortController | undefined;
+  private waiting: (() => void) | undefined;
+  private listeners: (() => void)[] = [];
+
+  /** Called when the model, the picture or the conversation changed. */
+  onChange(listener: () => void): void {
+    this.listeners.push(listener);
+  }
+
+  changed(): void {
+    for (const listener of this.listeners) listener();
+  }
+
+  /** Whether all of the model is in the browser's storage. */
+  async isStored(): Promise<boolean> {
+    const pack = (await storedPacks()).find((pack) => pack.url === this.model.from);
+    return pack !== undefined && pack.stored === pack.bytes;
+  }
+
+  /** Loads the model. Nothing is fetched or compiled before somebody asked for it. */
+  async start(how: { sharing?: "try" | "wait" | "take"; force?: boolean; keep?: "storage" | "memory"; refresh?: boolean } = {}): Promise<void> {
+    if (this.loading) return;
+    this.keep = how.keep ?? this.keep;
+    if (this.adapter !== "cpu" && !how.force) {
+      this.seen = await probe();
+      if (this.seen.verdict !== "good") {
+        enter(this.seen.verdict === "weak" ? "weak-adapter" : "no-webgpu");
+        this.release();
+        return notices.show(this.seen.verdict === "weak" ? notices.weakAdapter(this.seen) : notices.noWebGpu(this.seen));
+      }
+    }
+    const rebuilding = state() === "device-lost";
+    this.engine?.dispose();
+    this.engine = undefined;
+    this.cancelLoad = new AbortController();
+    if (how.sharing === "wait") notices.show(notices.waitingForTab());
+    const options = {
+      adapter: this.adapter,
+      arithmetic: settings.arithmetic,
+      context: this.context,
+      keep: this.keep,
+      sharing: how.sharing ?? ("try" as const),
+      refresh: how.refresh,
+      signal: this.cancelLoad.signal,
+      onProgress: (progress: Progress) => this.progress(progress, rebuilding),
+    };
+    try {
+      this.loading = Engine.begin(this.model.from, options);
+      this.engine = await this.loading.engine;
+    } catch (error) {
+      this.loading = undefined;
+      this.failed(EngineError.from(error));
+      return this.release();
+    }
+    this.loading = undefined;
+    const { adapter, name, weights, fell_back: fellBack } = this.engine.model;
+    log(`loaded ${name} ${weights} on ${adapter.name}`);
+    const where = adapter.kind === "cpu" ? "Processor (slow, no WebGPU)" : `WebGPU · ${this.seen?.adapter?.name ?? adapter.name}`;
+    setPlace(`${where} · ${name} ${weights}${this.keep === "storage" ? " (on this device)" : " (in memory)"}`);
+    notices.clear();
+    if (this.seen?.adapter?.software && adapter.kind !== "cpu") notices.remark("This adapter is software: everything works, slowly.");
+    if (fellBack) notices.remark("No adapter could be used: this runs on the processor, slowly.");
+    this.changed();
+    // After a rebuild that is the picture and all that was said about it.
+    if (this.picture) await this.encode();
+    else enter("ready");
+    this.release();
+    void this.lookForUpdate();
+  }
+
+  /** Lets a question go on that waited for the model, whether it is there now or not. */
+  private release(): void {
+    this.waiting?.();
+    this.waiting = undefined;
+  }
+
+  private progress(progress: Progress, rebuilding: boolean): void {
+    if (progress.phase === "taken") {
+      this.engine?.dispose();
+      this.engine = undefined;
+      enter("second-tab");
+      return notices.show(notices.taken());
+    }
+    if (progress.phase === "bad-shard") log(`${progress.file} was damaged in storage and is fetched again`);
+    // Kernels compile beside the download; the download is what one waits for.
+    if (progress.phase === "compiling" && ["downloading", "paused", "offline"].includes(state())) return;
+    // A rebuild is one state from the loss to the end; its card shows how far it has come.
+    if (!rebuilding) enter(progress.phase);
+    notices.progress(progress, rebuilding);
+  }
+
+  pauseDownload(): void {
+    this.loading?.pause();
+  }
+
+  resumeDownload(): void {
+    this.loading?.resume();
+  }
+
+  cancelDownload(): void {
+    this.cancelLoad?.abort();
+  }
+
+  /** Another model, or the same one on another device. */
+  async switchTo(change: { model?: Loadable; adapter?: string; context?: number; refresh?: boolean }): Promise<void> {
+    this.model = change.model ?? this.model;
+    this.adapter = change.adapter ?? this.adapter;
+    this.context = change.context ?? this.context;
+    this.engine?.dispose();
+    this.engine = undefined;
+    if (change.model) this.turns = [];
+    enter("first-visit");
+    await this.start({ force: change.adapter === "cpu", refresh: change.refresh });
+  }
+
+  /** Takes a picture. It is encoded at once if there is a model, so that the question need not wait. */
+  async attach(blob: Blob, name: string): Promise<void> {
+    this.work?.abort();
+    if (this.picture) URL.revokeObjectURL(this.picture.url);
+    this.picture = { blob, name, url: URL.createObjectURL(blob) };
+    this.turns = [];
+    conversation.newPicture();
+    this.changed();
+    if (this.engine) await this.encode();
+    else if (!this.loading && state() === "first-visit" && (await this.isStored())) await this.start();
+  }
+
+  private async encode(): Promise<void> {
+    const { engine, picture } = this;
+    if (!engine || !picture) return;
+    const work = (this.work = new AbortController());
+    enter("encoding");
+    try {
+      picture.view = await engine.look(picture.blob, { signal: work.signal });
+      if (this.turns.length > 0) await engine.resume(this.turns);
+      if (this.work === work) enter("ready");
+      this.changed();
+      if (picture.view.readingsDiffer) notices.remark("The file is rotated, transparent or has 16 bits: the model sees it as you do.");
+    } catch (error) {
+      const problem = EngineError.from(error);
+      if (problem.code === "image-unreadable" && (await this.redraw(picture))) return this.encode();
+      if (this.work === work || problem.code !== "cancelled") this.failed(problem);
+      return;
+    }
+    void this.prepare();
+  }
+
+  /** HEIC, AVIF and the like: what only the browser can decode becomes a PNG. Its colours are then the browser's. */
+  private async redraw(picture: Picture): Promise<boolean> {
+    if (picture.name.endsWith(" (decoded by the browser)")) return false;
+    try {
+      const bitmap = await createImageBitmap(picture.blob);
+      const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+      canvas.getContext("2d")?.drawImage(bitmap, 0, 0);
+      picture.blob = await canvas.convertToBlob({ type: "image/png" });
+      picture.name += " (decoded by the browser)";
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Reads the image tokens while the person types. */
+  async prepare(): Promise<void> {
+    const { engine, picture } = this;
+    if (!engine || !picture?.view || !isOpen() || this.turns.length > 0) return;
+    this.preparing?.abort();
+    const preparing = (this.preparing = new AbortController());
+    try {
+      const m = tokens.wanted() ?? (await engine.estimate()).image_tokens;
+      await engine.prepare(m, { signal: preparing.signal });
+      await tokens.refresh();
+    } catch (error) {
+      // Stopped, or the next question will meet the same failure and say so.
+      log(`prepare: ${(error as Error).message}`);
+    }
+  }
+
+  /** Stops what is under way; the text so far is kept. */
+  stop(): void {
+    if (this.loading) this.cancelDownload();
+    else this.work?.abort();
+  }
+
+  /** Asks the model, streaming into `show`; what it throws was already dealt with. */
+  private async run(question: string, how: { tokens?: number; soFar?: number[] }, show: (answering: Answering) => Promise<void>): Promise<Answer | undefined> {
+    const { picture } = this;
+    if (!picture) return undefined;
+    if (!this.engine) {
+      const loaded = new Promise<void>((loaded) => (this.waiting = loaded));
+      void this.start();
+      await loaded;
+    }
+    const engine = this.engine;
+    if (!engine) throw new EngineError("cancelled", "there is no model");
+    this.preparing?.abort();
+    const work = (this.work = new AbortController());
+    enter(picture.view ? "answering" : "encoding");
+    try {
+      picture.view ??= await engine.look(picture.blob, { signal: work.signal });
+      enter("answering");
+      const answering = engine.ask({ question, ...how, signal: work.signal, ...settings.sampling() });
+      await show(answering);
+      const answer = await answering.answer;
+      this.records.push({ question, answer });
+      return answer;
+    } catch (error) {
+      if (this.work === work) this.failed(EngineError.from(error), question);
+      throw error;
+    } finally {
+      this.changed();
+    }
+  }
+
+  private settle(answer: Answer): void {
+    if (answer.finish_reason === "context") {
+      enter("context-full");
+      notices.show(notices.contextFull(answer.prompt_tokens + answer.completion_tokens, this.engine?.model.context ?? 0));
+    } else {
+      enter(answer.finish_reason === "cancelled" ? "stopped" : "ready");
+    }
+  }
+
+  /** A new question. */
+  async ask(question: string): Promise<void> {
+    notices.clear();
+    const card = conversation.newAnswer(question, this.picture!);
+    const answer = await this.run(question, { tokens: tokens.wanted() }, (answering) => card.stream(answering)).catch((error) => void card.fail(error));
+    if (!answer) return;
+    this.turns.push({ question, tokenIds: answer.token_ids, imageTokens: answer.image_tokens });
+    card.finish(answer);
+    this.settle(answer);
+    this.changed();
+  }
+
+  /** The last question again: with other image tokens, or going on from where it was stopped. */
+  async again(card: conversation.Card, how: { tokens?: number; soFar?: number[] }): Promise<void> {
+    const engine = this.engine;
+    const before = this.turns.at(-1);
+    if (!engine || !before || isBusy()) return;
+    notices.clear();
+    await engine.takeBack();
+    const next = conversation.newAnswer(card.question, this.picture!, card);
+    const answer = await this.run(card.question, { tokens: how.tokens ?? before.imageTokens, soFar: how.soFar }, (answering) => next.stream(answering)).catch(
+      (error) => void next.fail(error),
+    );
+    if (!answer) return;
+    this.turns[this.turns.length - 1] = { question: card.question, tokenIds: answer.token_ids, imageTokens: answer.image_tokens };
+    next.finish(answer);
+    this.settle(answer);
+    this.changed();
+  }
+
+  /** One question with several m, small to large; none of it becomes part of the conversation. */
+  async compare(question: string, several: number[]): Promise<void> {
+    const columns = conversation.newComparison(question, several, this.picture!);
+    notices.clear();
+    for (const [i, m] of several.entries()) {
+      const column = columns[i]!;
+      const answer = await this.run(question, { tokens: m }, (answering) => column.stream(answering)).catch((error) => void column.fail(error));
+      if (!answer) return;
+      column.finish(answer);
+      await this.engine?.takeBack();
+      if (answer.finish_reason === "cancelled") return this.settle(answer);
+    }
+    conversation.plot(columns);
+    enter("ready");
+    this.changed();
+  }
+
+  async startAnew(): Promise<void> {
+    await this.engine?.startAnew();
+    this.turns = [];
+    notices.clear();
+    conversation.clear();
+    if (this.engine) enter("ready");
+    this.changed();
+  }
+
+  /** Every failure, once: its state, what was kept, what to press. */
+  failed(error: EngineError, question?: string): void {
+    log(`error ${error.code}: ${error.message}`);
+    const loaded = this.engine !== undefined;
+    switch (error.code) {
+      case "cancelled":
+        enter(loaded ? "stopped" : "first-visit");
+        if (!loaded) void notices.welcome();
+        return;
+      case "device-lost":
+      case "internal":
+        return this.lost(error, question);
+      case "out-of-memory":
+        this.engine?.dispose();
+        this.engine = undefined;
+        enter("out-of-memory");
+        return notices.show(notices.outOfMemory(error, this.context));
+      case "context-full":
+        enter("context-full");
+        return notices.show(notices.contextFull(error.facts.need ?? 0, error.facts.have ?? 0));
+      case "storage-full":
+        enter("storage-full");
+        return notices.show(notices.storageFull(error));
+      case "second-tab":
+        enter("second-tab");
+        return notices.show(notices.secondTab());
+      case "bad-shard":
+      case "model-corrupt":
+        enter("bad-shard");
+        return notices.show(notices.badShard(error));
+      case "no-webgpu":
+      case "no-adapter":
+        enter("no-webgpu");
+        return notices.show(notices.noWebGpu({ verdict: "absent", reason: error.message, step: "" }));
+      case "limit-too-small":
+        enter("weak-adapter");
+        return notices.show(notices.weakAdapter({ verdict: "weak", reason: error.message, step: "" }));
+      case "network":
+      case "model-missing":
+        enter("offline");
+        return notices.show(notices.unreachable(error));
+      default:
+        // The picture or a setting: the model is as it was.
+        enter(loaded ? "ready" : "first-visit");
+        notices.show(notices.refused(error));
+    }
+  }
+
+  /** Rebuilds after the device went away, unless it keeps going away. */
+  private lost(error: EngineError, question?: string): void {
+    const now = Date.now();
+    this.losses = [...this.losses.filter((at) => now - at < LOSS_WINDOW_MS), now];
+    const stop = this.losses.length >= LOSSES;
+    this.engine?.dispose();
+    this.engine = undefined;
+    enter("device-lost");
+    notices.show(notices.deviceLost(error, stop, question));
+    if (this.picture) delete this.picture.view;
+    if (!stop) void this.start({ force: true });
+  }
+
+  /** By hand, after the losses were too many. */
+  async rebuild(): Promise<void> {
+    this.losses = [];
+    await this.start({ force: true });
+  }
+
+  /** A new version of the stored model: looked for once, after the model is ready; never fetched by itself. */
+  private async lookForUpdate(): Promise<void> {
+    const { model, engine } = this;
+    if (!engine || typeof model.from !== "string" || !navigator.onLine) return;
+    try {
+      const update = await notices.findUpdate(model.from, engine.model.sha256);
+      if (!update || state() !== "ready") return;
+      enter("update-available");
+      notices.show(notices.update(update));
+    } catch (error) {
+      log(`looking for a new version: ${(error as Error).message}`);
+    }
+  }
+}
+
+export const app = new App();

@@ -1,0 +1,224 @@
+// Questions and answers: streaming text, what each answer took, refine, continue, compare.
+
+import type { Answer, Answering } from "mqt-web";
+import { type Picture, app } from "./app";
+import { copy, count, find, h, seconds } from "./dom";
+import { isBusy, isOpen, onState } from "./state";
+import * as tokens from "./tokens";
+
+const list = () => find("#answers");
+
+/** One answer on the page. */
+export class Card {
+  readonly element: HTMLElement;
+  private readonly text = h("p.text", { "aria-hidden": "true" });
+  private readonly foot = h("footer");
+  private streamed = "";
+  private spoken = 0;
+  answer: Answer | undefined;
+
+  constructor(
+    readonly question: string,
+    private readonly refines?: Card,
+  ) {
+    this.element = h("article.answer.running", { "aria-label": `Answer to: ${question}` }, this.text, this.foot);
+    this.text.append(h("span.caret"));
+  }
+
+  async stream(answering: Answering): Promise<void> {
+    try {
+      for await (const piece of answering) {
+        this.streamed += piece;
+        this.text.replaceChildren(this.streamed.trimStart(), h("span.caret"));
+        this.speak(false);
+        this.element.scrollIntoView({ block: "nearest" });
+      }
+    } catch {
+      // `answering.answer` rejects with the same error, and it is dealt with there.
+    }
+  }
+
+  /** Hands whole sentences to screen readers; single words would drown everything else. */
+  private speak(all: boolean): void {
+    const rest = this.streamed.slice(this.spoken);
+    const end = all ? rest.length : Math.max(rest.lastIndexOf(". "), rest.lastIndexOf("! "), rest.lastIndexOf("? ")) + 1;
+    if (end <= 0) return;
+    find("#spoken").append(h("p", rest.slice(0, end).trim()));
+    this.spoken += end;
+  }
+
+  finish(answer: Answer): void {
+    this.answer = answer;
+    this.streamed = answer.answer;
+    const empty = answer.answer === "" ? h("i", answer.finish_reason === "cancelled" ? "(stopped before the first word)" : "(no words)") : answer.answer;
+    this.text.replaceChildren(...(this.refines?.answer ? marked(this.refines.answer.answer, answer.answer) : [empty]));
+    this.text.removeAttribute("aria-hidden");
+    this.spoken = Math.min(this.spoken, this.streamed.length);
+    this.speak(true);
+    this.done(answer.finish_reason);
+    Object.assign(this.element.dataset, {
+      imageTokens: String(answer.image_tokens),
+      visionRuns: String(answer.vision_runs),
+      tokenIds: answer.token_ids.join(" "),
+    });
+    this.drawFoot();
+  }
+
+  fail(error: unknown): void {
+    const { code = "internal" } = error as { code?: string };
+    if (this.streamed === "") this.text.replaceChildren(h("i", code === "cancelled" ? "(stopped before the first word)" : "(no answer)"));
+    else this.text.querySelector(".caret")?.remove();
+    this.text.removeAttribute("aria-hidden");
+    this.done(code === "cancelled" ? "cancelled" : code);
+    this.element.dataset.imageTokens ??= String(tokens.shown());
+    this.element.dataset.visionRuns ??= "0";
+    const ask = h("button", { type: "button", onclick: () => isOpen() && void app.ask(this.question) }, "Repeat the question");
+    this.foot.replaceChildren(h("div.actions", ask));
+  }
+
+  private done(reason: string): void {
+    this.element.classList.remove("running");
+    this.element.dataset.finishReason = reason;
+  }
+
+  private drawFoot(): void {
+    const a = this.answer!;
+    const auto = a.image_tokens_mode === "auto" ? ` (auto: ${a.image_tokens_reason})` : "";
+    const facts = [
+      h("span", { title: `image tokens${auto}` }, `m = ${a.image_tokens}`),
+      h("span", { title: "from the question to the first word, looking at the picture included if that had not happened" }, `first word ${seconds(a.timings_ms.first_token)}`),
+      h("span", count(a.completion_tokens, "token")),
+      a.tokens_per_second > 0 && h("span", `${a.tokens_per_second.toFixed(1)} words/s`),
+      h("span", { title: `${a.cached_tokens} of ${a.prompt_tokens} prompt tokens were computed before` }, `${a.cached_tokens}/${a.prompt_tokens} cached`),
+    ];
+    this.foot.replaceChildren(h("p.facts", ...facts), h("div.actions", ...this.actions()));
+  }
+
+  private actions(): (HTMLElement | false)[] {
+    const a = this.answer!;
+    const max = tokens.maximum();
+    const press = (label: string, run: () => unknown, title?: string) => h("button", { type: "button", title, onclick: () => !isBusy() && run() }, label);
+    const last = latest === this && app.turns.length > 0;
+    const copyIt = h("button", { type: "button" }, "Copy");
+    copyIt.onclick = () => void copy(a.answer, copyIt);
+    return [
+      last && a.finish_reason === "cancelled" && press("Continue", () => app.again(this, { soFar: a.token_ids }), "go on where it was stopped"),
+      last && a.image_tokens < max && press(`Refine with ${max}`, () => app.again(this, { tokens: max }), "ask again with all image tokens; the picture is not encoded again"),
+      press("Compare", () => compare(this.question), "the same question with few and many image tokens"),
+      copyIt,
+    ];
+  }
+
+  /** Buttons that only make sense for the last answer go when there is a newer one. */
+  refresh(): void {
+    if (this.answer) this.drawFoot();
+  }
+
+  /** A draft that was refined: still there, folded away. */
+  fold(): void {
+    const summary = h("summary", `Draft with ${this.answer?.image_tokens ?? "fewer"} image tokens`);
+    const details = h("details.draft", summary);
+    this.element.classList.add("is-draft");
+    this.element.replaceWith(details);
+    details.append(this.element);
+  }
+}
+
+let latest: Card | undefined;
+
+/** Words of `after` that are not in `before`, marked. */
+function marked(before: string, after: string): (Node | string)[] {
+  const old = new Set(before.toLowerCase().match(/[\p{L}\p{N}]+/gu));
+  return after.split(/(\s+)/).map((word) => {
+    const plain = word.toLowerCase().match(/[\p{L}\p{N}]+/u)?.[0];
+    return plain && !old.has(plain) ? h("mark", { title: "not in the draft" }, word) : word;
+  });
+}
+
+function question(text: string, picture: Picture): HTMLElement {
+  return h("div.question", h<HTMLImageElement>("img", { src: picture.url, alt: "", width: 32, height: 32 }), h("p", text));
+}
+
+/** A card for an answer under way; with `refines` it takes the place of that draft. */
+export function newAnswer(text: string, picture: Picture, refines?: Card): Card {
+  const card = new Card(text, refines);
+  const before = latest;
+  latest = card;
+  if (refines) {
+    refines.element.after(card.element);
+    refines.fold();
+  } else {
+    list().append(question(text, picture), card.element);
+  }
+  before?.refresh();
+  find("#empty").hidden = true;
+  card.element.scrollIntoView({ block: "nearest" });
+  return card;
+}
+
+/** Columns for one question with several m. */
+export function newComparison(text: string, several: number[], picture: Picture): Card[] {
+  const cards = several.map(() => new Card(text));
+  const columns = cards.map((card, i) => {
+    card.element.classList.add("column");
+    card.element.prepend(h("h3", `${several[i]} tokens`));
+    return card.element;
+  });
+  const box = h("section.comparison", { "aria-label": `Comparison: ${text}` }, h("div.columns", ...columns), h("div.plot"));
+  latest = undefined;
+  list().append(question(text, picture), box);
+  find("#empty").hidden = true;
+  box.scrollIntoView({ block: "nearest" });
+  return cards;
+}
+
+/** Few, some, many, all: as many of 2, 16, 64 and M as the model has. */
+export function compare(text: string): void {
+  const max = tokens.maximum();
+  const several = [...new Set([2, 16, 64, max].filter((m) => m <= max))];
+  void app.compare(text, several.length > 3 ? several : [...new Set([2, 8, 16, max].filter((m) => m <= max))]);
+}
+
+const svg = (tag: string, attributes: Record<string, string | number>, text?: string) => {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+  if (text !== undefined) element.textContent = text;
+  return element;
+};
+
+/** Time to the first word over m, under a comparison. */
+export function plot(cards: Card[]): void {
+  const points = cards.flatMap(({ answer }) => (answer ? [{ m: answer.image_tokens, ms: answer.timings_ms.prefill }] : []));
+  const box = cards[0]?.element.closest(".comparison")?.querySelector(".plot");
+  if (!box || points.length < 2) return;
+  const [width, height, top] = [320, 96, Math.max(...points.map((p) => p.ms), 1)];
+  const x = (m: number) => 34 + (Math.log2(m) / Math.log2(points.at(-1)!.m)) * (width - 68);
+  const y = (ms: number) => height - 24 - (ms / top) * (height - 44);
+  const words = points.map((p) => `${p.m} tokens: ${seconds(p.ms)}`).join(", ");
+  const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Time to read picture and question. ${words}` });
+  drawing.append(svg("polyline", { points: points.map((p) => `${x(p.m)},${y(p.ms)}`).join(" "), class: "line" }));
+  for (const p of points) {
+    drawing.append(svg("circle", { cx: x(p.m), cy: y(p.ms), r: 4, class: "dot" }));
+    drawing.append(svg("text", { x: x(p.m), y: y(p.ms) - 8, class: "label" }, seconds(p.ms)));
+    drawing.append(svg("text", { x: x(p.m), y: height - 6, class: "label" }, `m = ${p.m}`));
+  }
+  const pins = cards.map(({ answer }) => answer && h("button", { type: "button", onclick: () => tokens.choose(answer.image_tokens) }, `Use ${answer.image_tokens} from now on`));
+  box.replaceChildren(h("p.small", "Time to read picture and question, the picture encoded once"), drawing, h("div.actions", ...pins));
+}
+
+/** A new picture begins a new conversation; the old one stays to be read. */
+export function newPicture(): void {
+  const before = latest;
+  latest = undefined;
+  before?.refresh();
+  if (list().childElementCount > 0 && !list().lastElementChild?.matches("hr")) list().append(h("hr"));
+}
+
+export function clear(): void {
+  latest = undefined;
+  list().replaceChildren();
+  find("#spoken").replaceChildren();
+  find("#empty").hidden = false;
+}
+
+onState(() => latest?.refresh());

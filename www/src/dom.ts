@@ -1,0 +1,79 @@
+// Small things for building the page: elements, numbers for people, a log.
+
+type Child = Node | string | null | undefined | false;
+type Props = Record<string, unknown>;
+
+/** `h("p.note#id", { onclick, hidden }, …)`: an element. Text is only ever text. */
+export function h<E extends HTMLElement = HTMLElement>(what: string, props?: Props | Child, ...children: Child[]): E {
+  const [, tag = "div", rest = ""] = /^([\w-]*)(.*)$/.exec(what) ?? [];
+  const element = document.createElement(tag || "div") as unknown as E;
+  for (const [, kind, name] of rest.matchAll(/([.#])([\w-]+)/g)) {
+    if (kind === "#") element.id = name!;
+    else element.classList.add(name!);
+  }
+  const plain = props && typeof props === "object" && !(props instanceof Node);
+  if (!plain) children.unshift(props as Child);
+  else for (const [name, value] of Object.entries(props as Props)) set(element, name, value);
+  element.append(...children.filter((child): child is Node | string => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+function set(element: HTMLElement, name: string, value: unknown): void {
+  if (value === undefined) return;
+  if (name.includes("-") || name === "role" || name === "for") element.setAttribute(name === "for" ? "for" : name, String(value));
+  else (element as unknown as Props)[name] = value;
+}
+
+export function find<E extends HTMLElement = HTMLElement>(selector: string, inside: ParentNode = document): E {
+  const element = inside.querySelector<E>(selector);
+  if (!element) throw new Error(`the page has no ${selector}`);
+  return element;
+}
+
+/** 6379736 → "6.4 MB". */
+export function bytes(n: number): string {
+  const units = ["bytes", "kB", "MB", "GB"];
+  const step = n < 1000 ? 0 : Math.min(3, Math.floor(Math.log10(n) / 3));
+  const value = n / 1000 ** step;
+  return `${step === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[step]}`;
+}
+
+/** 843 → "0.84 s". */
+export function seconds(ms: number): string {
+  const s = ms / 1000;
+  return `${s >= 10 ? Math.round(s) : s >= 1 ? s.toFixed(1) : s.toFixed(2)} s`;
+}
+
+export const count = (n: number, one: string, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
+
+const lines: string[] = [];
+
+/** Notes what happened, for *Copy report*. The last hundred lines are kept. */
+export function log(text: string): void {
+  lines.push(`${(performance.now() / 1000).toFixed(2)} ${text}`);
+  if (lines.length > 100) lines.shift();
+}
+
+export const logged = () => [...lines];
+
+/** A `dialog` with a title and a way out. */
+export function dialog(id: string, title: string, ...children: Child[]): HTMLDialogElement {
+  const close = h("button.close", { type: "button", "aria-label": `Close ${title}`, onclick: () => box.close() }, "×");
+  const head = h("header", h(`h2#${id}-title`, title), close);
+  const box = h<HTMLDialogElement>(`dialog#${id}`, { "aria-labelledby": `${id}-title` }, head, h("div.body", ...children));
+  box.addEventListener("click", (event) => event.target === box && box.close());
+  document.body.append(box);
+  return box;
+}
+
+/** Text to the clipboard; `button` says that it is done. */
+export async function copy(text: string, button: HTMLElement): Promise<void> {
+  const label = button.textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+  } catch {
+    button.textContent = "The browser refused";
+  }
+  setTimeout(() => (button.textContent = label), 1500);
+}

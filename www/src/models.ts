@@ -1,0 +1,76 @@
+// Which model: another address, files from disk; and what of it is stored here.
+
+import { deletePack, storedPacks } from "mqt-web";
+import { app, bundled } from "./app";
+import { bytes, dialog, find, h } from "./dom";
+
+let chooser: HTMLDialogElement | undefined;
+let storage: HTMLDialogElement | undefined;
+
+/** The dialog that asks for another model. */
+export function open(): void {
+  chooser ??= buildChooser();
+  chooser.showModal();
+}
+
+function buildChooser(): HTMLDialogElement {
+  const address = h<HTMLInputElement>("input#model-address", { type: "url", placeholder: "https://…/manifest.json", required: true });
+  const form = h<HTMLFormElement>("form", h("label", { for: "model-address" }, "Address of a pack's manifest.json"), h("div.line", address, h("button.main", { type: "submit" }, "Load")));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const from = new URL(address.value, document.baseURI).href;
+    box.close();
+    void app.switchTo({ model: { from, name: from } });
+  });
+  const files = h<HTMLInputElement>("input#model-files", { type: "file", multiple: true });
+  files.addEventListener("change", () => fromDisk(files));
+  const folder = h<HTMLInputElement>("input#model-folder", { type: "file", webkitdirectory: true });
+  folder.addEventListener("change", () => fromDisk(folder));
+  const own = h("button", { type: "button", onclick: () => (box.close(), void app.switchTo({ model: bundled })) }, `The bundled toybox (${bytes(__BUNDLED__.bytes)})`);
+  const box: HTMLDialogElement = dialog(
+    "models",
+    "Another model",
+    h("p", "A model is a pack made by ", h("code", "mqt convert"), ". The page fetches it from the address you give, and from nowhere else; that server has to allow it (CORS)."),
+    form,
+    h("p", h("label", { for: "model-files" }, "Files of a pack from disk"), h("br"), files),
+    h("p", h("label", { for: "model-folder" }, "Or its folder"), h("br"), folder),
+    h("div.actions", own),
+  );
+  return box;
+}
+
+function fromDisk(input: HTMLInputElement): void {
+  const files = [...(input.files ?? [])];
+  if (files.length === 0) return;
+  chooser?.close();
+  void app.switchTo({ model: { from: files, name: files[0]!.webkitRelativePath.split("/")[0] || "files from disk" } });
+}
+
+/** The storage panel. */
+export async function openStorage(): Promise<void> {
+  storage ??= dialog("storage", "Storage on this device", h("div#packs"), h("div#allowance"));
+  await fill();
+  storage.showModal();
+}
+
+async function fill(): Promise<void> {
+  const packs = (await storedPacks()).map((pack) => {
+    const whole = pack.stored === pack.bytes;
+    const words = whole ? `${bytes(pack.bytes)}, complete; its SHA-256 is checked at every start` : `${bytes(pack.stored)} of ${bytes(pack.bytes)} are here`;
+    const remove = h("button", { type: "button", "aria-label": `Delete ${pack.name}`, onclick: () => void deletePack(pack.url).then(fill) }, "Delete");
+    return h("div.pack", h("div", h("b", pack.name), h("p.small", words), h("p.small.quiet", pack.url)), remove);
+  });
+  find("#packs").replaceChildren(...(packs.length > 0 ? packs : [h("p", "No model is stored.")]));
+  const { usage = 0, quota = 0 } = (await navigator.storage?.estimate?.()) ?? {};
+  const kept = await navigator.storage?.persisted?.();
+  const keep = h("button", { type: "button" }, "Keep it permanently");
+  keep.onclick = async () => {
+    await navigator.storage.persist();
+    await fill();
+  };
+  find("#allowance").replaceChildren(
+    h("p", `This page uses ${bytes(usage)}; the browser allows ${bytes(quota)}.`),
+    h("p", kept ? "Kept permanently: yes." : "Kept permanently: no. The browser may remove it when the disk is full."),
+    ...(kept ? [] : [h("div.actions", keep)]),
+  );
+}

@@ -1,0 +1,121 @@
+// The picture: where it comes from, and three ways to look at it.
+
+import { app } from "./app";
+import { dialog, find, h, log } from "./dom";
+import { openComposer } from "./composer";
+import * as heat from "./heat";
+import { samples } from "./samples";
+
+type Show = "original" | "model" | "attention";
+let showing: Show = "original";
+
+export function setUp(): void {
+  const input = find<HTMLInputElement>("#file");
+  input.addEventListener("change", () => {
+    const [file] = input.files ?? [];
+    if (file) void app.attach(file, file.name);
+    input.value = "";
+  });
+  find("#paste").addEventListener("click", () => void paste());
+  find("#camera").addEventListener("click", () => void camera());
+  find("#compose").addEventListener("click", openComposer);
+  const frame = find("#frame");
+  for (const type of ["dragenter", "dragover"]) document.addEventListener(type, (event) => (event.preventDefault(), frame.classList.add("over")));
+  for (const type of ["dragleave", "drop"]) document.addEventListener(type, () => frame.classList.remove("over"));
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    const file = [...(event.dataTransfer?.files ?? [])].find((file) => file.type.startsWith("image/"));
+    if (file) void app.attach(file, file.name);
+  });
+  document.addEventListener("paste", (event) => {
+    const file = [...(event.clipboardData?.files ?? [])].find((file) => file.type.startsWith("image/"));
+    if (!file) return;
+    event.preventDefault();
+    void app.attach(file, "pasted picture");
+  });
+  for (const button of document.querySelectorAll<HTMLButtonElement>("#views button"))
+    button.addEventListener("click", () => {
+      showing = button.dataset.show as Show;
+      draw();
+    });
+  const thumbs = samples.map(({ name, url }, i) =>
+    h("button", { type: "button", title: name, "aria-label": `Sample picture ${i + 1}`, onclick: () => void sample(i) }, h<HTMLImageElement>("img", { src: url, alt: "", width: 56, height: 56 })),
+  );
+  find("#samples").append(...thumbs);
+  app.onChange(draw);
+  heat.setUp();
+  draw();
+}
+
+export async function sample(i: number): Promise<void> {
+  const { url, name } = samples[i]!;
+  await app.attach(await (await fetch(url)).blob(), name);
+}
+
+async function paste(): Promise<void> {
+  try {
+    for (const item of await navigator.clipboard.read()) {
+      const type = item.types.find((type) => type.startsWith("image/"));
+      if (type) return await app.attach(await item.getType(type), "pasted picture");
+    }
+    find("#remark").textContent = "There is no picture on the clipboard.";
+  } catch {
+    find("#remark").textContent = "The browser did not allow reading the clipboard: press Ctrl+V (⌘V) instead.";
+  }
+}
+
+/** A still from the camera. It is switched on by this click and off when the dialog closes. */
+async function camera(): Promise<void> {
+  let stream: MediaStream;
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" }, audio: false });
+  } catch (error) {
+    log(`camera: ${error}`);
+    find("#remark").textContent = "There is no camera, or this page may not use it.";
+    return;
+  }
+  const video = h<HTMLVideoElement>("video", { autoplay: true, muted: true, playsInline: true, srcObject: stream });
+  const take = h("button.main", { type: "button" }, "Take the picture");
+  const box = dialog("camera-dialog", "Camera", video, h("div.actions", take));
+  box.addEventListener("close", () => {
+    for (const track of stream.getTracks()) track.stop();
+    box.remove();
+  });
+  take.addEventListener("click", async () => {
+    const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
+    canvas.getContext("2d")?.drawImage(video, 0, 0);
+    const blob = await canvas.convertToBlob({ type: "image/png" });
+    box.close();
+    void app.attach(blob, "camera picture");
+  });
+  box.showModal();
+}
+
+function draw(): void {
+  const { picture } = app;
+  const view = picture?.view;
+  find("#drop-hint").hidden = picture !== undefined;
+  find("#views").hidden = picture === undefined;
+  const shown = view ? showing : "original";
+  for (const button of document.querySelectorAll<HTMLButtonElement>("#views button")) {
+    button.setAttribute("aria-pressed", String(button.dataset.show === shown));
+    button.disabled = button.dataset.show !== "original" && !view;
+  }
+  const image = find<HTMLImageElement>("#shown");
+  image.hidden = !picture || shown !== "original";
+  if (picture && image.src !== picture.url) image.src = picture.url;
+  image.alt = picture ? `The picture: ${picture.name}` : "";
+  const canvas = find<HTMLCanvasElement>("#seen");
+  canvas.hidden = shown === "original";
+  find("#heat").hidden = shown !== "attention";
+  if (view && shown !== "original") {
+    canvas.setAttribute("aria-label", shown === "model" ? "What the model sees" : "Heat map: where the model reads from");
+    void heat.draw(canvas, view, shown === "attention");
+  }
+  const caption = find("#caption");
+  if (!picture) caption.textContent = "";
+  else if (!view) caption.textContent = picture.name;
+  else if (shown === "original") caption.textContent = `${picture.name} · ${view.width} × ${view.height}`;
+  else if (shown === "model") caption.textContent = `${view.size} × ${view.size} pixels, padded to a square: all that the model gets`;
+  else caption.textContent = "Where a token reads from. Not why an answer was given.";
+}

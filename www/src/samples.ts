@@ -1,0 +1,20 @@
+// The sample pictures that come with the bundled model, and what it is asked about them.
+
+const pictures = import.meta.glob<string>("../../models/toybox/samples/*.png", { query: "?url", import: "default", eager: true });
+const questions = import.meta.glob<string>("../../models/toybox/samples/questions.jsonl", { query: "?raw", import: "default", eager: true });
+
+export interface Sample {
+  name: string;
+  url: string;
+  questions: { text: string; answer: string }[];
+}
+
+const lines = Object.values(questions)
+  .flatMap((text) => text.trim().split("\n"))
+  .map((line) => JSON.parse(line) as { image: string; text: string; answer?: string });
+
+export const samples: Sample[] = Object.entries(pictures).map(([path, url]) => {
+  const name = path.split("/").pop()!;
+  const own = lines.filter((line) => line.image === name);
+  return { name, url, questions: own.map(({ text, answer }) => ({ text, answer: answer ?? "" })) };
+});

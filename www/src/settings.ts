@@ -1,0 +1,29 @@
+// What the address says (`?model=URL&adapter=cpu&tokens=N&seed=N`) and what the drawer holds.
+
+const query = new URLSearchParams(location.search);
+
+function number(name: string): number | undefined {
+  const text = query.get(name);
+  const value = text === null || text.trim() === "" ? NaN : Number(text);
+  return Number.isFinite(value) ? value : undefined;
+}
+
+export interface Sampling {
+  temperature: number;
+  topP: number;
+  maxNewTokens: number;
+  seed: number;
+  stop: string[];
+}
+
+const usual: Sampling = { temperature: 0, topP: 1, maxNewTokens: 512, seed: number("seed") ?? 0, stop: [] };
+let now: Sampling = { ...usual };
+
+export const settings = {
+  model: query.get("model") ? new URL(query.get("model")!, document.baseURI).href : undefined,
+  adapter: query.get("adapter") ?? "auto",
+  tokens: number("tokens"),
+  arithmetic: query.get("arithmetic") === "exact" ? ("exact" as const) : ("fast" as const),
+  sampling: (): Sampling => ({ ...now }),
+  change: (part: Partial<Sampling>) => void (now = { ...now, ...part }),
+};
