@@ -58,7 +58,7 @@ pub fn pick(logits: &[f32], seen: &[u32], sampling: &Sampling, count: u32) -> u3
     let kth = sorted.get(k.saturating_sub(1)).copied().unwrap_or(0.0);
     // What top-p adds up: likelihood against the likeliest token's, in whole 1/16384.
     let weight = |v: f32| u64::from((((v - top) / heat).exp() * 16_384.0 + 0.5) as u32);
-    let kept = sorted.iter().take_while(|v| v.total_cmp(&&kth).is_ge());
+    let kept = sorted.iter().take_while(|v| v.total_cmp(&kth).is_ge());
     let all: u64 = kept.clone().map(|&v| weight(v)).sum();
     let goal = ((sampling.top_p * all as f32).ceil() as u64).max(1);
     let mut reached = 0;
@@ -70,7 +70,7 @@ pub fn pick(logits: &[f32], seen: &[u32], sampling: &Sampling, count: u32) -> u3
         })
         .unwrap_or(kth);
     let seed = hash(count ^ hash(sampling.seed as u32 ^ hash((sampling.seed >> 32) as u32)));
-    let scores = values.iter().enumerate().filter(|(_, v)| v.total_cmp(&&least).is_ge()).map(|(i, v)| {
+    let scores = values.iter().enumerate().filter(|(_, v)| v.total_cmp(&least).is_ge()).map(|(i, v)| {
         let uniform = ((hash(i as u32 ^ seed) >> 8) as f32 + 0.5) / 16_777_216.0;
         (i, (v - top) / heat - (-uniform.ln()).ln())
     });

@@ -21,7 +21,7 @@ pub(crate) fn run(args: AttentionArgs, console: &Console) -> Result<()> {
     let picture = Picture::find(&args.image)?;
     let model = load_model(&args.model, Arithmetic::Exact, console)?;
     let m_max = model.config().m_max();
-    let m = budget::fixed(args.tokens.unwrap_or(m_max as u64), m_max)?;
+    let m = budget::fixed(args.tokens.unwrap_or(m_max as u64), &model.config().offer())?;
     let pixels = decode(&picture, &model, Reading::People)?;
     let patches = model.config().vision.patches();
     let weights = attention::together(&block_on(model.reading_map())?, patches, m);
