@@ -32,7 +32,7 @@ impl Sampling {
     }
 }
 
-/// The `count`th token of a generation, from logits [vocab]; `seen` has one bit per token that the penalty falls on.
+/// The `count`th token of a generation, from logits \[vocab\]; `seen` has one bit per token that the penalty falls on.
 pub fn pick(logits: &[f32], seen: &[u32], sampling: &Sampling, count: u32) -> u32 {
     let value = |i: usize| {
         let (logit, penalty) = (logits[i], sampling.repetition_penalty);

@@ -3,6 +3,7 @@
 //! The report is `mqt.bench/1`: figures are medians; what a device cannot measure is `None`.
 
 mod ceilings;
+#[cfg(feature = "native")]
 pub(crate) mod synthetic;
 mod time;
 

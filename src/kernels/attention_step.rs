@@ -102,7 +102,7 @@ pub fn attention_step(rec: &mut Recorder, state: &Storage, qkv: &Tensor, rope: &
     }
 }
 
-/// The twin: qkv [sections] at `position`, earlier keys and values [position, kv_heads · head_dim] → (out, key, value).
+/// The twin: qkv \[sections\] at `position`, earlier keys and values [position, kv_heads · head_dim] → (out, key, value).
 pub fn reference(qkv: &[f32], shape: HeadShape, rope: &[f32], position: usize, keys: &[f32], values: &[f32]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
     let half = |x: Vec<f32>| -> Vec<f32> { x.iter().map(|v| half::f16::from_f32(*v).to_f32()).collect() };
     let (q, k, v) = heads::reference(qkv, shape, Some(rope), position);

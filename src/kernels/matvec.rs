@@ -90,7 +90,7 @@ pub fn matvec_cut(rec: &mut Recorder, state: &Storage, x: &Tensor, norm: Norm, w
     }
 }
 
-/// The twin's product: x [cols] (times the gain), scaled by 1 / RMS of `stream` [cols] if there is one → [rows].
+/// The twin's product: x \[cols\] (times the gain), scaled by 1 / RMS of `stream` \[cols\] if there is one → \[rows\].
 pub fn reference(x: &[f32], stream: Option<(&[f32], f32)>, w: &Packed, bias: Option<&[f32]>) -> Vec<f32> {
     let scale = stream.map_or(1.0, |(s, eps)| 1.0 / (s.iter().map(|v| v * v).sum::<f32>() / s.len() as f32 + eps).sqrt());
     let products = matmul::reference(x, w, None, Act::None);

@@ -461,7 +461,8 @@ impl Model {
     ///
     /// `prompt` is the length of the whole prompt, whose last part is then computed with [`Want::Pick`].
     pub fn begin(&self, cache: &mut Cache, prompt: usize, limit: usize, sampling: &Sampling, seen: &[u32], end_ids: &[u32]) {
-        let limit = limit.min(cache.capacity + 1 - prompt.min(cache.capacity));
+        // The last token itself needs no keys, but prompt and answer together fill the context and no more.
+        let limit = limit.min(cache.capacity.saturating_sub(prompt)).max(1);
         cache.limit = limit;
         match (&self.network, &mut cache.kv) {
             (Network::Gpu(net), Kv::Gpu(kv)) => {

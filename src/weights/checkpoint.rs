@@ -37,7 +37,7 @@ impl Checkpoint {
     /// Opens `files`; `tower` is the folder given by `--vision-tower`, if any.
     ///
     /// # Errors
-    /// [`Error::ModelMissing`], [`Error::ModelCorrupt`], or what [`check_tensors`] says, naming the files or tensors.
+    /// [`Error::ModelMissing`], [`Error::ModelCorrupt`], or what `check_tensors` says, naming the files or tensors.
     pub async fn open(files: Box<dyn Files>, tower: Option<Box<dyn Files>>, weights: Weights) -> Result<Checkpoint> {
         let Some(json_config) = json(&*files, "config.json").await? else {
             let path = std::path::PathBuf::from(files.describe());

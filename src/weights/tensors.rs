@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use half::{bf16, f16};
 use safetensors::Dtype;
 use serde_json::Value;
+#[cfg(feature = "native")]
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -72,6 +73,7 @@ pub struct Folder {
     /// Every tensor by name.
     pub tensors: BTreeMap<String, Tensor>,
     /// The tensor of a `.bin` read last: its rows are asked for in pieces.
+    #[cfg(feature = "native")]
     recent: RefCell<Option<(String, Arc<Vec<u8>>)>>,
 }
 
@@ -123,7 +125,12 @@ impl Folder {
                 }
             }
         }
-        Ok(Folder { files, tensors, recent: RefCell::new(None) })
+        Ok(Folder {
+            files,
+            tensors,
+            #[cfg(feature = "native")]
+            recent: RefCell::new(None),
+        })
     }
 
     /// Rows of a tensor whose shape and type were checked; a vector has rows of one value.

@@ -81,7 +81,7 @@ function recorded(): HTMLElement {
     .map(({ url, questions: [first] }) =>
       h("figure", h<HTMLImageElement>("img", { src: url, alt: "", width: 72, height: 72, loading: "lazy" }), h("figcaption", h("b", first!.text), h("span", first!.answer))),
     );
-  return h("div.recorded", h("p.small", "Recorded answers of the toybox model:"), h("div.row", ...cards));
+  return h("div.recorded", h("p.small", "What one can ask the toybox model, and the right answers:"), h("div.row", ...cards));
 }
 
 // Loading
