@@ -102,8 +102,16 @@ pub struct Recorder<'g> {
     gpu: &'g Gpu,
     commands: Vec<Command>,
     params: Vec<u8>,
-    /// The uniforms of a tape being made; `None`: the arena that all recorders share.
-    own: Option<wgpu::Buffer>,
+    /// For a tape: what to bind once its uniforms have a buffer; `None`: the arena that all recorders share.
+    bound_later: Option<Vec<BoundLater>>,
+}
+
+/// A dispatch of a tape being recorded.
+struct BoundLater {
+    pipeline: Arc<Pipeline>,
+    name: &'static str,
+    buffers: Vec<wgpu::Buffer>,
+    grid: [u32; 3],
 }
 
 /// A recording that is submitted again and again as it is: its uniforms and bind groups are its own, nothing is made when it runs.
@@ -144,13 +152,18 @@ impl<'g> Recorder<'g> {
             return;
         }
         if self.params.len() / PARAM_BYTES as usize == ARENA_SLOTS {
-            assert!(self.own.is_none(), "a tape has at most {ARENA_SLOTS} dispatches");
+            assert!(self.bound_later.is_none(), "a tape has at most {ARENA_SLOTS} dispatches");
             self.flush();
         }
         let pipeline = self.gpu.pipeline(kernel, preludes, constants);
-        let bind_group = self.bind_group(kernel.name, &pipeline, binds);
         self.params.extend_from_slice(bytemuck::bytes_of(&params));
         self.params.resize(self.params.len().next_multiple_of(PARAM_BYTES as usize), 0);
+        let buffers: Vec<_> = binds.iter().map(|b| b.storage().buffer.clone()).collect();
+        if let Some(later) = &mut self.bound_later {
+            later.push(BoundLater { pipeline, name: kernel.name, buffers, grid });
+            return;
+        }
+        let bind_group = self.bind_group(kernel.name, &pipeline, buffers);
         self.commands.push(Command::Dispatch { pipeline, bind_group, grid });
     }
 
@@ -172,9 +185,22 @@ impl<'g> Recorder<'g> {
 
     /// Ends a recording begun with [`Gpu::tape_recorder`].
     pub fn into_tape(self) -> Tape {
-        let params = self.own.expect("a tape is recorded by a tape recorder");
-        self.gpu.0.queue.write_buffer(&params, 0, &self.params);
-        Tape { commands: self.commands, _params: params }
+        let later = self.bound_later.expect("a tape is recorded by a tape recorder");
+        let inner = &self.gpu.0;
+        let params = inner.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("tape params"),
+            size: self.params.len() as u64,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        inner.shared.count_object();
+        inner.queue.write_buffer(&params, 0, &self.params);
+        let bind = |d: BoundLater| Command::Dispatch {
+            bind_group: self.gpu.bind(d.name, &d.pipeline, &params, &d.buffers),
+            pipeline: d.pipeline,
+            grid: d.grid,
+        };
+        Tape { commands: later.into_iter().map(bind).collect(), _params: params }
     }
 
     /// Hands everything recorded so far to the device; it runs in order, after what was submitted before.
@@ -219,45 +245,36 @@ impl<'g> Recorder<'g> {
         self.params.clear();
     }
 
-    fn bind_group(&self, name: &str, pipeline: &Pipeline, binds: &[&dyn Bind]) -> wgpu::BindGroup {
-        let inner = &self.gpu.0;
-        let buffers: Vec<_> = binds.iter().map(|b| b.storage().buffer.clone()).collect();
-        let make = |buffers: &[wgpu::Buffer], arena: &wgpu::Buffer| {
-            let arena = wgpu::BufferBinding { buffer: arena, offset: 0, size: std::num::NonZeroU64::new(PARAM_BYTES) };
-            let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(arena) }];
-            for (i, buffer) in buffers.iter().enumerate() {
-                entries.push(wgpu::BindGroupEntry { binding: i as u32 + 1, resource: buffer.as_entire_binding() });
-            }
-            inner.shared.count_object();
-            inner.device.create_bind_group(&wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries })
-        };
-        if let Some(own) = &self.own {
-            return make(&buffers, own);
-        }
-        let mut cache = inner.shared.bind_groups.lock().unwrap_or_else(|e| e.into_inner());
+    fn bind_group(&self, name: &str, pipeline: &Pipeline, buffers: Vec<wgpu::Buffer>) -> wgpu::BindGroup {
+        let shared = &self.gpu.0.shared;
+        let mut cache = shared.bind_groups.lock().unwrap_or_else(|e| e.into_inner());
         if cache.len() >= BIND_GROUPS {
             cache.clear();
         }
-        cache.entry((pipeline.id, buffers.clone())).or_insert_with(|| make(&buffers, &inner.shared.arena)).clone()
+        let group = cache.entry((pipeline.id, buffers)).or_insert_with_key(|(_, buffers)| self.gpu.bind(name, pipeline, &shared.arena, buffers));
+        group.clone()
     }
 }
 
 impl Gpu {
     /// A new, empty recording.
     pub fn recorder(&self) -> Recorder<'_> {
-        Recorder { gpu: self, commands: Vec::new(), params: Vec::new(), own: None }
+        Recorder { gpu: self, commands: Vec::new(), params: Vec::new(), bound_later: None }
     }
 
     /// A recording that becomes a [`Tape`]; dispatches only.
     pub fn tape_recorder(&self) -> Recorder<'_> {
-        let own = self.0.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("tape params"),
-            size: PARAM_BYTES * ARENA_SLOTS as u64,
-            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        Recorder { gpu: self, commands: Vec::new(), params: Vec::new(), bound_later: Some(Vec::new()) }
+    }
+
+    fn bind(&self, name: &str, pipeline: &Pipeline, params: &wgpu::Buffer, buffers: &[wgpu::Buffer]) -> wgpu::BindGroup {
+        let params = wgpu::BufferBinding { buffer: params, offset: 0, size: std::num::NonZeroU64::new(PARAM_BYTES) };
+        let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(params) }];
+        for (i, buffer) in buffers.iter().enumerate() {
+            entries.push(wgpu::BindGroupEntry { binding: i as u32 + 1, resource: buffer.as_entire_binding() });
+        }
         self.0.shared.count_object();
-        Recorder { gpu: self, commands: Vec::new(), params: Vec::new(), own: Some(own) }
+        self.0.device.create_bind_group(&wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries })
     }
 
     /// Runs a tape `times` times in one submission, then posts the first bytes of `from` to the host.
