@@ -57,6 +57,8 @@ pub struct Speed {
 
 /// New measurements weigh this much against old ones: machines warm up and throttle.
 const NEW: f64 = 0.5;
+/// A wait this many times as long counts as hardly longer.
+const HARDLY_MORE: f64 = 1.1;
 /// Fewer prompt tokens than this say more about fixed costs than about the rate.
 const MIN_PREFILL: usize = 16;
 
@@ -159,10 +161,13 @@ pub fn choose(budget: &Budget, offer: &Offer, speed: &Speed, encode: f64, questi
         return Ok(Choice { m, mode: Mode::Auto, reason: "nothing measured yet".into() });
     };
     let predicted = |m: usize| encode + rate * (m + question) as f64;
-    let m = *steps.iter().filter(fits).rfind(|&&m| predicted(m) <= target_ms).unwrap_or(&steps[0]);
+    // Where even the least misses the target, little is gained by it: what costs hardly more comes along.
+    let limit = target_ms.max(predicted(steps[0]) * HARDLY_MORE);
+    let m = *steps.iter().filter(fits).rfind(|&&m| predicted(m) <= limit).unwrap_or(&steps[0]);
     let seconds = |ms: f64| format!("{:.1} s", ms / 1e3);
     let reason = if predicted(m) > target_ms {
-        format!("the least there is: this device needs about {} to the first word", seconds(predicted(m)))
+        let what = if m == steps[0] { "the least there is" } else { "fewer would hardly be faster" };
+        format!("{what}: this device needs about {} to the first word", seconds(predicted(m)))
     } else if m == max {
         format!("all of them: the first word still comes within {}", seconds(target_ms))
     } else if m == *steps.iter().rfind(fits).unwrap_or(&steps[0]) {
@@ -184,11 +189,14 @@ mod tests {
 
     #[test]
     fn faster_devices_get_more_tokens() {
-        assert_eq!([0.1, 7.0, 10.0, 30.0, 50.0, 1000.0].map(|rate| auto(rate, 2000)), [256, 256, 144, 36, 16, 2]);
+        assert_eq!([0.1, 7.0, 10.0, 30.0, 50.0, 1000.0].map(|rate| auto(rate, 2000)), [256, 256, 144, 36, 16, 4]);
         assert_eq!(auto(0.1, 100), 64);
         // Time spent on the tower counts: 1.5 of the 2 seconds are gone.
         let speed = Speed { prefill_ms_per_token: Some(10.0), ..Default::default() };
         assert_eq!(choose(&Budget::default(), &Offer::up_to(256), &speed, 1500.0, 20, 2000).unwrap().m, 16);
+        // All of them are gone: fewer tokens would hardly be faster.
+        let choice = choose(&Budget::default(), &Offer::up_to(256), &Speed { prefill_ms_per_token: Some(1.0), ..speed }, 3000.0, 20, 2000).unwrap();
+        assert_eq!((choice.m, choice.reason.starts_with("fewer would hardly be faster")), (256, true));
     }
 
     #[test]

@@ -61,9 +61,12 @@ macro_rules! arithmetic {
     };
 }
 
-arithmetic!(fma_f32, "fma_f32.wgsl", factor: f32);
-arithmetic!(fma_f16, "fma_f16.wgsl", factor: f32);
+arithmetic!(fma, "fma.wgsl", factor: f32);
 arithmetic!(dot4, "dot4.wgsl", word: u32);
+
+/// What `fma` computes in.
+const F32: &str = "alias Real = f32;";
+const F16: &str = "enable f16;\nalias Real = f16;";
 
 mod empty {
     use super::*;
@@ -82,8 +85,8 @@ mod empty {
 /// The kernels above, for the lint.
 #[cfg(test)]
 pub(crate) fn variants() -> Vec<Variant> {
-    let kernels = [&read::KERNEL, &fma_f32::KERNEL, &dot4::KERNEL, &empty::KERNEL];
-    kernels.map(|kernel| Variant { kernel, preludes: vec![], constants: vec![] }).into()
+    let plain = [&read::KERNEL, &dot4::KERNEL, &empty::KERNEL].map(|kernel| Variant { kernel, preludes: vec![], constants: vec![] });
+    plain.into_iter().chain([Variant { kernel: &fma::KERNEL, preludes: vec![F32], constants: vec![] }]).collect()
 }
 
 /// Measures all of it; a few seconds.
@@ -93,22 +96,22 @@ pub(crate) fn variants() -> Vec<Variant> {
 pub(super) async fn measure(gpu: &Gpu) -> Result<Ceilings> {
     let mut ceilings = Ceilings { map_ms: Some(map_ms(gpu).await?), dispatch_gap_us: Some(gap_us(gpu).await?), ..Default::default() };
     (ceilings.read_gb_s, ceilings.copy_gb_s) = memory(gpu).await?;
-    ceilings.fma_f32_gflop_s = Some(rate(gpu, &fma_f32::KERNEL, |turns| fma_f32::params(turns, 0.999)).await?);
+    ceilings.fma_f32_gflop_s = Some(rate(gpu, &fma::KERNEL, &[F32], |turns| fma::params(turns, 0.999)).await?);
     if gpu.has_f16() {
-        ceilings.fma_f16_gflop_s = Some(rate(gpu, &fma_f16::KERNEL, |turns| fma_f16::params(turns, 0.999)).await?);
+        ceilings.fma_f16_gflop_s = Some(rate(gpu, &fma::KERNEL, &[F16], |turns| fma::params(turns, 0.999)).await?);
     }
-    ceilings.dot4_i8_gop_s = Some(rate(gpu, &dot4::KERNEL, |turns| dot4::params(turns, 0x0102_0304)).await?);
+    ceilings.dot4_i8_gop_s = Some(rate(gpu, &dot4::KERNEL, &[], |turns| dot4::params(turns, 0x0102_0304)).await?);
     Ok(ceilings)
 }
 
 /// 10⁹ operations per second of a kernel that does 64 per lane and turn.
-async fn rate<P: bytemuck::Pod>(gpu: &Gpu, kernel: &Kernel, params: impl Fn(u32) -> P) -> Result<f64> {
+async fn rate<P: bytemuck::Pod>(gpu: &Gpu, kernel: &Kernel, preludes: &[&'static str], params: impl Fn(u32) -> P) -> Result<f64> {
     let groups = 1024;
     let out = gpu.storage("bench", (groups * LANES * 4) as u64).await?;
     let run = async |turns: u32| {
         seconds_of(gpu, async |gpu| {
             let mut rec = gpu.recorder();
-            rec.dispatch(kernel, &[], &[], params(turns), &[&out], [groups as u32, 1, 1]);
+            rec.dispatch(kernel, preludes, &[], params(turns), &[&out], [groups as u32, 1, 1]);
             rec.finish().await
         })
         .await

@@ -3,6 +3,7 @@
 //! The report is `mqt.bench/1`: figures are medians; what a device cannot measure is `None`.
 
 mod ceilings;
+mod profile;
 #[cfg(feature = "native")]
 pub(crate) mod synthetic;
 mod time;
@@ -10,6 +11,7 @@ mod time;
 pub use ceilings::Ceilings;
 #[cfg(test)]
 pub(crate) use ceilings::variants;
+pub use profile::{KernelTime, Stage};
 
 use crate::budget;
 use crate::cancel::Cancel;
@@ -38,6 +40,8 @@ pub struct Plan {
     pub contexts: Vec<usize>,
     /// Whether to run the tower and the resampler.
     pub vision: bool,
+    /// Whether to take the time of every kernel at the end.
+    pub profile: bool,
     /// Seconds to spend on one figure before its median is taken.
     pub patience: f64,
     /// Stops it.
@@ -52,6 +56,7 @@ impl Default for Plan {
             small_batch: (1..=16).chain([20, 24, 28, 32, 48, 64]).collect(),
             contexts: vec![100, 512, 1500],
             vision: true,
+            profile: false,
             patience: 0.5,
             cancel: Cancel::new(),
         }
@@ -91,8 +96,10 @@ pub struct Report {
     pub pipelines: usize,
     /// Bytes of storage buffers at the peak.
     pub gpu_bytes_peak: u64,
-    /// Which variant of each kernel was chosen, by shape.
+    /// Which variant of each kernel was measured to be fastest, by shape; the others are guessed.
     pub variants: BTreeMap<String, String>,
+    /// Time per kernel, if asked for and if the device has a clock.
+    pub profile: Vec<Stage>,
 }
 
 /// The model's sizes.
@@ -215,6 +222,7 @@ pub async fn run(model: &Model, plan: &Plan, on_progress: &mut dyn FnMut(&str)) 
     let small_batch = bench.small_batch(&mut cache).await?;
     let decode = bench.decode(&mut cache, &ceilings).await?;
     let first_token = bench.first_token(&mut cache, encode_ms).await?;
+    let profile = bench.profile(&mut cache).await?;
     Ok(Report {
         schema: "mqt.bench/1",
         version: env!("CARGO_PKG_VERSION"),
@@ -231,7 +239,8 @@ pub async fn run(model: &Model, plan: &Plan, on_progress: &mut dyn FnMut(&str)) 
         startup_ms: startup,
         pipelines: model.gpu().map_or(0, crate::Gpu::pipeline_count),
         gpu_bytes_peak: model.counters().bytes_peak,
-        variants: BTreeMap::new(),
+        variants: model.choices(),
+        profile,
     })
 }
 
@@ -269,14 +278,7 @@ impl Bench<'_> {
             return Ok((None, None, 0.0));
         }
         self.say("vision tower")?;
-        let size = self.model.config().vision.image_size;
-        let pixels = Pixels {
-            size,
-            data: (0..3 * size * size).map(|i| (i % 97) as f32 / 48.0 - 1.0).collect(),
-            rgb: Vec::new(),
-            source: (1, 1),
-            readings_differ: false,
-        };
+        let pixels = sample_picture(self.model);
         let (mut tower, mut resampler) = (Samples::default(), Samples::default());
         self.model.look(&pixels, &self.plan.cancel).await?;
         while !self.enough(&tower) {
@@ -369,6 +371,7 @@ impl Bench<'_> {
                 samples.push(seconds);
                 counters = counted;
             }
+            let gpu_idle_fraction = self.idle(cache, context).await?;
             let (seconds, bytes) = (samples.median(), facts(self.model).bytes_per_token + cache_bytes(self.model, context));
             let per_token = |count: u64| count as f64 / GENERATED as f64;
             let dispatches = per_token(counters.dispatches);
@@ -383,17 +386,15 @@ impl Bench<'_> {
                 dispatches_per_token: dispatches,
                 readbacks_per_token: per_token(counters.readbacks),
                 objects_created_per_token: per_token(counters.objects),
-                gpu_idle_fraction: None,
+                gpu_idle_fraction,
             });
         }
         Ok(rows)
     }
 
-    /// Seconds per token to generate after the first `context` positions, and what the device did for it per token.
+    /// Seconds per token to generate after the first `context` positions, and what the device did for it.
     async fn generate(&mut self, cache: &mut Cache, context: usize) -> Result<(f64, Counters)> {
-        cache.rewind(context - 1);
-        self.model.begin(cache, context, WARM + GENERATED, &Sampling::default(), &[], &[]);
-        self.model.extend(cache, &slots(self.model, context - 1, 1), None, Want::Pick, &self.plan.cancel).await?;
+        self.begin(cache, context, WARM + GENERATED).await?;
         let mut generation = self.model.generation(cache);
         let (mut start, mut before) = (Instant::now(), self.model.counters());
         let mut taken = 0usize;
@@ -406,6 +407,14 @@ impl Bench<'_> {
         let result = (start.elapsed().as_secs_f64() / GENERATED as f64, difference(before, self.model.counters()));
         generation.finish(0);
         Ok(result)
+    }
+
+    /// Computes the last position before `context`, so that `limit` tokens can be generated.
+    async fn begin(&mut self, cache: &mut Cache, context: usize, limit: usize) -> Result<()> {
+        cache.rewind(context - 1);
+        self.model.begin(cache, context, limit, &Sampling::default(), &[], &[]);
+        self.model.extend(cache, &slots(self.model, context - 1, 1), None, Want::Pick, &self.plan.cancel).await?;
+        Ok(())
     }
 
     async fn first_token(&mut self, cache: &mut Cache, encode_ms: f64) -> Result<Vec<FirstToken>> {
@@ -424,6 +433,13 @@ impl Bench<'_> {
         }
         Ok(rows)
     }
+}
+
+/// A picture of the model's size.
+fn sample_picture(model: &Model) -> Pixels {
+    let size = model.config().vision.image_size;
+    let data = (0..3 * size * size).map(|i| (i % 97) as f32 / 48.0 - 1.0).collect();
+    Pixels { size, data, rgb: Vec::new(), source: (1, 1), readings_differ: false }
 }
 
 /// `n` tokens for positions from `first` on.

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
+/// Choices by adapter ([`super::AdapterInfo::key`], or `*` for any), then by kernel and shape.
+pub type Choices = BTreeMap<String, BTreeMap<String, String>>;
+
 /// The choices of one device.
 #[derive(Debug, Default)]
 pub(super) struct Chosen {
@@ -27,6 +30,13 @@ impl Gpu {
     /// Notes a choice.
     pub fn choose(&self, key: String, variant: String) {
         self.0.chosen.lock().insert(key, variant);
+    }
+
+    /// Takes over what was chosen before on adapters of this name.
+    pub fn recall(&self, choices: &Choices) {
+        for adapter in [&*self.info().key(), "*"] {
+            self.0.chosen.lock().extend(choices.get(adapter).cloned().unwrap_or_default());
+        }
     }
 
     /// All choices so far.

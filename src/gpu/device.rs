@@ -3,6 +3,7 @@
 use super::chosen::Chosen;
 use super::pace::Pace;
 use super::pipeline::Pipelines;
+use super::profile::Profile;
 use super::readback::Poller;
 use super::recorder::Shared;
 use crate::error::{Error, Result};
@@ -52,6 +53,11 @@ impl AdapterInfo {
         AdapterInfo { name: "cpu".into(), backend: "none".into(), kind: "cpu".into(), driver: String::new() }
     }
 
+    /// What choices for this adapter are remembered under: another driver may be another machine.
+    pub fn key(&self) -> String {
+        format!("{} · {} · {}", self.backend, self.name, self.driver)
+    }
+
     fn of(info: &wgpu::AdapterInfo) -> Self {
         let kind = match info.device_type {
             wgpu::DeviceType::DiscreteGpu => "discrete",
@@ -88,6 +94,7 @@ pub(super) struct Inner {
     pub(super) shared: Shared,
     pub(super) pace: Pace,
     pub(super) chosen: Chosen,
+    pub(super) profile: Profile,
     pub(super) lost: Arc<Mutex<Option<String>>>,
     info: AdapterInfo,
     limits: wgpu::Limits,
@@ -172,6 +179,7 @@ impl Gpu {
             poller,
             pace: Pace::default(),
             chosen: Chosen::default(),
+            profile: Profile::default(),
             lost,
             info,
             limits,

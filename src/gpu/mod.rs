@@ -6,17 +6,20 @@ mod chosen;
 mod device;
 mod pace;
 mod pipeline;
+mod profile;
 mod readback;
 mod recorder;
 mod tensor;
 #[cfg(all(test, feature = "native"))]
 mod tests;
 
+pub use chosen::Choices;
 pub use device::{AdapterChoice, AdapterInfo, Gpu};
 pub use pace::Paced;
 #[cfg(test)]
 pub(crate) use pipeline::assemble;
 pub use pipeline::{Access, Kernel};
+pub use profile::{PASSES, Timed, Watch};
 pub use readback::{Letter, Mailbox};
-pub use recorder::{Bind, Counters, Recorder, Tape};
+pub use recorder::{Bind, Counters, Recorder, Tape, Window};
 pub use tensor::{Matrix, MatrixPart, Storage, Tensor};

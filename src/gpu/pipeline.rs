@@ -11,6 +11,8 @@ pub enum Access {
     Read,
     /// `var<storage, read_write>`
     Write,
+    /// `var<uniform>`: a window of a tensor, see [`super::Window`]
+    Uniform,
 }
 
 /// A compute kernel: its name (the stem of its file), its text, and how it binds.
@@ -34,6 +36,8 @@ pub(super) struct Pipeline {
     pub(super) pipeline: wgpu::ComputePipeline,
     pub(super) layout: wgpu::BindGroupLayout,
     pub(super) id: usize,
+    /// The kernel's name and constants, for people.
+    pub(super) label: String,
 }
 
 /// Preludes and constants that pick a variant.
@@ -70,10 +74,15 @@ impl Gpu {
         let key: Key = (kernel.name, preludes.to_vec(), constants.to_vec());
         let mut all = self.0.pipelines.0.lock().unwrap_or_else(|e| e.into_inner());
         let id = all.len();
-        all.entry(key).or_insert_with(|| Arc::new(self.compile(kernel, &assemble(kernel, preludes, constants), id))).clone()
+        all.entry(key)
+            .or_insert_with(|| {
+                let label = constants.iter().fold(kernel.name.to_owned(), |label, (name, value)| format!("{label} {name}={value}"));
+                Arc::new(self.compile(kernel, &assemble(kernel, preludes, constants), id, label))
+            })
+            .clone()
     }
 
-    fn compile(&self, kernel: &Kernel, text: &str, id: usize) -> Pipeline {
+    fn compile(&self, kernel: &Kernel, text: &str, id: usize, own: String) -> Pipeline {
         let device = &self.0.device;
         let module = shader_module(device, kernel.name, text);
         self.0.shared.count_object();
@@ -85,8 +94,12 @@ impl Gpu {
         };
         let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform, true)];
         for (i, access) in kernel.bindings.iter().enumerate() {
-            let read_only = *access == Access::Read;
-            entries.push(entry(i + 1, wgpu::BufferBindingType::Storage { read_only }, false));
+            let ty = match access {
+                Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
+                Access::Write => wgpu::BufferBindingType::Storage { read_only: false },
+                Access::Uniform => wgpu::BufferBindingType::Uniform,
+            };
+            entries.push(entry(i + 1, ty, false));
         }
         let label = Some(kernel.name);
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
@@ -100,7 +113,7 @@ impl Gpu {
             compilation_options: wgpu::PipelineCompilationOptions::default(),
             cache: None,
         });
-        Pipeline { pipeline, layout, id }
+        Pipeline { pipeline, layout, id, label: own }
     }
 }
 

@@ -19,7 +19,7 @@ const BIND_GROUPS: usize = 8192;
 /// What all recorders of a device share.
 pub(super) struct Shared {
     arena: wgpu::Buffer,
-    bind_groups: Mutex<HashMap<(usize, Vec<wgpu::Buffer>), wgpu::BindGroup>>,
+    bind_groups: Mutex<HashMap<(usize, Vec<Bound>), wgpu::BindGroup>>,
     dispatches: AtomicU64,
     objects: AtomicU64,
     pub(super) readbacks: AtomicU64,
@@ -78,7 +78,45 @@ impl Shared {
 pub trait Bind {
     /// The memory behind it.
     fn storage(&self) -> &Storage;
+
+    /// The part of it to bind, (offset, bytes); `None`: all of it.
+    fn part(&self) -> Option<(u64, u64)> {
+        None
+    }
 }
+
+/// Rows of a tensor, to be read as a uniform: for [`super::Access::Uniform`].
+pub struct Window<'a> {
+    tensor: &'a Tensor,
+    first: usize,
+    rows: usize,
+}
+
+impl<'a> Window<'a> {
+    /// The most bytes a window may have: WebGPU's default `maxUniformBufferBindingSize`.
+    pub const BYTES: usize = 65_536;
+
+    /// Rows `first..first + rows`; at most [`Window::BYTES`].
+    pub fn new(tensor: &'a Tensor, first: usize, rows: usize) -> Window<'a> {
+        assert!(first + rows <= tensor.rows && rows * tensor.stride() * 4 <= Window::BYTES, "a window of {rows} rows from {first}");
+        Window { tensor, first, rows }
+    }
+}
+
+impl Bind for Window<'_> {
+    fn storage(&self) -> &Storage {
+        &self.tensor.storage
+    }
+
+    fn part(&self) -> Option<(u64, u64)> {
+        // Rows are padded to 64 values, which is the alignment that offsets of uniforms need.
+        let row = self.tensor.stride() as u64 * 4;
+        Some((self.first as u64 * row, self.rows as u64 * row))
+    }
+}
+
+/// A buffer and which part of it is bound, (offset, bytes).
+type Bound = (wgpu::Buffer, Option<(u64, u64)>);
 
 impl Bind for Storage {
     fn storage(&self) -> &Storage {
@@ -110,7 +148,7 @@ pub struct Recorder<'g> {
 struct BoundLater {
     pipeline: Arc<Pipeline>,
     name: &'static str,
-    buffers: Vec<wgpu::Buffer>,
+    buffers: Vec<Bound>,
     grid: [u32; 3],
 }
 
@@ -158,7 +196,7 @@ impl<'g> Recorder<'g> {
         let pipeline = self.gpu.pipeline(kernel, preludes, constants);
         self.params.extend_from_slice(bytemuck::bytes_of(&params));
         self.params.resize(self.params.len().next_multiple_of(PARAM_BYTES as usize), 0);
-        let buffers: Vec<_> = binds.iter().map(|b| b.storage().buffer.clone()).collect();
+        let buffers: Vec<Bound> = binds.iter().map(|b| (b.storage().buffer.clone(), b.part())).collect();
         if let Some(later) = &mut self.bound_later {
             later.push(BoundLater { pipeline, name: kernel.name, buffers, grid });
             return;
@@ -223,6 +261,7 @@ impl<'g> Recorder<'g> {
             inner.queue.write_buffer(&inner.shared.arena, 0, &self.params);
         }
         let mut encoder = inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let alone = self.gpu.watches_dispatches();
         let mut slot = 0u32;
         let mut commands = self.commands.drain(..).peekable();
         while let Some(command) = commands.peek() {
@@ -231,12 +270,16 @@ impl<'g> Recorder<'g> {
                 commands.next();
                 continue;
             }
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            let Command::Dispatch { pipeline, .. } = command else { unreachable!("a copy was dealt with above") };
+            let mut pass = self.gpu.pass(&mut encoder, &pipeline.label);
             while let Some(Command::Dispatch { pipeline, bind_group, grid }) = commands.next_if(|c| matches!(c, Command::Dispatch { .. })) {
                 pass.set_pipeline(&pipeline.pipeline);
                 pass.set_bind_group(0, &bind_group, &[slot * PARAM_BYTES as u32]);
                 pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
                 slot += 1;
+                if alone {
+                    break;
+                }
             }
         }
         drop(commands);
@@ -245,7 +288,7 @@ impl<'g> Recorder<'g> {
         self.params.clear();
     }
 
-    fn bind_group(&self, name: &str, pipeline: &Pipeline, buffers: Vec<wgpu::Buffer>) -> wgpu::BindGroup {
+    fn bind_group(&self, name: &str, pipeline: &Pipeline, buffers: Vec<Bound>) -> wgpu::BindGroup {
         let shared = &self.gpu.0.shared;
         let mut cache = shared.bind_groups.lock().unwrap_or_else(|e| e.into_inner());
         if cache.len() >= BIND_GROUPS {
@@ -267,11 +310,13 @@ impl Gpu {
         Recorder { gpu: self, commands: Vec::new(), params: Vec::new(), bound_later: Some(Vec::new()) }
     }
 
-    fn bind(&self, name: &str, pipeline: &Pipeline, params: &wgpu::Buffer, buffers: &[wgpu::Buffer]) -> wgpu::BindGroup {
+    fn bind(&self, name: &str, pipeline: &Pipeline, params: &wgpu::Buffer, buffers: &[Bound]) -> wgpu::BindGroup {
         let params = wgpu::BufferBinding { buffer: params, offset: 0, size: std::num::NonZeroU64::new(PARAM_BYTES) };
         let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(params) }];
-        for (i, buffer) in buffers.iter().enumerate() {
-            entries.push(wgpu::BindGroupEntry { binding: i as u32 + 1, resource: buffer.as_entire_binding() });
+        for (i, (buffer, part)) in buffers.iter().enumerate() {
+            let part = part.map(|(offset, bytes)| wgpu::BufferBinding { buffer, offset, size: std::num::NonZeroU64::new(bytes) });
+            let resource = part.map_or_else(|| buffer.as_entire_binding(), wgpu::BindingResource::Buffer);
+            entries.push(wgpu::BindGroupEntry { binding: i as u32 + 1, resource });
         }
         self.0.shared.count_object();
         self.0.device.create_bind_group(&wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries })
@@ -280,17 +325,19 @@ impl Gpu {
     /// Runs a tape `times` times in one submission, then posts the first bytes of `from` to the host.
     pub fn replay(&self, tape: &Tape, times: usize, from: &Storage, mailbox: &mut Mailbox) -> Letter {
         let mut encoder = self.0.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for _ in 0..times {
-            for (slot, command) in tape.commands.iter().enumerate() {
-                if let Command::Dispatch { pipeline, bind_group, grid } = command {
-                    pass.set_pipeline(&pipeline.pipeline);
-                    pass.set_bind_group(0, bind_group, &[slot as u32 * PARAM_BYTES as u32]);
-                    pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
+        let alone = self.watches_dispatches();
+        let mut commands = (0..times).flat_map(|_| tape.commands.iter().enumerate()).peekable();
+        while let Some((_, Command::Dispatch { pipeline, .. })) = commands.peek() {
+            let mut pass = self.pass(&mut encoder, &pipeline.label);
+            while let Some((slot, Command::Dispatch { pipeline, bind_group, grid })) = commands.next() {
+                pass.set_pipeline(&pipeline.pipeline);
+                pass.set_bind_group(0, bind_group, &[slot as u32 * PARAM_BYTES as u32]);
+                pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
+                if alone {
+                    break;
                 }
             }
         }
-        drop(pass);
         self.0.shared.dispatches.fetch_add((times * tape.commands.len()) as u64, Ordering::Relaxed);
         self.post(encoder, from, mailbox)
     }

@@ -84,13 +84,17 @@ impl Gpu {
     /// # Errors
     /// [`Error::LimitTooSmall`] above the binding limit, [`Error::OutOfMemory`] when the device has no room.
     pub async fn storage(&self, what: &str, bytes: u64) -> Result<Storage> {
+        self.buffer(what, bytes, wgpu::BufferUsages::empty()).await
+    }
+
+    async fn buffer(&self, what: &str, bytes: u64, also: wgpu::BufferUsages) -> Result<Storage> {
         let bytes = bytes.max(16).next_multiple_of(16);
         if bytes > self.max_binding_bytes() {
             let (limit, have) = ("maxStorageBufferBindingSize", self.max_binding_bytes());
             return Err(Error::LimitTooSmall { what: what.to_owned(), limit, need: bytes, have });
         }
         self.check()?;
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST | also;
         let descriptor = wgpu::BufferDescriptor { label: Some(what), size: bytes, usage, mapped_at_creation: false };
         let scope = self.0.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let buffer = self.0.device.create_buffer(&descriptor);
@@ -106,7 +110,8 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::storage`].
     pub async fn tensor(&self, what: &str, rows: usize, cols: usize) -> Result<Tensor> {
-        let storage = self.storage(what, (rows * padded_cols(cols) * 4) as u64).await?;
+        // Kernels may read rows of it through a window.
+        let storage = self.buffer(what, (rows * padded_cols(cols) * 4) as u64, wgpu::BufferUsages::UNIFORM).await?;
         Ok(Tensor { storage, rows, cols })
     }
 

@@ -1,14 +1,35 @@
 //! Softmax attention of queries over cached keys and values: with a causal mask for the decoder, without for the tower.
 
+use super::attention_lanes::attention_lanes;
 use super::check::{Case, F32_LIMIT, random};
 use super::heads::{HeadShape, KvLayer, pack_cache, read_prelude};
 use super::{LANES, Variant, kernel, params};
-use crate::gpu::{Kernel, Recorder, Storage, Tensor};
+use crate::gpu::{Gpu, Kernel, Recorder, Storage, Tensor};
 use crate::quant::Format;
 
 params! { n_keys: u32, heads: u32, group: u32, head_dim: u32, dims: u32, out_stride: u32, capacity: u32, position: u32 }
 
 static KERNEL: Kernel = kernel!("attention", [Read, Read, Read, Write]);
+
+/// How queries are shared among lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// A workgroup per query and head.
+    Groups,
+    /// A lane per four queries of a head: no barriers, which software adapters pay dearly for.
+    Lanes,
+}
+
+impl Way {
+    fn chosen(gpu: &Gpu) -> Way {
+        match gpu.chosen("attention").as_deref() {
+            Some("lanes") => Way::Lanes,
+            Some("groups") => Way::Groups,
+            _ if gpu.is_software() => Way::Lanes,
+            _ => Way::Groups,
+        }
+    }
+}
 
 /// Which keys a query sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +38,16 @@ pub enum Mask {
     All(usize),
     /// Keys 0 to p for the query at position p; the first query's position.
     Causal(usize),
+}
+
+impl Mask {
+    /// (keys there are, 1 if causal, the first query's position) for `n` queries.
+    pub(super) fn numbers(self, n: usize) -> (usize, u32, usize) {
+        match self {
+            Mask::All(keys) => (keys, 0, 0),
+            Mask::Causal(position) => (position + n, 1, position),
+        }
+    }
 }
 
 pub(super) fn variants() -> Vec<Variant> {
@@ -33,12 +64,18 @@ pub(super) fn variants() -> Vec<Variant> {
 
 /// Records `n` queries `q` [n, heads · dims] (scaled, as `heads` writes them) → out [≥ n, heads · head_dim].
 pub fn attention(rec: &mut Recorder, q: &Storage, n: usize, kv: &KvLayer, mask: Mask, out: &Tensor) {
+    let way = Way::chosen(rec.gpu());
+    attention_by(rec, way, q, n, kv, mask, out);
+}
+
+/// The same in a given way.
+pub fn attention_by(rec: &mut Recorder, way: Way, q: &Storage, n: usize, kv: &KvLayer, mask: Mask, out: &Tensor) {
     let shape = kv.shape;
-    let (n_keys, causal, position) = match mask {
-        Mask::All(keys) => (keys, 0, 0),
-        Mask::Causal(position) => (position + n, 1, position),
-    };
+    let (n_keys, causal, position) = mask.numbers(n);
     assert!(n_keys <= kv.capacity && n <= out.rows && out.cols == shape.heads * shape.head_dim, "attention: {n} queries, {n_keys} keys");
+    if way == Way::Lanes {
+        return attention_lanes(rec, q, n, kv, mask, out);
+    }
     let params = Params {
         n_keys: n_keys as u32,
         heads: shape.heads as u32,
@@ -89,11 +126,11 @@ pub(super) fn cases() -> Vec<Case> {
         [(1, 1, 2, 1, 1), (4, 4, 64, 5, 63), (6, 3, 12, 3, 64), (5, 1, 24, 2, 65), (2, 1, 14, 1, 131), (2, 2, 128, 4, 70), (2, 1, 160, 2, 66)];
     for (heads, kv_heads, head_dim, n, keys) in shapes {
         for format in [Format::F32, Format::F16] {
-            for causal in [true, false] {
+            for (causal, way) in [(true, Way::Groups), (false, Way::Groups), (true, Way::Lanes), (false, Way::Lanes)] {
                 let shape = HeadShape { heads, kv_heads, head_dim };
                 let keys = if causal { keys.max(n) } else { keys };
                 let mask = if causal { Mask::Causal(keys - n) } else { Mask::All(keys) };
-                let name = format!("attention {} {heads}/{kv_heads}x{head_dim} {n} queries {mask:?}", format.name());
+                let name = format!("attention {} {heads}/{kv_heads}x{head_dim} {n} queries {mask:?} by {way:?}", format.name());
                 cases.push(Case::new(name, F32_LIMIT, async move |gpu| {
                     let round = |mut x: Vec<f32>| {
                         if format == Format::F16 {
@@ -117,7 +154,7 @@ pub(super) fn cases() -> Vec<Case> {
                     gpu.write(&q_gpu, 0, bytemuck::cast_slice(&q_padded));
                     let out = gpu.tensor("out", n, heads * head_dim).await?;
                     let mut rec = gpu.recorder();
-                    attention(&mut rec, &q_gpu, n, &kv, mask, &out);
+                    attention_by(&mut rec, way, &q_gpu, n, &kv, mask, &out);
                     rec.submit();
                     Ok((gpu.read_rows(&out, 0, n).await?, reference(&q, &k, &v, shape, mask)))
                 }));

@@ -51,6 +51,11 @@ impl std::str::FromStr for Split {
     }
 }
 
+/// The key under which the split for heads of this shape is chosen.
+pub fn key(shape: HeadShape) -> String {
+    format!("attention_step {}/{}x{}", shape.heads, shape.kv_heads, shape.head_dim)
+}
+
 fn constants(split: Split, splits: usize, dims: usize) -> Vec<(&'static str, u32)> {
     let units = (dims as u32 / 8).next_power_of_two();
     vec![("WG", split.lanes), ("SPAN", split.span), ("SPLITS", splits as u32), ("UNITS", units)]

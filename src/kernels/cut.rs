@@ -1,7 +1,7 @@
 //! How a product with a weight matrix is cut up among lanes. Any cut gives the same result up to rounding; which is fastest is measured.
 
-use crate::gpu::{Gpu, Matrix};
-use crate::quant::{Format, PANEL};
+use crate::gpu::{Gpu, Matrix, Window};
+use crate::quant::{Format, PANEL, padded_cols};
 
 /// Tokens and rows of one lane, and how the columns are shared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,14 +14,30 @@ pub struct Cut {
     pub slices: u32,
     /// Lanes of a workgroup.
     pub lanes: u32,
+    /// Activations are read as uniforms, a dispatch per `tokens`: drivers that load per lane load those once for all lanes.
+    pub uniform: bool,
 }
 
 impl Cut {
     /// The one cut of `--arithmetic exact`.
-    pub const EXACT: Cut = Cut { tokens: 4, rows: 4, slices: 1, lanes: 64 };
+    pub const EXACT: Cut = Cut::new(4, 4, 1, 64);
 
     const fn new(tokens: u32, rows: u32, slices: u32, lanes: u32) -> Cut {
-        Cut { tokens, rows, slices, lanes }
+        Cut { tokens, rows, slices, lanes, uniform: false }
+    }
+
+    const fn uniform(tokens: u32, rows: u32) -> Cut {
+        Cut { tokens, rows, slices: 1, lanes: 32, uniform: true }
+    }
+
+    /// Whether so many columns of all tokens fit a window.
+    pub fn takes(self, cols: usize) -> bool {
+        !self.uniform || self.tokens as usize * padded_cols(cols) * 4 <= Window::BYTES
+    }
+
+    /// The text that binds the activations.
+    pub(super) fn prelude(self) -> &'static str {
+        if self.uniform { include_str!("../../shaders/common/x_uniform.wgsl") } else { include_str!("../../shaders/common/x_storage.wgsl") }
     }
 
     /// Columns of the tile in use; at most 16, with slices at most 4.
@@ -34,16 +50,17 @@ impl Cut {
         (self.lanes / 32 / self.slices * self.rows) as usize * PANEL
     }
 
-    /// The constants of `common/tile.wgsl` and its kernels.
-    pub(super) fn constants(self) -> Vec<(&'static str, u32)> {
-        let Cut { tokens, rows, slices, lanes } = self;
-        vec![("TOKENS", tokens), ("ROWS", rows), ("SLICES", slices), ("WG", lanes), ("COLUMNS", self.columns())]
+    /// The constants of `common/tile.wgsl` and its kernels, for a matrix of `cols` columns.
+    pub(super) fn constants(self, cols: usize) -> Vec<(&'static str, u32)> {
+        let Cut { tokens, rows, slices, lanes, uniform } = self;
+        let window = uniform.then_some(("QUADS", tokens * padded_cols(cols) as u32 / 4));
+        [("TOKENS", tokens), ("ROWS", rows), ("SLICES", slices), ("WG", lanes), ("COLUMNS", self.columns())].into_iter().chain(window).collect()
     }
 }
 
 impl std::fmt::Display for Cut {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}x{}/{}@{}", self.tokens, self.rows, self.slices, self.lanes)
+        write!(f, "{}x{}/{}@{}{}", self.tokens, self.rows, self.slices, self.lanes, if self.uniform { "u" } else { "" })
     }
 }
 
@@ -80,17 +97,20 @@ const SLICED: [Cut; 7] = [
     Cut::new(16, 1, 8, 256),
 ];
 
+/// As [`LANES`], activations through a window.
+const WINDOWED: [Cut; 5] = [Cut::uniform(1, 8), Cut::uniform(1, 16), Cut::uniform(2, 16), Cut::uniform(4, 16), Cut::uniform(8, 8)];
+
 /// Every cut there is.
 pub fn all() -> Vec<Cut> {
-    LANES.into_iter().chain(SLICED).collect()
+    LANES.into_iter().chain(SLICED).chain(WINDOWED).collect()
 }
 
 /// Batches for which a cut is chosen; a batch takes the choice of the next one up.
-pub const BATCHES: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
+pub const BATCHES: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 256];
 
 /// The batch in [`BATCHES`] that stands for `n` tokens.
 pub fn batch(n: usize) -> usize {
-    BATCHES.into_iter().find(|&b| b >= n).unwrap_or(64)
+    BATCHES.into_iter().find(|&b| b >= n).unwrap_or(256)
 }
 
 /// The key of a choice for `n` tokens. `step`: the fused product of decoding.
@@ -103,12 +123,16 @@ pub fn cut(gpu: &Gpu, w: &Matrix, n: usize, step: bool) -> Cut {
     if gpu.order_is_fixed() {
         return Cut::EXACT;
     }
-    let chosen = gpu.chosen(&key(w.format, w.rows, w.cols, n, step)).and_then(|text| text.parse().ok());
+    let chosen = |n: usize| {
+        let cut = gpu.chosen(&key(w.format, w.rows, w.cols, n, step)).and_then(|text| text.parse().ok());
+        cut.filter(|cut: &Cut| cut.takes(w.cols))
+    };
+    let chosen = chosen(n).or_else(|| if n > 64 { chosen(64) } else { None });
     chosen.unwrap_or_else(|| guess(gpu.is_software(), w.rows, w.cols, n))
 }
 
-/// Cuts worth measuring for `n` tokens on this kind of device.
-pub fn candidates(software: bool, panels: usize, n: usize, step: bool) -> Vec<Cut> {
+/// Cuts worth measuring for `n` tokens and a matrix of `panels` panels and `cols` columns on this kind of device.
+pub fn candidates(software: bool, panels: usize, cols: usize, n: usize, step: bool) -> Vec<Cut> {
     let fits = |cut: &Cut| {
         let tokens = cut.tokens as usize;
         let good = match n {
@@ -117,7 +141,10 @@ pub fn candidates(software: bool, panels: usize, n: usize, step: bool) -> Vec<Cu
             _ => tokens > 2 && tokens <= batch(n).max(4),
         };
         // A lane whose rows are past the end works for nothing.
-        good && (cut.rows as usize <= panels || cut.rows <= 4) && !(step && (tokens != 1 || cut.rows == 1)) && !(software && cut.slices > 1)
+        good && cut.takes(cols)
+            && (cut.rows as usize <= panels || cut.rows <= 4)
+            && !(step && (tokens != 1 || cut.rows == 1))
+            && !(software && cut.slices > 1)
     };
     all().into_iter().filter(fits).collect()
 }
@@ -126,11 +153,13 @@ pub fn candidates(software: bool, panels: usize, n: usize, step: bool) -> Vec<Cu
 pub fn guess(software: bool, rows: usize, cols: usize, n: usize) -> Cut {
     // Large tiles take software adapters a second to compile, which only large matrices give back.
     let large = rows * cols >= 1 << 20 && rows >= 16 * PANEL;
+    let windowed = |cut: Cut, otherwise: Cut| if cut.takes(cols) { cut } else { otherwise };
     match (software, n) {
-        (true, 1) if large => Cut::new(1, 8, 1, 32),
+        (true, 1) if large => windowed(Cut::uniform(1, 8), Cut::new(1, 8, 1, 32)),
         (true, 1) => Cut::new(1, 4, 1, 32),
-        (true, 2) if large => Cut::new(2, 16, 1, 32),
-        (true, _) if large => Cut::new(4, 16, 1, 32),
+        (true, 2) if large => windowed(Cut::uniform(2, 16), Cut::new(2, 16, 1, 32)),
+        (true, n) if large && n > 4 => windowed(Cut::uniform(8, 8), windowed(Cut::uniform(4, 16), Cut::new(4, 16, 1, 32))),
+        (true, _) if large => windowed(Cut::uniform(4, 16), Cut::new(4, 16, 1, 32)),
         (true, _) => Cut::EXACT,
         (false, 1) => Cut::new(1, 2, 8, 256),
         (false, 2..=4) => Cut::new(4, 1, 8, 256),
@@ -140,13 +169,19 @@ pub fn guess(software: bool, rows: usize, cols: usize, n: usize) -> Cut {
     }
 }
 
-/// `n` tokens in runs of one cut each: (first, tokens, cut). A remainder of one or two tokens has cuts of its own.
+/// `n` tokens in runs of one cut each: (first, tokens, cut). What remains where a cut of many rows does not divide `n` has cuts of
+/// its own.
 pub fn runs(n: usize, main: Cut, of: impl Fn(usize) -> Cut) -> Vec<(usize, usize, Cut)> {
-    let rest = n % main.tokens as usize;
-    if main.rows != 16 || n <= 4 || !(1..=2).contains(&rest) {
+    let tokens = main.tokens as usize;
+    let rest = n % tokens;
+    let idle = (tokens - rest) % tokens;
+    // A lane with a token too many costs less than another pipeline and dispatch.
+    if main.rows < 8 || n <= tokens || rest == 0 || idle <= 1 {
         return vec![(0, n, main)];
     }
-    vec![(0, n - rest, main), (n - rest, rest, of(rest))]
+    let mut all = vec![(0, n - rest, main)];
+    all.extend(runs(rest, of(rest), of).into_iter().map(|(first, count, cut)| (n - rest + first, count, cut)));
+    all
 }
 
 #[cfg(test)]
@@ -159,6 +194,7 @@ mod tests {
             assert!(cut.columns() <= if cut.slices > 1 { 4 } else { 16 }, "{cut}");
             assert!(cut.lanes <= 256 && cut.lanes.is_multiple_of(32 * cut.slices), "{cut}");
             assert_eq!(cut.to_string().parse(), Ok(cut));
+            assert!(cut.takes(64) && (cut.takes(16_448) != cut.uniform), "{cut}");
         }
         assert!("3x3/1@64".parse::<Cut>().is_err());
     }
@@ -168,12 +204,12 @@ mod tests {
         for software in [true, false] {
             for panels in [1, 4, 8, 64] {
                 for n in 1..=80 {
-                    assert!(!candidates(software, panels, n, false).is_empty(), "{software} {panels} {n}");
+                    assert!(!candidates(software, panels, 4096, n, false).is_empty(), "{software} {panels} {n}");
                     for cols in [64, 4096] {
                         assert!(all().contains(&guess(software, panels * PANEL, cols, n)), "{software} {panels} {n}");
                     }
                 }
-                assert!(!candidates(software, panels, 1, true).is_empty());
+                assert!(!candidates(software, panels, 4096, 1, true).is_empty());
                 assert!(guess(software, panels * PANEL, 4096, 1).rows.is_multiple_of(2), "gates and ups stand side by side");
             }
         }
@@ -181,14 +217,17 @@ mod tests {
 
     #[test]
     fn runs_cover_every_token_once() {
-        for n in 1..40 {
-            let runs = runs(n, Cut::new(4, 16, 1, 32), |rest| guess(true, 4096, 4096, rest));
-            let mut next = 0;
-            for (first, count, cut) in runs {
-                assert!(first == next && count > 0 && (n <= 4 || (count == 1) == (cut.tokens == 1)), "{n}");
-                next += count;
+        for main in [Cut::new(4, 16, 1, 32), Cut::uniform(8, 8), Cut::EXACT] {
+            for n in 1..40 {
+                let mut next = 0;
+                for (first, count, cut) in runs(n, main, |rest| guess(true, 4096, 4096, rest)) {
+                    assert!(first == next && count > 0, "{n}");
+                    // Only the last run may have lanes with tokens too many.
+                    assert!(next + count == n || count % cut.tokens as usize == 0, "{n}: {count} by {cut}");
+                    next += count;
+                }
+                assert_eq!(next, n);
             }
-            assert_eq!(next, n);
         }
     }
 }

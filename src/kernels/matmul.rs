@@ -3,12 +3,18 @@
 use super::check::{Case, F32_LIMIT, random};
 use super::cut::{self, Cut};
 use super::{Variant, kernel, params, weight_prelude};
-use crate::gpu::{Kernel, Matrix, Recorder, Tensor};
+use crate::gpu::{Bind, Kernel, Matrix, Recorder, Tensor, Window};
 use crate::quant::{BLOCK, Format, PANEL, Packed, padded_cols};
 
 params! { n_tokens: u32, rows: u32, blocks: u32, x_stride: u32, out_stride: u32, first_row: u32, first_token: u32, to_token: u32 }
 
 static KERNEL: Kernel = kernel!("matmul", [Read, Read, Read, Read, Write]);
+/// With activations as a uniform.
+static WINDOWED: Kernel = kernel!("matmul", [Uniform, Read, Read, Read, Write]);
+
+fn kernel(cut: Cut) -> &'static Kernel {
+    if cut.uniform { &WINDOWED } else { &KERNEL }
+}
 
 /// What happens to a sum before it is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,10 +41,10 @@ pub enum Store {
 /// The tile that every cut shares.
 pub(super) const TILE: &str = include_str!("../../shaders/common/tile.wgsl");
 
-fn constants(cut: Cut, bias: bool, act: Act, store: Store) -> Vec<(&'static str, u32)> {
+fn constants(cut: Cut, cols: usize, bias: bool, act: Act, store: Store) -> Vec<(&'static str, u32)> {
     let partial = if cut.slices > 1 { 4 * cut.lanes } else { 1 };
     let own = [("PARTIAL", partial), ("BIAS", u32::from(bias)), ("ACT", act as u32), ("ADD", u32::from(store == Store::Add))];
-    cut.constants().into_iter().chain(own).collect()
+    cut.constants(cols).into_iter().chain(own).collect()
 }
 
 pub(super) fn variants() -> Vec<Variant> {
@@ -47,7 +53,8 @@ pub(super) fn variants() -> Vec<Variant> {
         for (i, cut) in cut::all().into_iter().enumerate() {
             let (bias, act, store) =
                 [(false, Act::None, Store::Replace), (true, Act::QuickGelu, Store::Add), (true, Act::Gelu, Store::Replace)][i % 3];
-            all.push(Variant { kernel: &KERNEL, preludes: vec![weight_prelude(format), TILE], constants: constants(cut, bias, act, store) });
+            let preludes = vec![cut.prelude(), weight_prelude(format), TILE];
+            all.push(Variant { kernel: kernel(cut), preludes, constants: constants(cut, 128, bias, act, store) });
         }
     }
     all
@@ -80,8 +87,38 @@ pub fn matmul_cut(
 ) {
     assert_eq!((x.cols, out.cols), (w.cols, w.rows), "matmul: widths");
     assert!(first + n <= x.rows && to + n <= out.rows, "matmul: {n} tokens from {first} to {to}");
-    let preludes = [weight_prelude(w.format), TILE];
-    let constants = constants(cut, bias.is_some(), act, store);
+    let tokens = cut.tokens as usize;
+    if cut.uniform {
+        for at in (0..n).step_by(tokens) {
+            let count = tokens.min(n - at);
+            if first + at + tokens <= x.rows {
+                dispatch(rec, &Window::new(x, first + at, tokens), (x, 0), count, w, bias, act, store, (out, to + at), cut);
+            } else {
+                // The window would end beyond the tensor.
+                let cut = Cut { uniform: false, ..cut };
+                dispatch(rec, x, (x, first + at), count, w, bias, act, store, (out, to + at), cut);
+            }
+        }
+    } else {
+        dispatch(rec, x, (x, first), n, w, bias, act, store, (out, to), cut);
+    }
+}
+
+#[allow(clippy::too_many_arguments, reason = "one argument per operand of the formula")]
+fn dispatch(
+    rec: &mut Recorder,
+    bound: &dyn Bind,
+    (x, first): (&Tensor, usize),
+    n: usize,
+    w: &Matrix,
+    bias: Option<&Tensor>,
+    act: Act,
+    store: Store,
+    (out, to): (&Tensor, usize),
+    cut: Cut,
+) {
+    let preludes = [cut.prelude(), weight_prelude(w.format), TILE];
+    let constants = constants(cut, w.cols, bias.is_some(), act, store);
     // A dispatch has at most 65 535 workgroups in y; so many tokens are far beyond any chunk.
     for part in &w.parts {
         let params = Params {
@@ -97,7 +134,7 @@ pub fn matmul_cut(
         // Without a bias the scales stand in for it: a binding must exist, the constant BIAS keeps it unread.
         let bias = bias.map_or(&part.scales, |b| &b.storage);
         let grid = [part.rows.div_ceil(cut.group_rows()) as u32, (n as u32).div_ceil(cut.tokens), 1];
-        rec.dispatch(&KERNEL, &preludes, &constants, params, &[x, &part.data, &part.scales, bias, out], grid);
+        rec.dispatch(kernel(cut), &preludes, &constants, params, &[bound, &part.data, &part.scales, bias, out], grid);
     }
 }
 

@@ -7,12 +7,18 @@ use super::check::{Case, F32_LIMIT, random};
 use super::cut::{self, Cut};
 use super::matmul::{self, Act, TILE};
 use super::{Variant, kernel, params, state, swiglu, weight_prelude};
-use crate::gpu::{Kernel, Matrix, Recorder, Storage, Tensor};
-use crate::quant::{BLOCK, Format, Packed, padded_cols};
+use crate::gpu::{Bind, Kernel, Matrix, Recorder, Storage, Tensor, Window};
+use crate::quant::{BLOCK, Format, PANEL, Packed, padded_cols};
 
 params! { rows: u32, blocks: u32, first_row: u32, cols: u32, eps: f32 }
 
 static KERNEL: Kernel = kernel!("matvec", [Read, Read, Read, Read, Read, Read, Write, Write]);
+/// With activations as a uniform.
+static WINDOWED: Kernel = kernel!("matvec", [Uniform, Read, Read, Read, Read, Read, Write, Write]);
+
+fn kernel(cut: Cut) -> &'static Kernel {
+    if cut.uniform { &WINDOWED } else { &KERNEL }
+}
 
 /// What becomes of the product.
 #[derive(Clone, Copy)]
@@ -28,15 +34,15 @@ pub enum End<'a> {
 /// The residual stream and ε of the norm in front, if there is one.
 pub type Norm<'a> = Option<(&'a Tensor, f32)>;
 
-fn constants(cut: Cut, norm: bool, end: u32, bias: bool) -> Vec<(&'static str, u32)> {
+fn constants(cut: Cut, cols: usize, norm: bool, end: u32, bias: bool) -> Vec<(&'static str, u32)> {
     let partial = if cut.slices > 1 { cut.lanes } else { 1 };
     let own = [("PARTIAL", partial), ("NORM", u32::from(norm)), ("END", end), ("BIAS", u32::from(bias))];
-    cut.constants().into_iter().chain(own).collect()
+    cut.constants(cols).into_iter().chain(own).collect()
 }
 
 /// Cuts for one token whose rows come in pairs.
 fn cuts() -> Vec<Cut> {
-    cut::candidates(false, usize::MAX, 1, true)
+    cut::candidates(false, usize::MAX, PANEL, 1, true)
 }
 
 pub(super) fn variants() -> Vec<Variant> {
@@ -44,8 +50,8 @@ pub(super) fn variants() -> Vec<Variant> {
     for format in [Format::F32, Format::F16, Format::Q8, Format::Q4] {
         for (i, cut) in cuts().into_iter().enumerate() {
             for end in 0..3 {
-                let constants = constants(cut, end != 1, end, i % 2 == 0 && end == 0);
-                all.push(Variant { kernel: &KERNEL, preludes: vec![weight_prelude(format), TILE], constants });
+                let constants = constants(cut, 128, end != 1, end, i % 2 == 0 && end == 0);
+                all.push(Variant { kernel: kernel(cut), preludes: vec![cut.prelude(), weight_prelude(format), TILE], constants });
             }
         }
     }
@@ -72,7 +78,9 @@ pub fn matvec_cut(rec: &mut Recorder, state: &Storage, x: &Tensor, norm: Norm, w
         End::Gated => (2, None, spare),
     };
     assert!(kind == 2 || out.cols == w.rows, "matvec: {} rows into {}", w.rows, out.cols);
-    let constants = constants(cut, norm.is_some(), kind, extra.is_some());
+    let constants = constants(cut, w.cols, norm.is_some(), kind, extra.is_some());
+    let window = cut.uniform.then(|| Window::new(x, 0, 1));
+    let bound: &dyn Bind = window.as_ref().map_or(x, |window| window);
     let (stream, eps) = norm.unwrap_or((x, 0.0));
     for part in &w.parts {
         let params = Params {
@@ -84,9 +92,9 @@ pub fn matvec_cut(rec: &mut Recorder, state: &Storage, x: &Tensor, norm: Norm, w
         };
         // What is not there still has to be bound; the constants keep it unread.
         let extra = extra.map_or(&part.scales, |e| &e.storage);
-        let binds: [&dyn crate::gpu::Bind; 8] = [state, x, stream, &part.data, &part.scales, extra, out, next];
+        let binds: [&dyn Bind; 8] = [bound, state, stream, &part.data, &part.scales, extra, out, next];
         let grid = [part.rows.div_ceil(cut.group_rows()) as u32, 1, 1];
-        rec.dispatch(&KERNEL, &[weight_prelude(w.format), TILE], &constants, params, &binds, grid);
+        rec.dispatch(kernel(cut), &[cut.prelude(), weight_prelude(w.format), TILE], &constants, params, &binds, grid);
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod attention;
 pub mod attention_join;
+mod attention_lanes;
 pub mod attention_step;
 pub mod check;
 pub mod cut;
@@ -72,6 +73,7 @@ pub fn variants() -> Vec<Variant> {
     let lists = [
         attention::variants(),
         attention_join::variants(),
+        attention_lanes::variants(),
         attention_step::variants(),
         embed::variants(),
         embed_step::variants(),

@@ -7,7 +7,7 @@ use super::config::LanguageConfig;
 use super::parts::Language;
 use crate::error::Result;
 use crate::gpu::{Gpu, Letter, Mailbox, Matrix, Storage, Tape, Tensor};
-use crate::kernels::attention_step::{Split, attention_step, part_values, supports};
+use crate::kernels::attention_step::{self, Split, attention_step, part_values, supports};
 use crate::kernels::embed_step::embed_step;
 use crate::kernels::heads::KvLayer;
 use crate::kernels::matvec::{End, matvec};
@@ -68,6 +68,15 @@ struct Scratch {
     spare: Storage,
 }
 
+/// What a step works on beside its own activations.
+pub(super) struct Operands<'a> {
+    pub(super) l: &'a LanguageConfig,
+    pub(super) w: &'a Language<Matrix, Tensor>,
+    pub(super) layers: &'a [KvLayer],
+    pub(super) rope: &'a Storage,
+    pub(super) picker: &'a Picker,
+}
+
 /// The steps of one cache.
 pub(super) struct Decoder {
     a: Scratch,
@@ -84,7 +93,7 @@ impl Decoder {
         if !supports(shape) {
             return Ok(None);
         }
-        let chosen = gpu.chosen(SPLIT_KEY).and_then(|text| text.parse().ok());
+        let chosen = gpu.chosen(&attention_step::key(shape)).and_then(|text| text.parse().ok());
         let split = chosen.unwrap_or_else(|| Split::guess(gpu.is_software()));
         let a = Scratch {
             x: gpu.tensor("step x", 1, l.hidden).await?,
@@ -100,18 +109,10 @@ impl Decoder {
     }
 
     /// Records the step for this way of picking, unless that is done.
-    pub(super) fn prepare(
-        &mut self,
-        gpu: &Gpu,
-        l: &LanguageConfig,
-        w: &Language<Matrix, Tensor>,
-        layers: &[KvLayer],
-        rope: &Storage,
-        picker: &Picker,
-    ) {
-        let which = usize::from(!picker.greedy);
+    pub(super) fn prepare(&mut self, gpu: &Gpu, operands: &Operands) {
+        let which = usize::from(!operands.picker.greedy);
         if self.tapes[which].is_none() {
-            self.tapes[which] = Some(record(gpu, l, w, layers, rope, picker, &self.a, self.split));
+            self.tapes[which] = Some(record(gpu, operands, &self.a, self.split));
         }
     }
 
@@ -122,20 +123,7 @@ impl Decoder {
     }
 }
 
-/// The key under which the way of splitting attention is chosen.
-pub(super) const SPLIT_KEY: &str = "attention_step";
-
-#[allow(clippy::too_many_arguments, reason = "everything a step touches")]
-fn record(
-    gpu: &Gpu,
-    l: &LanguageConfig,
-    w: &Language<Matrix, Tensor>,
-    layers: &[KvLayer],
-    rope: &Storage,
-    picker: &Picker,
-    a: &Scratch,
-    split: Split,
-) -> Tape {
+fn record(gpu: &Gpu, &Operands { l, w, layers, rope, picker }: &Operands, a: &Scratch, split: Split) -> Tape {
     let mut recorder = gpu.tape_recorder();
     let (rec, state, spare) = (&mut recorder, &picker.state, &a.spare);
     let norm = Some((&a.x, l.eps));

@@ -2,7 +2,7 @@
 //! Upstream: transformers `LlamaForCausalLM`.
 
 use super::config::{Config, LanguageConfig};
-use super::decode::{Decoder, Picker};
+use super::decode::{Decoder, Operands, Picker};
 use super::parts::Language;
 use super::{Chunk, Slot, Want, Wanted};
 use crate::cancel::Cancel;
@@ -56,7 +56,8 @@ impl KvCache {
     /// Records the steps for the way of picking that was begun, unless that is done.
     pub(super) fn prepare(&mut self, config: &LanguageConfig, w: &Language<Matrix, Tensor>) {
         if let Some(decoder) = &mut self.decoder {
-            decoder.prepare(&self.gpu, config, w, &self.layers, &self.rope, &self.picker);
+            let operands = Operands { l: config, w, layers: &self.layers, rope: &self.rope, picker: &self.picker };
+            decoder.prepare(&self.gpu, &operands);
         }
     }
 }

@@ -11,17 +11,20 @@ pub(crate) mod published;
 mod reference;
 mod rehearsal;
 pub mod shapes;
+mod slot;
 #[cfg(all(test, feature = "native"))]
 mod tests;
+mod tune;
 mod vision;
 
 pub use crate::weights::Weights;
 pub use config::Config;
 pub use generate::Generation;
 pub(crate) use open::Opened;
-pub use open::{LoadOptions, ModelSource};
+pub use open::{LoadOptions, ModelSource, Tuning};
 pub use parts::Progress;
 pub(crate) use parts::bytes as bytes_of;
+pub use slot::{Arithmetic, LoadTimes, Slot, Want, Wanted};
 
 use config::ResamplerConfig;
 use parts::Projector;
@@ -37,53 +40,9 @@ use crate::session::Looked;
 use crate::text::{Template, Tokenizer};
 use crate::weights::files::Files;
 use crate::weights::layout::Role;
+use std::collections::BTreeMap;
+use std::time::Duration;
 use web_time::Instant;
-
-/// One position of a prompt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Slot {
-    /// A token of the vocabulary.
-    Token(u32),
-    /// A visual token: the picture (the start of its hash) and which of its M.
-    Visual {
-        /// First bytes of the picture's hash.
-        picture: [u8; 8],
-        /// 0-based.
-        index: u32,
-    },
-}
-
-impl Slot {
-    /// The token, if it is one.
-    pub fn token(&self) -> Option<u32> {
-        match self {
-            Slot::Token(id) => Some(*id),
-            Slot::Visual { .. } => None,
-        }
-    }
-}
-
-/// What a forward pass shall hand back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Want {
-    /// Nothing: only the cache matters.
-    Nothing,
-    /// The next token, picked as [`Model::begin`] said and left where it was picked: see [`Generation`].
-    Pick,
-    /// The logits of the last position.
-    Logits,
-    /// The logits of every position.
-    AllLogits,
-}
-
-/// What it handed back.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Wanted {
-    /// Nothing.
-    Nothing,
-    /// One per token of the vocabulary, or [positions, vocab] for [`Want::AllLogits`].
-    Logits(Vec<f32>),
-}
 
 /// Slots to compute together: where they go in the cache, the picture they speak of, what is wanted of the last one.
 struct Chunk<'a, V: ?Sized> {
@@ -92,46 +51,6 @@ struct Chunk<'a, V: ?Sized> {
     /// [M, hidden]
     visual: Option<&'a V>,
     want: Want,
-}
-
-/// How numbers are computed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Arithmetic {
-    /// Float activations and caches; a row's result does not depend on its neighbours.
-    Exact,
-    /// Whatever measures fastest within the documented quality: today, keys and values kept as halves.
-    #[default]
-    Fast,
-}
-
-impl std::fmt::Display for Arithmetic {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if *self == Arithmetic::Exact { "exact" } else { "fast" })
-    }
-}
-
-impl std::str::FromStr for Arithmetic {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "exact" => Ok(Arithmetic::Exact),
-            "fast" => Ok(Arithmetic::Fast),
-            _ => Err(format!("{text:?} is neither exact nor fast")),
-        }
-    }
-}
-
-/// Milliseconds of loading, by phase.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct LoadTimes {
-    /// Finding the adapter and opening the device.
-    pub device: f64,
-    /// Reading, checking and uploading weights.
-    pub weights: f64,
-    /// Compiling and choosing kernels, as far as it was not hidden behind the weights.
-    pub pipelines: f64,
 }
 
 struct GpuNetwork {
@@ -254,6 +173,9 @@ impl Model {
         let start = Instant::now();
         let ms = |since: Instant| since.elapsed().as_secs_f64() * 1e3;
         let format = |role: Role| weights.format(role);
+        if let Some(gpu) = &gpu {
+            gpu.recall(&options.choices);
+        }
         let adapter = gpu.as_ref().map_or_else(AdapterInfo::cpu, |g| g.info().clone());
         let fell_back = gpu.is_none() && options.adapter != AdapterChoice::Cpu;
         let network = match gpu {
@@ -264,6 +186,16 @@ impl Model {
                 let parts = parts::load(&gpu, &*supply, &config, &format, on_progress).await?;
                 let (vision, language) = (vision::Scratch::new(&gpu, &config).await?, language::Scratch::new(&gpu, &config).await?);
                 gpu.idle().await?;
+                let budget = match options.tuning {
+                    _ if options.arithmetic == Arithmetic::Exact => Some(Duration::ZERO),
+                    Tuning::Off => Some(Duration::ZERO),
+                    Tuning::Within(budget) => Some(if gpu.is_software() { Duration::ZERO } else { budget }),
+                    Tuning::Whole => None,
+                };
+                if budget != Some(Duration::ZERO) {
+                    on_progress(Progress { phase: "choosing kernels", done: 0, total: 0 });
+                    tune::tune(&gpu, &config, &parts, budget).await?;
+                }
                 Network::Gpu(Box::new(GpuNetwork { busy: async_lock::Mutex::new(()), gpu, parts, vision, language }))
             }
             None => Network::Cpu(Box::new(parts::load(&parts::Host, &*supply, &config, &format, on_progress).await?)),
@@ -337,6 +269,11 @@ impl Model {
     /// What the device was asked to do so far; all 0 on the processor.
     pub fn counters(&self) -> Counters {
         self.gpu().map(Gpu::counters).unwrap_or_default()
+    }
+
+    /// The variants of kernels chosen on this device so far, by kernel and shape: for [`LoadOptions::choices`] next time.
+    pub fn choices(&self) -> BTreeMap<String, String> {
+        self.gpu().map(Gpu::choices).unwrap_or_default()
     }
 
     /// The device, unless the model runs on the processor.

@@ -4,12 +4,13 @@
 use super::bundled;
 use super::{Arithmetic, Config, Weights};
 use crate::error::{Error, Result};
-use crate::gpu::AdapterChoice;
+use crate::gpu::{AdapterChoice, Choices};
 use crate::text::{Template, Tokenizer};
 use crate::weights::Supply;
 use crate::weights::checkpoint::Checkpoint;
 use crate::weights::files::Files;
 use crate::weights::pack::Pack;
+use std::time::Duration;
 
 /// Where a model comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,18 @@ pub enum ModelSource {
     Path(std::path::PathBuf),
     /// Random weights of a named shape ([`super::shapes`]), for benchmarks.
     Shape(String),
+}
+
+/// How long to measure variants of kernels while loading; what is not measured is guessed from the kind of device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tuning {
+    /// Not at all.
+    #[default]
+    Off,
+    /// At most so long, and not on software adapters, where compiling one variant takes longer than it would save.
+    Within(Duration),
+    /// Until all are measured.
+    Whole,
 }
 
 /// How to load a model.
@@ -33,6 +46,10 @@ pub struct LoadOptions {
     pub arithmetic: Arithmetic,
     /// The vision tower's folder, for checkpoints that do not name it.
     pub vision_tower: Option<std::path::PathBuf>,
+    /// Variants of kernels chosen before, by adapter, as [`super::Model::choices`] told.
+    pub choices: Choices,
+    /// Whether to measure which variants are fastest, where nothing was chosen before.
+    pub tuning: Tuning,
     /// Compile the kernels before the weights are read: for weights that take long to arrive.
     pub rehearse: bool,
 }

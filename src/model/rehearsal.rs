@@ -2,7 +2,7 @@
 //!
 //! Where fetching takes long, as in a browser, the device would otherwise idle until the last byte and compile only then.
 
-use super::{Config, LoadOptions, LoadTimes, Model, Opened, Slot, Want};
+use super::{Config, LoadOptions, LoadTimes, Model, Opened, Slot, Tuning, Want};
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::gpu::Gpu;
@@ -54,7 +54,8 @@ pub(super) async fn rehearse(gpu: &Gpu, opened: &Opened, options: &LoadOptions) 
         supply: Box::new(Zeros(opened.weights)),
         is_checkpoint: false,
     };
-    let model = Model::place_on(Some(gpu.clone()), small, LoadTimes::default(), options, &mut |_| ()).await?;
+    let options = LoadOptions { tuning: Tuning::Off, ..options.clone() };
+    let model = Model::place_on(Some(gpu.clone()), small, LoadTimes::default(), &options, &mut |_| ()).await?;
     let cancel = Cancel::new();
     let size = model.spec.size;
     let (visual, _) = model.look(&Pixels::from_rgb(&vec![128; size * size * 3], size, size, &model.spec)?, &cancel).await?;

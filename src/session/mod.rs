@@ -9,145 +9,18 @@ use crate::budget::{self, Budget, Mode};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::image::Pixels;
-use crate::model::{Cache, Generation, Model, Slot, VisualTokens, Want, Wanted};
+use crate::model::{Cache, Model, Slot, VisualTokens, Want, Wanted};
 use crate::sample::Sampling;
-use crate::text::TextStream;
 use std::sync::Arc;
 use web_time::Instant;
+use writer::write_answer;
 
+mod request;
 #[cfg(all(test, feature = "native"))]
 mod tests;
+mod writer;
 
-/// One question.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// The question, as typed.
-    pub question: String,
-    /// How many image tokens to spend.
-    pub budget: Budget,
-    /// How the next token is chosen; greedy by default.
-    pub sampling: Sampling,
-    /// The answer is cut after this many tokens.
-    pub max_new_tokens: usize,
-    /// The answer ends before any of these strings.
-    pub stop: Vec<String>,
-    /// Ids of an answer that was cut off: it goes on from there, and is handed back whole. Usually after [`Session::take_back`].
-    pub so_far: Vec<u32>,
-    /// The picture was encoded before there was a question: that time does not count as waiting for the first word.
-    pub seen_ahead: bool,
-    /// Stops encoding, prefill or decoding from anywhere.
-    pub cancel: Cancel,
-}
-
-impl Request {
-    /// A question with the defaults: automatic budget, greedy, at most 512 tokens.
-    pub fn new(question: impl Into<String>) -> Request {
-        Request {
-            question: question.into(),
-            budget: Budget::default(),
-            sampling: Sampling::default(),
-            max_new_tokens: 512,
-            stop: Vec::new(),
-            so_far: Vec::new(),
-            seen_ahead: false,
-            cancel: Cancel::new(),
-        }
-    }
-}
-
-/// Why an answer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FinishReason {
-    /// The model ended it, or a stop string did.
-    Stop,
-    /// `max_new_tokens` was reached.
-    Length,
-    /// The caller stopped it; the text so far is kept.
-    Cancelled,
-    /// The context is full; the text so far is kept.
-    Context,
-}
-
-/// Milliseconds per stage of one request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
-pub struct Timings {
-    /// The vision tower; 0 if the picture was encoded before.
-    pub vision: f64,
-    /// The resampler.
-    pub resample: f64,
-    /// The prompt, as far as it was not cached.
-    pub prefill: f64,
-    /// From the call of `ask` to the first token, encoding included if it had not happened.
-    pub first_token: f64,
-    /// From the first token to the last.
-    pub decode: f64,
-    /// All of it.
-    pub total: f64,
-}
-
-/// An answer and what it took.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The text.
-    pub text: String,
-    /// Its token ids, without the end token.
-    pub token_ids: Vec<u32>,
-    /// Why it ended.
-    pub finish_reason: FinishReason,
-    /// m: the image tokens used.
-    pub image_tokens: usize,
-    /// Whether the caller or the budget chose them.
-    pub image_tokens_mode: Mode,
-    /// Why this many, for people.
-    pub image_tokens_reason: String,
-    /// Tokens of the whole prompt, image tokens included.
-    pub prompt_tokens: usize,
-    /// Of those, how many were already in the cache.
-    pub cached_tokens: usize,
-    /// Tokens generated.
-    pub completion_tokens: usize,
-    /// How often the vision tower ran for this answer: 0 or 1.
-    pub vision_runs: u32,
-    /// Milliseconds per stage.
-    pub timings: Timings,
-    /// Generated tokens per second, the first one excluded; 0 for a single token.
-    pub tokens_per_second: f64,
-}
-
-/// What a question would cost.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct Estimate {
-    /// m: what would be used.
-    pub image_tokens: usize,
-    /// Why, for people.
-    pub reason: String,
-    /// Milliseconds to the first word with what is computed already; `None` before anything was measured.
-    pub first_word_ms: Option<f64>,
-    /// The same as if no image token were in the cache: what comparing different m needs.
-    pub first_word_from_scratch_ms: Option<f64>,
-    /// Generated tokens per second; `None` before the first answer.
-    pub words_per_second: Option<f64>,
-    /// Memory the image tokens take in the cache.
-    pub cache_bytes: u64,
-    /// Tokens the conversation would take with this question.
-    pub context_used: usize,
-    /// Tokens there is room for.
-    pub context: usize,
-}
-
-/// What the intermediate stages of one prompt are: `mqt trace`.
-#[derive(Clone, Debug)]
-pub struct Trace {
-    /// [patches, d_vision]
-    pub vision_features: Vec<f32>,
-    /// [m, hidden]
-    pub visual_tokens: Vec<f32>,
-    /// The prompt; −200 marks the picture.
-    pub input_ids: Vec<i32>,
-    /// [prompt with the picture spliced in, vocab]
-    pub logits: Vec<f32>,
-}
+pub use request::{Answer, Estimate, FinishReason, Looked, Request, Timings, Trace};
 
 struct Picture {
     hash: [u8; 32],
@@ -174,17 +47,6 @@ pub struct Session {
     /// Taken back, and put back if what replaces it fails.
     withdrawn: Vec<Turn>,
     speed: budget::Speed,
-}
-
-/// What [`Session::look`] did.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Looked {
-    /// 1 if the tower ran, 0 if the picture was the same as before.
-    pub vision_runs: u32,
-    /// Milliseconds of the tower.
-    pub vision_ms: f64,
-    /// Milliseconds of the resampler.
-    pub resample_ms: f64,
 }
 
 impl Session {
@@ -468,96 +330,10 @@ impl Session {
     }
 }
 
-/// Takes tokens from `next` on until something ends the answer: its text, its ids without the end token, and why it ended.
-async fn write_answer(
-    model: &Model,
-    generation: &mut Generation<'_>,
-    mut next: Option<u32>,
-    request: &Request,
-    on_text: &mut dyn FnMut(&str),
-) -> Result<(String, Vec<u32>, FinishReason)> {
-    let mut writer = Writer::new(model.tokenizer(), &request.stop);
-    let mut token_ids = request.so_far.clone();
-    for &id in &token_ids {
-        writer.push(id, &mut |_| ());
-    }
-    let finish_reason = loop {
-        let Some(token) = next else {
-            // Prompt and answer together fill the context; the last token itself needs no keys.
-            break if token_ids.len() >= request.max_new_tokens { FinishReason::Length } else { FinishReason::Context };
-        };
-        if model.config().is_end(token) {
-            break FinishReason::Stop;
-        }
-        token_ids.push(token);
-        if writer.push(token, on_text) {
-            break FinishReason::Stop;
-        }
-        next = match generation.next(&request.cancel).await {
-            Ok(token) => token,
-            Err(Error::Cancelled) => break FinishReason::Cancelled,
-            Err(error) => return Err(error),
-        };
-    };
-    Ok((writer.finish(on_text), token_ids, finish_reason))
-}
-
 fn first8(hash: &[u8; 32]) -> [u8; 8] {
     std::array::from_fn(|i| hash[i])
 }
 
 fn ms(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e3
-}
-
-/// Text of an answer, handed on as soon as it is certain: whole characters, and nothing that may belong to a stop string.
-struct Writer<'a> {
-    stream: TextStream,
-    stop: &'a [String],
-    text: String,
-    /// Bytes of `text` already handed on.
-    shown: usize,
-    /// A stop string was complete: nothing follows it.
-    stopped: bool,
-}
-
-impl<'a> Writer<'a> {
-    fn new(tokenizer: &crate::text::Tokenizer, stop: &'a [String]) -> Self {
-        Writer { stream: TextStream::new(tokenizer), stop, text: String::new(), shown: 0, stopped: false }
-    }
-
-    /// Adds a token; true if a stop string is complete.
-    fn push(&mut self, id: u32, on_text: &mut dyn FnMut(&str)) -> bool {
-        self.text += &self.stream.push(id);
-        if let Some(end) = self.stop.iter().filter(|s| !s.is_empty()).filter_map(|s| self.text.find(s.as_str())).min() {
-            self.text.truncate(end);
-            self.stopped = true;
-            self.show(end, on_text);
-            return true;
-        }
-        // Hold back the longest end of the text that could begin a stop string.
-        let held = self.stop.iter().map(|s| overlap(&self.text, s)).max().unwrap_or(0);
-        self.show(self.text.len() - held, on_text);
-        false
-    }
-
-    fn finish(mut self, on_text: &mut dyn FnMut(&str)) -> String {
-        if !self.stopped {
-            self.text += &self.stream.finish();
-            self.show(self.text.len(), on_text);
-        }
-        self.text.trim().to_owned()
-    }
-
-    fn show(&mut self, end: usize, on_text: &mut dyn FnMut(&str)) {
-        if end > self.shown {
-            on_text(&self.text[self.shown..end]);
-            self.shown = end;
-        }
-    }
-}
-
-/// Bytes at the end of `text` that are a beginning of `stop`.
-fn overlap(text: &str, stop: &str) -> usize {
-    (1..stop.len()).rev().find(|&n| stop.is_char_boundary(n) && text.ends_with(&stop[..n])).unwrap_or(0)
 }

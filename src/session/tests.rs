@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use super::writer::overlap;
 use super::*;
 use crate::gpu::AdapterChoice;
 use crate::kernels::check::gpu_or_skip;

@@ -112,6 +112,24 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     await page.getByRole("button", { name: "Original" }).click();
   });
 
+  await test.step("benchmark: run, plot, copy; stopped half-way it says so", async () => {
+    await page.getByRole("button", { name: "Benchmark" }).click();
+    const box = page.getByRole("dialog", { name: "Benchmark" });
+    await box.getByRole("button", { name: "Run" }).click();
+    await box.getByRole("button", { name: "Stop" }).click();
+    await expect(box.getByRole("status")).toHaveText("Stopped.", { timeout: 30_000 });
+    await box.getByRole("button", { name: "Run" }).click();
+    await expect(box.getByRole("status")).toHaveText("Medians of this run.", { timeout: 120_000 });
+    await expect(box.locator("dl")).toContainText("Prompt of 64");
+    await expect(box.getByRole("img", { name: /Time to the first word.*64 tokens/ })).toBeVisible();
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await box.getByRole("button", { name: "Copy JSON" }).click();
+    const report = JSON.parse(await page.evaluate(() => navigator.clipboard.readText()));
+    expect([report.schema, report.decode[0].readbacks_per_token < 1, report.decode[0].objects_created_per_token]).toEqual(["mqt.bench/1", true, 0]);
+    expect(await axe(page)).toEqual([]);
+    await box.getByRole("button", { name: "Close Benchmark" }).click();
+  });
+
   await test.step("a composed scene is a picture like any other", async () => {
     await page.getByRole("button", { name: "Compose…" }).click();
     const box = page.getByRole("dialog", { name: "Compose a scene" });

@@ -24,6 +24,25 @@ fn the_doctor_finds_everything_right() {
 }
 
 #[test]
+fn kernels_that_were_measured_are_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, cache) = (folder.path().join("kernels.json"), text(folder.path()));
+    let doctor = || mqt(["doctor", "--no-self-test", "--json"]).env("MQT_CACHE", &cache).ok().record();
+    let adapter = doctor()["adapter"].clone();
+    let field = |name: &str| adapter[name].as_str().unwrap().to_owned();
+    let key = format!("{} · {} · {}", field("backend"), field("name"), field("driver"));
+    let kernels = serde_json::json!({ "attention": "groups" });
+    let remembered = |version: &str| serde_json::json!({ "schema": "mqt.kernels/1", "version": version, "adapters": { &key: kernels } });
+    std::fs::write(&path, remembered(env!("CARGO_PKG_VERSION")).to_string()).unwrap();
+    let known = if adapter["kind"] == "cpu" { serde_json::json!({}) } else { kernels.clone() };
+    assert_eq!(doctor()["kernels"], known);
+    for stale in [remembered("0.0.0").to_string(), "{".into(), "[]".into()] {
+        std::fs::write(&path, stale).unwrap();
+        assert_eq!(doctor()["kernels"], serde_json::json!({}));
+    }
+}
+
+#[test]
 fn it_travels_inside_the_program() {
     let folder = tempfile::tempdir().unwrap();
     for adapter in adapters() {

@@ -5,14 +5,16 @@ use crate::stop::Stop;
 use crate::store::{Store, StoredFiles};
 use crate::{from_js, to_js};
 use mqt::attention;
+use mqt::bench::{self, Plan};
 use mqt::budget::{self, Budget};
-use mqt::gpu::AdapterInfo;
+use mqt::gpu::{AdapterInfo, Choices};
 use mqt::image::{Pixels, Reading};
-use mqt::model::{LoadOptions, Model, Progress};
+use mqt::model::{LoadOptions, Model, Progress, Tuning};
 use mqt::sample::Sampling;
 use mqt::session::{Answer, FinishReason, Request, Session, Timings};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::time::Duration;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(typescript_custom_section)]
@@ -26,6 +28,23 @@ export interface LoadSettings {
   weights?: string;
   /** Room for tokens, at most the model's limit; 2048 by default. */
   context?: number;
+  /** Variants of kernels measured before, by adapter, as `Loaded` told. */
+  kernels?: Record<string, Record<string, string>>;
+}
+
+export interface BenchSettings {
+  /** Image tokens to measure the first word for; the ladder by default. */
+  tokens?: number[];
+  /** Prompt lengths; 16 and 64 by default. */
+  prefill?: number[];
+  /** Tokens computed together; none by default. */
+  smallBatch?: number[];
+  /** Contexts to generate at; 100 by default. */
+  contexts?: number[];
+  /** Seconds per figure; 0.2 by default. */
+  patience?: number;
+  /** Take the time of every kernel as well, where the device has a clock. */
+  profile?: boolean;
 }
 
 export interface AskSettings {
@@ -58,6 +77,10 @@ extern "C" {
     /// The TypeScript interface of that name.
     #[wasm_bindgen(typescript_type = "AskSettings")]
     pub type AskSettings;
+
+    /// The TypeScript interface of that name.
+    #[wasm_bindgen(typescript_type = "BenchSettings")]
+    pub type BenchSettings;
 }
 
 #[derive(Deserialize)]
@@ -67,11 +90,43 @@ struct Settings {
     arithmetic: String,
     weights: String,
     context: usize,
+    kernels: Choices,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { adapter: "auto".into(), arithmetic: "fast".into(), weights: "q4".into(), context: 2048 }
+        Settings { adapter: "auto".into(), arithmetic: "fast".into(), weights: "q4".into(), context: 2048, kernels: Choices::new() }
+    }
+}
+
+/// How long loading may take longer for choosing kernels; what is left over is for the next time.
+const TUNING: Tuning = Tuning::Within(Duration::from_millis(150));
+
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct Measured {
+    tokens: Vec<usize>,
+    prefill: Vec<usize>,
+    small_batch: Vec<usize>,
+    contexts: Vec<usize>,
+    patience: f64,
+    profile: bool,
+}
+
+impl Default for Measured {
+    fn default() -> Self {
+        Measured { tokens: Vec::new(), prefill: vec![16, 64], small_batch: Vec::new(), contexts: vec![100], patience: 0.2, profile: false }
+    }
+}
+
+impl Measured {
+    fn plan(self, stop: &Stop) -> Result<Plan> {
+        let Measured { tokens, prefill, small_batch, contexts, patience, profile } = self;
+        let lists = [&tokens, &prefill, &small_batch, &contexts];
+        if lists.into_iter().flatten().any(|&n| n == 0) || patience.is_nan() || patience <= 0.0 {
+            return Err(Failure::invalid("lengths and patience are above 0"));
+        }
+        Ok(Plan { tokens, prefill, small_batch, contexts, patience, profile, vision: true, cancel: stop.cancel.clone() })
     }
 }
 
@@ -149,6 +204,8 @@ struct Loaded<'a> {
     adapter: &'a AdapterInfo,
     fell_back: bool,
     arithmetic: String,
+    /// Variants of kernels measured so far: for the next load's settings.
+    kernels: Choices,
 }
 
 /// An answer, as JavaScript sees it: the fields of `mqt ask --json` that do not depend on files.
@@ -215,6 +272,8 @@ impl Engine {
             weights: settings.weights.parse().map_err(|why: String| Failure::invalid(&why))?,
             arithmetic: settings.arithmetic.parse().map_err(|why: String| Failure::invalid(&why))?,
             rehearse: true,
+            choices: settings.kernels.clone(),
+            tuning: TUNING,
             ..Default::default()
         };
         let tell = |phase: &str, done: u64, total: u64| {
@@ -247,7 +306,20 @@ impl Engine {
             adapter: model.adapter(),
             fell_back: model.fell_back_to_cpu(),
             arithmetic: model.arithmetic().to_string(),
+            kernels: Choices::from([(model.adapter().key(), model.choices())]),
         })
+    }
+
+    /// Measures device and model, calling `on_progress(what)`: the report `mqt.bench/1`.
+    ///
+    /// # Errors
+    /// A setting that makes no sense, stopped, the device's failures.
+    pub async fn bench(&mut self, settings: BenchSettings, on_progress: &js_sys::Function, stop: &Stop) -> Result<JsValue> {
+        let plan = from_js::<Measured>(&settings)?.plan(stop)?;
+        let mut tell = |what: &str| {
+            let _ = on_progress.call1(&JsValue::UNDEFINED, &what.into());
+        };
+        to_js(&bench::run(self.session.model(), &plan, &mut tell).await?)
     }
 
     /// Puts a picture file in front of the model. The same picture again costs nothing; another one starts a new conversation.

@@ -4,12 +4,14 @@
 //     for await (const text of engine.ask({ image, question: "What is this?", tokens: 16 })) show(text);
 
 import * as Comlink from "comlink";
+import type { AskSettings, BenchSettings } from "../pkg/mqt_web.js";
 import { EngineError } from "./errors";
-import type { Answer, Estimate, Heat, Keep, Loaded, Memory, Progress, Sharing, Turn, View, WorkerApi } from "./messages";
+import * as kernels from "./kernels";
+import type { Answer, BenchReport, Estimate, Heat, Keep, Loaded, Memory, Progress, Sharing, Turn, View, WorkerApi } from "./messages";
 import { carryErrors } from "./transfer";
 
 export { EngineError, type ErrorCode, type Facts } from "./errors";
-export type { Answer, Estimate, Heat, Keep, Loaded, Memory, Progress, Sharing, Turn, View } from "./messages";
+export type { Answer, BenchReport, Estimate, Heat, Keep, Loaded, Memory, Progress, Sharing, Turn, View } from "./messages";
 export { deletePack, storedPacks, type StoredPack } from "./storage";
 
 carryErrors();
@@ -30,24 +32,13 @@ export interface LoadOptions {
   refresh?: boolean;
 }
 
-export interface AskRequest {
+export interface AskRequest extends Omit<AskSettings, "imageTokens"> {
   question: string;
   /** A picture file; without it the one seen last. */
   image?: Blob;
   /** Image tokens; without it the measured speed decides. */
   tokens?: number;
   signal?: AbortSignal;
-  /** Milliseconds to the first word that an automatic choice aims for. */
-  targetMs?: number;
-  maxNewTokens?: number;
-  temperature?: number;
-  topP?: number;
-  topK?: number;
-  repetitionPenalty?: number;
-  seed?: number;
-  stop?: string[];
-  /** Ids of an answer that was cut off: it goes on from there. */
-  soFar?: number[];
 }
 
 /** The pieces of an answer as they come, and all of it at the end. */
@@ -84,18 +75,25 @@ export class Engine {
     const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "mqt" });
     const engine = new Engine(worker, Comlink.wrap<WorkerApi>(worker), undefined);
     const { adapter = "auto", arithmetic = "fast", context = 2048, keep = "storage", sharing = "try", refresh = false } = options;
-    const onProgress = options.onProgress ?? (() => {});
+    let settled = false;
+    // The worker's last words may arrive after its result: what is over makes no progress. That another tab took over comes later still.
+    const onProgress = (progress: Progress) => {
+      if (progress.phase === "taken" ? !engine.disposed : !settled) options.onProgress?.(progress);
+    };
     const from = Array.isArray(source) ? { files: source } : { url: new URL(source, document.baseURI).href };
-    const settings = { source: from, settings: { adapter, arithmetic, context }, keep, sharing, refresh };
+    const settings = { source: from, settings: { adapter, arithmetic, context, kernels: kernels.read() }, keep, sharing, refresh };
     // Ends the worker, whatever it does: what a download has written stays in storage.
     options.signal?.addEventListener("abort", () => engine.fail(new EngineError("cancelled", "stopped; what has arrived is kept")));
     const load = async () => {
       try {
         engine.loaded = await engine.race(engine.api.load(settings, Comlink.proxy(onProgress)));
+        kernels.remember(engine.loaded.kernels);
         return engine;
       } catch (error) {
         engine.dispose();
         throw EngineError.from(error);
+      } finally {
+        settled = true;
       }
     };
     return { engine: load(), pause: () => engine.api.pause(), resume: () => engine.api.resumeDownload() };
@@ -161,6 +159,12 @@ export class Engine {
   estimate(tokens?: number, question = "", targetMs?: number): Promise<Estimate> {
     const settings = tokens === undefined ? (targetMs === undefined ? {} : { targetMs }) : { imageTokens: tokens };
     return this.race(this.api.estimate(question, settings));
+  }
+
+  /** Measures device and model; takes some seconds, and the conversation's cache is left alone. */
+  bench({ onProgress, signal, ...settings }: BenchSettings & { onProgress?: (what: string) => void; signal?: AbortSignal } = {}): Promise<BenchReport> {
+    const tell = Comlink.proxy(onProgress ?? (() => {}));
+    return this.stoppable(signal, (id) => this.api.bench(id, settings, tell));
   }
 
   /** Where each image token reads from: [M, grid²], each row summing to 1. The same for every picture. */

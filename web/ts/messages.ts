@@ -1,6 +1,6 @@
 // What travels between the page and the worker.
 
-import type { AskSettings, LoadSettings } from "../pkg/mqt_web.js";
+import type { AskSettings, BenchSettings, LoadSettings } from "../pkg/mqt_web.js";
 
 /** Where a model comes from: the address of a pack's manifest, or files from disk. */
 export type Source = { url: string } | { files: File[] };
@@ -49,6 +49,8 @@ export interface Loaded {
   /** On the processor because no adapter could be used. */
   fell_back: boolean;
   arithmetic: string;
+  /** Variants of kernels measured on this adapter so far, by adapter. */
+  kernels: Record<string, Record<string, string>>;
 }
 
 /** What the model sees of a picture. */
@@ -91,6 +93,23 @@ export interface Estimate {
   context: number;
 }
 
+/** `mqt.bench/1`, as `mqt bench --json` prints it; figures are medians, null where the device cannot measure them. */
+export interface BenchReport {
+  schema: "mqt.bench/1";
+  version: string;
+  adapter: { name: string; backend: string; kind: string; driver: string };
+  model: { name: string; weights: string; parameters: number; bytes_per_token: number };
+  ceilings: Record<"read_gb_s" | "copy_gb_s" | "fma_f32_gflop_s" | "fma_f16_gflop_s" | "dot4_i8_gop_s" | "dispatch_gap_us" | "map_ms", number | null>;
+  vision: { ms: number; gflop: number; fraction_of_peak: number | null } | null;
+  resample_ms: number | null;
+  prefill: { tokens: number; ms: number; tokens_per_second: number }[];
+  decode: { context: number; tokens_per_second: number; ms_per_token: number; fraction_of_read_bandwidth: number | null }[];
+  first_token: { image_tokens: number; ms: number }[];
+  startup_ms: { device: number; pipelines: number; weights: number; warm_up: number };
+  gpu_bytes_peak: number;
+  variants: Record<string, string>;
+}
+
 /** An earlier question and answer, to continue from. */
 export interface Turn {
   question: string;
@@ -121,6 +140,7 @@ export interface WorkerApi {
   ask(id: number, question: string, settings: AskSettings, onText: (text: string) => void): Promise<Answer>;
   stop(id: number): void;
   estimate(question: string, settings: AskSettings): Promise<Estimate>;
+  bench(id: number, settings: BenchSettings, onProgress: (what: string) => void): Promise<BenchReport>;
   readingMap(): Promise<Float32Array>;
   heat(rgb: Uint8Array, weights: Float32Array, scale: number, opacity: number): Promise<Heat>;
   takeBack(): Promise<void>;

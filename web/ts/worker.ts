@@ -1,10 +1,10 @@
 // The engine's side of the worker: one model, one conversation, one piece of work at a time.
 
 import * as Comlink from "comlink";
-import init, { type AskSettings, Engine, Heat, Stop } from "../pkg/mqt_web.js";
+import init, { type AskSettings, type BenchSettings, Engine, Heat, Stop } from "../pkg/mqt_web.js";
 import { MemoryBlobs, openStorage } from "./blobs";
 import { EngineError } from "./errors";
-import type { Answer, Loaded, Progress, View, WorkerApi, WorkerSettings } from "./messages";
+import type { Answer, BenchReport, Loaded, Progress, View, WorkerApi, WorkerSettings } from "./messages";
 import { FileStore, PackStore } from "./store";
 import { carryErrors } from "./transfer";
 
@@ -115,6 +115,8 @@ const api: WorkerApi = {
   prepare: (id, imageTokens) => stoppable(id, (engine, stop) => engine.prepare(imageTokens, stop)),
   ask: (id, question, settings: AskSettings, onText) =>
     stoppable(id, async (engine, stop) => (await engine.ask(question, settings, onText, stop)) as Answer),
+  bench: (id, settings: BenchSettings, onProgress) =>
+    stoppable(id, async (engine, stop) => (await engine.bench(settings, onProgress, stop)) as BenchReport),
   stop: (id) => stops.get(id)?.stop(),
 
   estimate: (question, settings) => inTurn((engine) => engine.estimate(question, settings)),

@@ -3,6 +3,7 @@
 import type { Answer, Answering } from "mqt-web";
 import { type Picture, app } from "./app";
 import { copy, count, find, h, seconds } from "./dom";
+import { overTokens } from "./plot";
 import { isBusy, isOpen, onState } from "./state";
 import * as tokens from "./tokens";
 
@@ -179,29 +180,12 @@ export function compare(text: string): void {
   void app.compare(text, several.length > 3 ? several : [...new Set([2, 8, 16, max].filter((m) => m <= max))]);
 }
 
-const svg = (tag: string, attributes: Record<string, string | number>, text?: string) => {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
-  if (text !== undefined) element.textContent = text;
-  return element;
-};
-
 /** Time to the first word over m, under a comparison. */
 export function plot(cards: Card[]): void {
   const points = cards.flatMap(({ answer }) => (answer ? [{ m: answer.image_tokens, ms: answer.timings_ms.prefill }] : []));
   const box = cards[0]?.element.closest(".comparison")?.querySelector(".plot");
   if (!box || points.length < 2) return;
-  const [width, height, top] = [320, 96, Math.max(...points.map((p) => p.ms), 1)];
-  const x = (m: number) => 34 + (Math.log2(m) / Math.log2(points.at(-1)!.m)) * (width - 68);
-  const y = (ms: number) => height - 24 - (ms / top) * (height - 44);
-  const words = points.map((p) => `${p.m} tokens: ${seconds(p.ms)}`).join(", ");
-  const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Time to read picture and question. ${words}` });
-  drawing.append(svg("polyline", { points: points.map((p) => `${x(p.m)},${y(p.ms)}`).join(" "), class: "line" }));
-  for (const p of points) {
-    drawing.append(svg("circle", { cx: x(p.m), cy: y(p.ms), r: 4, class: "dot" }));
-    drawing.append(svg("text", { x: x(p.m), y: y(p.ms) - 8, class: "label" }, seconds(p.ms)));
-    drawing.append(svg("text", { x: x(p.m), y: height - 6, class: "label" }, `m = ${p.m}`));
-  }
+  const drawing = overTokens(points, "Time to read picture and question");
   const pins = cards.map(({ answer }) => answer && h("button", { type: "button", onclick: () => tokens.choose(answer.image_tokens) }, `Use ${answer.image_tokens} from now on`));
   box.replaceChildren(h("p.small", "Time to read picture and question, the picture encoded once"), drawing, h("div.actions", ...pins));
 }

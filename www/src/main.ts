@@ -2,6 +2,7 @@
 
 import "./style.css";
 import { app } from "./app";
+import * as benchmark from "./benchmark";
 import { compare } from "./conversation";
 import { find, h, log } from "./dom";
 import * as models from "./models";
@@ -95,6 +96,7 @@ compareButton.addEventListener("click", () => {
 find("#anew").addEventListener("click", () => void app.startAnew());
 find("#open-storage").addEventListener("click", () => void models.openStorage());
 find("#open-models").addEventListener("click", () => models.open());
+find("#open-benchmark").addEventListener("click", () => benchmark.open());
 find("#open-diagnostics").addEventListener("click", () => void openDiagnostics());
 document.addEventListener("keydown", keys);
 onState(refresh);

@@ -231,6 +231,12 @@ pub(crate) struct BenchArgs {
     /// Seconds per figure: more is steadier
     #[arg(long, value_name = "S", default_value_t = 0.5, value_parser = positive)]
     pub(crate) patience: f64,
+    /// First measure every variant of every kernel, and remember the fastest for all later runs
+    #[arg(long)]
+    pub(crate) tune: bool,
+    /// Then measure how long each kernel takes, with the device's own clock
+    #[arg(long)]
+    pub(crate) profile: bool,
     /// Leave out the vision tower
     #[arg(long)]
     pub(crate) no_vision: bool,

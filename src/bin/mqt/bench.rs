@@ -2,12 +2,12 @@
 
 use crate::args::{self, BenchArgs};
 use crate::console::Console;
-use crate::conversation::load;
+use crate::conversation::{TUNING, load_tuned};
 use crate::failure::Result;
 use crate::interrupt::Interrupt;
 use crate::output::{Output, check_target, write_whole};
 use mqt::bench::{self, Plan, Report};
-use mqt::model::{Arithmetic, ModelSource};
+use mqt::model::{Arithmetic, ModelSource, Tuning};
 use pollster::block_on;
 use std::fmt::Write;
 
@@ -20,13 +20,15 @@ pub(crate) fn run(args: BenchArgs, console: &Console) -> Result<()> {
         None => args::source(args.model.model.as_ref())?,
     };
     let interrupt = Interrupt::install()?;
-    let model = load(&source, &args.model, Arithmetic::Fast, console)?;
+    let tuning = if args.tune { Tuning::Whole } else { TUNING };
+    let model = load_tuned(&source, &args.model, Arithmetic::Fast, tuning, console)?;
     let numbers = |list: &[u32]| list.iter().map(|&n| n as usize).collect::<Vec<_>>();
     let plan = Plan {
         tokens: numbers(&args.tokens),
         contexts: numbers(&args.contexts),
         prefill: numbers(&args.prefill),
         vision: !args.no_vision,
+        profile: args.profile,
         patience: args.patience,
         cancel: interrupt.cancel(),
         ..Plan::default()
@@ -74,14 +76,26 @@ fn write_table(out: &mut String, r: &Report) -> std::fmt::Result {
     }
     for d in &r.decode {
         let share = d.fraction_of_read_bandwidth.map_or(String::new(), |f| format!("  {:.0} % of read", 100.0 * f));
+        let idle = d.gpu_idle_fraction.map_or(String::new(), |f| format!("  {:.1} % idle", 100.0 * f));
         let (speed, dispatches) = (round(d.tokens_per_second), round(d.dispatches_per_token));
-        writeln!(out, "decode at     {:>5}         {:>9} ms  {speed:>8} tokens/s{share}  {dispatches} dispatches", d.context, round(d.ms_per_token))?;
+        writeln!(
+            out,
+            "decode at     {:>5}         {:>9} ms  {speed:>8} tokens/s{share}  {dispatches} dispatches{idle}",
+            d.context,
+            round(d.ms_per_token)
+        )?;
     }
     for f in &r.first_token {
         writeln!(out, "first word at m = {:<3}       {:>9} ms", f.image_tokens, round(f.ms))?;
     }
     for (shape, variant) in &r.variants {
         writeln!(out, "kernel        {shape}: {variant}")?;
+    }
+    for stage in &r.profile {
+        writeln!(out, "\nprofile       {}: {} ms in kernels", stage.stage, round(stage.ms))?;
+        for kernel in &stage.kernels {
+            writeln!(out, "  {:>5.1} %  {:>9} ms  {:>5} x  {}", 100.0 * kernel.share, round(kernel.ms), kernel.count, kernel.kernel)?;
+        }
     }
     writeln!(out, "memory        {:.1} MiB at the peak · {} pipelines", r.gpu_bytes_peak as f64 / f64::from(1 << 20), r.pipelines)
 }

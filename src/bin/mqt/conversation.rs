@@ -2,6 +2,7 @@
 
 use crate::answer::{Record, TimingsMs};
 use crate::args::ModelArgs;
+use crate::choices;
 use crate::console::Console;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
@@ -9,11 +10,11 @@ use crate::picture::Picture;
 use mqt::budget;
 use mqt::cancel::Cancel;
 use mqt::image::{Pixels, Reading};
-use mqt::model::{Arithmetic, LoadOptions, Model, ModelSource};
+use mqt::model::{Arithmetic, LoadOptions, Model, ModelSource, Tuning};
 use mqt::session::{Request, Session};
 use pollster::block_on;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The default room for tokens, where the model allows so many.
 const CONTEXT: usize = 2048;
@@ -23,18 +24,29 @@ pub(crate) fn load_model(args: &ModelArgs, default: Arithmetic, console: &Consol
     load(&args.source()?, args, default, console)
 }
 
+/// How long loading may take longer for choosing kernels; what is left over is for the next run.
+pub(crate) const TUNING: Tuning = Tuning::Within(Duration::from_millis(150));
+
 /// Loads a model; the flags say how.
 pub(crate) fn load(source: &ModelSource, args: &ModelArgs, default: Arithmetic, console: &Console) -> Result<Arc<Model>> {
+    load_tuned(source, args, default, TUNING, console)
+}
+
+/// The same, with more or less time for choosing kernels.
+pub(crate) fn load_tuned(source: &ModelSource, args: &ModelArgs, default: Arithmetic, tuning: Tuning, console: &Console) -> Result<Arc<Model>> {
     let options = LoadOptions {
         adapter: args.adapter.clone(),
         weights: args.weights.unwrap_or_default(),
         arithmetic: args.arithmetic.unwrap_or(default),
         vision_tower: args.vision_tower.clone(),
+        choices: choices::read(),
+        tuning,
         rehearse: false,
     };
     let mut bar = console.bytes();
     let model = block_on(Model::load(source, &options, &mut |progress| bar.show(&progress)))?;
     drop(bar);
+    choices::remember(model.adapter(), model.choices());
     if model.fell_back_to_cpu() {
         console.note("no usable graphics adapter was found, so the processor computes; `mqt doctor` says more");
     }

@@ -1,6 +1,7 @@
 //! `mqt doctor`: what this machine can do, and whether mqt gives right results on it.
 
 use crate::args::DoctorArgs;
+use crate::choices;
 use crate::console::Console;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
@@ -29,6 +30,8 @@ struct Report {
     /// What `--adapter` leads to; null if it leads to nothing.
     adapter: Option<AdapterInfo>,
     limits: BTreeMap<&'static str, u64>,
+    /// Which variant of each kernel was measured to be fastest here; the others are guessed.
+    kernels: BTreeMap<String, String>,
     self_test: Option<SelfTest>,
     model: Option<ModelCheck>,
     usable: bool,
@@ -74,6 +77,7 @@ pub(crate) fn run(args: DoctorArgs, console: &Console) -> Result<()> {
         adapters: block_on(Gpu::list()),
         adapter: None,
         limits: BTreeMap::new(),
+        kernels: BTreeMap::new(),
         self_test: None,
         model: None,
         usable: false,
@@ -85,6 +89,7 @@ pub(crate) fn run(args: DoctorArgs, console: &Console) -> Result<()> {
             report.adapter = Some(gpu.as_ref().map_or_else(AdapterInfo::cpu, |gpu| gpu.info().clone()));
             if let Some(gpu) = &gpu {
                 report.limits = gpu.limits().into_iter().collect();
+                report.kernels = choices::read().remove(&gpu.info().key()).unwrap_or_default();
                 if !args.no_self_test {
                     report.self_test(gpu, console);
                 }
@@ -201,6 +206,12 @@ impl fmt::Display for Report {
         }
         for (name, value) in &self.limits {
             writeln!(f, "  {name:<35} {value:>12}")?;
+        }
+        if !self.kernels.is_empty() {
+            writeln!(f, "\nkernels measured to be fastest:")?;
+        }
+        for (kernel, variant) in &self.kernels {
+            writeln!(f, "  {kernel:<35} {variant:>12}")?;
         }
         if let Some(test) = &self.self_test {
             writeln!(f, "\nkernels: {} of {} equal their twins ({:.1} s)", test.ok, test.cases, test.seconds)?;

@@ -8,6 +8,7 @@ mod ask;
 mod attention;
 mod bench;
 mod chat;
+mod choices;
 mod compare;
 mod console;
 mod conversation;

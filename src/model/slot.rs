@@ -1,0 +1,89 @@
+//! What a forward pass is given and asked for, and how it computes.
+
+use crate::error::Result;
+
+/// One position of a prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Slot {
+    /// A token of the vocabulary.
+    Token(u32),
+    /// A visual token: the picture (the start of its hash) and which of its M.
+    Visual {
+        /// First bytes of the picture's hash.
+        picture: [u8; 8],
+        /// 0-based.
+        index: u32,
+    },
+}
+
+impl Slot {
+    /// The token, if it is one.
+    pub fn token(&self) -> Option<u32> {
+        match self {
+            Slot::Token(id) => Some(*id),
+            Slot::Visual { .. } => None,
+        }
+    }
+}
+
+/// What a forward pass shall hand back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// Nothing: only the cache matters.
+    Nothing,
+    /// The next token, picked as [`Model::begin`] said and left where it was picked: see [`Generation`].
+    Pick,
+    /// The logits of the last position.
+    Logits,
+    /// The logits of every position.
+    AllLogits,
+}
+
+/// What it handed back.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wanted {
+    /// Nothing.
+    Nothing,
+    /// One per token of the vocabulary, or [positions, vocab] for [`Want::AllLogits`].
+    Logits(Vec<f32>),
+}
+
+/// How numbers are computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arithmetic {
+    /// Float activations and caches; a row's result does not depend on its neighbours.
+    Exact,
+    /// Whatever measures fastest within the documented quality: today, keys and values kept as halves.
+    #[default]
+    Fast,
+}
+
+impl std::fmt::Display for Arithmetic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if *self == Arithmetic::Exact { "exact" } else { "fast" })
+    }
+}
+
+impl std::str::FromStr for Arithmetic {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "exact" => Ok(Arithmetic::Exact),
+            "fast" => Ok(Arithmetic::Fast),
+            _ => Err(format!("{text:?} is neither exact nor fast")),
+        }
+    }
+}
+
+/// Milliseconds of loading, by phase.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LoadTimes {
+    /// Finding the adapter and opening the device.
+    pub device: f64,
+    /// Reading, checking and uploading weights.
+    pub weights: f64,
+    /// Compiling and choosing kernels, as far as it was not hidden behind the weights.
+    pub pipelines: f64,
+}

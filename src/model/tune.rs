@@ -1,0 +1,291 @@
+//! Which variant of each kernel this device runs fastest: timed on the model's own matrices, the dearest products first.
+//!
+//! The layers take turns, so that a cache which holds one layer's weights flatters no variant. What is not measured when the time
+//! is spent keeps its guess; the next load goes on from the choices it is given.
+
+use super::config::Config;
+use super::parts::{LanguageLayer, Parts, Projector};
+use crate::error::Result;
+use crate::gpu::{Gpu, Matrix, Recorder, Storage, Tensor};
+use crate::kernels::attention_step::{self, Split, attention_step, part_values};
+use crate::kernels::cut::{self, BATCHES, Cut};
+use crate::kernels::heads::{HeadShape, KvLayer};
+use crate::kernels::matmul::{Act, Store, matmul_cut};
+use crate::kernels::matvec::{End, matvec_cut};
+use crate::kernels::mix::Map;
+use crate::kernels::state;
+use crate::quant::{Format, PANEL};
+use crate::sample::Sampling;
+use std::time::Duration;
+use web_time::Instant;
+
+/// Seconds that one timing shall last: long beside the wait for the device.
+const LONG: f64 = 0.003;
+/// Most repetitions in one timing.
+const MOST: usize = 64;
+/// A challenger takes less than this share of the guess's time, or the guess stays: noise shall not change kernels.
+const MARGIN: f64 = 0.97;
+/// The context at which ways of splitting attention are compared, and the room of its cache.
+const CONTEXT: (usize, usize) = (512, 2048);
+
+/// What happens to a product in decoding; decides the kernel's variant.
+#[derive(Clone, Copy)]
+enum Role {
+    Normed,
+    Residual,
+    Gated,
+}
+
+/// Matrices of one shape and role, one per layer.
+struct Family<'a> {
+    matrices: Vec<&'a Matrix>,
+    role: Role,
+}
+
+impl<'a> Family<'a> {
+    fn first(&self) -> &'a Matrix {
+        self.matrices[0]
+    }
+}
+
+/// Measures what no choice exists for, until `budget` is spent (`None`: all of it).
+///
+/// # Errors
+/// The device's failures.
+pub(super) async fn tune(gpu: &Gpu, config: &Config, parts: &Parts<Matrix, Tensor, Map>, budget: Option<Duration>) -> Result<()> {
+    let tuner = Tuner { gpu, deadline: budget.map(|budget| Instant::now() + budget) };
+    let language = language_families(parts);
+    for family in &language {
+        tuner.step(family).await?;
+    }
+    tuner.split(config.language.shape).await?;
+    let vision = vision_families(parts);
+    for n in BATCHES.into_iter().rev() {
+        for matrices in language.iter().map(|family| &family.matrices).chain(&vision) {
+            tuner.batch(matrices, n).await?;
+        }
+    }
+    gpu.forget_bind_groups();
+    Ok(())
+}
+
+/// The decoder's matrices, those that take longest first.
+fn language_families(parts: &Parts<Matrix, Tensor, Map>) -> Vec<Family<'_>> {
+    let l = &parts.language;
+    let family = |pick: fn(&LanguageLayer<Matrix, Tensor>) -> &Matrix, role| Family { matrices: l.layers.iter().map(pick).collect(), role };
+    vec![
+        family(|layer| &layer.gate_up, Role::Gated),
+        family(|layer| &layer.down, Role::Residual),
+        family(|layer| &layer.qkv.weight, Role::Normed),
+        family(|layer| &layer.o, Role::Residual),
+        Family { matrices: vec![l.head.as_ref().unwrap_or(&l.embed)], role: Role::Normed },
+    ]
+}
+
+fn vision_families(parts: &Parts<Matrix, Tensor, Map>) -> Vec<Vec<&Matrix>> {
+    let layers = &parts.vision.layers;
+    let mut families: Vec<Vec<&Matrix>> = vec![
+        layers.iter().map(|layer| &layer.fc1.weight).collect(),
+        layers.iter().map(|layer| &layer.fc2.weight).collect(),
+        layers.iter().map(|layer| &layer.qkv.weight).collect(),
+        layers.iter().map(|layer| &layer.out.weight).collect(),
+        vec![&parts.vision.patch],
+    ];
+    match &parts.projector {
+        Projector::Resampler(r) => families.extend([vec![&r.value], vec![&r.out]]),
+        Projector::Mlp(mlp) => families.extend(mlp.linears.iter().map(|linear| vec![&linear.weight])),
+    }
+    families.retain(|family| !family.is_empty());
+    families
+}
+
+struct Tuner<'a> {
+    gpu: &'a Gpu,
+    deadline: Option<Instant>,
+}
+
+impl Tuner<'_> {
+    fn time_is_up(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Chooses among `variants`, the first of which is the guess. `record` records one run of a variant, the how-many-th it is.
+    async fn choose<V: Copy + std::fmt::Display>(&self, key: String, variants: &[V], record: impl Fn(&mut Recorder, V, usize)) -> Result<()> {
+        if self.gpu.chosen(&key).is_some() {
+            return Ok(());
+        }
+        let Some(&guess) = variants.first() else { return Ok(()) };
+        let (mut best, mut least) = (guess, f64::INFINITY);
+        for (i, &variant) in variants.iter().enumerate() {
+            if self.time_is_up() {
+                return Ok(());
+            }
+            let margin = if i == 0 { 1.0 } else { MARGIN };
+            if let Some(seconds) = self.time(least * 2.0, |rec, round| record(rec, variant, round)).await?
+                && seconds < least * margin
+            {
+                (best, least) = (variant, seconds);
+            }
+        }
+        self.gpu.choose(key, best.to_string());
+        Ok(())
+    }
+
+    /// Seconds of one run; `None` as soon as one takes longer than `hopeless`.
+    async fn time(&self, hopeless: f64, record: impl Fn(&mut Recorder, usize)) -> Result<Option<f64>> {
+        let run = async |first: usize, count: usize| -> Result<f64> {
+            let mut rec = self.gpu.recorder();
+            (first..first + count).for_each(|round| record(&mut rec, round));
+            let start = Instant::now();
+            rec.finish().await?;
+            Ok(start.elapsed().as_secs_f64())
+        };
+        // The first run compiles.
+        run(0, 1).await?;
+        let once = run(1, 1).await?;
+        if once > hopeless + LONG {
+            return Ok(None);
+        }
+        let count = ((LONG / once.max(1e-9)) as usize).clamp(1, MOST);
+        let mut least = f64::INFINITY;
+        for round in 0..3 {
+            least = least.min(run(2 + round * count, count).await? / count as f64);
+        }
+        Ok(Some(least))
+    }
+
+    /// The fused product of decoding.
+    async fn step(&self, family: &Family<'_>) -> Result<()> {
+        let (gpu, w) = (self.gpu, family.first());
+        let (rows, cols) = (w.rows, w.cols);
+        let variants = with_guess(gpu, w, 1, true);
+        let state = started(gpu, 0).await?;
+        let (x, stream) = (gpu.tensor("tune x", 1, cols).await?, gpu.tensor("tune stream", 1, cols).await?);
+        let (extra, next) = (gpu.tensor("tune extra", 1, rows).await?, gpu.tensor("tune next", 1, rows).await?);
+        let out = gpu.tensor("tune out", 1, if matches!(family.role, Role::Gated) { rows / 2 } else { rows }).await?;
+        let spare = gpu.storage("spare", 16).await?;
+        self.choose(cut::key(w.format, rows, cols, 1, true), &variants, |rec, cut, round| {
+            let (end, norm) = match family.role {
+                Role::Normed => (End::Store(None), Some((&stream, 1e-5))),
+                Role::Residual => (End::Residual(&extra, &next), None),
+                Role::Gated => (End::Gated, Some((&stream, 1e-5))),
+            };
+            matvec_cut(rec, &state, &x, norm, family.matrices[round % family.matrices.len()], end, &out, &spare, cut);
+        })
+        .await
+    }
+
+    /// The product of `n` tokens.
+    async fn batch(&self, matrices: &[&Matrix], n: usize) -> Result<()> {
+        let (gpu, w) = (self.gpu, matrices[0]);
+        // Software takes as long per token from 64 on.
+        if self.time_is_up() || n > 64 && gpu.is_software() {
+            return Ok(());
+        }
+        let (x, out) = (gpu.tensor("tune x", n, w.cols).await?, gpu.tensor("tune out", n, w.rows).await?);
+        self.choose(cut::key(w.format, w.rows, w.cols, n, false), &with_guess(gpu, w, n, false), |rec, cut, round| {
+            let w = matrices[round % matrices.len()];
+            matmul_cut(rec, (&x, 0), n, w, None, Act::None, Store::Replace, (&out, 0), cut);
+        })
+        .await
+    }
+
+    /// How decoding's attention is shared among workgroups.
+    async fn split(&self, shape: HeadShape) -> Result<()> {
+        let gpu = self.gpu;
+        if !attention_step::supports(shape) || self.time_is_up() {
+            return Ok(());
+        }
+        let (context, capacity) = CONTEXT;
+        let guess = Split::guess(gpu.is_software());
+        let variants: Vec<Split> = [guess].into_iter().chain(Split::ALL.into_iter().filter(|split| *split != guess)).collect();
+        let state = started(gpu, context - 1).await?;
+        let kv = KvLayer::new(gpu, shape, capacity, Format::F16).await?;
+        let rope = gpu.storage("tune rope", (capacity * shape.head_dim * 4) as u64).await?;
+        let (qkv, out) = (gpu.tensor("tune qkv", 1, shape.sections().2).await?, gpu.tensor("tune out", 1, shape.heads * shape.head_dim).await?);
+        let most = variants.iter().map(|&split| part_values(shape, split, capacity)).max().unwrap_or(4);
+        let part = gpu.storage("tune part", most as u64 * 4).await?;
+        self.choose(attention_step::key(shape), &variants, |rec, split, _| {
+            attention_step(rec, &state, &qkv, &rope, &kv, split, &part, &out);
+        })
+        .await
+    }
+}
+
+/// The guess for `n` tokens, then everything worth comparing with it.
+fn with_guess(gpu: &Gpu, w: &Matrix, n: usize, step: bool) -> Vec<Cut> {
+    let guess = cut::guess(gpu.is_software(), w.rows, w.cols, n);
+    let others = cut::candidates(gpu.is_software(), w.rows.div_ceil(PANEL), w.cols, n, step);
+    [guess].into_iter().chain(others.into_iter().filter(|cut| *cut != guess)).collect()
+}
+
+/// A state buffer in the midst of decoding at `position`.
+async fn started(gpu: &Gpu, position: usize) -> Result<Storage> {
+    let state = gpu.storage("tune state", state::WORDS as u64 * 4).await?;
+    gpu.write(&state, 0, bytemuck::cast_slice(&state::start(position, 1, &Sampling::default(), &[])));
+    Ok(state)
+}
+
+#[cfg(all(test, feature = "native"))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use crate::gpu::Choices;
+    use crate::kernels::check::gpu_or_skip;
+    use crate::quant::Packed;
+    use pollster::block_on;
+
+    fn matrix(gpu: &Gpu) -> Matrix {
+        block_on(gpu.upload_matrix("w", &Packed::zeros(Format::Q4, 256, 128))).unwrap()
+    }
+
+    #[test]
+    fn what_was_measured_is_a_variant_and_is_not_measured_again() {
+        let Some(gpu) = gpu_or_skip() else { return };
+        let w = matrix(&gpu);
+        let shape = HeadShape { heads: 4, kv_heads: 2, head_dim: 32 };
+        let tuner = Tuner { gpu: &gpu, deadline: None };
+        let run = || {
+            block_on(tuner.step(&Family { matrices: vec![&w, &w], role: Role::Residual })).unwrap();
+            block_on(tuner.batch(&[&w], 4)).unwrap();
+            block_on(tuner.split(shape)).unwrap();
+        };
+        run();
+        let chosen = gpu.choices();
+        assert_eq!(chosen.keys().collect::<Vec<_>>(), ["attention_step 4/2x32", "matmul q4 256x128 by 4", "matvec q4 256x128 by 1"]);
+        assert!(chosen["attention_step 4/2x32"].parse::<Split>().is_ok());
+        assert_eq!(chosen["matmul q4 256x128 by 4"].parse(), Ok(cut::cut(&gpu, &w, 4, false)));
+        assert_eq!(chosen["matvec q4 256x128 by 1"].parse(), Ok(cut::cut(&gpu, &w, 1, true)));
+        let before = gpu.counters().dispatches;
+        run();
+        assert_eq!(gpu.counters().dispatches, before);
+    }
+
+    #[test]
+    fn the_faster_variant_wins_unless_time_is_up() {
+        let Some(gpu) = gpu_or_skip() else { return };
+        let w = matrix(&gpu);
+        let n = 64;
+        let (x, out) = (block_on(gpu.tensor("x", n, 128)).unwrap(), block_on(gpu.tensor("out", n, 256)).unwrap());
+        // Variants that repeat the product so many times.
+        let record = |rec: &mut Recorder, times: usize, _: usize| {
+            (0..times).for_each(|_| matmul_cut(rec, (&x, 0), n, &w, None, Act::None, Store::Replace, (&out, 0), Cut::EXACT));
+        };
+        let late = Tuner { gpu: &gpu, deadline: Some(Instant::now()) };
+        block_on(late.choose("late".into(), &[40, 1], record)).unwrap();
+        block_on(Tuner { gpu: &gpu, deadline: None }.choose("in time".into(), &[40, 1, 40], record)).unwrap();
+        assert_eq!((gpu.chosen("late"), gpu.chosen("in time").as_deref()), (None, Some("1")));
+    }
+
+    #[test]
+    fn choices_are_recalled_for_the_adapter_they_were_made_on() {
+        let Some(gpu) = gpu_or_skip() else { return };
+        let w = matrix(&gpu);
+        let choices = |adapter: &str| Choices::from([(adapter.to_owned(), [(cut::key(w.format, 256, 128, 1, true), "1x2/8@256".to_owned())].into())]);
+        gpu.recall(&choices("another adapter"));
+        assert_eq!(cut::cut(&gpu, &w, 1, true), cut::guess(gpu.is_software(), 256, 128, 1));
+        gpu.recall(&choices(&gpu.info().key()));
+        assert_eq!(cut::cut(&gpu, &w, 1, true).to_string(), "1x2/8@256");
+    }
+}

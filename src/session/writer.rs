@@ -1,0 +1,92 @@
+//! From token ids to the text of an answer.
+
+use super::{FinishReason, Request};
+use crate::error::{Error, Result};
+use crate::model::{Generation, Model};
+use crate::text::{TextStream, Tokenizer};
+
+/// Takes tokens from `next` on until something ends the answer: its text, its ids without the end token, and why it ended.
+pub(super) async fn write_answer(
+    model: &Model,
+    generation: &mut Generation<'_>,
+    mut next: Option<u32>,
+    request: &Request,
+    on_text: &mut dyn FnMut(&str),
+) -> Result<(String, Vec<u32>, FinishReason)> {
+    let mut writer = Writer::new(model.tokenizer(), &request.stop);
+    let mut token_ids = request.so_far.clone();
+    for &id in &token_ids {
+        writer.push(id, &mut |_| ());
+    }
+    let finish_reason = loop {
+        let Some(token) = next else {
+            // Prompt and answer together fill the context; the last token itself needs no keys.
+            break if token_ids.len() >= request.max_new_tokens { FinishReason::Length } else { FinishReason::Context };
+        };
+        if model.config().is_end(token) {
+            break FinishReason::Stop;
+        }
+        token_ids.push(token);
+        if writer.push(token, on_text) {
+            break FinishReason::Stop;
+        }
+        next = match generation.next(&request.cancel).await {
+            Ok(token) => token,
+            Err(Error::Cancelled) => break FinishReason::Cancelled,
+            Err(error) => return Err(error),
+        };
+    };
+    Ok((writer.finish(on_text), token_ids, finish_reason))
+}
+
+/// Text of an answer, handed on as soon as it is certain: whole characters, and nothing that may belong to a stop string.
+struct Writer<'a> {
+    stream: TextStream,
+    stop: &'a [String],
+    text: String,
+    /// Bytes of `text` already handed on.
+    shown: usize,
+    /// A stop string was complete: nothing follows it.
+    stopped: bool,
+}
+
+impl<'a> Writer<'a> {
+    fn new(tokenizer: &Tokenizer, stop: &'a [String]) -> Self {
+        Writer { stream: TextStream::new(tokenizer), stop, text: String::new(), shown: 0, stopped: false }
+    }
+
+    /// Adds a token; true if a stop string is complete.
+    fn push(&mut self, id: u32, on_text: &mut dyn FnMut(&str)) -> bool {
+        self.text += &self.stream.push(id);
+        if let Some(end) = self.stop.iter().filter(|s| !s.is_empty()).filter_map(|s| self.text.find(s.as_str())).min() {
+            self.text.truncate(end);
+            self.stopped = true;
+            self.show(end, on_text);
+            return true;
+        }
+        // Hold back the longest end of the text that could begin a stop string.
+        let held = self.stop.iter().map(|s| overlap(&self.text, s)).max().unwrap_or(0);
+        self.show(self.text.len() - held, on_text);
+        false
+    }
+
+    fn finish(mut self, on_text: &mut dyn FnMut(&str)) -> String {
+        if !self.stopped {
+            self.text += &self.stream.finish();
+            self.show(self.text.len(), on_text);
+        }
+        self.text.trim().to_owned()
+    }
+
+    fn show(&mut self, end: usize, on_text: &mut dyn FnMut(&str)) {
+        if end > self.shown {
+            on_text(&self.text[self.shown..end]);
+            self.shown = end;
+        }
+    }
+}
+
+/// Bytes at the end of `text` that are a beginning of `stop`.
+pub(super) fn overlap(text: &str, stop: &str) -> usize {
+    (1..stop.len()).rev().find(|&n| stop.is_char_boundary(n) && text.ends_with(&stop[..n])).unwrap_or(0)
+}

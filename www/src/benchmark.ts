@@ -1,0 +1,88 @@
+// The benchmark panel: how fast this device is, by the harness of `mqt bench`.
+
+import { type BenchReport, EngineError } from "mqt-web";
+import { app } from "./app";
+import { bytes, copy, dialog, find, h, log, seconds } from "./dom";
+import { overTokens } from "./plot";
+import { isBusy } from "./state";
+
+let box: HTMLDialogElement | undefined;
+let running: AbortController | undefined;
+let report: BenchReport | undefined;
+
+/** Opens the panel; nothing runs before somebody presses *Run*. */
+export function open(): void {
+  box ??= build();
+  refresh();
+  box.showModal();
+}
+
+function build(): HTMLDialogElement {
+  const run = h("button.main#bench-run", { type: "button", onclick: () => void measure() }, "Run");
+  const stop = h("button#bench-stop", { type: "button", onclick: () => running?.abort() }, "Stop");
+  const text = h("button#bench-copy", { type: "button" }, "Copy JSON");
+  text.onclick = () => void copy(JSON.stringify(report, null, 2), text);
+  const made = dialog(
+    "benchmark",
+    "Benchmark",
+    h("p", "Measures the loaded model on this device: the tower, prompts, generation, and the wait for the first word with different numbers of image tokens. Close other programs first."),
+    h("p#bench-line.small", { role: "status" }),
+    h("div#bench-result"),
+    h("div.actions.end", text, stop, run),
+  );
+  made.addEventListener("close", () => running?.abort());
+  return made;
+}
+
+function refresh(line?: string): void {
+  const able = app.engine !== undefined && !isBusy() && !running;
+  find<HTMLButtonElement>("#bench-run").disabled = !able;
+  find<HTMLButtonElement>("#bench-stop").disabled = !running;
+  find<HTMLButtonElement>("#bench-copy").disabled = !report || running !== undefined;
+  const why = !app.engine ? "Load a model first: ask something." : isBusy() ? "The model is busy with an answer." : "";
+  find("#bench-line").textContent = line ?? (running ? "" : why);
+}
+
+async function measure(): Promise<void> {
+  const { engine } = app;
+  if (!engine || running) return;
+  running = new AbortController();
+  refresh("warm-up …");
+  let line = "";
+  try {
+    report = await engine.bench({ signal: running.signal, onProgress: (what) => refresh(`${what} …`) });
+    find("#bench-result").replaceChildren(...show(report));
+    line = "Medians of this run.";
+  } catch (error) {
+    const problem = EngineError.from(error);
+    log(`benchmark: ${problem.code} ${problem.message}`);
+    line = problem.code === "cancelled" ? "Stopped." : problem.message;
+    if (problem.code === "device-lost") app.failed(problem);
+  } finally {
+    running = undefined;
+    refresh(line);
+  }
+}
+
+const three = (value: number) => Number(value.toPrecision(3)).toLocaleString("en", { maximumSignificantDigits: 3 });
+
+function show(r: BenchReport): HTMLElement[] {
+  const c = r.ceilings;
+  const rate = (value: number | null, unit: string) => (value === null ? undefined : `${three(value)} ${unit}`);
+  const rows: [string, string | undefined][] = [
+    ["Where", `${r.adapter.name} (${r.adapter.backend})`],
+    ["Model", `${r.model.name} ${r.model.weights}, ${bytes(r.model.bytes_per_token)} read per word`],
+    ["Device reads", rate(c.read_gb_s, "GB/s")],
+    ["Device computes", rate(c.fma_f32_gflop_s, "GFLOP/s in f32")],
+    ["Picture", r.vision ? seconds(r.vision.ms + (r.resample_ms ?? 0)) : undefined],
+    ...r.prefill.map((p): [string, string] => [`Prompt of ${p.tokens}`, `${seconds(p.ms)}, ${three(p.tokens_per_second)} tokens/s`]),
+    ...r.decode.map((d): [string, string] => [`Writing at ${d.context}`, `${three(d.tokens_per_second)} tokens/s`]),
+    ["Memory at the peak", r.gpu_bytes_peak > 0 ? bytes(r.gpu_bytes_peak) : undefined],
+  ];
+  const list = h("dl", ...rows.flatMap(([name, value]) => (value === undefined ? [] : [h("dt", name), h("dd", value)])));
+  const points = r.first_token.map((f) => ({ m: f.image_tokens, ms: f.ms }));
+  if (points.length < 2) return [list];
+  const plot = h("div.plot", h("p.small", "From a new picture and a question to the first word, by image tokens"));
+  plot.append(overTokens(points, "Time to the first word"));
+  return [list, plot];
+}
