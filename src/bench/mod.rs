@@ -195,10 +195,10 @@ pub struct Startup {
 
 /// Tokens of a typical question after the picture (performance.md A.4).
 const QUESTION: usize = 25;
-/// Tokens generated before the clock starts: by then the steps run as far ahead as they will.
-const WARM: usize = 4;
-/// Tokens generated per measurement of decoding.
-const GENERATED: usize = 16;
+/// Tokens generated per measurement: as many as take [`LONG`] seconds, within these bounds. Fewer would be under way before the clock
+/// starts, on a fast device.
+const GENERATED: (usize, usize) = (16, 128);
+const LONG: f64 = 0.5;
 /// The context beside which small batches are measured.
 const BESIDE: usize = 128;
 
@@ -216,7 +216,7 @@ pub async fn run(model: &Model, plan: &Plan, on_progress: &mut dyn FnMut(&str)) 
     };
     let (vision, resample_ms, encode_ms) = bench.vision(&ceilings).await?;
     let longest =
-        plan.contexts.iter().map(|c| c + 2 * (WARM + GENERATED)).chain(plan.prefill.iter().copied()).chain([BESIDE + 64]).max().unwrap_or(256);
+        plan.contexts.iter().map(|c| c + GENERATED.1 + 1).chain(plan.prefill.iter().copied()).chain([BESIDE + 64]).max().unwrap_or(256);
     let mut cache = model.new_cache(longest.min(model.config().max_context())).await?;
     let prefill = bench.prefill(&mut cache).await?;
     let small_batch = bench.small_batch(&mut cache).await?;
@@ -358,22 +358,25 @@ impl Bench<'_> {
     async fn decode(&mut self, cache: &mut Cache, ceilings: &Ceilings) -> Result<Vec<Decode>> {
         let mut rows = Vec::new();
         for &context in &self.plan.contexts {
-            if context + WARM + GENERATED > cache.capacity() {
+            if context + GENERATED.1 > cache.capacity() {
                 continue;
             }
             self.say(&format!("decode at {context}"))?;
             self.fill(cache, context).await?;
             let mut samples = Samples::default();
-            self.generate(cache, context).await?;
+            // The first run finds the pace.
+            self.generate(cache, context, GENERATED.0 / 2).await?;
+            let (seconds, _) = self.generate(cache, context, GENERATED.0).await?;
+            let tokens = ((LONG / seconds) as usize).clamp(GENERATED.0, GENERATED.1);
             let mut counters = Counters::default();
             while !self.enough(&samples) {
-                let (seconds, counted) = self.generate(cache, context).await?;
+                let (seconds, counted) = self.generate(cache, context, tokens).await?;
                 samples.push(seconds);
                 counters = counted;
             }
-            let gpu_idle_fraction = self.idle(cache, context).await?;
+            let gpu_idle_fraction = self.idle(cache, context, tokens).await?;
             let (seconds, bytes) = (samples.median(), facts(self.model).bytes_per_token + cache_bytes(self.model, context));
-            let per_token = |count: u64| count as f64 / GENERATED as f64;
+            let per_token = |count: u64| count as f64 / tokens as f64;
             let dispatches = per_token(counters.dispatches);
             let expected = |read: f64| bytes as f64 / read / 1e9 + dispatches * ceilings.dispatch_gap_us.unwrap_or(0.0) / 1e6;
             rows.push(Decode {
@@ -392,21 +395,15 @@ impl Bench<'_> {
         Ok(rows)
     }
 
-    /// Seconds per token to generate after the first `context` positions, and what the device did for it.
-    async fn generate(&mut self, cache: &mut Cache, context: usize) -> Result<(f64, Counters)> {
-        self.begin(cache, context, WARM + GENERATED).await?;
-        let mut generation = self.model.generation(cache);
-        let (mut start, mut before) = (Instant::now(), self.model.counters());
-        let mut taken = 0usize;
-        while taken < WARM + GENERATED && generation.next(&self.plan.cancel).await?.is_some() {
-            taken += 1;
-            if taken == WARM {
-                (start, before) = (Instant::now(), self.model.counters());
-            }
-        }
-        let result = (start.elapsed().as_secs_f64() / GENERATED as f64, difference(before, self.model.counters()));
-        generation.finish(0);
-        Ok(result)
+    /// Seconds per token to generate `tokens` tokens after the first `context` positions, from a device that does nothing to the last
+    /// of them, and what the device did for it.
+    async fn generate(&mut self, cache: &mut Cache, context: usize, tokens: usize) -> Result<(f64, Counters)> {
+        // The first one comes from the prompt.
+        self.begin(cache, context, tokens + 1).await?;
+        self.model.picked(cache).await?;
+        let (start, before) = (Instant::now(), self.model.counters());
+        self.finish(cache).await?;
+        Ok((start.elapsed().as_secs_f64() / tokens as f64, difference(before, self.model.counters())))
     }
 
     /// Computes the last position before `context`, so that `limit` tokens can be generated.

@@ -34,9 +34,9 @@ const PROMPT: usize = 64;
 
 impl Bench<'_> {
     /// Share of the time between the first and the last step of a generation that the device spent in none.
-    pub(super) async fn idle(&mut self, cache: &mut Cache, context: usize) -> Result<Option<f64>> {
+    pub(super) async fn idle(&mut self, cache: &mut Cache, context: usize, tokens: usize) -> Result<Option<f64>> {
         let Some(gpu) = self.model.gpu() else { return Ok(None) };
-        self.begin(cache, context, super::WARM + super::GENERATED).await?;
+        self.begin(cache, context, tokens + 1).await?;
         gpu.idle().await?;
         if !gpu.watch(Watch::Passes) {
             return Ok(None);
@@ -79,7 +79,7 @@ impl Bench<'_> {
     }
 
     /// Generates to the end.
-    async fn finish(&mut self, cache: &mut Cache) -> Result<()> {
+    pub(super) async fn finish(&mut self, cache: &mut Cache) -> Result<()> {
         let mut generation = self.model.generation(cache);
         while generation.next(&self.plan.cancel).await?.is_some() {}
         generation.finish(0);
