@@ -8,6 +8,8 @@ mod language;
 pub(crate) mod open;
 pub(crate) mod parts;
 pub(crate) mod published;
+#[cfg(all(test, feature = "native"))]
+mod quality;
 mod reference;
 mod rehearsal;
 pub mod shapes;
