@@ -1,5 +1,6 @@
 //! The command line, flag by flag.
 
+use crate::eval::Shard;
 use crate::failure::{Failure, Result};
 use crate::help;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -162,6 +163,15 @@ pub(crate) struct EvalArgs {
     /// Answers, one JSON object a line; what is there already is not asked again
     #[arg(short, long, value_name = "ANSWERS.jsonl")]
     pub(crate) output: PathBuf,
+    /// Only part i of n of the questions, each part into a file of its own; `cat` joins them
+    #[arg(long, value_name = "i/n")]
+    pub(crate) shard: Option<Shard>,
+    /// Accuracy and time for each m, as JSON (schema mqt.eval/1)
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) summary: Option<PathBuf>,
+    /// Accuracy and time against m, as a picture
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) plot: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) answer: AnswerArgs,
     #[command(flatten)]

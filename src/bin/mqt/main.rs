@@ -19,9 +19,11 @@ mod failure;
 mod help;
 mod inspect;
 mod interrupt;
+mod ledger;
 mod memory;
 mod output;
 mod picture;
+mod plot;
 mod score;
 mod trace;
 
