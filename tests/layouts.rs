@@ -49,7 +49,7 @@ fn a_pack_answers_as_the_folder_it_came_from() {
         synth(layout, &checkpoint);
         let formats = if layout == Layout::Llava15 { vec![Weights::F16, Weights::Q8, Weights::Q4] } else { vec![Weights::Q4] };
         for weights in formats {
-            let what = Conversion { checkpoint: &checkpoint, vision_tower: None, out: &pack, weights };
+            let what = Conversion::new(&checkpoint, &pack, weights);
             block_on(convert(&what, &Cancel::new(), &mut |_| {})).unwrap();
             // All there are with a projector, some of those with a query transformer.
             let budgets = [4, 64];

@@ -191,6 +191,9 @@ pub(crate) struct ConvertArgs {
     /// The vision tower's folder, if the checkpoint does not lead to it
     #[arg(long, value_name = "DIR")]
     pub(crate) vision_tower: Option<PathBuf>,
+    /// Largest shard in bytes; for tests, which want many of a small model
+    #[arg(long, hide = true, default_value_t = mqt::weights::pack::SHARD_BYTES)]
+    pub(crate) shard_bytes: u64,
 }
 
 #[derive(Debug, Args)]
