@@ -10,6 +10,9 @@ mod cli {
     mod commands;
     mod eval;
     mod exact;
+    mod interrupted;
+    mod pull;
+    mod server;
     mod streams;
     mod toybox;
 }

@@ -195,7 +195,7 @@ fn help_teaches() {
     for part in ["Examples:", "Exit codes:", "130", "bundled model", "mqt ask"] {
         assert!(help.contains(part), "{part:?} in {help}");
     }
-    for command in ["ask", "chat", "compare", "trace", "eval", "convert", "verify", "inspect", "doctor"] {
+    for command in ["ask", "chat", "compare", "trace", "eval", "convert", "verify", "pull", "inspect", "doctor"] {
         assert!(help.contains(&format!("\n  {command}")), "{command} in {help}");
         let own = mqt([command, "--help"]).ok().stdout;
         assert!(own.contains("Example") && own.contains(&format!("mqt {command}")), "{own}");

@@ -51,6 +51,12 @@ pub(crate) enum Command {
     /// Check every checksum of a pack
     #[command(after_help = help::VERIFY)]
     Verify(VerifyArgs),
+    /// Fetch a model into the cache; goes on where it was interrupted
+    #[command(after_help = help::PULL)]
+    Pull(PullArgs),
+    /// List, remove or check fetched models
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Show what a model folder holds, without loading it
     #[command(after_help = help::INSPECT)]
     Inspect(InspectArgs),
@@ -200,6 +206,35 @@ pub(crate) struct ConvertArgs {
 pub(crate) struct VerifyArgs {
     /// The pack's folder
     pub(crate) pack: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PullArgs {
+    /// owner/name[@revision] on HF_ENDPOINT, or the address of a pack's manifest.json
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: String,
+    /// The folder to fetch into [default: the cache, MQT_CACHE or the user's own]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// A server that sends less than it should in so many seconds is asked again
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, allow_negative_numbers = true, value_parser = positive)]
+    pub(crate) timeout: f64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// What is there, and how large
+    Ls,
+    /// Remove a model
+    Rm {
+        /// Its name, as `ls` shows it
+        name: String,
+    },
+    /// Check every file against its SHA-256
+    Verify {
+        /// A model's name [default: all]
+        name: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -96,6 +96,15 @@ pub(crate) const VERIFY: &str = "\
 Example:
   mqt verify mqt-7b-q4";
 
+pub(crate) const PULL: &str = "\
+Examples:
+  mqt pull gordonhu/MQT-LLaVA-7b
+  mqt pull https://example.org/mqt-7b-q4/manifest.json
+  mqt ask photo.jpg \"What is unusual?\" --model \"$(mqt pull owner/name --quiet)\"
+
+HF_ENDPOINT is another server, HF_TOKEN a token for it. Sizes and SHA-256 are checked as far as the server tells them. Ctrl-C, a
+cut line or a stalled server lose nothing: run it again. The folder is printed on stdout.";
+
 pub(crate) const INSPECT: &str = "\
 Example:
   mqt inspect ./MQT-LLaVA-7b --json";
