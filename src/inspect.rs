@@ -1,10 +1,9 @@
 //! What a model is made of and what it needs, without loading it.
 
 use crate::error::Result;
-use crate::kernels::heads::KvLayer;
 use crate::model::config::Projector;
-use crate::model::{ModelSource, Opened, Weights, parts};
-use crate::quant::Format;
+use crate::model::preflight::Needs;
+use crate::model::{Arithmetic, ModelSource, Opened, Weights, parts};
 use crate::weights::layout::{Role, layout};
 use std::path::Path;
 
@@ -31,7 +30,9 @@ pub struct Inspection {
     pub weight_bytes: u64,
     /// Bytes of keys and values per token with `--arithmetic fast`; twice that with `exact`.
     pub kv_bytes_per_token: u64,
-    /// Device memory in bytes for each m, with a context of m + 512 tokens.
+    /// Bytes of what is computed on the way, for any m.
+    pub activation_bytes: u64,
+    /// Device memory for each m and several contexts, with `--arithmetic fast`.
     pub memory: Vec<Memory>,
 }
 
@@ -55,8 +56,22 @@ pub struct Memory {
     pub image_tokens: usize,
     /// Tokens of context.
     pub context: usize,
-    /// Weights, keys and values.
+    /// Weights, keys and values, activations.
     pub bytes: u64,
+}
+
+/// Tokens of question and answer beside the image tokens, in the smallest context that is shown.
+const TALK: usize = 512;
+/// The program's own default.
+const USUAL: usize = 2048;
+
+/// Contexts worth knowing about: just enough for m, the usual one, the longest.
+fn contexts(m: usize, longest: usize) -> Vec<usize> {
+    let mut all = vec![m + TALK, USUAL, longest];
+    all.retain(|context| *context >= m + TALK && *context <= longest);
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// Reads configuration and tensor shapes of a pack or a checkpoint (taken as q4).
@@ -80,8 +95,10 @@ pub async fn inspect(source: &ModelSource, vision_tower: Option<&Path>) -> Resul
     }
     let l = &opened.config.language;
     let weight_bytes = all.iter().map(|p| p.bytes).sum();
-    let kv = |context: usize| l.layers as u64 * KvLayer::bytes(l.shape, context, Format::F16);
-    let memory = opened.config.offer().ladder().into_iter().map(|m| Memory { image_tokens: m, context: m + 512, bytes: weight_bytes + kv(m + 512) });
+    let needs = |context: usize| Needs::of(&opened.config, opened.weights, Arithmetic::Fast, context);
+    let row = |m: usize, context: usize| Memory { image_tokens: m, context, bytes: needs(context).total() };
+    let ladder = opened.config.offer().ladder().into_iter();
+    let memory = ladder.flat_map(|m| contexts(m, l.max_positions).into_iter().map(move |context| row(m, context)));
     Ok(Inspection {
         schema: "mqt.inspect/1",
         name: opened.name.clone(),
@@ -90,7 +107,8 @@ pub async fn inspect(source: &ModelSource, vision_tower: Option<&Path>) -> Resul
         image_tokens_max: opened.config.m_max(),
         parameters: opened.config.parameters(),
         weight_bytes,
-        kv_bytes_per_token: kv(32) / 32,
+        kv_bytes_per_token: needs(32).keys_and_values / 32,
+        activation_bytes: needs(32).activations,
         memory: memory.collect(),
         parts: all,
         architecture: opened.config.clone(),
@@ -118,10 +136,13 @@ impl std::fmt::Display for Inspection {
         for part in &self.parts {
             writeln!(f, "  {:<9} {:>4} tensors {:>12} parameters {:>9.1} MB", part.name, part.tensors, part.parameters, mb(part.bytes))?;
         }
-        writeln!(f, "keys and values: {:.1} KB per token; device memory with a context of m + 512:", self.kv_bytes_per_token as f64 / 1e3)?;
-        for (i, m) in self.memory.iter().enumerate() {
-            let end = if i + 1 == self.memory.len() { "" } else { "\n" };
-            write!(f, "  m = {:<4} {:>9.1} MB{end}", m.image_tokens, mb(m.bytes))?;
+        let (kv, activations) = (self.kv_bytes_per_token as f64 / 1e3, mb(self.activation_bytes));
+        write!(f, "keys and values {kv:.1} KB per token, activations {activations:.1} MB; device memory in MB (context):")?;
+        for rows in self.memory.chunk_by(|a, b| a.image_tokens == b.image_tokens) {
+            write!(f, "\n  m = {:<4}", rows[0].image_tokens)?;
+            for Memory { context, bytes, .. } in rows {
+                write!(f, " {:>9.1} {:<7}", mb(*bytes), format!("({context})"))?;
+            }
         }
         Ok(())
     }

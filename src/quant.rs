@@ -257,39 +257,50 @@ pub fn pair(a: f32, b: f32) -> u32 {
     u32::from(f16::from_f32(a).to_bits()) | u32::from(f16::from_f32(b).to_bits()) << 16
 }
 
-fn round_to(value: f32, lo: i32, hi: i32) -> i32 {
+pub(crate) fn round_to(value: f32, lo: i32, hi: i32) -> i32 {
     // `as` saturates and maps NaN to 0, so hostile weights cannot panic.
     (value.round_ties_even() as i32).clamp(lo, hi)
 }
 
-/// The f16 scale that rounds `block` with the least squared error.
+/// Sums of (w − q · scale)², w · q and q² over a block, q the codes that `scale` gives.
+///
+/// Eight sums side by side and rounding by a large constant, so that compilers make vector instructions of it; it is nearly all
+/// of the time that quantising takes.
+fn sums(block: &[f32], scale: f32, lo: f32, hi: f32) -> (f32, f32, f32) {
+    const LANES: usize = 8;
+    /// Adding and subtracting 1.5 · 2²³ rounds a small float to the nearest integer, ties to even.
+    const ROUND: f32 = 12_582_912.0;
+    let inverse = 1.0 / scale;
+    let (mut error, mut wq, mut qq) = ([0.0f32; LANES], [0.0f32; LANES], [0.0f32; LANES]);
+    for chunk in block.chunks_exact(LANES) {
+        for i in 0..LANES {
+            let w = chunk[i];
+            let q = ((w * inverse).max(lo).min(hi) + ROUND) - ROUND;
+            let d = w - q * scale;
+            error[i] += d * d;
+            wq[i] += w * q;
+            qq[i] += q * q;
+        }
+    }
+    (error.iter().sum(), wq.iter().sum(), qq.iter().sum())
+}
+
+/// The f16 scale that rounds `block` (a multiple of 8 values) with the least squared error.
 ///
 /// Plain absmax wastes a step on outliers and, for q4, one code on the side that has none: so both signs are tried
 /// (the largest magnitude can take the code −8), over a range of step widths, each refined by least squares.
-fn best_scale(block: &[f32; BLOCK], lo: i32, hi: i32) -> f16 {
+pub(crate) fn best_scale(block: &[f32], lo: i32, hi: i32) -> f16 {
     let peak = block.iter().copied().fold(0.0f32, |a, b| if b.abs() > a.abs() { b } else { a });
     if peak == 0.0 || !peak.is_finite() {
         return f16::ZERO;
     }
-    let error_of = |scale: f32| -> (f32, f32, f32) {
-        let inverse = 1.0 / scale;
-        let (mut error, mut wq, mut qq) = (0.0f32, 0.0f32, 0.0f32);
-        for &w in block {
-            let q = (w * inverse).round_ties_even().clamp(lo as f32, hi as f32);
-            let d = w - q * scale;
-            error += d * d;
-            wq += w * q;
-            qq += q * q;
-        }
-        (error, wq, qq)
-    };
     let mut best = (f32::INFINITY, f16::ZERO);
     let mut consider = |scale: f32| {
         let rounded = f16::from_f32(scale);
         if rounded.to_f32() == 0.0 || !rounded.is_finite() {
             return (0.0, 0.0);
         }
-        let (error, wq, qq) = error_of(rounded.to_f32());
+        let (error, wq, qq) = sums(block, rounded.to_f32(), lo as f32, hi as f32);
         if error < best.0 {
             best = (error, rounded);
         }

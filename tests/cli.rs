@@ -8,7 +8,11 @@ mod cli {
     mod bad_model;
     mod bad_request;
     mod commands;
+    mod eval;
     mod exact;
+    mod interrupted;
+    mod pull;
+    mod server;
     mod streams;
     mod toybox;
 }

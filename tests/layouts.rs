@@ -49,7 +49,7 @@ fn a_pack_answers_as_the_folder_it_came_from() {
         synth(layout, &checkpoint);
         let formats = if layout == Layout::Llava15 { vec![Weights::F16, Weights::Q8, Weights::Q4] } else { vec![Weights::Q4] };
         for weights in formats {
-            let what = Conversion { checkpoint: &checkpoint, vision_tower: None, out: &pack, weights };
+            let what = Conversion::new(&checkpoint, &pack, weights);
             block_on(convert(&what, &Cancel::new(), &mut |_| {})).unwrap();
             // All there are with a projector, some of those with a query transformer.
             let budgets = [4, 64];
@@ -60,19 +60,24 @@ fn a_pack_answers_as_the_folder_it_came_from() {
 }
 
 #[test]
-fn the_same_model_in_every_layout_of_llava_has_the_same_numbers() {
+fn the_same_model_in_every_layout_of_llava_gives_the_same_answers() {
     let folder = tempfile::tempdir().unwrap();
-    let configs = LAYOUTS[1..].iter().map(|layout| {
+    let models = LAYOUTS[1..].iter().map(|layout| {
         let checkpoint = folder.path().join(format!("{layout:?}"));
         synth(*layout, &checkpoint);
-        load(&checkpoint, Weights::Q8).config().clone()
+        load(&checkpoint, Weights::Q8)
     });
-    let configs: Vec<_> = configs.collect();
-    for config in &configs[1..] {
-        assert_eq!((&config.vision, &config.projector), (&configs[0].vision, &configs[0].projector));
-        assert_eq!(config.language.vocab, configs[0].language.vocab + 64);
+    let models: Vec<_> = models.collect();
+    let first = models[0].config();
+    assert_eq!(first.offer().exactly, [1, 4, 16, 64]);
+    let answers = ids(&models[0], &first.offer().exactly.iter().map(|&m| m as u64).collect::<Vec<_>>());
+    assert!(answers.iter().any(|ids| *ids != answers[0]), "{answers:?}: the picture does not matter");
+    for model in &models[1..] {
+        let config = model.config();
+        assert_eq!((&config.vision, &config.projector), (&first.vision, &first.projector));
+        assert_eq!(config.language.vocab, first.language.vocab + 64);
+        assert_eq!(ids(model, &[1, 4, 16, 64]), answers);
     }
-    assert_eq!(configs[0].offer().exactly, [1, 4, 16, 64]);
 }
 
 #[test]

@@ -46,6 +46,19 @@ fn an_undamaged_copy_loads() {
     assert_eq!(load(copy().path()).unwrap().config().m_max(), 64);
 }
 
+/// Ctrl-C while a model of gigabytes is read.
+#[test]
+fn loading_stops_between_two_tensors() {
+    let options = LoadOptions { adapter: AdapterChoice::Cpu, ..Default::default() };
+    let (cancel, mut ticks) = (options.cancel.clone(), 0);
+    let stopped = block_on(Model::load(&ModelSource::Path(toybox()), &options, &mut |_| {
+        ticks += 1;
+        cancel.cancel();
+    }));
+    let error = stopped.err().unwrap();
+    assert!(matches!(error, Error::Cancelled) && error.exit_code() == 130 && ticks == 1, "{error} after {ticks}");
+}
+
 #[test]
 fn numbers_that_make_no_sense_are_refused() {
     let numbers = [

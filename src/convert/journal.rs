@@ -15,7 +15,7 @@ const FILE: &str = "convert.journal";
 /// Names what is being converted, and how: checkpoint files by size and time, formats, this program's version.
 pub(super) fn key(checkpoint: &Checkpoint, what: &Conversion) -> String {
     let mut hash = Sha256::new();
-    hash.update(format!("{FORMAT} {} {} {}\n", env!("CARGO_PKG_VERSION"), what.weights, checkpoint.fingerprint()));
+    hash.update(format!("{FORMAT} {} {} {} {}\n", env!("CARGO_PKG_VERSION"), what.weights, what.shard_bytes, checkpoint.fingerprint()));
     let mut paths = checkpoint.paths();
     paths.sort();
     for path in paths {

@@ -15,7 +15,7 @@ use crate::weights::Supply;
 use crate::weights::checkpoint::Checkpoint;
 use crate::weights::files::{Disk, Files, whole};
 use crate::weights::layout::{Entry, layout};
-use crate::weights::pack::{FORMAT, Manifest, Shard};
+use crate::weights::pack::{FORMAT, Manifest, SHARD_BYTES, Shard};
 use crate::weights::plan::{Item, Plan, is_vector, item_bytes};
 use journal::Journal;
 use std::path::Path;
@@ -43,6 +43,15 @@ pub struct Conversion<'a> {
     pub out: &'a Path,
     /// How matrices are stored.
     pub weights: Weights,
+    /// Largest shard: [`SHARD_BYTES`] but in tests, which want many of a small model.
+    pub shard_bytes: u64,
+}
+
+impl<'a> Conversion<'a> {
+    /// A conversion into shards of the usual size, the tower where the checkpoint leads to.
+    pub fn new(checkpoint: &'a Path, out: &'a Path, weights: Weights) -> Conversion<'a> {
+        Conversion { checkpoint, vision_tower: None, out, weights, shard_bytes: SHARD_BYTES }
+    }
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> Error {
@@ -66,7 +75,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// The checkpoint's failures, those of writing, and [`Error::Cancelled`], after which the same call goes on.
 pub async fn convert(what: &Conversion<'_>, cancel: &Cancel, on_progress: &mut dyn FnMut(Progress)) -> Result<Converted> {
-    let Conversion { checkpoint: from, vision_tower, out, weights } = *what;
+    let Conversion { checkpoint: from, vision_tower, out, weights, .. } = *what;
     let files = Disk::open(from)?;
     if files.size("manifest.json").await?.is_some() {
         let why = "it is a pack already; convert the checkpoint it was made from".into();
@@ -89,7 +98,7 @@ pub async fn convert(what: &Conversion<'_>, cancel: &Cancel, on_progress: &mut d
         _ => {}
     }
     let entries = layout(&checkpoint.config);
-    let plan = Plan::new(&entries, weights);
+    let plan = Plan::new(&entries, weights, what.shard_bytes);
     let (shards, kept) = make_shards(&checkpoint, &entries, &plan, what, cancel, on_progress).await?;
     let bytes = shards.iter().map(|s| s.bytes).sum();
     let converted = Converted { shards: shards.len(), kept, bytes };

@@ -7,7 +7,11 @@ mod generate;
 mod language;
 pub(crate) mod open;
 pub(crate) mod parts;
+#[cfg(feature = "native")]
+pub mod preflight;
 pub(crate) mod published;
+#[cfg(all(test, feature = "native"))]
+mod quality;
 mod reference;
 mod rehearsal;
 pub mod shapes;
@@ -20,8 +24,7 @@ mod vision;
 pub use crate::weights::Weights;
 pub use config::Config;
 pub use generate::Generation;
-pub(crate) use open::Opened;
-pub use open::{LoadOptions, ModelSource, Tuning};
+pub use open::{LoadOptions, ModelSource, Opened, Tuning};
 pub use parts::Progress;
 pub(crate) use parts::bytes as bytes_of;
 pub use slot::{Arithmetic, LoadTimes, Slot, Want, Wanted};
@@ -169,7 +172,7 @@ impl Model {
         options: &LoadOptions,
         on_progress: &mut dyn FnMut(Progress),
     ) -> Result<Model> {
-        let Opened { config, tokenizer, template, name, weights, sha256, supply, .. } = opened;
+        let Opened { config, tokenizer, template, name, weights, sha256, supply, .. } = opened.stoppable(&options.cancel);
         let start = Instant::now();
         let ms = |since: Instant| since.elapsed().as_secs_f64() * 1e3;
         let format = |role: Role| weights.format(role);

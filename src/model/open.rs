@@ -3,12 +3,17 @@
 #[cfg(feature = "native")]
 use super::bundled;
 use super::{Arithmetic, Config, Weights};
+#[cfg(feature = "native")]
+use super::{LoadTimes, Model, Progress, preflight::Preflight};
+use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterChoice, Choices};
+use crate::quant::Packed;
 use crate::text::{Template, Tokenizer};
 use crate::weights::Supply;
 use crate::weights::checkpoint::Checkpoint;
-use crate::weights::files::Files;
+use crate::weights::files::{Files, Local};
+use crate::weights::layout::Entry;
 use crate::weights::pack::Pack;
 use std::time::Duration;
 
@@ -52,10 +57,12 @@ pub struct LoadOptions {
     pub tuning: Tuning,
     /// Compile the kernels before the weights are read: for weights that take long to arrive.
     pub rehearse: bool,
+    /// Stops the loading between two tensors.
+    pub cancel: Cancel,
 }
 
 /// Opened files of a model: everything but the weights.
-pub(crate) struct Opened {
+pub struct Opened {
     pub(crate) config: Config,
     pub(crate) tokenizer: Tokenizer,
     pub(crate) template: Template,
@@ -92,6 +99,46 @@ impl Opened {
         Ok(Opened { config, tokenizer, template: Template::vicuna_v1(), name, weights, sha256, supply, is_checkpoint: true })
     }
 
+    /// Opens what `source` names, and reads no weight yet.
+    ///
+    /// # Errors
+    /// The model's ([`Error::exit_code`] 3).
+    #[cfg(feature = "native")]
+    pub async fn at(source: &ModelSource, options: &LoadOptions) -> Result<Opened> {
+        Opened::from_source(source, options.vision_tower.as_deref(), options.weights).await
+    }
+
+    /// The numbers.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Loads the rest, once `on_preflight` has heard what that takes with room for `context` tokens (at most what the model allows).
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    #[cfg(feature = "native")]
+    pub async fn load(
+        self,
+        options: &LoadOptions,
+        context: usize,
+        on_preflight: &mut dyn FnMut(&Preflight),
+        on_progress: &mut dyn FnMut(Progress),
+    ) -> Result<Model> {
+        let start = web_time::Instant::now();
+        let gpu = crate::gpu::Gpu::open(&options.adapter).await?;
+        let times = LoadTimes { device: start.elapsed().as_secs_f64() * 1e3, ..LoadTimes::default() };
+        let context = context.min(self.config.max_context());
+        on_preflight(&Preflight::new(&self.config, self.weights, options.arithmetic, context, gpu.as_ref())?);
+        Model::place_on(gpu, self, times, options, on_progress).await
+    }
+
+    /// The same, its weights refused once `cancel` says so.
+    pub(crate) fn stoppable(self, cancel: &Cancel) -> Opened {
+        let supply = Box::new(Stoppable { inner: self.supply, cancel: cancel.clone() });
+        Opened { supply, ..self }
+    }
+
     /// Random weights; the tokenizer is the bundled model's, whose ids every vocabulary here has.
     #[cfg(feature = "native")]
     async fn synthetic(name: &str, weights: Weights) -> Result<Opened> {
@@ -121,6 +168,28 @@ impl Opened {
             opened.name = folder_name(path);
         }
         Ok(opened)
+    }
+}
+
+/// Weights until somebody presses Stop.
+struct Stoppable {
+    inner: Box<dyn Supply>,
+    cancel: Cancel,
+}
+
+impl Supply for Stoppable {
+    fn matrix<'a>(&'a self, entry: &'a Entry) -> Local<'a, Result<Packed>> {
+        Box::pin(async move {
+            self.cancel.check()?;
+            self.inner.matrix(entry).await
+        })
+    }
+
+    fn vector<'a>(&'a self, entry: &'a Entry) -> Local<'a, Result<Vec<f32>>> {
+        Box::pin(async move {
+            self.cancel.check()?;
+            self.inner.vector(entry).await
+        })
     }
 }
 

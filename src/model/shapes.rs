@@ -10,12 +10,15 @@ pub const NAMES: [&str; 5] = ["toybox", "llama-200m", "tinyllama-1.1b", "mqt-lla
 /// The shape of this name; `None` if there is none.
 pub fn named(name: &str) -> Option<Config> {
     let (vision, projector) = match name {
-        "toybox" => (toybox_tower(), Projector::Resampler(ResamplerConfig { m_max: 64, heads: 4 })),
+        "toybox" | "llama-60m" => (toybox_tower(), Projector::Resampler(ResamplerConfig { m_max: 64, heads: 4 })),
         "llava-1.5-7b" => (clip_large(), Projector::Mlp(MlpConfig { linears: 2, elastic: false })),
         _ => (clip_large(), Projector::Resampler(ResamplerConfig { m_max: 256, heads: 16 })),
     };
     let language = match name {
         "toybox" => decoder(256, 704, 4, [8, 4], 1024, 2048),
+        // For the quantisation table: LLaMA's widths in few layers, behind a tower that takes no time.
+        #[cfg(test)]
+        "llama-60m" => decoder(1024, 2816, 4, [16, 16], 4096, 2048),
         "llama-200m" => decoder(1024, 2816, 12, [16, 16], 32_000, 2048),
         "tinyllama-1.1b" => decoder(2048, 5632, 22, [32, 4], 32_000, 2048),
         "mqt-llava-7b" | "llava-1.5-7b" => decoder(4096, 11_008, 32, [32, 32], 32_000, 4096),

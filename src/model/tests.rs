@@ -11,7 +11,7 @@ use pollster::block_on;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const CASES: [&str; 4] = ["a-f32-tower", "b-f16-shards", "c-crop", "d-floor-grid"];
+const CASES: [&str; 5] = ["a-f32-tower", "b-f16-shards", "c-crop", "d-floor-grid", "e-llava-bins"];
 /// PyTorch f32 against f64 differs by 1e-6 in features and 5e-6 in logits (tests/golden/README.md); ten times that.
 const FEATURES: f64 = 1e-5;
 const LOGITS: f64 = 5e-5;
@@ -76,7 +76,7 @@ fn every_stage_equals_pytorch() {
             let model = load(case, adapter, Weights::F32);
             let mut session = block_on(Session::new(model.clone(), 256)).unwrap();
             let runs = runs(case, model.image_spec());
-            assert!(runs.len() >= 6);
+            assert!(runs.len() >= 5);
             for run in &runs {
                 let what = format!("{case} m={} on {}", run.m, model.adapter().name);
                 if let Some(pixels) = run.floats("pixel_values") {
@@ -110,7 +110,8 @@ fn every_stage_equals_pytorch() {
 
 #[test]
 fn the_first_m_of_all_equal_a_run_with_m_bit_for_bit() {
-    for case in CASES {
+    // The last one's projector gives patches and averages of them, which are no beginnings of each other.
+    for case in &CASES[..4] {
         for adapter in adapters() {
             for weights in [Weights::F32, Weights::Q4] {
                 let model = load(case, adapter.clone(), weights);

@@ -57,6 +57,8 @@ impl Dtype {
 pub(super) enum Kind {
     /// Normal with this deviation, heavy tails, outlier channels.
     Weight(f32),
+    /// The same for so many rows, then zeros.
+    Rows(f32, usize),
     Norm,
     Bias,
     /// One value for all.
@@ -67,6 +69,8 @@ pub(super) enum Kind {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Tensor {
     pub(super) name: String,
+    /// The same in every layout: one seed gives one model, whatever its tensors are called.
+    pub(super) key: String,
     pub(super) shape: Vec<usize>,
     pub(super) kind: Kind,
 }
@@ -81,11 +85,22 @@ impl Tensor {
     }
 }
 
-struct List(Vec<Tensor>);
+#[derive(Default)]
+struct List {
+    tensors: Vec<Tensor>,
+    /// Before the names that follow, and what stands for it in their keys.
+    prefix: String,
+    part: String,
+}
 
 impl List {
+    fn begin(&mut self, part: &str, prefix: &str) {
+        (self.part, self.prefix) = (part.into(), prefix.into());
+    }
+
     fn add(&mut self, name: String, shape: &[usize], kind: Kind) {
-        self.0.push(Tensor { name, shape: shape.to_vec(), kind });
+        let key = format!("{}.{}", self.part, name.strip_prefix(&self.prefix).unwrap_or(&name));
+        self.tensors.push(Tensor { name, key, shape: shape.to_vec(), kind });
     }
 
     /// A Linear [out, in] with a bias; values keep a unit input near unit size.
@@ -116,7 +131,7 @@ impl Layout {
 
     /// The tensors of the main folder.
     pub(super) fn tensors(self, config: &Config) -> Vec<Tensor> {
-        let mut list = List(Vec::new());
+        let mut list = List::default();
         let (language_prefix, head) = match self {
             Layout::MqtLlava | Layout::Llava15 => ("model.", "lm_head.weight"),
             Layout::LlavaHf => ("language_model.model.", "language_model.lm_head.weight"),
@@ -134,6 +149,7 @@ impl Layout {
             Layout::LlavaHfNew => Some(["model.multi_modal_projector.linear_1", "model.multi_modal_projector.linear_2"]),
         };
         for (i, name) in projector.iter().flatten().enumerate() {
+            list.begin(&format!("projector.{i}"), name);
             list.linear(name, hidden, if i == 0 { d } else { hidden });
         }
         match self {
@@ -142,7 +158,7 @@ impl Layout {
             Layout::LlavaHf => vision(&mut list, "vision_tower.vision_model.", &config.vision),
             Layout::LlavaHfNew => vision(&mut list, "model.vision_tower.vision_model.", &config.vision),
         }
-        list.0
+        list.tensors
     }
 
     /// The tower's own folder and its tensors, where it is published apart.
@@ -150,10 +166,10 @@ impl Layout {
         if self != Layout::Llava15 {
             return None;
         }
-        let mut list = List(Vec::new());
+        let mut list = List::default();
         vision(&mut list, "vision_model.", &config.vision);
         clip_text(&mut list, config.vision.hidden);
-        Some((Layout::tower_name(config), list.0))
+        Some((Layout::tower_name(config), list.tensors))
     }
 
     /// Rows of the embedding table: llava-hf adds `<image>`, `<pad>` and padding.
@@ -167,7 +183,8 @@ fn language(list: &mut List, prefix: &str, head: &str, l: &LanguageConfig, vocab
     let HeadShape { heads, kv_heads, head_dim } = l.shape;
     // What a layer adds to the residual stream shrinks with the number of layers, as in trained models.
     let added = 0.02 / (2.0 * l.layers as f32).sqrt();
-    list.add(format!("{prefix}embed_tokens.weight"), &[vocab, l.hidden], Kind::Weight(0.02));
+    list.begin("language", prefix);
+    list.add(format!("{prefix}embed_tokens.weight"), &[vocab, l.hidden], Kind::Rows(0.02, l.vocab));
     for i in 0..l.layers {
         let name = |part: &str| format!("{prefix}layers.{i}.{part}.weight");
         list.add(name("input_layernorm"), &[l.hidden], Kind::Norm);
@@ -181,13 +198,15 @@ fn language(list: &mut List, prefix: &str, head: &str, l: &LanguageConfig, vocab
         list.add(name("mlp.down_proj"), &[l.hidden, l.ffn], Kind::Weight(added));
     }
     list.add(format!("{prefix}norm.weight"), &[l.hidden], Kind::Norm);
-    list.add(head.into(), &[vocab, l.hidden], Kind::Weight(0.02));
+    list.begin("head", head);
+    list.add(head.into(), &[vocab, l.hidden], Kind::Rows(0.02, l.vocab));
 }
 
 fn resampler(list: &mut List, config: &Config) {
     let Projector::Resampler(r) = &config.projector else { return };
     let (d, hidden) = (config.vision.hidden, config.language.hidden);
     let name = |part: &str| format!("model.query_abstractor.{part}");
+    list.begin("resampler", &name(""));
     list.add(name("query"), &[r.m_max, d], Kind::Weight(0.3));
     list.add(name("pos_embed"), &[r.m_max, d], Kind::Weight(0.6));
     list.add(name("attn.in_proj_weight"), &[3 * d, d], Kind::Weight(1.0 / (d as f32).sqrt()));
@@ -202,6 +221,7 @@ fn resampler(list: &mut List, config: &Config) {
 /// All layers, one more than run, and the last norm.
 fn vision(list: &mut List, prefix: &str, v: &VisionConfig) {
     let d = v.hidden;
+    list.begin("vision", prefix);
     let patches = Kind::Weight(1.0 / (3.0 * (v.patch * v.patch) as f32).sqrt());
     list.add(format!("{prefix}embeddings.class_embedding"), &[d], Kind::Weight(0.3));
     list.add(format!("{prefix}embeddings.patch_embedding.weight"), &[d, 3, v.patch, v.patch], patches);
@@ -227,6 +247,7 @@ fn layers(list: &mut List, prefix: &str, n: usize, d: usize, mlp: usize) {
 /// The text half of a CLIP model, which nothing here reads.
 fn clip_text(list: &mut List, vision: usize) {
     let (d, projected) = (768, 768);
+    list.begin("clip", "");
     list.add("text_model.embeddings.token_embedding.weight".into(), &[49_408, d], Kind::Weight(0.02));
     list.add("text_model.embeddings.position_embedding.weight".into(), &[77, d], Kind::Weight(0.02));
     layers(list, "text_model.", 12, d, 3072);

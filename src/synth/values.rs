@@ -31,7 +31,7 @@ const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Stream {
     pub(super) fn new(seed: u64, tensor: &Tensor) -> Stream {
-        let seed = tensor.name.bytes().fold(mix(seed.wrapping_add(STEP)), |h, b| mix(h ^ u64::from(b)).wrapping_add(STEP));
+        let seed = tensor.key.bytes().fold(mix(seed.wrapping_add(STEP)), |h, b| mix(h ^ u64::from(b)).wrapping_add(STEP));
         Stream { seed, kind: tensor.kind, width: tensor.shape.iter().skip(1).product::<usize>().max(1) }
     }
 
@@ -45,7 +45,8 @@ impl Stream {
             Kind::Norm => 0.9 + 0.25 * normal,
             Kind::Bias => 0.02 * normal,
             Kind::Scalar(value) => value,
-            Kind::Weight(std) => {
+            Kind::Rows(_, rows) if i / self.width >= rows => 0.0,
+            Kind::Weight(std) | Kind::Rows(std, _) => {
                 let channel = mix(self.seed ^ ((i % self.width) as u64).wrapping_mul(STEP));
                 let outlier = if channel.is_multiple_of(OUTLIER_CHANNELS) { OUTLIER_SCALE } else { 1.0 };
                 let tail = if (bits >> 7).is_multiple_of(TAIL) { TAIL_SCALE } else { 1.0 };
@@ -64,7 +65,8 @@ impl Stream {
             for (i, out) in out.chunks_exact_mut(size).enumerate() {
                 let value = self.value(first + i);
                 match dtype {
-                    Dtype::F32 => out.copy_from_slice(&value.to_le_bytes()),
+                    // CLIP was trained in halves: its f32 file says no more than an f16 one.
+                    Dtype::F32 => out.copy_from_slice(&f16::from_f32(value).to_f32().to_le_bytes()),
                     Dtype::F16 => out.copy_from_slice(&f16::from_f32(value).to_le_bytes()),
                     Dtype::Bf16 => out.copy_from_slice(&bf16::from_f32(value).to_le_bytes()),
                 }

@@ -10,6 +10,8 @@ pub mod names;
 pub mod pack;
 pub mod plan;
 pub mod recipe;
+#[cfg(feature = "native")]
+mod remembered;
 pub mod safetensors;
 pub mod tensors;
 mod tower;

@@ -1,10 +1,13 @@
 //! Packs: a manifest, a tokenizer and safetensors shards of at most 64 MiB whose matrices lie as the kernels read them.
 //!
 //! A matrix `x` in n parts is stored as `x#0.data`, `x#0.scales`, … (U32 words), whole panels each; vectors are F32, the
-//! resampler's map F16 or F32. Every shard's SHA-256 is checked before any of it is used.
+//! resampler's map F16 or F32. Every shard's SHA-256 is checked before any of it is used: of large
+//! packs once, as long as the file does not change (`remembered.rs`).
 
 use super::files::{Files, Local, check_name, json, whole};
 use super::layout::Entry;
+#[cfg(feature = "native")]
+use super::remembered::Remembered;
 use super::safetensors::{self, read_floats, read_words};
 use super::{Supply, Weights};
 use crate::error::{Error, Result};
@@ -97,6 +100,8 @@ pub struct Pack {
     pub sha256: String,
     /// The shard read last, verified: tensors come in order.
     open: RefCell<Option<OpenShard>>,
+    #[cfg(feature = "native")]
+    remembered: Remembered,
 }
 
 struct OpenShard {
@@ -132,7 +137,16 @@ impl Pack {
                 return Err(corrupt(format!("shard {} claims {} bytes, far more than the {SHARD_BYTES} of a shard", shard.file, shard.bytes)));
             }
         }
-        Ok(Pack { files, sha256: hex(&Sha256::digest(&bytes)), manifest, open: RefCell::new(None) })
+        #[cfg(feature = "native")]
+        let remembered = Remembered::of(&*files, &manifest.shards);
+        Ok(Pack {
+            files,
+            sha256: hex(&Sha256::digest(&bytes)),
+            manifest,
+            open: RefCell::new(None),
+            #[cfg(feature = "native")]
+            remembered,
+        })
     }
 
     /// The tokenizer.
@@ -152,19 +166,53 @@ impl Pack {
         Tokenizer::from_files(Some(&json), None, config.as_deref())
     }
 
-    /// Reads shard `index` and checks its size and SHA-256.
+    /// Reads shard `index` and checks its size and SHA-256, whatever is remembered of it.
     ///
     /// # Errors
     /// [`Error::ModelMissing`] or [`Error::ModelCorrupt`], naming the shard.
     pub async fn read_shard(&self, index: usize) -> Result<Vec<u8>> {
-        let corrupt = |file: &str, problem: String| Error::ModelCorrupt { file: file.into(), problem };
-        let shard =
-            self.manifest.shards.get(index).ok_or_else(|| corrupt("manifest.json", format!("it names shard {index}, which it does not list")))?;
-        self.read_checked(shard).await
+        let shard = self.shard(index)?;
+        let bytes = self.read_checked(shard).await?;
+        self.remember(shard);
+        Ok(bytes)
+    }
+
+    fn shard(&self, index: usize) -> Result<&Shard> {
+        let problem = || format!("it names shard {index}, which it does not list");
+        self.manifest.shards.get(index).ok_or_else(|| Error::ModelCorrupt { file: "manifest.json".into(), problem: problem() })
     }
 
     /// A file of the pack, its size and SHA-256 checked.
     async fn read_checked(&self, shard: &Shard) -> Result<Vec<u8>> {
+        let bytes = self.read_sized(shard).await?;
+        if hex(&Sha256::digest(&bytes)) != shard.sha256 {
+            let problem = "its content does not match its SHA-256; fetch it again".into();
+            return Err(Error::ModelCorrupt { file: shard.file.clone(), problem });
+        }
+        Ok(bytes)
+    }
+
+    #[cfg(feature = "native")]
+    fn remember(&self, shard: &Shard) {
+        self.remembered.add(shard);
+    }
+
+    #[cfg(feature = "native")]
+    fn is_remembered(&self, shard: &Shard) -> bool {
+        self.remembered.knows(shard)
+    }
+
+    /// The browser's store keeps files under their sums.
+    #[cfg(not(feature = "native"))]
+    fn remember(&self, _: &Shard) {}
+
+    #[cfg(not(feature = "native"))]
+    fn is_remembered(&self, _: &Shard) -> bool {
+        false
+    }
+
+    /// A file of the pack, its size checked.
+    async fn read_sized(&self, shard: &Shard) -> Result<Vec<u8>> {
         let corrupt = |file: &str, problem: String| Error::ModelCorrupt { file: file.into(), problem };
         let path = || std::path::Path::new(&self.files.describe()).join(&shard.file);
         let size = self.files.size(&shard.file).await?;
@@ -172,11 +220,7 @@ impl Pack {
         if size != shard.bytes {
             return Err(corrupt(&shard.file, format!("it has {size} bytes instead of {}; fetch it again", shard.bytes)));
         }
-        let bytes = self.files.read(&shard.file, 0..size).await?;
-        if hex(&Sha256::digest(&bytes)) != shard.sha256 {
-            return Err(corrupt(&shard.file, "its content does not match its SHA-256; fetch it again".into()));
-        }
-        Ok(bytes)
+        self.files.read(&shard.file, 0..size).await
     }
 
     /// Makes shard `index` the open one.
@@ -185,7 +229,9 @@ impl Pack {
             return Ok(());
         }
         self.open.replace(None);
-        let memory = Memory { file: "shard".into(), bytes: self.read_shard(index).await? };
+        let shard = self.shard(index)?;
+        let bytes = if self.is_remembered(shard) { self.read_sized(shard).await? } else { self.read_shard(index).await? };
+        let memory = Memory { file: "shard".into(), bytes };
         let tensors = safetensors::read_header(&memory, "shard").await?.into_iter().collect();
         self.open.replace(Some(OpenShard { index, memory, tensors }));
         Ok(())

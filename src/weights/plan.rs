@@ -2,7 +2,7 @@
 
 use super::Weights;
 use super::layout::{Entry, Role};
-use super::pack::{HEADER_BYTES, Part, SHARD_BYTES, Stored};
+use super::pack::{HEADER_BYTES, Part, Stored};
 use crate::quant::{Format, PANEL, Packed};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -25,12 +25,14 @@ pub struct Plan {
     pub shards: Vec<Vec<Item>>,
     /// Every tensor.
     pub tensors: BTreeMap<String, Stored>,
+    /// Bytes of tensors that a shard has room for.
+    usable: u64,
 }
 
 impl Plan {
-    /// Fills shards in the layout's order; a matrix is cut between panels where a shard is full.
-    pub fn new(entries: &[Entry], weights: Weights) -> Plan {
-        let mut plan = Plan::default();
+    /// Fills shards of at most `shard_bytes` in the layout's order; a matrix is cut between panels where a shard is full.
+    pub fn new(entries: &[Entry], weights: Weights, shard_bytes: u64) -> Plan {
+        let mut plan = Plan { usable: shard_bytes.saturating_sub(HEADER_BYTES), ..Plan::default() };
         let mut room = 0;
         for (index, entry) in entries.iter().enumerate() {
             let format = stored_format(entry, weights);
@@ -72,7 +74,7 @@ impl Plan {
 
     fn begin(&mut self, room: &mut u64) {
         self.shards.push(Vec::new());
-        *room = SHARD_BYTES - HEADER_BYTES;
+        *room = self.usable;
     }
 
     fn put(&mut self, item: Item) {
@@ -107,13 +109,14 @@ mod tests {
     use super::*;
     use crate::model::shapes::named;
     use crate::weights::layout::layout;
+    use crate::weights::pack::SHARD_BYTES;
 
     /// Every panel of every matrix exactly once, in order, and no shard above its size.
     #[test]
     fn everything_is_placed_once() {
         for (name, weights) in [("toybox", Weights::Q8), ("mqt-llava-7b", Weights::Q4), ("llava-1.5-7b", Weights::F16)] {
             let entries = layout(&named(name).unwrap());
-            let plan = Plan::new(&entries, weights);
+            let plan = Plan::new(&entries, weights, SHARD_BYTES);
             let mut next = vec![(0, 0); entries.len()];
             for (shard, items) in plan.shards.iter().enumerate() {
                 let mut bytes = 0;

@@ -6,6 +6,8 @@ use crate::error::{Error, Result};
 use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// The format's own bound on headers.
@@ -43,6 +45,9 @@ pub async fn read_header(files: &dyn Files, file: &str) -> Result<Vec<(String, E
         return Err(corrupt(format!("it claims a header of {header} bytes in a file of {size}: truncated, or not a safetensors file")));
     }
     let bytes = files.read(file, 8..8 + header).await?;
+    if let Ok(Twice(Some(name))) = serde_json::from_slice(&bytes) {
+        return Err(corrupt(format!("its header describes tensor {name} twice")));
+    }
     let metadata: Metadata = serde_json::from_slice(&bytes).map_err(|e| corrupt(format!("its header is invalid: {e}")))?;
     let data = metadata.data_len() as u64;
     if data != size - 8 - header {
@@ -58,6 +63,34 @@ pub async fn read_header(files: &dyn Files, file: &str) -> Result<Vec<(String, E
         .collect();
     entries.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(entries)
+}
+
+/// The first name that a JSON object has twice: parsers keep the last one and say nothing.
+struct Twice(Option<String>);
+
+impl<'de> Deserialize<'de> for Twice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Twice, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Twice;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a header")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Twice, A::Error> {
+                let (mut seen, mut twice) = (BTreeSet::new(), None);
+                while let Some((name, IgnoredAny)) = map.next_entry::<String, _>()? {
+                    if twice.is_none() && seen.contains(&name) {
+                        twice = Some(name.clone());
+                    }
+                    seen.insert(name);
+                }
+                Ok(Twice(twice))
+            }
+        }
+        deserializer.deserialize_map(Keys)
+    }
 }
 
 /// A tensor's values as f32, row-major.

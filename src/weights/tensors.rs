@@ -238,8 +238,13 @@ fn read_torch(files: &dyn Files, file: &str) -> Result<Vec<(String, Tensor)>> {
     let Some(path) = files.path(file).filter(|p| p.is_file()) else {
         return Err(Error::ModelMissing { path: folder.join(file), why: "there is no such file; the download may be incomplete".into() });
     };
-    let corrupt = |e: pytorch_reader::PytorchError| Error::ModelCorrupt { file: file.into(), problem: e.to_string() };
-    let reader = pytorch_reader::PytorchReader::new(path).map_err(corrupt)?;
+    let corrupt = |problem: String| Error::ModelCorrupt { file: file.into(), problem };
+    let size = std::fs::metadata(&path).map_or(0, |meta| meta.len());
+    let reader = pytorch_reader::PytorchReader::new(path).map_err(|e| corrupt(e.to_string()))?;
+    // A view may repeat its storage (stride 0): never into more than the file could hold, or a small file asks for much memory.
+    if let Some(torch) = reader.tensors().values().find(|torch| torch.byte_len() as u64 > size) {
+        return Err(corrupt(format!("tensor {} claims {} bytes of a file of {size}", torch.name, torch.byte_len())));
+    }
     let mut tensors: Vec<_> = reader
         .into_tensors()
         .into_iter()

@@ -151,6 +151,54 @@ fn headers_that_lie() {
 }
 
 #[test]
+fn tensors_that_are_there_twice() {
+    // In one header, with a place of its own each time.
+    let bytes = weights();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header = std::str::from_utf8(&bytes[8..8 + length]).unwrap();
+    let twice = header.replacen("model.layers.0.input_layernorm.weight", NORM, 1);
+    assert_ne!(twice, header);
+    with_file(
+        "d-floor-grid",
+        WEIGHTS,
+        [&(twice.len() as u64).to_le_bytes(), twice.as_bytes(), &bytes[8 + length..]].concat(),
+        "model.norm.weight twice",
+    );
+    // In two files: the second is a copy of the first, under the name of one that the index does not miss.
+    let copy = Copy::of("c-crop");
+    fs::remove_file(copy.file("model.safetensors.index.json")).unwrap();
+    fs::copy(copy.file("model-00001-of-00002.safetensors"), copy.file("model-00003-of-00002.safetensors")).unwrap();
+    copy.refused("is also in model-00001-of-00002.safetensors");
+}
+
+#[test]
+fn torch_files_that_lie() {
+    const SHARD: &str = "pytorch_model-00001-of-00002.bin";
+    const TOWER: &str = "openai/clip-40/pytorch_model.bin";
+    for name in [SHARD, TOWER] {
+        let bytes = fs::read(golden("e-llava-bins/checkpoint").join(name)).unwrap();
+        for keep in [0, 4, bytes.len() / 2, bytes.len() - 1] {
+            let copy = Copy::of("e-llava-bins");
+            fs::write(copy.file(name), &bytes[..keep]).unwrap();
+            copy.refused("pytorch_model");
+        }
+    }
+    with_file("e-llava-bins", SHARD, "this is a text file, whatever its name says", SHARD);
+    // A pickle that would run a command if it were executed: `os.system` on load.
+    let folder = tempfile::tempdir().unwrap();
+    let trace = text(&folder.path().join("executed"));
+    let pickle = format!("cos\nsystem\n(S'touch {trace}'\ntR.");
+    with_file("e-llava-bins", SHARD, pickle, SHARD);
+    assert!(!Path::new(&trace).exists());
+    let copy = Copy::of("e-llava-bins");
+    fs::remove_file(copy.file(SHARD)).unwrap();
+    copy.refused(SHARD);
+    for target in ["../pytorch_model-00001-of-00002.bin", "/etc/passwd", ""] {
+        with_json("e-llava-bins", "pytorch_model.bin.index.json", |index| index["weight_map"]["model.norm.weight"] = target.into(), "");
+    }
+}
+
+#[test]
 fn indexes_that_point_elsewhere() {
     for target in ["../model-00001-of-00003.safetensors", "/etc/passwd", "..", "", "model-9.safetensors", "a\0b", "sub/../../x"] {
         with_json("b-f16-shards", "model.safetensors.index.json", |index| index["weight_map"]["model.norm.weight"] = target.into(), "");

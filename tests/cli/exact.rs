@@ -30,6 +30,12 @@ fn d_floor_grid_equals_pytorch() {
     case("d-floor-grid");
 }
 
+/// LLaVA's projector and M3's pooling, from PyTorch's own files.
+#[test]
+fn e_llava_bins_equals_pytorch() {
+    case("e-llava-bins");
+}
+
 fn case(case: &str) {
     let index: Value = serde_json::from_slice(&fs::read(golden(case).join("index.json")).unwrap()).unwrap();
     let folder = tempfile::tempdir().unwrap();

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The random models of `tests/golden`.
-pub(crate) const CASES: [&str; 4] = ["a-f32-tower", "b-f16-shards", "c-crop", "d-floor-grid"];
+pub(crate) const CASES: [&str; 5] = ["a-f32-tower", "b-f16-shards", "c-crop", "d-floor-grid", "e-llava-bins"];
 
 /// A path below `tests/golden`.
 pub(crate) fn golden(path: impl AsRef<Path>) -> PathBuf {

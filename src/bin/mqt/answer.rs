@@ -106,6 +106,11 @@ impl Record {
         }
     }
 
+    /// Milliseconds from the question to the answer's end, without loading and looking.
+    pub(crate) fn answering_ms(&self) -> f64 {
+        self.timings_ms.prefill + self.timings_ms.decode
+    }
+
     /// What an answer took, on one line.
     pub(crate) fn stats(&self) -> String {
         let mut parts = vec![self.adapter.name.clone()];

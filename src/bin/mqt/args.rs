@@ -1,5 +1,6 @@
 //! The command line, flag by flag.
 
+use crate::eval::Shard;
 use crate::failure::{Failure, Result};
 use crate::help;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -50,6 +51,12 @@ pub(crate) enum Command {
     /// Check every checksum of a pack
     #[command(after_help = help::VERIFY)]
     Verify(VerifyArgs),
+    /// Fetch a model into the cache; goes on where it was interrupted
+    #[command(after_help = help::PULL)]
+    Pull(PullArgs),
+    /// List, remove or check fetched models
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Show what a model folder holds, without loading it
     #[command(after_help = help::INSPECT)]
     Inspect(InspectArgs),
@@ -162,6 +169,15 @@ pub(crate) struct EvalArgs {
     /// Answers, one JSON object a line; what is there already is not asked again
     #[arg(short, long, value_name = "ANSWERS.jsonl")]
     pub(crate) output: PathBuf,
+    /// Only part i of n of the questions, each part into a file of its own; `cat` joins them
+    #[arg(long, value_name = "i/n")]
+    pub(crate) shard: Option<Shard>,
+    /// Accuracy and time for each m, as JSON (schema mqt.eval/1)
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) summary: Option<PathBuf>,
+    /// Accuracy and time against m, as a picture
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) plot: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) answer: AnswerArgs,
     #[command(flatten)]
@@ -181,12 +197,44 @@ pub(crate) struct ConvertArgs {
     /// The vision tower's folder, if the checkpoint does not lead to it
     #[arg(long, value_name = "DIR")]
     pub(crate) vision_tower: Option<PathBuf>,
+    /// Largest shard in bytes; for tests, which want many of a small model
+    #[arg(long, hide = true, default_value_t = mqt::weights::pack::SHARD_BYTES)]
+    pub(crate) shard_bytes: u64,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// The pack's folder
     pub(crate) pack: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PullArgs {
+    /// owner/name[@revision] on HF_ENDPOINT, or the address of a pack's manifest.json
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: String,
+    /// The folder to fetch into [default: the cache, MQT_CACHE or the user's own]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// A server that sends less than it should in so many seconds is asked again
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, allow_negative_numbers = true, value_parser = positive)]
+    pub(crate) timeout: f64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// What is there, and how large
+    Ls,
+    /// Remove a model
+    Rm {
+        /// Its name, as `ls` shows it
+        name: String,
+    },
+    /// Check every file against its SHA-256
+    Verify {
+        /// A model's name [default: all]
+        name: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]

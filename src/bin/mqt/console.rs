@@ -58,6 +58,13 @@ impl Console {
         BytesBar { bar, phase: "" }
     }
 
+    /// A bar over bytes that come from elsewhere; invisible where nobody watches.
+    pub(crate) fn download(&self, bytes: u64) -> ProgressBar {
+        let bar = self.bar("{msg} {wide_bar} {bytes} of {total_bytes}  {bytes_per_sec}  {eta}");
+        bar.set_length(bytes);
+        bar
+    }
+
     /// A bar over things, such as questions or tests; invisible where nobody watches.
     pub(crate) fn steps(&self, what: &'static str, n: usize) -> ProgressBar {
         let bar = self.bar("{msg} {wide_bar} {pos} of {len}  {eta}");

@@ -6,11 +6,13 @@ use crate::choices;
 use crate::console::Console;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
+use crate::memory;
 use crate::picture::Picture;
 use mqt::budget;
 use mqt::cancel::Cancel;
 use mqt::image::{Pixels, Reading};
-use mqt::model::{Arithmetic, LoadOptions, Model, ModelSource, Tuning};
+use mqt::model::preflight::Preflight;
+use mqt::model::{Arithmetic, LoadOptions, Model, ModelSource, Opened, Tuning};
 use mqt::session::{Request, Session};
 use pollster::block_on;
 use std::sync::Arc;
@@ -34,19 +36,38 @@ pub(crate) fn load(source: &ModelSource, args: &ModelArgs, default: Arithmetic, 
 
 /// The same, with more or less time for choosing kernels.
 pub(crate) fn load_tuned(source: &ModelSource, args: &ModelArgs, default: Arithmetic, tuning: Tuning, console: &Console) -> Result<Arc<Model>> {
-    let options = LoadOptions {
+    let options = options(args, default, tuning, Cancel::new());
+    load_opened(block_on(Opened::at(source, &options))?, &options, args, console)
+}
+
+fn options(args: &ModelArgs, default: Arithmetic, tuning: Tuning, cancel: Cancel) -> LoadOptions {
+    LoadOptions {
         adapter: args.adapter.clone(),
         weights: args.weights.unwrap_or_default(),
         arithmetic: args.arithmetic.unwrap_or(default),
         vision_tower: args.vision_tower.clone(),
         choices: choices::read(),
         tuning,
-        rehearse: false,
-    };
+        cancel,
+        ..LoadOptions::default()
+    }
+}
+
+fn load_opened(opened: Opened, options: &LoadOptions, args: &ModelArgs, console: &Console) -> Result<Arc<Model>> {
     let mut bar = console.bytes();
-    let model = block_on(Model::load(source, &options, &mut |progress| bar.show(&progress)))?;
+    let context = args.context.unwrap_or(CONTEXT);
+    let mut bytes = 0;
+    let mut on_preflight = |preflight: &Preflight| {
+        bytes = preflight.needs.weights;
+        announce(preflight, console);
+    };
+    let model = block_on(opened.load(options, context, &mut on_preflight, &mut |progress| bar.show(&progress)))?;
     drop(bar);
     choices::remember(model.adapter(), model.choices());
+    if bytes >= LARGE_BYTES {
+        let (seconds, gigabytes) = (model.load_times().weights / 1e3, bytes as f64 / 1e9);
+        console.stats(&format!("weights loaded in {seconds:.1} s, {:.2} GB/s{}", gigabytes / seconds, memory::peak()));
+    }
     if model.fell_back_to_cpu() {
         console.note("no usable graphics adapter was found, so the processor computes; `mqt doctor` says more");
     }
@@ -54,6 +75,45 @@ pub(crate) fn load_tuned(source: &ModelSource, args: &ModelArgs, default: Arithm
         console.note(&format!("--weights {weights} is for checkpoint folders; this pack holds {}", model.weights_name()));
     }
     Ok(Arc::new(model))
+}
+
+/// Smaller models are loaded before anybody has read a sentence about them.
+const LARGE_BYTES: u64 = 1 << 30;
+
+/// Says what a large model will take; and of any model if it is more than there is.
+fn announce(preflight: &Preflight, console: &Console) {
+    let (needs, gb) = (&preflight.needs, |bytes: u64| bytes as f64 / 1e9);
+    let free = memory::available_bytes().filter(|_| preflight.is_in_host_memory());
+    if needs.weights >= LARGE_BYTES {
+        let largest = match preflight.binding_bytes {
+            None => String::new(),
+            Some(bytes) => {
+                let parts = if preflight.parts() == 1 { "in one part".into() } else { format!("in {} parts", preflight.parts()) };
+                format!(
+                    "; at most {:.0} MB are bound at once, the largest tensor has {:.0} and lies {parts}",
+                    bytes as f64 / 1e6,
+                    preflight.largest_bytes as f64 / 1e6
+                )
+            }
+        };
+        let memory = free.map_or("how much memory it has it does not tell".into(), |free| format!("{:.1} GB are free", gb(free)));
+        console.stats(&format!(
+            "{} needs {:.2} GB: weights {:.2}, keys and values {:.2} (context {}), activations {:.2}; {memory}{largest}",
+            preflight.adapter.name,
+            gb(needs.total()),
+            gb(needs.weights),
+            gb(needs.keys_and_values),
+            preflight.context,
+            gb(needs.activations),
+        ));
+    }
+    if let Some(free) = free.filter(|free| *free < needs.total()) {
+        console.note(&format!(
+            "{:.2} GB are needed and {:.2} GB are free: a smaller --context or smaller weights need less",
+            gb(needs.total()),
+            gb(free)
+        ));
+    }
 }
 
 /// Room for tokens: what was asked for, else the default as far as the model allows.
@@ -77,10 +137,12 @@ impl Conversation {
     pub(crate) fn start(args: &ModelArgs, default: Arithmetic, budgets: &[u64], console: &Console) -> Result<Conversation> {
         let start = Instant::now();
         let interrupt = Interrupt::install()?;
-        let model = load_model(args, default, console)?;
+        let options = options(args, default, TUNING, interrupt.cancel());
+        let opened = block_on(Opened::at(&args.source()?, &options))?;
         for &m in budgets {
-            budget::fixed(m, &model.config().offer())?;
+            budget::fixed(m, &opened.config().offer())?;
         }
+        let model = interrupt.during(|_| load_opened(opened, &options, args, console))?;
         let spinner = console.spinner("warming up");
         let session = block_on(Session::new(model.clone(), context(args, &model)))?;
         spinner.finish_and_clear();

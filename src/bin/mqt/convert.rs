@@ -14,7 +14,11 @@ pub(crate) fn run(args: ConvertArgs, console: &Console) -> Result<()> {
     let start = Instant::now();
     let mut bar = console.bytes();
     let interrupt = Interrupt::install()?;
-    let what = Conversion { checkpoint: &args.checkpoint, vision_tower: args.vision_tower.as_deref(), out: &args.output, weights: args.weights };
+    let what = Conversion {
+        vision_tower: args.vision_tower.as_deref(),
+        shard_bytes: args.shard_bytes,
+        ..Conversion::new(&args.checkpoint, &args.output, args.weights)
+    };
     let converted = interrupt.during(|cancel| block_on(convert(&what, cancel, &mut |progress| bar.show(&progress))));
     drop(bar);
     if matches!(converted, Err(mqt::Error::Cancelled)) {

@@ -4,21 +4,21 @@ use crate::args::EvalArgs;
 use crate::console::Console;
 use crate::conversation::Conversation;
 use crate::failure::{Failure, Result};
-use crate::output::check_target;
+use crate::ledger::Ledger;
+use crate::output::{check_target, write_whole};
 use crate::picture::Picture;
-use crate::score::{Answers, summary};
+use crate::plot;
+use crate::score::{Summary, table};
 use indicatif::ProgressBar;
 use mqt::budget::Budget;
 use mqt::image::Reading;
 use mqt::model::Arithmetic;
 use mqt::session::FinishReason;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 
 /// Codes that concern one question: the others are still asked. A missing picture, and a question too long.
 const ONE_QUESTION: [u8; 2] = [6, 8];
@@ -29,35 +29,23 @@ pub(crate) struct Question {
     /// A number or a string.
     pub(crate) question_id: Value,
     image: String,
-    text: String,
+    pub(crate) text: String,
     /// The right answer, if it is known.
     pub(crate) answer: Option<Value>,
     /// Questions of one kind are scored together.
     pub(crate) kind: Option<String>,
 }
 
-/// A line of the answers' file, as LLaVA's own evaluation writes it.
-#[derive(Debug, Serialize, Deserialize)]
-struct Line {
-    question_id: Value,
-    prompt: String,
-    text: String,
-    answer_id: String,
-    model_id: String,
-    metadata: Metadata,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Metadata {
-    image_tokens: u64,
-}
-
 pub(crate) fn run(args: EvalArgs, console: &Console) -> Result<()> {
     let questions = read_questions(&args.questions)?;
+    let questions = args.shard.map_or(Ok(questions.iter().collect()), |shard| shard.of(&questions))?;
     if !args.images.is_dir() {
         return Err(Failure::usage(format!("--images {}: there is no such folder", args.images.display())));
     }
     check_target("-o", &args.output)?;
+    for (flag, path) in [("--summary", &args.summary), ("--plot", &args.plot)] {
+        path.as_ref().map_or(Ok(()), |path| check_target(flag, path))?;
+    }
     if args.output.canonicalize().is_ok_and(|output| args.questions.canonicalize().is_ok_and(|questions| questions == output)) {
         return Err(Failure::usage("-o is the file of the questions; choose another"));
     }
@@ -72,7 +60,7 @@ pub(crate) fn run(args: EvalArgs, console: &Console) -> Result<()> {
     let before = ledger.answers.len();
     let mut first_failure = None;
     let bar = console.steps("answering", questions.len() * tokens.len());
-    for question in &questions {
+    for question in questions.iter().copied() {
         let open: Vec<u64> = tokens.iter().copied().filter(|&m| !ledger.has(question, m)).collect();
         bar.inc((tokens.len() - open.len()) as u64);
         match answer(&mut conversation, &args, question, &open, &mut ledger, &bar) {
@@ -91,7 +79,15 @@ pub(crate) fn run(args: EvalArgs, console: &Console) -> Result<()> {
     }
     bar.finish_and_clear();
     console.line(&format!("{} answers written to {}, {before} were there", ledger.answers.len() - before, args.output.display()));
-    console.line(summary(&questions, &tokens, &ledger.answers).trim_end());
+    console.line(table(&questions, &tokens, &ledger.answers).trim_end());
+    let summary = Summary::new(&ledger, &questions, &tokens);
+    if let Some(path) = &args.summary {
+        let json = serde_json::to_string_pretty(&summary).expect("our records have only string keys") + "\n";
+        write_whole(path, json.as_bytes())?;
+    }
+    if let Some(path) = &args.plot {
+        write_whole(path, plot::svg(&summary).as_bytes())?;
+    }
     first_failure.map_or(Ok(()), |code| Err(Failure::reported(code)))
 }
 
@@ -109,10 +105,38 @@ fn answer(talk: &mut Conversation, args: &EvalArgs, question: &Question, open: &
         if record.finish_reason == FinishReason::Cancelled {
             return Err(Failure::interrupted());
         }
-        ledger.write(question, m, record.answer)?;
+        let ms = record.answering_ms();
+        ledger.write(question, m, record.answer, ms)?;
         bar.inc(1);
     }
     Ok(())
+}
+
+/// `--shard i/n`: every n-th question, from the i-th on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shard {
+    index: usize,
+    count: usize,
+}
+
+impl std::str::FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Shard, String> {
+        let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        match parts {
+            Some((index, count)) if index >= 1 && index <= count => Ok(Shard { index, count }),
+            _ => Err("give i/n with i from 1 to n, such as 2/8".into()),
+        }
+    }
+}
+
+impl Shard {
+    fn of(self, questions: &[Question]) -> Result<Vec<&Question>> {
+        let mine: Vec<_> = questions.iter().skip(self.index - 1).step_by(self.count).collect();
+        let Shard { index, count } = self;
+        if mine.is_empty() { Err(Failure::usage(format!("--shard {index}/{count}: there are fewer questions than shards"))) } else { Ok(mine) }
+    }
 }
 
 fn read_questions(path: &Path) -> Result<Vec<Question>> {
@@ -130,82 +154,4 @@ fn read_questions(path: &Path) -> Result<Vec<Question>> {
         questions.push(question);
     }
     if questions.is_empty() { Err(Failure::usage(format!("{shown} holds no questions"))) } else { Ok(questions) }
-}
-
-/// The answers' file: what it holds, and a way to add to it.
-struct Ledger {
-    path: PathBuf,
-    file: File,
-    /// Bytes of whole lines; what follows was cut off.
-    whole: u64,
-    /// The model that the file's answers are from.
-    model_id: Option<String>,
-    answers: Answers,
-}
-
-impl Ledger {
-    /// Reads what an earlier run has left; a last line that was cut off is forgotten.
-    fn open(path: &Path) -> Result<Ledger> {
-        let shown = path.display();
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(Failure::usage(format!("-o {shown} cannot be read: {error}"))),
-        };
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        let (mut model_id, mut answers) = (None, Answers::new());
-        for (i, line) in text[..whole].lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let wrong = |why: String| Failure::usage(format!("-o {shown}, line {}: {why}; these are not answers of mqt eval", i + 1));
-            let line: Line = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
-            if model_id.get_or_insert_with(|| line.model_id.clone()) != &line.model_id {
-                return Err(wrong("the answers are from different models".into()));
-            }
-            answers.insert((line.question_id.to_string(), line.metadata.image_tokens), line.text);
-        }
-        let tail = &text[whole..];
-        // Only a beginning of our own line is one that an interruption may have cut off.
-        let ours = "{\"question_id\":";
-        if !(tail.is_empty() || tail.starts_with(ours) || ours.starts_with(tail)) {
-            return Err(Failure::usage(format!("-o {shown}: its last line is not an answer of mqt eval; choose another file")));
-        }
-        let opened = OpenOptions::new().create(true).append(true).open(path);
-        let file = opened.map_err(|error| Failure::usage(format!("-o {shown} cannot be written: {error}")))?;
-        Ok(Ledger { path: path.to_owned(), file, whole: whole as u64, model_id, answers })
-    }
-
-    /// Says whose answers follow: a file holds one model's.
-    fn begin(&mut self, model_id: String) -> Result<()> {
-        match &self.model_id {
-            Some(earlier) if *earlier != model_id => {
-                let path = self.path.display();
-                Err(Failure::usage(format!("-o {path} holds answers of {earlier}, and this is {model_id}; choose another file")))
-            }
-            _ => {
-                self.model_id = Some(model_id);
-                self.file.set_len(self.whole).map_err(|error| Failure::output(&self.path.display().to_string(), &error))
-            }
-        }
-    }
-
-    fn has(&self, question: &Question, m: u64) -> bool {
-        self.answers.contains_key(&(question.question_id.to_string(), m))
-    }
-
-    fn write(&mut self, question: &Question, m: u64, text: String) -> Result<()> {
-        let model_id = self.model_id.clone().expect("`begin` comes before `write`");
-        let id = question.question_id.to_string();
-        let digest = Sha256::digest(format!("{model_id} {m} {id}"));
-        let line = Line {
-            question_id: question.question_id.clone(),
-            prompt: question.text.clone(),
-            text: text.clone(),
-            answer_id: digest.iter().take(11).map(|byte| format!("{byte:02x}")).collect(),
-            model_id,
-            metadata: Metadata { image_tokens: m },
-        };
-        let json = serde_json::to_string(&line).expect("our records have only string keys") + "\n";
-        self.file.write_all(json.as_bytes()).map_err(|error| Failure::output(&self.path.display().to_string(), &error))?;
-        self.answers.insert((id, m), text);
-        Ok(())
-    }
 }

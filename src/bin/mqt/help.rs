@@ -80,16 +80,30 @@ Example:
 A line of questions.jsonl: {\"question_id\": 1, \"image\": \"a.png\", \"text\": \"What is this?\", \"answer\": \"a star\", \"kind\": \"what\"}
 A line of answers.jsonl: question_id, prompt, text, answer_id, model_id, metadata.image_tokens.
 Run again after an interruption: what is answered stays, the rest follows. Questions with an answer are scored
-by exact match (case and a final full stop do not count), for each m and kind, on stderr.";
+by exact match (case and a final full stop do not count), for each m and kind, on stderr; --summary and --plot keep that.
+
+Any scheduler can spread the work, and the joined answers are scored without a model's time:
+  mqt eval questions.jsonl --images pictures --shard 1/8 -o part-1.jsonl     and so on to 8/8
+  cat part-*.jsonl > answers.jsonl && mqt eval questions.jsonl --images pictures -o answers.jsonl --plot accuracy.svg";
 
 pub(crate) const CONVERT: &str = "\
 Example:
   mqt convert ./MQT-LLaVA-7b -o mqt-7b-q4 --weights q4
+  mqt convert ./llava-v1.5-7b -o llava-7b-q4 --vision-tower ./clip-vit-large-patch14-336
   mqt ask photo.jpg \"What is unusual?\" --model mqt-7b-q4";
 
 pub(crate) const VERIFY: &str = "\
 Example:
   mqt verify mqt-7b-q4";
+
+pub(crate) const PULL: &str = "\
+Examples:
+  mqt pull gordonhu/MQT-LLaVA-7b
+  mqt pull https://example.org/mqt-7b-q4/manifest.json
+  mqt ask photo.jpg \"What is unusual?\" --model \"$(mqt pull owner/name --quiet)\"
+
+HF_ENDPOINT is another server, HF_TOKEN a token for it. Sizes and SHA-256 are checked as far as the server tells them. Ctrl-C, a
+cut line or a stalled server lose nothing: run it again. The folder is printed on stdout.";
 
 pub(crate) const INSPECT: &str = "\
 Example:

@@ -7,6 +7,7 @@ mod args;
 mod ask;
 mod attention;
 mod bench;
+mod cache;
 mod chat;
 mod choices;
 mod compare;
@@ -16,12 +17,16 @@ mod convert;
 mod doctor;
 mod eval;
 mod failure;
+mod fetch;
 mod help;
 mod inspect;
 mod interrupt;
+mod ledger;
 mod memory;
 mod output;
 mod picture;
+mod plot;
+mod pull;
 mod score;
 mod trace;
 
@@ -46,6 +51,8 @@ fn main() -> ExitCode {
         Command::Eval(args) => eval::run(args, &console),
         Command::Convert(args) => convert::run(args, &console),
         Command::Verify(args) => convert::verify(args, &console),
+        Command::Pull(args) => pull::run(args, &console),
+        Command::Cache(command) => cache::run(command, &console),
         Command::Inspect(args) => inspect::run(args),
         Command::Bench(args) => bench::run(args, &console),
         Command::Doctor(args) => doctor::run(args, &console),

@@ -7,8 +7,17 @@ pub(crate) fn peak() -> String {
 
 /// The most host memory the process has had at once, in bytes; `None` but on Linux.
 pub(crate) fn peak_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    field("/proc/self/status", "VmHWM:")
+}
+
+/// Memory that programs can still have, in bytes; `None` but on Linux.
+pub(crate) fn available_bytes() -> Option<u64> {
+    field("/proc/meminfo", "MemAvailable:")
+}
+
+fn field(path: &str, name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024)
 }

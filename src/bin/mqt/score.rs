@@ -1,6 +1,8 @@
 //! How many answers are right: exact match, for each m and kind of question.
 
 use crate::eval::Question;
+use crate::ledger::Ledger;
+use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
@@ -9,9 +11,9 @@ use std::fmt::Write;
 pub(crate) type Answers = HashMap<(String, u64), String>;
 
 /// A table of exact matches in percent: a row per kind and one for all, a column per m.
-pub(crate) fn summary(questions: &[Question], tokens: &[u64], answers: &Answers) -> String {
+pub(crate) fn table(questions: &[&Question], tokens: &[u64], answers: &Answers) -> String {
     let mut rows: BTreeMap<&str, Vec<&Question>> = BTreeMap::new();
-    let keyed: Vec<&Question> = questions.iter().filter(|question| question.answer.is_some()).collect();
+    let keyed: Vec<&Question> = questions.iter().copied().filter(|question| question.answer.is_some()).collect();
     for question in &keyed {
         if let Some(kind) = &question.kind {
             rows.entry(kind).or_default().push(question);
@@ -58,6 +60,63 @@ fn plain(text: &str) -> String {
     text.strip_suffix('.').unwrap_or(text).trim_end().to_lowercase()
 }
 
+/// `--summary`: the same in JSON, with times.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Summary {
+    schema: &'static str,
+    model_id: String,
+    questions: usize,
+    /// Rising in m.
+    pub(crate) budgets: Vec<Row>,
+}
+
+/// One m.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Row {
+    pub(crate) image_tokens: u64,
+    answered: usize,
+    /// Exact matches among the answered questions with a key; null without a key.
+    pub(crate) accuracy: Option<f64>,
+    accuracy_by_kind: BTreeMap<String, f64>,
+    /// Mean milliseconds from the question to the answer's end; null where none was noted.
+    pub(crate) milliseconds: Option<f64>,
+}
+
+impl Summary {
+    /// Of these questions, as far as they are answered.
+    pub(crate) fn new(ledger: &Ledger, questions: &[&Question], tokens: &[u64]) -> Summary {
+        let keyed: Vec<&Question> = questions.iter().copied().filter(|q| q.answer.is_some()).collect();
+        let mut kinds: BTreeMap<&str, Vec<&Question>> = BTreeMap::new();
+        for question in &keyed {
+            if let Some(kind) = &question.kind {
+                kinds.entry(kind).or_default().push(question);
+            }
+        }
+        let row = |&m: &u64| {
+            let key = |question: &&Question| (question.question_id.to_string(), m);
+            let times: Vec<f64> = questions.iter().filter_map(|q| ledger.times.get(&key(q)).copied()).collect();
+            Row {
+                image_tokens: m,
+                answered: questions.iter().filter(|q| ledger.answers.contains_key(&key(q))).count(),
+                accuracy: share(&keyed, m, &ledger.answers),
+                accuracy_by_kind: kinds.iter().filter_map(|(kind, q)| Some(((*kind).to_owned(), share(q, m, &ledger.answers)?))).collect(),
+                milliseconds: mean(&times),
+            }
+        };
+        Summary {
+            schema: "mqt.eval/1",
+            model_id: ledger.model_id.clone().unwrap_or_default(),
+            questions: questions.len(),
+            budgets: tokens.iter().map(row).collect(),
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of questions are far below 2^52")]
+fn mean(values: &[f64]) -> Option<f64> {
+    if values.is_empty() { None } else { Some(values.iter().sum::<f64>() / values.len() as f64) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +138,7 @@ mod tests {
             serde_json::from_value::<Question>(json!({"question_id": id, "image": "a.png", "text": "?", "answer": answer, "kind": kind})).unwrap()
         };
         let questions = [question(1, Some("yes"), Some("exists")), question(2, Some("2"), Some("count")), question(3, Some("3"), Some("count"))];
+        let questions: Vec<&Question> = questions.iter().collect();
         let mut answers = Answers::new();
         for (id, m, text) in [(1, 2, "no"), (1, 4, "Yes."), (2, 2, "2"), (2, 4, "2"), (3, 2, "4")] {
             answers.insert((id.to_string(), m), text.to_owned());
@@ -87,7 +147,7 @@ mod tests {
                     count               2   50.0 %  100.0 %\n\
                     exists              1    0.0 %  100.0 %\n\
                     all                 3   33.3 %  100.0 %";
-        assert_eq!(summary(&questions, &[2, 4], &answers), want);
-        assert_eq!(summary(&[question(1, None, None)], &[2], &answers), "no question has an answer to compare with");
+        assert_eq!(table(&questions, &[2, 4], &answers), want);
+        assert_eq!(table(&[&question(1, None, None)], &[2], &answers), "no question has an answer to compare with");
     }
 }

@@ -1,4 +1,4 @@
-"""The four checkpoints: their shapes, files and random weights."""
+"""The five checkpoints: their shapes, files and random weights."""
 
 import json
 import os
@@ -51,10 +51,17 @@ class Case:
     mean: list = field(default_factory=lambda: CLIP_MEAN)
     std: list = field(default_factory=lambda: CLIP_STD)
     extra_config: dict = field(default_factory=dict)
+    bins: bool = False  # PyTorch's own files instead of safetensors
+    linears: int = 0  # LLaVA's projector of so many Linears instead of the resampler
 
     @property
     def grid(self):
         return self.image // self.patch
+
+    @property
+    def budgets(self):
+        """m of the runs: a resampler gives any, LLaVA's projector all patches or their averages over squares (M3)."""
+        return [1, 9, 36] if self.linears else [1, 2, self.tokens - 1, self.tokens]
 
 
 CASES = [
@@ -93,6 +100,15 @@ CASES = [
         dtype=torch.float16, shards=1, tokenizer=("model", "json"), legacy=False,
         tower_folder="towers/clip-120", mm_vision_tower="towers/clip-120", nested=True,
         rope_theta=None, mean=[0.5, 0.5, 0.5], std=[0.5, 0.25, 0.5],
+    ),
+    Case(
+        name="e-llava-bins", seed=302,
+        vision=40, vision_heads=4, vision_mlp=44, vision_layers=2, image=48, patch=8,
+        tokens=36, resampler_heads=0, linears=2,
+        hidden=48, heads=4, kv_heads=4, head_dim=12, mlp=60, layers=2,
+        dtype=torch.float16, shards=2, tokenizer=("model",), legacy=False,
+        tower_folder="openai/clip-40", mm_vision_tower="openai/clip-40", tower_tensors=True, nested=True, bins=True,
+        extra_config={"mm_projector_type": "mlp2x_gelu", "model_type": "llava"},
     ),
 ]  # fmt: skip
 
@@ -154,6 +170,14 @@ def resampler_weights(case):
     for n in ("ln_q", "ln_k", "ln_v"):
         w.norm(p + n, d)
     w.normal(p + "proj", (d, case.hidden), 1 / d**0.5)
+    return w.tensors
+
+
+def projector_weights(case):
+    """LLaVA's `mlp2x_gelu`: a Sequential whose odd members are the activations."""
+    w = Weights(case.seed * 1000 + 1)
+    for i in range(case.linears):
+        w.linear(f"model.mm_projector.{2 * i}", case.hidden, case.hidden if i else case.vision)
     return w.tensors
 
 
@@ -232,6 +256,8 @@ def config(case, vocab):
         c["head_dim"] = case.head_dim
     if case.aspect is not None:
         c["image_aspect_ratio"] = case.aspect
+    if case.linears:
+        del c["query_abstractor_num_heads"], c["query_abstractor_type"]
     return c | case.extra_config
 
 
@@ -271,11 +297,30 @@ def preprocessor_config(case):
     }
 
 
-def write_shards(folder, tensors, shards):
+def write_file(path, tensors, bins):
+    """One file of weights, as safetensors or as PyTorch writes it."""
+    if not bins:
+        save_file(tensors, path, metadata={"format": "pt"})
+        return
+    # As a checkpoint may hold them: one tensor strided, two that are views of one storage.
+    tensors = dict(tensors)
+    for n in tensors:
+        if n.endswith("layers.1.mlp.down_proj.weight"):
+            tensors[n] = tensors[n].t().contiguous().t()
+    pair = [n for n in tensors if n.endswith(("layers.0.mlp.gate_proj.weight", "layers.0.mlp.up_proj.weight"))]
+    if len(pair) == 2:
+        both = torch.stack([tensors[n] for n in pair])
+        tensors |= {n: both[i] for i, n in enumerate(pair)}
+    # The tower's file in the container of before PyTorch 1.6, the shards in today's.
+    torch.save(tensors, path, _use_new_zipfile_serialization="-of-" in path)
+
+
+def write_shards(folder, tensors, shards, bins=False):
     """One file, or several of about equal size and an index; tensors in name order."""
     names = sorted(tensors)
+    stem, ending = ("pytorch_model", "bin") if bins else ("model", "safetensors")
     if shards == 1:
-        save_file({n: tensors[n] for n in names}, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
+        write_file(os.path.join(folder, f"{stem}.{ending}"), {n: tensors[n] for n in names}, bins)
         return
     total = sum(t.nbytes for t in tensors.values())
     parts, size = [[] for _ in range(shards)], 0
@@ -284,11 +329,11 @@ def write_shards(folder, tensors, shards):
         size += tensors[n].nbytes
     weight_map = {}
     for k, part in enumerate(parts, 1):
-        file = f"model-{k:05d}-of-{shards:05d}.safetensors"
-        save_file({n: tensors[n] for n in part}, os.path.join(folder, file), metadata={"format": "pt"})
+        file = f"{stem}-{k:05d}-of-{shards:05d}.{ending}"
+        write_file(os.path.join(folder, file), {n: tensors[n] for n in part}, bins)
         weight_map |= dict.fromkeys(part, file)
     index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
-    write_json(os.path.join(folder, "model.safetensors.index.json"), index)
+    write_json(os.path.join(folder, f"{stem}.{ending}.index.json"), index)
 
 
 def write_checkpoint(case, folder, model, convert):
@@ -324,7 +369,8 @@ def write_checkpoint(case, folder, model, convert):
     special = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<unk>", "unk_token": "<unk>"}
     write_json(os.path.join(folder, "special_tokens_map.json"), special)
 
-    dense = resampler_weights(case) | llama_weights(case, vocab)
+    between = projector_weights(case) if case.linears else resampler_weights(case)
+    dense = between | llama_weights(case, vocab)
     stored = {n: t.to(case.dtype) for n, t in dense.items()}
     vision = vision_weights(case, "vision_model.")
     if case.tower_tensors:
@@ -335,12 +381,12 @@ def write_checkpoint(case, folder, model, convert):
             "vision_model.embeddings.position_ids": torch.arange(case.grid**2 + 1).unsqueeze(0),
             "visual_projection.weight": torch.zeros(8, 8),
         }
-        write_shards(tower, vision | ignored, 1)
+        write_shards(tower, vision | ignored, 1, case.bins)
     else:
         vision = {n: t.to(case.dtype) for n, t in vision.items()}
         stored |= {"model.vision_tower.vision_tower." + n: t for n, t in vision.items()}
     if case.name.startswith("b"):
         # Old checkpoints carry it; it must be ignored.
         stored["model.layers.0.self_attn.rotary_emb.inv_freq"] = torch.ones(case.head_dim // 2)
-    write_shards(folder, stored, case.shards)
+    write_shards(folder, stored, case.shards, case.bins)
     return {n: t.float() for n, t in (stored | vision).items()}

@@ -65,8 +65,7 @@ def write_case(case, root, model):
         features = reference.vision(pixels)
         features32, features64 = plain32.vision(pixels), plain64.vision(pixels)
         ids = text.prompt_ids(tokenizer, text.vicuna_v1([(question, None)]))
-        budgets = [1, 2, case.tokens - 1, case.tokens]
-        for m in budgets if stem == "blobs" else [2, case.tokens]:
+        for m in case.budgets if stem == "blobs" else [case.budgets[1], case.tokens]:
             visual, visual32, visual64 = reference.visual(features, m), plain32.visual(features32, m), plain64.visual(features64, m)
             logits = reference.logits(ids, visual)
             logits32, logits64 = plain32.logits(ids, visual32), plain64.logits(ids, visual64)

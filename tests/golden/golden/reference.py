@@ -78,6 +78,26 @@ def resample(w, features, m, heads, grid):
     return F.linear(o, g["attn.out_proj.weight"], g["attn.out_proj.bias"]) @ g["proj"]
 
 
+# --- LLaVA's projector, and M3's pooling of what it gives ---
+
+
+def project(w, features, m, grid):
+    """Linear, exact GELU, Linear over every patch; then averages over squares of patches, or all. → [m, hidden]"""
+    p = "model.mm_projector."
+    x = F.linear(features, w[p + "0.weight"], w[p + "0.bias"])
+    x = F.linear(F.gelu(x), w[p + "2.weight"], w[p + "2.bias"])
+    step = grid // int(m**0.5)
+    x = x.reshape(1, grid, grid, -1).permute(0, 3, 1, 2)
+    return F.avg_pool2d(x, kernel_size=step, stride=step).permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def visual(case, w, features, m):
+    """The m visual tokens of a picture's features."""
+    if case.linears:
+        return project(w, features, m, case.grid)
+    return resample(w, features, m, case.resampler_heads, case.grid)
+
+
 # --- the whole, through transformers ---
 
 
@@ -128,7 +148,7 @@ class Reference:
 
     @torch.no_grad()
     def visual(self, features, m):
-        return resample(self.w, features, m, self.case.resampler_heads, self.case.grid)
+        return visual(self.case, self.w, features, m)
 
     @torch.no_grad()
     def logits(self, ids, visual, generated=()):
@@ -199,7 +219,16 @@ class Plain:
         return x[1:]
 
     def visual(self, features, m):
-        return resample(self.w, features, m, self.case.resampler_heads, self.case.grid)
+        if not self.case.linears:
+            return resample(self.w, features, m, self.case.resampler_heads, self.case.grid)
+        w, p, c = self.w, "model.mm_projector.", self.case
+        x = features @ w[p + "0.weight"].T + w[p + "0.bias"]
+        x = x * (1 + torch.erf(x / 2**0.5)) / 2
+        x = (x @ w[p + "2.weight"].T + w[p + "2.bias"]).reshape(c.grid, c.grid, -1)
+        side = int(m**0.5)
+        step = c.grid // side
+        squares = [x[y * step : (y + 1) * step, z * step : (z + 1) * step] for y in range(side) for z in range(side)]
+        return torch.stack([s.mean((0, 1)) for s in squares])
 
     def logits(self, ids, visual, generated=()):
         c, w = self.case, self.w

@@ -1,0 +1,71 @@
+//! `eval` spread over shards: joined, the answers are those of one run; the summary and the plot say what the answers say.
+
+use crate::common::{mqt, text};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// (question, m) → answer.
+fn answers(path: &Path) -> BTreeMap<(String, u64), String> {
+    let row = |line: &str| {
+        let value: Value = serde_json::from_str(line).unwrap();
+        let key = (value["question_id"].to_string(), value["metadata"]["image_tokens"].as_u64().unwrap());
+        (key, value["text"].as_str().unwrap().to_owned())
+    };
+    fs::read_to_string(path).unwrap().lines().map(row).collect()
+}
+
+#[test]
+fn shards_joined_are_one_run() {
+    let heldout = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/toybox/heldout");
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let all = fs::read_to_string(heldout.join("questions.jsonl")).unwrap();
+    let some: Vec<&str> = all.lines().step_by(18).collect();
+    assert_eq!(some.len(), 12);
+    fs::write(at("questions.jsonl"), some.join("\n")).unwrap();
+    let eval = |output: &str, more: &[&str]| {
+        let (questions, images, output) = (text(&at("questions.jsonl")), text(&heldout), text(&at(output)));
+        let line = ["eval", &questions, "--images", &images, "-o", &output, "--tokens", "4,64", "--adapter", "cpu", "--max-new-tokens", "12"];
+        mqt(line.iter().chain(more)).run()
+    };
+    assert_eq!(eval("whole.jsonl", &[]).code, 0);
+    let mut joined = String::new();
+    for shard in ["1/5", "2/5", "3/5", "4/5", "5/5"] {
+        let part = format!("part-{}.jsonl", &shard[..1]);
+        let done = eval(&part, &["--shard", shard]);
+        assert_eq!(done.code, 0, "{done:#?}");
+        joined += &fs::read_to_string(at(&part)).unwrap();
+    }
+    fs::write(at("joined.jsonl"), joined).unwrap();
+    assert_eq!(answers(&at("joined.jsonl")), answers(&at("whole.jsonl")));
+
+    // Scoring what is there asks nothing more.
+    let (summary, plot) = (at("summary.json"), at("plot.svg"));
+    let done = eval("joined.jsonl", &["--summary", &text(&summary), "--plot", &text(&plot)]);
+    assert!(done.code == 0 && done.stderr.contains("0 answers written"), "{done:#?}");
+    let summary: Value = serde_json::from_slice(&fs::read(summary).unwrap()).unwrap();
+    assert_eq!((&summary["schema"], &summary["model_id"], &summary["questions"]), (&"mqt.eval/1".into(), &"toybox-q8".into(), &12.into()));
+    let keys: BTreeMap<String, String> = some
+        .iter()
+        .map(|line| {
+            let question: Value = serde_json::from_str(line).unwrap();
+            (question["question_id"].to_string(), question["answer"].as_str().unwrap().to_lowercase())
+        })
+        .collect();
+    for (row, m) in summary["budgets"].as_array().unwrap().iter().zip([4, 64]) {
+        let given = answers(&at("joined.jsonl"));
+        let right = keys.iter().filter(|(id, key)| given[&((*id).clone(), m)].trim().trim_end_matches('.').to_lowercase() == **key).count();
+        assert_eq!((&row["image_tokens"], &row["answered"]), (&m.into(), &12.into()), "{row}");
+        assert!((row["accuracy"].as_f64().unwrap() - right as f64 / 12.0).abs() < 1e-9, "{row}: {right} of 12");
+        assert!(row["milliseconds"].as_f64().unwrap() > 0.0, "{row}");
+    }
+    let svg = fs::read_to_string(plot).unwrap();
+    assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>") && svg.matches("<circle").count() == 4, "{svg}");
+
+    for shard in ["0/5", "6/5", "1", "x/2"] {
+        eval("bad.jsonl", &["--shard", shard]).refused(2, "i/n");
+    }
+    eval("bad.jsonl", &["--shard", "13/13"]).refused(2, "fewer questions than shards");
+}
