@@ -20,11 +20,19 @@ struct Noted {
     sha256: String,
 }
 
-/// The cache's folder: `MQT_CACHE`, else `mqt/models` in the user's cache folder.
-pub(crate) fn root() -> Result<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+fn set(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Where everything lies that can be had again: `MQT_CACHE`, else `mqt` in the user's cache folder; `None` without a home.
+pub(crate) fn base() -> Option<PathBuf> {
     let home = || if cfg!(windows) { set("LOCALAPPDATA") } else { set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache"))) };
-    let root = set("MQT_CACHE").or_else(|| Some(home()?.join("mqt").join("models")));
+    set("MQT_CACHE").or_else(|| Some(home()?.join("mqt")))
+}
+
+/// The models' folder: `MQT_CACHE`, else `mqt/models` in the user's cache folder.
+pub(crate) fn root() -> Result<PathBuf> {
+    let root = set("MQT_CACHE").or_else(|| Some(base()?.join("models")));
     root.ok_or_else(|| Failure::usage("there is no home folder for a cache; set MQT_CACHE"))
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The file is a cache: one that cannot be read counts as empty, one that cannot be written is no reason to fail.
 
+use crate::cache;
 use crate::output::write_whole;
 use mqt::gpu::{AdapterInfo, Choices};
 use serde::{Deserialize, Serialize};
@@ -18,11 +19,8 @@ struct Remembered {
 
 const SCHEMA: &str = "mqt.kernels/1";
 
-/// `kernels.json` in `MQT_CACHE`, else in `mqt` in the user's cache folder; `None` without a home.
-pub(crate) fn file() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let home = || if cfg!(windows) { set("LOCALAPPDATA") } else { set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache"))) };
-    Some(set("MQT_CACHE").or_else(|| Some(home()?.join("mqt")))?.join("kernels.json"))
+fn file() -> Option<PathBuf> {
+    Some(cache::base()?.join("kernels.json"))
 }
 
 /// What is remembered, by adapter.
