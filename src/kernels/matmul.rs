@@ -87,36 +87,36 @@ pub fn matmul_cut(
 ) {
     assert_eq!((x.cols, out.cols), (w.cols, w.rows), "matmul: widths");
     assert!(first + n <= x.rows && to + n <= out.rows, "matmul: {n} tokens from {first} to {to}");
+    let how = How { w, bias, act, store, cut };
     let tokens = cut.tokens as usize;
-    if cut.uniform {
-        for at in (0..n).step_by(tokens) {
-            let count = tokens.min(n - at);
-            if first + at + tokens <= x.rows {
-                dispatch(rec, &Window::new(x, first + at, tokens), (x, 0), count, w, bias, act, store, (out, to + at), cut);
-            } else {
-                // The window would end beyond the tensor.
-                let cut = Cut { uniform: false, ..cut };
-                dispatch(rec, x, (x, first + at), count, w, bias, act, store, (out, to + at), cut);
-            }
+    if !cut.uniform {
+        return dispatch(rec, x, (x, first), n, &how, (out, to));
+    }
+    for at in (0..n).step_by(tokens) {
+        let count = tokens.min(n - at);
+        if first + at + tokens <= x.rows {
+            dispatch(rec, &Window::new(x, first + at, tokens), (x, 0), count, &how, (out, to + at));
+        } else {
+            // The window would end beyond the tensor.
+            let how = How { cut: Cut { uniform: false, ..cut }, ..how };
+            dispatch(rec, x, (x, first + at), count, &how, (out, to + at));
         }
-    } else {
-        dispatch(rec, x, (x, first), n, w, bias, act, store, (out, to), cut);
     }
 }
 
-#[allow(clippy::too_many_arguments, reason = "one argument per operand of the formula")]
-fn dispatch(
-    rec: &mut Recorder,
-    bound: &dyn Bind,
-    (x, first): (&Tensor, usize),
-    n: usize,
-    w: &Matrix,
-    bias: Option<&Tensor>,
+/// What a product does beside reading `x`.
+#[derive(Clone, Copy)]
+struct How<'a> {
+    w: &'a Matrix,
+    bias: Option<&'a Tensor>,
     act: Act,
     store: Store,
-    (out, to): (&Tensor, usize),
     cut: Cut,
-) {
+}
+
+/// One dispatch per part of the matrix: rows `first..first + n` of what is bound for `x`.
+fn dispatch(rec: &mut Recorder, bound: &dyn Bind, (x, first): (&Tensor, usize), n: usize, how: &How, (out, to): (&Tensor, usize)) {
+    let &How { w, bias, act, store, cut } = how;
     let preludes = [cut.prelude(), weight_prelude(w.format), TILE];
     let constants = constants(cut, w.cols, bias.is_some(), act, store);
     // A dispatch has at most 65 535 workgroups in y; so many tokens are far beyond any chunk.

@@ -1,6 +1,7 @@
 //! The model: loaded once, then pixels → visual tokens, and slots → next token, on the GPU or on the processor.
 
 mod bundled;
+mod cache;
 pub mod config;
 mod decode;
 mod generate;
@@ -22,6 +23,8 @@ mod tune;
 mod vision;
 
 pub use crate::weights::Weights;
+pub use cache::Cache;
+use cache::Kv;
 pub use config::Config;
 pub use generate::Generation;
 pub use open::{LoadOptions, ModelSource, Opened, Tuning};
@@ -76,43 +79,6 @@ pub struct VisualTokens(Visual);
 enum Visual {
     Gpu(Tensor),
     Cpu(Vec<f32>),
-}
-
-/// Keys and values of one conversation.
-pub struct Cache {
-    kv: Kv,
-    len: usize,
-    capacity: usize,
-    /// Tokens to pick at most, as [`Model::begin`] said.
-    limit: usize,
-    config: Config,
-}
-
-enum Kv {
-    Gpu(Box<language::KvCache>),
-    Cpu(reference::KvCache),
-}
-
-impl Cache {
-    /// Positions computed.
-    #[allow(clippy::len_without_is_empty, reason = "it is a length in positions, not a collection")]
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Positions there is room for.
-    pub fn capacity(&self) -> usize {
-        self.capacity
-    }
-
-    /// Forgets the positions from `len` on.
-    pub fn rewind(&mut self, len: usize) {
-        assert!(len <= self.len, "rewind to {len} of {}", self.len);
-        self.len = len;
-        if let Kv::Cpu(kv) = &mut self.kv {
-            kv.rewind(&self.config, len);
-        }
-    }
 }
 
 /// A loaded model. Conversations ([`crate::Session`]) share it.

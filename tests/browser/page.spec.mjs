@@ -1,7 +1,8 @@
 // The page as a visitor meets it: from the first visit to an answer, and everything one can do with a loaded model.
 
 import AxeBuilder from "@axe-core/playwright";
-import { ask, expect, load, passes, reached, sample, test, tokens, weightBytes } from "./site.mjs";
+import { join } from "node:path";
+import { ask, expect, load, passes, reached, root, sample, test, tokens, weightBytes } from "./site.mjs";
 
 /** Serious and critical findings of axe, as text. */
 async function axe(page) {
@@ -48,6 +49,41 @@ test("first visit, second visit, no network", async ({ site, context }) => {
   await expect((await ask(page, "How many things are there?")).locator(".text")).toHaveText("3");
   await expect(page.locator("#network")).toBeVisible();
   await context.setOffline(false);
+});
+
+test("a picture from a file, dropped, pasted, from the camera; and what is none", async ({ site, context }) => {
+  await context.grantPermissions(["camera"]);
+  const page = await site.open();
+  const name = () => page.evaluate(() => globalThis.mqt.picture?.name);
+  const samples = join(root, "models/toybox/samples");
+  await page.locator("#file").setInputFiles(join(samples, "toybox-2.png"));
+  expect(await name()).toBe("toybox-2.png");
+  await expect(page.locator("#shown")).toBeVisible();
+
+  /** A drop or a paste of a file, as the browser would tell of it. */
+  const send = (type, file) =>
+    page.evaluate(
+      ([type, { name, mime, text }]) => {
+        const data = new DataTransfer();
+        data.items.add(new File([text], name, { type: mime }));
+        const event = type === "drop" ? new DragEvent("drop", { dataTransfer: data, bubbles: true }) : new ClipboardEvent("paste", { clipboardData: data, bubbles: true });
+        document.body.dispatchEvent(event);
+      },
+      [type, file],
+    );
+  await send("drop", { name: "notes.txt", mime: "text/plain", text: "no picture" });
+  await expect(page.locator("#remark")).toContainText("notes.txt is no picture");
+  expect(await name()).toBe("toybox-2.png");
+  await send("drop", { name: "dropped.png", mime: "image/png", text: "later found to be damaged" });
+  expect(await name()).toBe("dropped.png");
+  await send("paste", { name: "image.png", mime: "image/png", text: "the same" });
+  expect(await name()).toBe("pasted picture");
+
+  await page.getByRole("button", { name: "Camera" }).click();
+  await page.getByRole("button", { name: "Take the picture" }).click();
+  await expect.poll(name).toBe("camera picture");
+  await expect(page.getByRole("dialog", { name: "Camera" })).toHaveCount(0);
+  expect(site.fetched, "pictures alone fetch no model").toEqual([]);
 });
 
 test("questions, budgets, stop, views, composer: with one loaded model", async ({ site }) => {
@@ -175,12 +211,16 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
         for (let i = 0; i < 30; i++) {
           await engine.startAnew();
           await engine.ask({ question: "What is this?", tokens: [2, 16, 64][i % 3], maxNewTokens: 4 }).answer;
-          sizes.push((await engine.memory()).wasmBytes);
+          sizes.push(await engine.memory());
         }
         return sizes;
       });
     const sizes = await memory();
-    expect(new Set(sizes.slice(3)).size, `WebAssembly bytes after each question: ${sizes}`).toBe(1);
+    for (const kind of ["wasmBytes", "gpuBytes"]) {
+      const bytes = sizes.map((size) => size[kind]);
+      expect(bytes[0]).toBeGreaterThan(1e6);
+      expect(new Set(bytes.slice(3)).size, `${kind} after each question: ${bytes}`).toBe(1);
+    }
   });
 
   await test.step("panels", async () => {

@@ -22,6 +22,8 @@ export default defineConfig({
         "--no-sandbox",
         "--enable-unsafe-webgpu",
         "--use-webgpu-adapter=swiftshader",
+        // A camera that shows a moving test card.
+        "--use-fake-device-for-media-stream",
         "--disable-background-networking",
         "--disable-component-update",
         "--disable-sync",

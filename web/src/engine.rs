@@ -343,6 +343,12 @@ impl Engine {
         Ok(self.session.prepare(image_tokens, &stop.cancel).await?)
     }
 
+    /// Bytes of buffers alive on the device; 0 on the processor.
+    #[wasm_bindgen(js_name = gpuBytes)]
+    pub fn gpu_bytes(&self) -> f64 {
+        self.session.model().counters().bytes as f64
+    }
+
     /// Forgets the questions so far, keeps the picture.
     #[wasm_bindgen(js_name = startAnew)]
     pub fn start_anew(&mut self) {

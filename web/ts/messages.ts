@@ -128,6 +128,8 @@ export interface Heat {
 
 export interface Memory {
   wasmBytes: number;
+  /** Buffers on the device; 0 on the processor, null while a question is being answered. */
+  gpuBytes: number | null;
 }
 
 /** What the worker offers; `id` names a piece of work for `stop`. */

@@ -83,6 +83,15 @@ async function openStore({ source, keep, refresh }: WorkerSettings, tell: (progr
   return pack;
 }
 
+/** Needs no turn, so that it can be asked at any time: an engine at work is not to be touched. */
+function gpuBytes(): number | null {
+  try {
+    return engine?.gpuBytes() ?? 0;
+  } catch {
+    return null;
+  }
+}
+
 const api: WorkerApi = {
   async load(settings, onProgress): Promise<Loaded> {
     try {
@@ -132,7 +141,7 @@ const api: WorkerApi = {
   takeBack: () => inTurn((engine) => engine.takeBack()),
   startAnew: () => inTurn((engine) => engine.startAnew()),
   resume: (turns) => inTurn((engine) => engine.resume(turns)),
-  memory: async () => ({ wasmBytes: memory?.buffer.byteLength ?? 0 }),
+  memory: async () => ({ wasmBytes: memory?.buffer.byteLength ?? 0, gpuBytes: gpuBytes() }),
 };
 
 Comlink.expose(api);

@@ -24,8 +24,11 @@ export function setUp(): void {
   for (const type of ["dragleave", "drop"]) document.addEventListener(type, () => frame.classList.remove("over"));
   document.addEventListener("drop", (event) => {
     event.preventDefault();
-    const file = [...(event.dataTransfer?.files ?? [])].find((file) => file.type.startsWith("image/"));
+    const files = [...(event.dataTransfer?.files ?? [])];
+    // Some systems know no type for newer formats; the decoder will.
+    const file = files.find((file) => file.type.startsWith("image/")) ?? files.find((file) => file.type === "");
     if (file) void app.attach(file, file.name);
+    else find("#remark").textContent = files[0] ? `${files[0].name} is no picture.` : "Only picture files can be dropped here: save it first, then choose it.";
   });
   document.addEventListener("paste", (event) => {
     const file = [...(event.clipboardData?.files ?? [])].find((file) => file.type.startsWith("image/"));
@@ -75,7 +78,8 @@ async function camera(): Promise<void> {
     return;
   }
   const video = h<HTMLVideoElement>("video", { autoplay: true, muted: true, playsInline: true, srcObject: stream });
-  const take = h("button.main", { type: "button" }, "Take the picture");
+  const take = h<HTMLButtonElement>("button.main", { type: "button", disabled: true }, "Take the picture");
+  video.addEventListener("loadeddata", () => (take.disabled = false));
   const box = dialog("camera-dialog", "Camera", video, h("div.actions", take));
   box.addEventListener("close", () => {
     for (const track of stream.getTracks()) track.stop();

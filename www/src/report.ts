@@ -1,7 +1,7 @@
 // Diagnostics, and the same as text for a report. The picture is never part of it, only its hash.
 
 import { app } from "./app";
-import { copy, dialog, find, h, logged } from "./dom";
+import { bytes, copy, dialog, find, h, logged } from "./dom";
 import { state } from "./state";
 
 let box: HTMLDialogElement | undefined;
@@ -42,7 +42,9 @@ export async function openDiagnostics(): Promise<void> {
   button.onclick = () => void copy(report(), button);
   box ??= dialog("diagnostics", "Diagnostics", h("dl#facts"), h("h3", "Log"), h("pre#log", { tabIndex: 0, role: "region", "aria-label": "Log" }), h("p.small", "The report holds questions and answers, and the picture's hash; not the picture."), h("div.actions.end", button));
   const memory = await app.engine?.memory().catch(() => undefined);
-  const all = memory ? [...facts(), { name: "WebAssembly memory", value: `${(memory.wasmBytes / 1e6).toFixed(1)} MB` }] : facts();
+  const sizes = memory ? [{ name: "WebAssembly memory", value: bytes(memory.wasmBytes) }] : [];
+  if (memory?.gpuBytes) sizes.push({ name: "Device memory", value: bytes(memory.gpuBytes) });
+  const all = [...facts(), ...sizes];
   find("#facts").replaceChildren(...all.flatMap(({ name, value }) => [h("dt", name), h("dd", value)]));
   find("#log").textContent = logged().join("\n");
   box.showModal();

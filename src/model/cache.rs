@@ -1,0 +1,41 @@
+//! What a conversation has computed, wherever it lies.
+
+use super::config::Config;
+use super::{language, reference};
+
+/// Keys and values of one conversation.
+pub struct Cache {
+    pub(super) kv: Kv,
+    pub(super) len: usize,
+    pub(super) capacity: usize,
+    /// Tokens to pick at most, as [`Model::begin`] said.
+    pub(super) limit: usize,
+    pub(super) config: Config,
+}
+
+pub(super) enum Kv {
+    Gpu(Box<language::KvCache>),
+    Cpu(reference::KvCache),
+}
+
+impl Cache {
+    /// Positions computed.
+    #[allow(clippy::len_without_is_empty, reason = "it is a length in positions, not a collection")]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Positions there is room for.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Forgets the positions from `len` on.
+    pub fn rewind(&mut self, len: usize) {
+        assert!(len <= self.len, "rewind to {len} of {}", self.len);
+        self.len = len;
+        if let Kv::Cpu(kv) = &mut self.kv {
+            kv.rewind(&self.config, len);
+        }
+    }
+}
