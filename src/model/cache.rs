@@ -8,7 +8,7 @@ pub struct Cache {
     pub(super) kv: Kv,
     pub(super) len: usize,
     pub(super) capacity: usize,
-    /// Tokens to pick at most, as [`Model::begin`] said.
+    /// Tokens to pick at most, as [`super::Model::begin`] said.
     pub(super) limit: usize,
     pub(super) config: Config,
 }

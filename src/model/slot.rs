@@ -31,7 +31,7 @@ impl Slot {
 pub enum Want {
     /// Nothing: only the cache matters.
     Nothing,
-    /// The next token, picked as [`Model::begin`] said and left where it was picked: see [`Generation`].
+    /// The next token, picked as [`crate::Model::begin`] said and left where it was picked: see [`super::Generation`].
     Pick,
     /// The logits of the last position.
     Logits,

@@ -17,7 +17,7 @@ pub struct Request {
     pub max_new_tokens: usize,
     /// The answer ends before any of these strings.
     pub stop: Vec<String>,
-    /// Ids of an answer that was cut off: it goes on from there, and is handed back whole. Usually after [`Session::take_back`].
+    /// Ids of an answer that was cut off: it goes on from there, and is handed back whole. Usually after [`super::Session::take_back`].
     pub so_far: Vec<u32>,
     /// The picture was encoded before there was a question: that time does not count as waiting for the first word.
     pub seen_ahead: bool,
@@ -135,7 +135,7 @@ pub struct Trace {
     pub logits: Vec<f32>,
 }
 
-/// What [`Session::look`] did.
+/// What [`super::Session::look`] did.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Looked {
     /// 1 if the tower ran, 0 if the picture was the same as before.

@@ -155,7 +155,7 @@ fn sentencepiece_like(normalizer: &Value, pre_tokenizer: &Value) -> Option<(Prep
 }
 
 /// BOS is what the template puts before the text. The template's other token is the end token:
-/// [`write`] lists it there, because the format has no place for it.
+/// [`write()`] lists it there, because the format has no place for it.
 fn template_tokens(post_processor: &Value) -> (Option<u32>, Option<u32>) {
     let id_of = |name: &Value| {
         let id = post_processor.get("special_tokens")?.get(name.as_str()?)?.get("ids")?.get(0)?.as_u64()?;
