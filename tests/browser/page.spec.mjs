@@ -161,7 +161,9 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
     await box.getByRole("button", { name: "Copy JSON" }).click();
     const report = JSON.parse(await page.evaluate(() => navigator.clipboard.readText()));
-    expect([report.schema, report.decode[0].readbacks_per_token < 1, report.decode[0].objects_created_per_token]).toEqual(["mqt.bench/1", true, 0]);
+    expect([report.schema, report.decode[0].objects_created_per_token]).toEqual(["mqt.bench/1", 0]);
+    // One for each batch of steps, which is one step on a slow device, and the token of the prompt.
+    expect(report.decode[0].readbacks_per_token).toBeLessThan(1.1);
     expect(await axe(page)).toEqual([]);
     await box.getByRole("button", { name: "Close Benchmark" }).click();
   });
