@@ -221,6 +221,11 @@ async fn read_file(files: &dyn Files, file: &str) -> Result<Vec<(String, Tensor)
     if file.ends_with(".bin") {
         return read_torch(files, file);
     }
+    #[cfg(not(feature = "native"))]
+    if file.ends_with(".bin") {
+        let problem = "PyTorch's own format is not read in the browser; `mqt convert` makes a pack of the folder, which is".into();
+        return Err(crate::error::Error::ModelCorrupt { file: file.to_owned(), problem });
+    }
     let entries = read_header(files, file).await?.into_iter().map(|(name, entry)| {
         let dtype = match entry.dtype {
             Dtype::BF16 => "BF16".to_owned(),
