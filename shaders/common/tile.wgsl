@@ -2,10 +2,17 @@
 // constants TOKENS (1, 2, 4, 8, 16) and ROWS (1, 2, 4, 8, 16: a lane owns the same row of so many neighbouring panels), at most 16
 // columns in all. With TOKENS <= 2 a column holds four rows of a token (first all rows of the first), else four tokens of one row
 // (column token / 4 * ROWS + row). Uses x, data, scales and params.{rows, blocks} of the kernel, and a prelude common/weight_*.wgsl.
+// One token scales a block's sum instead of its weights, which several tokens would share. TOKENS = 2 has ROWS = 16.
 struct Tile { a: mat4x4<f32>, b: mat4x4<f32>, c: mat4x4<f32>, d: mat4x4<f32> }
 struct Words {
     w0: vec4<u32>, w1: vec4<u32>, w2: vec4<u32>, w3: vec4<u32>, w4: vec4<u32>, w5: vec4<u32>, w6: vec4<u32>, w7: vec4<u32>,
     w8: vec4<u32>, w9: vec4<u32>, w10: vec4<u32>, w11: vec4<u32>, w12: vec4<u32>, w13: vec4<u32>, w14: vec4<u32>, w15: vec4<u32>,
+}
+// One token's sums over a block, of codes * x: a row each, columns 4i + k in component k.
+struct Sums {
+    r0: vec4<f32>, r1: vec4<f32>, r2: vec4<f32>, r3: vec4<f32>, r4: vec4<f32>, r5: vec4<f32>, r6: vec4<f32>, r7: vec4<f32>,
+    r8: vec4<f32>, r9: vec4<f32>, r10: vec4<f32>, r11: vec4<f32>, r12: vec4<f32>, r13: vec4<f32>, r14: vec4<f32>, r15: vec4<f32>,
+    x: vec4<f32>,
 }
 struct Scales { a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32> }
 // Where the rows of x of each token start, in vec4s.
@@ -20,38 +27,58 @@ fn four(w: vec4<u32>, v: vec4<u32>, y: vec4<u32>, z: vec4<u32>, s: vec4<f32>, g:
     return mat4x4<f32>(weights(w, g, s.x), weights(v, g, s.y), weights(y, g, s.z), weights(z, g, s.w));
 }
 
-// Adds group g (4 features) of a chunk.
+// One token: adds group g (4 features) of a chunk.
+fn add_codes(s: ptr<function, Sums>, w: ptr<function, Words>, v: vec4<f32>, g: u32) {
+    (*s).x += v;
+    (*s).r0 = fma(codes((*w).w0, g), v, (*s).r0);
+    if ROWS >= 2u { (*s).r1 = fma(codes((*w).w1, g), v, (*s).r1); }
+    if ROWS >= 4u {
+        (*s).r2 = fma(codes((*w).w2, g), v, (*s).r2);
+        (*s).r3 = fma(codes((*w).w3, g), v, (*s).r3);
+    }
+    if ROWS >= 8u {
+        (*s).r4 = fma(codes((*w).w4, g), v, (*s).r4);
+        (*s).r5 = fma(codes((*w).w5, g), v, (*s).r5);
+        (*s).r6 = fma(codes((*w).w6, g), v, (*s).r6);
+        (*s).r7 = fma(codes((*w).w7, g), v, (*s).r7);
+    }
+    if ROWS == 16u {
+        (*s).r8 = fma(codes((*w).w8, g), v, (*s).r8);
+        (*s).r9 = fma(codes((*w).w9, g), v, (*s).r9);
+        (*s).r10 = fma(codes((*w).w10, g), v, (*s).r10);
+        (*s).r11 = fma(codes((*w).w11, g), v, (*s).r11);
+        (*s).r12 = fma(codes((*w).w12, g), v, (*s).r12);
+        (*s).r13 = fma(codes((*w).w13, g), v, (*s).r13);
+        (*s).r14 = fma(codes((*w).w14, g), v, (*s).r14);
+        (*s).r15 = fma(codes((*w).w15, g), v, (*s).r15);
+    }
+}
+
+// One token: what a block adds to four rows.
+fn scaled(r0: vec4<f32>, r1: vec4<f32>, r2: vec4<f32>, r3: vec4<f32>, x: vec4<f32>, scale: vec4<f32>) -> vec4<f32> {
+    return scale * (POSITION * mat4x4<f32>(r0, r1, r2, r3) - dot(OFFSET, x));
+}
+
+fn add_block(t: ptr<function, Tile>, r: ptr<function, Sums>, s: ptr<function, Scales>) {
+    (*t).a[0] += scaled((*r).r0, (*r).r1, (*r).r2, (*r).r3, (*r).x, (*s).a);
+    if ROWS >= 8u { (*t).a[1] += scaled((*r).r4, (*r).r5, (*r).r6, (*r).r7, (*r).x, (*s).b); }
+    if ROWS == 16u {
+        (*t).a[2] += scaled((*r).r8, (*r).r9, (*r).r10, (*r).r11, (*r).x, (*s).c);
+        (*t).a[3] += scaled((*r).r12, (*r).r13, (*r).r14, (*r).r15, (*r).x, (*s).d);
+    }
+}
+
+// Several tokens: adds group g of a chunk.
 fn add_group(t: ptr<function, Tile>, w: ptr<function, Words>, s: ptr<function, Scales>, base: ptr<function, Bases>, at: u32, g: u32) {
-    if TOKENS <= 2u {
+    if TOKENS == 2u {
         let v = x[(*base).q0.x + at + g];
-        if ROWS <= 2u { (*t).a[0].x += dot(v, weights((*w).w0, g, (*s).a.x)); }
-        if ROWS == 2u { (*t).a[0].y += dot(v, weights((*w).w1, g, (*s).a.y)); }
-        if ROWS < 4u { return; }
         let u = x[(*base).q0.y + at + g];
         let first = four((*w).w0, (*w).w1, (*w).w2, (*w).w3, (*s).a, g);
-        (*t).a[0] += v * first;
-        if ROWS >= 8u {
-            let second = four((*w).w4, (*w).w5, (*w).w6, (*w).w7, (*s).b, g);
-            (*t).a[1] += v * second;
-            if TOKENS == 2u && ROWS == 8u {
-                (*t).a[2] += u * first;
-                (*t).a[3] += u * second;
-            }
-            if TOKENS == 2u && ROWS == 16u {
-                (*t).b[0] += u * first;
-                (*t).b[1] += u * second;
-            }
-        }
-        if ROWS == 16u {
-            let third = four((*w).w8, (*w).w9, (*w).w10, (*w).w11, (*s).c, g);
-            let fourth = four((*w).w12, (*w).w13, (*w).w14, (*w).w15, (*s).d, g);
-            (*t).a[2] += v * third;
-            (*t).a[3] += v * fourth;
-            if TOKENS == 2u {
-                (*t).b[2] += u * third;
-                (*t).b[3] += u * fourth;
-            }
-        }
+        let second = four((*w).w4, (*w).w5, (*w).w6, (*w).w7, (*s).b, g);
+        let third = four((*w).w8, (*w).w9, (*w).w10, (*w).w11, (*s).c, g);
+        let fourth = four((*w).w12, (*w).w13, (*w).w14, (*w).w15, (*s).d, g);
+        (*t).a += mat4x4<f32>(v * first, v * second, v * third, v * fourth);
+        (*t).b += mat4x4<f32>(u * first, u * second, u * third, u * fourth);
         return;
     }
     let q0 = tokens((*base).q0, at + g);
@@ -98,6 +125,13 @@ fn scales4(panel: u32, offset: u32, block: u32, lane: u32) -> vec4<f32> {
     return vec4<f32>(low, next, block_scale(panel_at(panel, offset + 2u), block, lane), block_scale(panel_at(panel, offset + 3u), block, lane));
 }
 
+fn add(
+    t: ptr<function, Tile>, r: ptr<function, Sums>, w: ptr<function, Words>, s: ptr<function, Scales>,
+    base: ptr<function, Bases>, at: u32, g: u32,
+) {
+    if TOKENS == 1u { add_codes(r, w, x[(*base).q0.x + at + g], g); } else { add_group(t, w, s, base, at, g); }
+}
+
 // Sums the blocks first, first + step, ... of this lane's rows, in that order.
 fn accumulate(panel: u32, lane: u32, first: u32, step: u32, bases: Bases) -> Tile {
     var t = Tile();
@@ -111,6 +145,7 @@ fn accumulate(panel: u32, lane: u32, first: u32, step: u32, bases: Bases) -> Til
             s.c = scales4(panel, 8u, block, lane);
             s.d = scales4(panel, 12u, block, lane);
         }
+        var r = Sums();
         for (var c = 0u; c < CHUNKS_PER_BLOCK; c++) {
             let word = (block * CHUNKS_PER_BLOCK + c) * 32u + lane;
             let at = (block * CHUNKS_PER_BLOCK + c) * GROUPS;
@@ -139,22 +174,23 @@ fn accumulate(panel: u32, lane: u32, first: u32, step: u32, bases: Bases) -> Til
             }
             // Large tiles are for large matrices: there, unrolling pays for the longer compilation.
             if ROWS <= 4u {
-                for (var g = 0u; g < GROUPS; g++) { add_group(&t, &w, &s, &base, at, g); }
+                for (var g = 0u; g < GROUPS; g++) { add(&t, &r, &w, &s, &base, at, g); }
                 continue;
             }
-            add_group(&t, &w, &s, &base, at, 0u);
-            if GROUPS >= 2u { add_group(&t, &w, &s, &base, at, 1u); }
+            add(&t, &r, &w, &s, &base, at, 0u);
+            if GROUPS >= 2u { add(&t, &r, &w, &s, &base, at, 1u); }
             if GROUPS >= 4u {
-                add_group(&t, &w, &s, &base, at, 2u);
-                add_group(&t, &w, &s, &base, at, 3u);
+                add(&t, &r, &w, &s, &base, at, 2u);
+                add(&t, &r, &w, &s, &base, at, 3u);
             }
             if GROUPS == 8u {
-                add_group(&t, &w, &s, &base, at, 4u);
-                add_group(&t, &w, &s, &base, at, 5u);
-                add_group(&t, &w, &s, &base, at, 6u);
-                add_group(&t, &w, &s, &base, at, 7u);
+                add(&t, &r, &w, &s, &base, at, 4u);
+                add(&t, &r, &w, &s, &base, at, 5u);
+                add(&t, &r, &w, &s, &base, at, 6u);
+                add(&t, &r, &w, &s, &base, at, 7u);
             }
         }
+        if TOKENS == 1u { add_block(&t, &r, &s); }
     }
     return t;
 }

@@ -1,5 +1,8 @@
 // weight_f32: one 16-byte chunk of a panel row holds 4 floats. The mirror of src/quant.rs.
 const GROUPS: u32 = 1u; // groups of 4 columns in a chunk
 const CHUNKS_PER_BLOCK: u32 = 16u;
-fn weights(w: vec4<u32>, g: u32, s: f32) -> vec4<f32> { return bitcast<vec4<f32>>(w); }
+const POSITION: vec4<f32> = vec4<f32>(1.0, 1.0, 1.0, 1.0);
+const OFFSET: vec4<f32> = vec4<f32>();
+fn codes(w: vec4<u32>, g: u32) -> vec4<f32> { return bitcast<vec4<f32>>(w); }
+fn weights(w: vec4<u32>, g: u32, s: f32) -> vec4<f32> { return codes(w, g); }
 fn block_scale(panel: u32, block: u32, lane: u32) -> f32 { return 1.0; }

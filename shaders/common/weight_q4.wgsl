@@ -2,12 +2,16 @@
 // bytes and 16 + 4j to 16 + 4j + 3 in the high ones; a value is (nibble - 8) * scale. The mirror of src/quant.rs.
 const GROUPS: u32 = 8u; // groups of 4 columns in a chunk
 const CHUNKS_PER_BLOCK: u32 = 2u;
-// Shifts, not bit-field extraction, which some drivers emulate. nibble * s - 8 * s is exact in f32, fused or not.
-fn weights(w: vec4<u32>, g: u32, s: f32) -> vec4<f32> {
-    let shifts = select(vec4<u32>(0u, 8u, 16u, 24u), vec4<u32>(4u, 12u, 20u, 28u), g >= 4u);
-    let nibbles = (vec4<u32>(w[g & 3u]) >> shifts) & vec4<u32>(15u);
-    return fma(vec4<f32>(nibbles), vec4<f32>(s), vec4<f32>(-8.0 * s));
+// A nibble stays where it is in the word and becomes nibble * 256^i as a float, exactly; POSITION undoes that. A shift per nibble
+// instead would cost some drivers more than all the rest. OFFSET: what the codes of a group stand too high, already undone.
+const POSITION: vec4<f32> = vec4<f32>(1.0, 0.00390625, 0.0000152587890625, 0.000000059604644775390625);
+const OFFSET: vec4<f32> = vec4<f32>(8.0, 8.0, 8.0, 8.0);
+fn codes(w: vec4<u32>, g: u32) -> vec4<f32> {
+    let word = bitcast<i32>(select(w[g & 3u], w[g & 3u] >> 4u, g >= 4u));
+    return vec4<f32>(vec4<i32>(word) & vec4<i32>(0xf, 0xf00, 0xf0000, 0xf000000));
 }
+// nibble * s - 8 * s is exact in f32, fused or not.
+fn weights(w: vec4<u32>, g: u32, s: f32) -> vec4<f32> { return fma(codes(w, g), s * POSITION, -s * OFFSET); }
 fn block_scale(panel: u32, block: u32, lane: u32) -> f32 {
     let pair = unpack2x16float(scales[(panel * params.blocks + block) * 16u + lane / 2u]);
     return select(pair.x, pair.y, (lane & 1u) == 1u);
