@@ -1,10 +1,9 @@
 // embed: out[first + t, c] = table[ids[t], c]; a table in several parts runs once per part, each writing its own rows
 // ids [tokens] u32 - table panels (data, scales) - out [tokens, cols] f32
-// grid: (cols / 4 / 64, tokens) of 64 lanes, a lane per group of 4 columns; prelude: common/weight_*.wgsl
+// grid: (cols / 4 / 64, tokens) of 64 lanes, a lane per group of 4 columns; preludes: common/data_*.wgsl (binding 2), common/weight_*.wgsl
 struct Params { rows: u32, blocks: u32, first_row: u32, first_token: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> ids: array<u32>;
-@group(0) @binding(2) var<storage, read> data: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
 @group(0) @binding(4) var<storage, read_write> x: array<vec4<f32>>;
 
@@ -15,7 +14,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x >= groups || row >= params.rows { return; }
     let panel = row / 32u;
     let lane = row & 31u;
-    let word = data[(panel * params.blocks * CHUNKS_PER_BLOCK + id.x / GROUPS) * 32u + lane];
+    let word = chunk((panel * params.blocks * CHUNKS_PER_BLOCK + id.x / GROUPS) * 32u + lane);
     let value = weights(word, id.x % GROUPS, block_scale(panel, id.x / 16u, lane));
     x[(params.first_token + id.y) * groups + id.x] = value;
 }

@@ -3,13 +3,12 @@
 // w panels (data, scales) - extra [rows] f32: the bias (END 0, BIAS 1) or the next norm's gain (END 1) - out f32 - next [rows] f32
 // END 0: out[r] = v + bias; 1: out[r] += v, next[r] = out[r] * extra[r]; 2: out[f] = silu(v of gate f) * (v of up f)
 // grid: (panels / ROWS / (WG / 32 / SLICES)) of WG lanes; constants NORM, END, BIAS, WG, SLICES, ROWS (even for END 2), TOKENS = 1
-// preludes: common/x_*.wgsl (binding 1), common/weight_*.wgsl, common/tile.wgsl
+// preludes: common/x_*.wgsl (binding 1), common/data_*.wgsl (2), common/weight_*.wgsl, common/tile.wgsl
 struct Params { rows: u32, blocks: u32, first_row: u32, cols: u32, eps: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> state: array<u32>;
-@group(0) @binding(3) var<storage, read> stream: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> data: array<vec4<u32>>;
-@group(0) @binding(5) var<storage, read> scales: array<u32>;
+@group(0) @binding(3) var<storage, read> scales: array<u32>;
+@group(0) @binding(4) var<storage, read> state: array<u32>;
+@group(0) @binding(5) var<storage, read> stream: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> extra: array<f32>;
 @group(0) @binding(7) var<storage, read_write> out: array<f32>;
 @group(0) @binding(8) var<storage, read_write> next: array<f32>;

@@ -1,7 +1,7 @@
 // tile: a lane's block of sums, and how weights are added to it; for matmul and matvec
 // constants TOKENS (1, 2, 4, 8, 16) and ROWS (1, 2, 4, 8, 16: a lane owns the same row of so many neighbouring panels), at most 16
 // columns in all. With TOKENS <= 2 a column holds four rows of a token (first all rows of the first), else four tokens of one row
-// (column token / 4 * ROWS + row). Uses x, data, scales and params.{rows, blocks} of the kernel, and a prelude common/weight_*.wgsl.
+// (column token / 4 * ROWS + row). Uses x, scales and params.{rows, blocks} of the kernel, and preludes common/{data,weight}_*.wgsl.
 // One token scales a block's sum instead of its weights, which several tokens would share. TOKENS = 2 has ROWS = 16.
 struct Tile { a: mat4x4<f32>, b: mat4x4<f32>, c: mat4x4<f32>, d: mat4x4<f32> }
 struct Words {
@@ -150,27 +150,27 @@ fn accumulate(panel: u32, lane: u32, first: u32, step: u32, bases: Bases) -> Til
             let word = (block * CHUNKS_PER_BLOCK + c) * 32u + lane;
             let at = (block * CHUNKS_PER_BLOCK + c) * GROUPS;
             var w = Words();
-            w.w0 = data[panel_at(panel, 0u) * words + word];
-            if ROWS >= 2u { w.w1 = data[panel_at(panel, 1u) * words + word]; }
+            w.w0 = chunk(panel_at(panel, 0u) * words + word);
+            if ROWS >= 2u { w.w1 = chunk(panel_at(panel, 1u) * words + word); }
             if ROWS >= 4u {
-                w.w2 = data[panel_at(panel, 2u) * words + word];
-                w.w3 = data[panel_at(panel, 3u) * words + word];
+                w.w2 = chunk(panel_at(panel, 2u) * words + word);
+                w.w3 = chunk(panel_at(panel, 3u) * words + word);
             }
             if ROWS >= 8u {
-                w.w4 = data[panel_at(panel, 4u) * words + word];
-                w.w5 = data[panel_at(panel, 5u) * words + word];
-                w.w6 = data[panel_at(panel, 6u) * words + word];
-                w.w7 = data[panel_at(panel, 7u) * words + word];
+                w.w4 = chunk(panel_at(panel, 4u) * words + word);
+                w.w5 = chunk(panel_at(panel, 5u) * words + word);
+                w.w6 = chunk(panel_at(panel, 6u) * words + word);
+                w.w7 = chunk(panel_at(panel, 7u) * words + word);
             }
             if ROWS == 16u {
-                w.w8 = data[panel_at(panel, 8u) * words + word];
-                w.w9 = data[panel_at(panel, 9u) * words + word];
-                w.w10 = data[panel_at(panel, 10u) * words + word];
-                w.w11 = data[panel_at(panel, 11u) * words + word];
-                w.w12 = data[panel_at(panel, 12u) * words + word];
-                w.w13 = data[panel_at(panel, 13u) * words + word];
-                w.w14 = data[panel_at(panel, 14u) * words + word];
-                w.w15 = data[panel_at(panel, 15u) * words + word];
+                w.w8 = chunk(panel_at(panel, 8u) * words + word);
+                w.w9 = chunk(panel_at(panel, 9u) * words + word);
+                w.w10 = chunk(panel_at(panel, 10u) * words + word);
+                w.w11 = chunk(panel_at(panel, 11u) * words + word);
+                w.w12 = chunk(panel_at(panel, 12u) * words + word);
+                w.w13 = chunk(panel_at(panel, 13u) * words + word);
+                w.w14 = chunk(panel_at(panel, 14u) * words + word);
+                w.w15 = chunk(panel_at(panel, 15u) * words + word);
             }
             // Large tiles are for large matrices: there, unrolling pays for the longer compilation.
             if ROWS <= 4u {

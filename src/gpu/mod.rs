@@ -2,6 +2,7 @@
 //!
 //! The only folder that names `wgpu`, and the only one with `cfg(target_arch)`.
 
+mod bind;
 mod chosen;
 mod device;
 mod pace;
@@ -13,6 +14,7 @@ mod tensor;
 #[cfg(all(test, feature = "native"))]
 mod tests;
 
+pub use bind::{Bind, Bound, Window};
 pub use chosen::Choices;
 pub use device::{AdapterChoice, AdapterInfo, Gpu};
 pub use pace::Paced;
@@ -21,5 +23,5 @@ pub(crate) use pipeline::assemble;
 pub use pipeline::{Access, Kernel};
 pub use profile::{PASSES, Timed, Watch};
 pub use readback::{Letter, Mailbox};
-pub use recorder::{Bind, Counters, Recorder, Tape, Window};
-pub use tensor::{Matrix, MatrixPart, Storage, Tensor};
+pub use recorder::{Counters, Recorder, Tape};
+pub use tensor::{Matrix, MatrixPart, Plane, Storage, Tensor, Texture};

@@ -5,14 +5,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 /// How a kernel uses a storage binding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
     /// `var<storage, read>`
     Read,
     /// `var<storage, read_write>`
     Write,
-    /// `var<uniform>`: a window of a tensor, see [`super::Window`]
+    /// `var<uniform>`: what [`Access::Read`] becomes where a [`super::Window`] is bound
     Uniform,
+    /// `texture_2d<u32>`: what [`Access::Read`] becomes where a [`super::Plane`] in a texture is bound
+    Texture,
 }
 
 /// A compute kernel: its name (the stem of its file), its text, and how it binds.
@@ -41,7 +43,7 @@ pub(super) struct Pipeline {
 }
 
 /// Preludes and constants that pick a variant.
-type Key = (&'static str, Vec<&'static str>, Vec<(&'static str, u32)>);
+type Key = (&'static str, Vec<Access>, Vec<&'static str>, Vec<(&'static str, u32)>);
 
 #[derive(Default)]
 pub(super) struct Pipelines(Mutex<HashMap<Key, Arc<Pipeline>>>);
@@ -70,38 +72,46 @@ pub(crate) fn assemble(kernel: &Kernel, preludes: &[&str], constants: &[(&str, u
 
 impl Gpu {
     /// The pipeline of this variant, compiled on first use.
-    pub(super) fn pipeline(&self, kernel: &Kernel, preludes: &[&'static str], constants: &[(&'static str, u32)]) -> Arc<Pipeline> {
-        let key: Key = (kernel.name, preludes.to_vec(), constants.to_vec());
+    pub(super) fn pipeline(
+        &self,
+        kernel: &Kernel,
+        access: Vec<Access>,
+        preludes: &[&'static str],
+        constants: &[(&'static str, u32)],
+    ) -> Arc<Pipeline> {
+        let key: Key = (kernel.name, access, preludes.to_vec(), constants.to_vec());
         let mut all = self.0.pipelines.0.lock().unwrap_or_else(|e| e.into_inner());
         let id = all.len();
         all.entry(key)
-            .or_insert_with(|| {
+            .or_insert_with_key(|(_, access, ..)| {
                 let label = constants.iter().fold(kernel.name.to_owned(), |label, (name, value)| format!("{label} {name}={value}"));
-                Arc::new(self.compile(kernel, &assemble(kernel, preludes, constants), id, label))
+                Arc::new(self.compile(kernel.name, access, &assemble(kernel, preludes, constants), id, label))
             })
             .clone()
     }
 
-    fn compile(&self, kernel: &Kernel, text: &str, id: usize, own: String) -> Pipeline {
+    fn compile(&self, name: &str, access: &[Access], text: &str, id: usize, own: String) -> Pipeline {
         let device = &self.0.device;
-        let module = shader_module(device, kernel.name, text);
+        let module = shader_module(device, name, text);
         self.0.shared.count_object();
-        let entry = |binding: usize, ty, dynamic| wgpu::BindGroupLayoutEntry {
-            binding: binding as u32,
-            visibility: wgpu::ShaderStages::COMPUTE,
-            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: dynamic, min_binding_size: None },
-            count: None,
-        };
-        let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform, true)];
-        for (i, access) in kernel.bindings.iter().enumerate() {
+        let entry =
+            |binding: usize, ty| wgpu::BindGroupLayoutEntry { binding: binding as u32, visibility: wgpu::ShaderStages::COMPUTE, ty, count: None };
+        let buffer = |ty, dynamic| wgpu::BindingType::Buffer { ty, has_dynamic_offset: dynamic, min_binding_size: None };
+        let mut entries = vec![entry(0, buffer(wgpu::BufferBindingType::Uniform, true))];
+        for (i, access) in access.iter().enumerate() {
             let ty = match access {
-                Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
-                Access::Write => wgpu::BufferBindingType::Storage { read_only: false },
-                Access::Uniform => wgpu::BufferBindingType::Uniform,
+                Access::Read => buffer(wgpu::BufferBindingType::Storage { read_only: true }, false),
+                Access::Write => buffer(wgpu::BufferBindingType::Storage { read_only: false }, false),
+                Access::Uniform => buffer(wgpu::BufferBindingType::Uniform, false),
+                Access::Texture => wgpu::BindingType::Texture {
+                    sample_type: wgpu::TextureSampleType::Uint,
+                    view_dimension: wgpu::TextureViewDimension::D2,
+                    multisampled: false,
+                },
             };
-            entries.push(entry(i + 1, ty, false));
+            entries.push(entry(i + 1, ty));
         }
-        let label = Some(kernel.name);
+        let label = Some(name);
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
         let pipeline_layout =
             device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor { label, bind_group_layouts: &[Some(&layout)], ..Default::default() });

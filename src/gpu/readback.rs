@@ -4,7 +4,6 @@
 //! so that the library's futures need no runtime.
 
 use super::device::Gpu;
-use super::recorder::Bind;
 use super::tensor::{Storage, Tensor};
 use crate::error::{Error, Result};
 use futures_channel::oneshot;
@@ -123,7 +122,7 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::DeviceLost`].
-    pub async fn read(&self, from: &dyn Bind, offset: u64, bytes: u64) -> Result<Vec<u8>> {
+    pub async fn read(&self, from: &Storage, offset: u64, bytes: u64) -> Result<Vec<u8>> {
         self.check()?;
         self.0.shared.count_object();
         self.0.shared.readbacks.fetch_add(1, Ordering::Relaxed);
@@ -134,7 +133,7 @@ impl Gpu {
             mapped_at_creation: false,
         });
         let mut encoder = self.0.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encoder.copy_buffer_to_buffer(&from.storage().buffer, offset, &staging, 0, bytes.next_multiple_of(4));
+        encoder.copy_buffer_to_buffer(&from.buffer, offset, &staging, 0, bytes.next_multiple_of(4));
         self.0.queue.submit([encoder.finish()]);
         let (done, landed) = oneshot::channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
@@ -172,7 +171,7 @@ impl Gpu {
     pub async fn read_rows(&self, tensor: &Tensor, first: usize, n: usize) -> Result<Vec<f32>> {
         assert!(first + n <= tensor.rows, "read_rows: {n} from {first} of {}", tensor.rows);
         let stride = tensor.stride();
-        let bytes = self.read(tensor, (first * stride * 4) as u64, (n * stride * 4) as u64).await?;
+        let bytes = self.read(&tensor.storage, (first * stride * 4) as u64, (n * stride * 4) as u64).await?;
         let values: Vec<f32> = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         Ok(values.chunks_exact(stride).flat_map(|row| row[..tensor.cols].iter().copied()).collect())
     }

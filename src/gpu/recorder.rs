@@ -1,5 +1,6 @@
 //! Dispatches and copies, recorded in order and submitted together.
 
+use super::bind::{Bind, Bound};
 use super::device::Gpu;
 use super::pipeline::{Kernel, Pipeline};
 use super::readback::{Letter, Mailbox};
@@ -74,62 +75,6 @@ impl Shared {
     }
 }
 
-/// Something a kernel can bind.
-pub trait Bind {
-    /// The memory behind it.
-    fn storage(&self) -> &Storage;
-
-    /// The part of it to bind, (offset, bytes); `None`: all of it.
-    fn part(&self) -> Option<(u64, u64)> {
-        None
-    }
-}
-
-/// Rows of a tensor, to be read as a uniform: for [`super::Access::Uniform`].
-pub struct Window<'a> {
-    tensor: &'a Tensor,
-    first: usize,
-    rows: usize,
-}
-
-impl<'a> Window<'a> {
-    /// The most bytes a window may have: WebGPU's default `maxUniformBufferBindingSize`.
-    pub const BYTES: usize = 65_536;
-
-    /// Rows `first..first + rows`; at most [`Window::BYTES`].
-    pub fn new(tensor: &'a Tensor, first: usize, rows: usize) -> Window<'a> {
-        assert!(first + rows <= tensor.rows && rows * tensor.stride() * 4 <= Window::BYTES, "a window of {rows} rows from {first}");
-        Window { tensor, first, rows }
-    }
-}
-
-impl Bind for Window<'_> {
-    fn storage(&self) -> &Storage {
-        &self.tensor.storage
-    }
-
-    fn part(&self) -> Option<(u64, u64)> {
-        // Rows are padded to 64 values, which is the alignment that offsets of uniforms need.
-        let row = self.tensor.stride() as u64 * 4;
-        Some((self.first as u64 * row, self.rows as u64 * row))
-    }
-}
-
-/// A buffer and which part of it is bound, (offset, bytes).
-type Bound = (wgpu::Buffer, Option<(u64, u64)>);
-
-impl Bind for Storage {
-    fn storage(&self) -> &Storage {
-        self
-    }
-}
-
-impl Bind for Tensor {
-    fn storage(&self) -> &Storage {
-        &self.storage
-    }
-}
-
 enum Command {
     Dispatch { pipeline: Arc<Pipeline>, bind_group: wgpu::BindGroup, grid: [u32; 3] },
     Copy { from: wgpu::Buffer, from_offset: u64, to: wgpu::Buffer, to_offset: u64, bytes: u64 },
@@ -193,10 +138,11 @@ impl<'g> Recorder<'g> {
             assert!(self.bound_later.is_none(), "a tape has at most {ARENA_SLOTS} dispatches");
             self.flush();
         }
-        let pipeline = self.gpu.pipeline(kernel, preludes, constants);
+        let buffers: Vec<Bound> = binds.iter().map(|b| b.bound()).collect();
+        let access = kernel.bindings.iter().zip(&buffers).map(|(access, bound)| bound.access(*access)).collect();
+        let pipeline = self.gpu.pipeline(kernel, access, preludes, constants);
         self.params.extend_from_slice(bytemuck::bytes_of(&params));
         self.params.resize(self.params.len().next_multiple_of(PARAM_BYTES as usize), 0);
-        let buffers: Vec<Bound> = binds.iter().map(|b| (b.storage().buffer.clone(), b.part())).collect();
         if let Some(later) = &mut self.bound_later {
             later.push(BoundLater { pipeline, name: kernel.name, buffers, grid });
             return;
@@ -206,9 +152,9 @@ impl<'g> Recorder<'g> {
     }
 
     /// Records a copy of `bytes` bytes; offsets and size are multiples of 4.
-    pub fn copy(&mut self, from: &dyn Bind, from_offset: u64, to: &dyn Bind, to_offset: u64, bytes: u64) {
+    pub fn copy(&mut self, from: &Storage, from_offset: u64, to: &Storage, to_offset: u64, bytes: u64) {
         if bytes > 0 {
-            let (from, to) = (from.storage().buffer.clone(), to.storage().buffer.clone());
+            let (from, to) = (from.buffer.clone(), to.buffer.clone());
             self.commands.push(Command::Copy { from, from_offset, to, to_offset, bytes });
         }
     }
@@ -218,7 +164,7 @@ impl<'g> Recorder<'g> {
         assert_eq!(from.cols, to.cols, "copy_rows: widths");
         assert!(from_row + n <= from.rows && to_row + n <= to.rows, "copy_rows: {n} rows from {from_row} to {to_row}");
         let row = (from.stride() * 4) as u64;
-        self.copy(from, from_row as u64 * row, to, to_row as u64 * row, n as u64 * row);
+        self.copy(&from.storage, from_row as u64 * row, &to.storage, to_row as u64 * row, n as u64 * row);
     }
 
     /// Ends a recording begun with [`Gpu::tape_recorder`].
@@ -313,11 +259,7 @@ impl Gpu {
     fn bind(&self, name: &str, pipeline: &Pipeline, params: &wgpu::Buffer, buffers: &[Bound]) -> wgpu::BindGroup {
         let params = wgpu::BufferBinding { buffer: params, offset: 0, size: std::num::NonZeroU64::new(PARAM_BYTES) };
         let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(params) }];
-        for (i, (buffer, part)) in buffers.iter().enumerate() {
-            let part = part.map(|(offset, bytes)| wgpu::BufferBinding { buffer, offset, size: std::num::NonZeroU64::new(bytes) });
-            let resource = part.map_or_else(|| buffer.as_entire_binding(), wgpu::BindingResource::Buffer);
-            entries.push(wgpu::BindGroupEntry { binding: i as u32 + 1, resource });
-        }
+        entries.extend(buffers.iter().enumerate().map(|(i, bound)| wgpu::BindGroupEntry { binding: i as u32 + 1, resource: bound.resource() }));
         self.0.shared.count_object();
         self.0.device.create_bind_group(&wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries })
     }

@@ -73,9 +73,37 @@ pub struct MatrixPart {
     /// Rows of this part, without padding.
     pub rows: usize,
     /// The data plane.
-    pub data: Storage,
+    pub data: Plane,
     /// The scale plane; a few unused bytes for formats without scales.
     pub scales: Storage,
+}
+
+/// A data plane: 16-byte chunks in a buffer, or in a texture where the driver loads texels faster.
+#[derive(Clone, Debug)]
+pub enum Plane {
+    /// `array<vec4<u32>>`
+    Buffer(Storage),
+    /// [`Texture::WIDTH`] chunks a row
+    Texture(Texture),
+}
+
+/// A texture of 16-byte texels.
+#[derive(Clone, Debug)]
+pub struct Texture {
+    pub(super) view: wgpu::TextureView,
+    _counted: Arc<Counted>,
+}
+
+impl Texture {
+    /// Texels of a row, as `common/data_texture.wgsl` has it.
+    pub const WIDTH: usize = 4096;
+}
+
+impl Matrix {
+    /// Whether its data lies in textures.
+    pub fn in_textures(&self) -> bool {
+        matches!(self.parts.first(), Some(MatrixPart { data: Plane::Texture(_), .. }))
+    }
 }
 
 impl Gpu {
@@ -145,11 +173,64 @@ impl Gpu {
         }
     }
 
+    async fn filled(&self, what: &str, data: &[u32]) -> Result<Storage> {
+        let storage = self.storage(what, size_of_val(data) as u64).await?;
+        self.write(&storage, 0, bytemuck::cast_slice(data));
+        Ok(storage)
+    }
+
+    /// A texture that holds `data`, whole chunks.
+    async fn texture(&self, what: &str, data: &[u32]) -> Result<Texture> {
+        self.check()?;
+        const ROW: usize = Texture::WIDTH * 4;
+        let size = |width: usize, height: usize| wgpu::Extent3d { width: width as u32, height: height as u32, depth_or_array_layers: 1 };
+        let height = data.len().div_ceil(ROW).max(1);
+        let bytes = (height * ROW * 4) as u64;
+        let scope = self.0.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let texture = self.0.device.create_texture(&wgpu::TextureDescriptor {
+            label: Some(what),
+            size: size(Texture::WIDTH, height),
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: wgpu::TextureFormat::Rgba32Uint,
+            usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
+            view_formats: &[],
+        });
+        if scope.pop().await.is_some() {
+            return Err(Error::OutOfMemory { what: what.to_owned(), bytes });
+        }
+        let write = |row: usize, data: &[u32], extent| {
+            let to = wgpu::TexelCopyTextureInfo { origin: wgpu::Origin3d { x: 0, y: row as u32, z: 0 }, ..texture.as_image_copy() };
+            let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(ROW as u32 * 4), rows_per_image: None };
+            self.0.queue.write_texture(to, bytemuck::cast_slice(data), layout, extent);
+        };
+        let (whole, rest) = data.split_at(data.len() / ROW * ROW);
+        // In pieces, as in `write`.
+        for (i, piece) in whole.chunks(128 * ROW).enumerate() {
+            write(i * 128, piece, size(Texture::WIDTH, piece.len() / ROW));
+        }
+        if !rest.is_empty() {
+            write(whole.len() / ROW, rest, size(rest.len() / 4, 1));
+        }
+        let live = self.0.shared.count_bytes(bytes);
+        Ok(Texture { view: texture.create_view(&wgpu::TextureViewDescriptor::default()), _counted: Arc::new(Counted { bytes, live }) })
+    }
+
     /// Uploads a packed matrix, split between panels where it exceeds the binding limit.
     ///
     /// # Errors
     /// As [`Gpu::storage`]; [`Error::LimitTooSmall`] only if a single panel is too large.
     pub async fn upload_matrix(&self, what: &str, packed: &Packed) -> Result<Matrix> {
+        // llvmpipe gathers storage lane by lane, with a mask; texels take it a third of the time.
+        self.upload_matrix_as(what, packed, self.is_software()).await
+    }
+
+    /// The same into textures or buffers.
+    ///
+    /// # Errors
+    /// As [`Gpu::upload_matrix`].
+    pub async fn upload_matrix_as(&self, what: &str, packed: &Packed, textures: bool) -> Result<Matrix> {
         let (data_words, scale_words) = (packed.panel_data_words(), packed.panel_scale_words());
         let panels_per_part = (self.max_binding_bytes() / (data_words as u64 * 4)).max(1) as usize;
         let mut parts = Vec::new();
@@ -161,11 +242,9 @@ impl Gpu {
             let part = MatrixPart {
                 first_row: first * PANEL,
                 rows: (packed.rows - first * PANEL).min(panels * PANEL),
-                data: self.storage(what, (data.len() * 4) as u64).await?,
-                scales: self.storage(what, (scales.len() * 4) as u64).await?,
+                data: if textures { Plane::Texture(self.texture(what, data).await?) } else { Plane::Buffer(self.filled(what, data).await?) },
+                scales: self.filled(what, scales).await?,
             };
-            self.write(&part.data, 0, bytemuck::cast_slice(data));
-            self.write(&part.scales, 0, bytemuck::cast_slice(scales));
             // Hand the staging memory to the driver now: a model's worth of pending writes would double its size.
             self.flush();
             parts.push(part);

@@ -63,7 +63,7 @@ fn a_lost_device_is_an_error_from_then_on() {
     assert!(block_on(gpu.idle()).is_err());
     // Recording and submitting on a lost device does nothing, and does not panic.
     let mut rec = gpu.recorder();
-    rec.copy(&x, 0, &x.clone(), 128, 64);
+    rec.copy(&x.storage, 0, &x.storage.clone(), 128, 64);
     rec.submit();
 }
 

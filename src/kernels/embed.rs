@@ -1,7 +1,7 @@
 //! Gathers rows of the embedding table: `out[first + t] = table[ids[t]]`.
 
 use super::check::{Case, F32_LIMIT, random};
-use super::{Variant, groups, kernel, params, weight_prelude};
+use super::{Variant, data_prelude, groups, kernel, params, weight_prelude};
 use crate::gpu::{Kernel, Matrix, Recorder, Storage, Tensor};
 use crate::quant::{BLOCK, Format, Packed, padded_cols};
 
@@ -10,8 +10,8 @@ params! { rows: u32, blocks: u32, first_row: u32, first_token: u32 }
 static KERNEL: Kernel = kernel!("embed", [Read, Read, Read, Write]);
 
 pub(super) fn variants() -> Vec<Variant> {
-    let formats = [Format::F32, Format::F16, Format::Q8, Format::Q4];
-    formats.map(|f| Variant { kernel: &KERNEL, preludes: vec![weight_prelude(f)], constants: vec![] }).into()
+    let all = [Format::F32, Format::F16, Format::Q8, Format::Q4].into_iter().flat_map(|format| [(format, false), (format, true)]);
+    all.map(|(f, textures)| Variant { kernel: &KERNEL, preludes: vec![data_prelude(textures), weight_prelude(f)], constants: vec![] }).collect()
 }
 
 /// Records the gathering of `n` ids (u32) into rows `first..first + n` of `out` [tokens, table.cols]. Ids are below `table.rows`.
@@ -25,7 +25,8 @@ pub fn embed(rec: &mut Recorder, ids: &Storage, n: usize, table: &Matrix, out: &
             first_token: first as u32,
         };
         let grid = [groups(padded_cols(table.cols) / 4), n as u32, 1];
-        rec.dispatch(&KERNEL, &[weight_prelude(table.format)], &[], params, &[ids, &part.data, &part.scales, out], grid);
+        let preludes = [data_prelude(table.in_textures()), weight_prelude(table.format)];
+        rec.dispatch(&KERNEL, &preludes, &[], params, &[ids, &part.data, &part.scales, out], grid);
     }
 }
 
@@ -37,19 +38,23 @@ pub fn reference(ids: &[u32], table: &Packed) -> Vec<f32> {
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for format in [Format::F32, Format::F16, Format::Q8, Format::Q4] {
-        for (rows, cols) in [(1, 1), (700, 72), (65, 320)] {
-            cases.push(Case::new(format!("embed {} {rows}x{cols}", format.name()), F32_LIMIT, async move |gpu| {
-                let table = Packed::pack(format, &random(1, rows * cols), rows, cols);
-                let ids: Vec<u32> = (0..7).map(|i| (i * 37 % rows) as u32).chain([rows as u32 - 1]).collect();
-                let ids_gpu = gpu.storage("ids", ids.len() as u64 * 4).await?;
-                gpu.write(&ids_gpu, 0, bytemuck::cast_slice(&ids));
-                let table_gpu = gpu.upload_matrix("table", &table).await?;
-                let out = gpu.tensor("out", ids.len() + 1, cols).await?;
-                let mut rec = gpu.recorder();
-                embed(&mut rec, &ids_gpu, ids.len(), &table_gpu, &out, 1);
-                rec.submit();
-                Ok((gpu.read_rows(&out, 1, ids.len()).await?, reference(&ids, &table)))
-            }));
+        for (rows, cols, textures) in [(1, 1, false), (700, 72, true), (65, 320, false), (65, 320, true)] {
+            cases.push(Case::new(
+                format!("embed {} {rows}x{cols}{}", format.name(), if textures { " in textures" } else { "" }),
+                F32_LIMIT,
+                async move |gpu| {
+                    let table = Packed::pack(format, &random(1, rows * cols), rows, cols);
+                    let ids: Vec<u32> = (0..7).map(|i| (i * 37 % rows) as u32).chain([rows as u32 - 1]).collect();
+                    let ids_gpu = gpu.storage("ids", ids.len() as u64 * 4).await?;
+                    gpu.write(&ids_gpu, 0, bytemuck::cast_slice(&ids));
+                    let table_gpu = gpu.upload_matrix_as("table", &table, textures).await?;
+                    let out = gpu.tensor("out", ids.len() + 1, cols).await?;
+                    let mut rec = gpu.recorder();
+                    embed(&mut rec, &ids_gpu, ids.len(), &table_gpu, &out, 1);
+                    rec.submit();
+                    Ok((gpu.read_rows(&out, 1, ids.len()).await?, reference(&ids, &table)))
+                },
+            ));
         }
     }
     cases

@@ -2,20 +2,13 @@
 
 use super::check::{Case, F32_LIMIT, random};
 use super::cut::{self, Cut};
-use super::{Variant, kernel, params, weight_prelude};
+use super::{Variant, data_prelude, kernel, params, weight_prelude};
 use crate::gpu::{Bind, Kernel, Matrix, Recorder, Tensor, Window};
 use crate::quant::{BLOCK, Format, PANEL, Packed, padded_cols};
 
 params! { n_tokens: u32, rows: u32, blocks: u32, x_stride: u32, out_stride: u32, first_row: u32, first_token: u32, to_token: u32 }
 
 static KERNEL: Kernel = kernel!("matmul", [Read, Read, Read, Read, Write]);
-/// With activations as a uniform.
-static WINDOWED: Kernel = kernel!("matmul", [Uniform, Read, Read, Read, Write]);
-
-fn kernel(cut: Cut) -> &'static Kernel {
-    if cut.uniform { &WINDOWED } else { &KERNEL }
-}
-
 /// What happens to a sum before it is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Act {
@@ -49,12 +42,12 @@ fn constants(cut: Cut, cols: usize, bias: bool, act: Act, store: Store) -> Vec<(
 
 pub(super) fn variants() -> Vec<Variant> {
     let mut all = Vec::new();
-    for format in [Format::F32, Format::F16, Format::Q8, Format::Q4] {
+    for (f, format) in [Format::F32, Format::F16, Format::Q8, Format::Q4].into_iter().enumerate() {
         for (i, cut) in cut::all().into_iter().enumerate() {
             let (bias, act, store) =
                 [(false, Act::None, Store::Replace), (true, Act::QuickGelu, Store::Add), (true, Act::Gelu, Store::Replace)][i % 3];
-            let preludes = vec![cut.prelude(), weight_prelude(format), TILE];
-            all.push(Variant { kernel: kernel(cut), preludes, constants: constants(cut, 128, bias, act, store) });
+            let preludes = vec![cut.prelude(), data_prelude((f + i) % 2 == 0), weight_prelude(format), TILE];
+            all.push(Variant { kernel: &KERNEL, preludes, constants: constants(cut, 128, bias, act, store) });
         }
     }
     all
@@ -117,7 +110,7 @@ struct How<'a> {
 /// One dispatch per part of the matrix: rows `first..first + n` of what is bound for `x`.
 fn dispatch(rec: &mut Recorder, bound: &dyn Bind, (x, first): (&Tensor, usize), n: usize, how: &How, (out, to): (&Tensor, usize)) {
     let &How { w, bias, act, store, cut } = how;
-    let preludes = [cut.prelude(), weight_prelude(w.format), TILE];
+    let preludes = [cut.prelude(), data_prelude(w.in_textures()), weight_prelude(w.format), TILE];
     let constants = constants(cut, w.cols, bias.is_some(), act, store);
     // A dispatch has at most 65 535 workgroups in y; so many tokens are far beyond any chunk.
     for part in &w.parts {
@@ -134,7 +127,7 @@ fn dispatch(rec: &mut Recorder, bound: &dyn Bind, (x, first): (&Tensor, usize), 
         // Without a bias the scales stand in for it: a binding must exist, the constant BIAS keeps it unread.
         let bias = bias.map_or(&part.scales, |b| &b.storage);
         let grid = [part.rows.div_ceil(cut.group_rows()) as u32, (n as u32).div_ceil(cut.tokens), 1];
-        rec.dispatch(kernel(cut), &preludes, &constants, params, &[bound, &part.data, &part.scales, bias, out], grid);
+        rec.dispatch(&KERNEL, &preludes, &constants, params, &[bound, &part.data, &part.scales, bias, out], grid);
     }
 }
 
@@ -197,13 +190,13 @@ fn erf(v: f32) -> f32 {
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let shapes = [(1, 1, 1), (1, 64, 64), (2, 31, 63), (3, 33, 65), (4, 127, 128), (5, 700, 72), (9, 96, 588)];
-    for format in [Format::F32, Format::F16, Format::Q8, Format::Q4] {
+    for (f, format) in [Format::F32, Format::F16, Format::Q8, Format::Q4].into_iter().enumerate() {
         for (i, &(n, rows, cols)) in shapes.iter().enumerate() {
             let act = [Act::None, Act::QuickGelu, Act::Gelu][i % 3];
             let store = if i % 2 == 0 { Store::Replace } else { Store::Add };
             let with_bias = i % 3 != 0;
             // Every cut meets every format; the shapes go round.
-            for cut in cut::all().into_iter().skip(i).step_by(shapes.len()) {
+            for (c, cut) in cut::all().into_iter().enumerate().skip(i).step_by(shapes.len()) {
                 let name = format!("matmul {} {cut} {n}x{cols} by {rows} {act:?} {store:?}", format.name());
                 cases.push(Case::new(name, F32_LIMIT, async move |gpu| {
                     let w = Packed::pack(format, &random(1, rows * cols), rows, cols);
@@ -214,7 +207,7 @@ pub(crate) fn cases() -> Vec<Case> {
                     let x_gpu = gpu.upload("x", &x, n + 1, cols).await?;
                     let bias_gpu = gpu.upload("bias", &bias, 1, rows).await?;
                     let out = gpu.upload("out", &before, n, rows).await?;
-                    let w_gpu = gpu.upload_matrix("w", &w).await?;
+                    let w_gpu = gpu.upload_matrix_as("w", &w, (f + c) % 2 == 0).await?;
                     let mut rec = gpu.recorder();
                     matmul_cut(&mut rec, (&x_gpu, 1), n, &w_gpu, with_bias.then_some(&bias_gpu), act, store, (&out, 0), cut);
                     rec.submit();

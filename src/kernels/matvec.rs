@@ -6,20 +6,13 @@
 use super::check::{Case, F32_LIMIT, random};
 use super::cut::{self, Cut};
 use super::matmul::{self, Act, TILE};
-use super::{Variant, kernel, params, state, swiglu, weight_prelude};
+use super::{Variant, data_prelude, kernel, params, state, swiglu, weight_prelude};
 use crate::gpu::{Bind, Kernel, Matrix, Recorder, Storage, Tensor, Window};
 use crate::quant::{BLOCK, Format, PANEL, Packed, padded_cols};
 
 params! { rows: u32, blocks: u32, first_row: u32, cols: u32, eps: f32 }
 
 static KERNEL: Kernel = kernel!("matvec", [Read, Read, Read, Read, Read, Read, Write, Write]);
-/// With activations as a uniform.
-static WINDOWED: Kernel = kernel!("matvec", [Uniform, Read, Read, Read, Read, Read, Write, Write]);
-
-fn kernel(cut: Cut) -> &'static Kernel {
-    if cut.uniform { &WINDOWED } else { &KERNEL }
-}
-
 /// What becomes of the product.
 #[derive(Clone, Copy)]
 pub enum End<'a> {
@@ -47,11 +40,15 @@ fn cuts() -> Vec<Cut> {
 
 pub(super) fn variants() -> Vec<Variant> {
     let mut all = Vec::new();
-    for format in [Format::F32, Format::F16, Format::Q8, Format::Q4] {
+    for (f, format) in [Format::F32, Format::F16, Format::Q8, Format::Q4].into_iter().enumerate() {
         for (i, cut) in cuts().into_iter().enumerate() {
             for end in 0..3 {
                 let constants = constants(cut, 128, end != 1, end, i % 2 == 0 && end == 0);
-                all.push(Variant { kernel: kernel(cut), preludes: vec![cut.prelude(), weight_prelude(format), TILE], constants });
+                all.push(Variant {
+                    kernel: &KERNEL,
+                    preludes: vec![cut.prelude(), data_prelude((f + i) % 2 == 0), weight_prelude(format), TILE],
+                    constants,
+                });
             }
         }
     }
@@ -92,9 +89,9 @@ pub fn matvec_cut(rec: &mut Recorder, state: &Storage, x: &Tensor, norm: Norm, w
         };
         // What is not there still has to be bound; the constants keep it unread.
         let extra = extra.map_or(&part.scales, |e| &e.storage);
-        let binds: [&dyn Bind; 8] = [bound, state, stream, &part.data, &part.scales, extra, out, next];
+        let binds: [&dyn Bind; 8] = [bound, &part.data, &part.scales, state, stream, extra, out, next];
         let grid = [part.rows.div_ceil(cut.group_rows()) as u32, 1, 1];
-        rec.dispatch(kernel(cut), &[cut.prelude(), weight_prelude(w.format), TILE], &constants, params, &binds, grid);
+        rec.dispatch(&KERNEL, &[cut.prelude(), data_prelude(w.in_textures()), weight_prelude(w.format), TILE], &constants, params, &binds, grid);
     }
 }
 
@@ -108,7 +105,7 @@ pub fn reference(x: &[f32], stream: Option<(&[f32], f32)>, w: &Packed, bias: Opt
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let shapes: [(usize, usize); 5] = [(1, 1), (63, 65), (320, 72), (704, 136), (96, 588)];
-    for format in [Format::F32, Format::F16, Format::Q8, Format::Q4] {
+    for (f, format) in [Format::F32, Format::F16, Format::Q8, Format::Q4].into_iter().enumerate() {
         for (i, cut) in cuts().into_iter().enumerate() {
             let (rows, cols) = shapes[i % shapes.len()];
             for end in 0..3 {
@@ -121,7 +118,7 @@ pub(super) fn cases() -> Vec<Case> {
                     let (x_gpu, stream_gpu) = (gpu.upload("x", &x, 1, cols).await?, gpu.upload("stream", &stream, 1, cols).await?);
                     let (extra_gpu, next) = (gpu.upload("extra", &extra, 1, rows).await?, gpu.tensor("next", 1, rows).await?);
                     let spare = gpu.storage("spare", 16).await?;
-                    let w_gpu = gpu.upload_matrix("w", &w).await?;
+                    let w_gpu = gpu.upload_matrix_as("w", &w, (f + i) % 2 == 0).await?;
                     let out = if end == 2 { gpu.tensor("out", 1, rows / 2).await? } else { gpu.upload("out", &before, 1, rows).await? };
                     let norm = (end != 1).then_some((&stream_gpu, 1e-5));
                     let how = [End::Store(Some(&extra_gpu)), End::Residual(&extra_gpu, &next), End::Gated][end];

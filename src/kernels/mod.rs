@@ -117,6 +117,11 @@ pub(crate) fn groups(n: usize) -> u32 {
     n.div_ceil(LANES) as u32
 }
 
+/// The prelude that loads a matrix's chunks.
+pub(crate) fn data_prelude(in_textures: bool) -> &'static str {
+    if in_textures { include_str!("../../shaders/common/data_texture.wgsl") } else { include_str!("../../shaders/common/data_storage.wgsl") }
+}
+
 /// The prelude that unpacks weights of `format`.
 pub(crate) fn weight_prelude(format: Format) -> &'static str {
     match format {

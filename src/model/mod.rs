@@ -47,7 +47,6 @@ use crate::text::{Template, Tokenizer};
 use crate::weights::files::Files;
 use crate::weights::layout::Role;
 use std::collections::BTreeMap;
-use std::time::Duration;
 use web_time::Instant;
 
 /// Slots to compute together: where they go in the cache, the picture they speak of, what is wanted of the last one.
@@ -155,13 +154,7 @@ impl Model {
                 let parts = parts::load(&gpu, &*supply, &config, &format, on_progress).await?;
                 let (vision, language) = (vision::Scratch::new(&gpu, &config).await?, language::Scratch::new(&gpu, &config).await?);
                 gpu.idle().await?;
-                let budget = match options.tuning {
-                    _ if options.arithmetic == Arithmetic::Exact => Some(Duration::ZERO),
-                    Tuning::Off => Some(Duration::ZERO),
-                    Tuning::Within(budget) => Some(if gpu.is_software() { Duration::ZERO } else { budget }),
-                    Tuning::Whole => None,
-                };
-                if budget != Some(Duration::ZERO) {
+                if let Some(budget) = tune::budget(&gpu, options) {
                     on_progress(Progress { phase: "choosing kernels", done: 0, total: 0 });
                     tune::tune(&gpu, &config, &parts, budget).await?;
                 }

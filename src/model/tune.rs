@@ -4,8 +4,10 @@
 //! is spent keeps its guess; the next load goes on from the choices it is given.
 
 use super::config::Config;
+use super::open::{LoadOptions, Tuning};
 use super::parts::{LanguageLayer, Parts, Projector};
-use crate::error::Result;
+use super::slot::Arithmetic;
+use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Matrix, Recorder, Storage, Tensor};
 use crate::kernels::attention_step::{self, Split, attention_step, part_values};
 use crate::kernels::cut::{self, BATCHES, Cut};
@@ -48,28 +50,34 @@ impl<'a> Family<'a> {
     }
 }
 
-/// Measures what no choice exists for, until `budget` is spent (`None`: all of it).
-///
-/// # Errors
-/// The device's failures.
-pub(super) async fn tune(gpu: &Gpu, config: &Config, parts: &Parts<Matrix, Tensor, Map>, budget: Option<Duration>) -> Result<()> {
-    let tuner = Tuner { gpu, deadline: budget.map(|budget| Instant::now() + budget) };
-    let language = language_families(parts);
-    for family in &language {
-        tuner.step(family).await?;
+/// How long to measure on this device; `None`: not at all.
+pub(super) fn budget(gpu: &Gpu, options: &LoadOptions) -> Option<Duration> {
+    match options.tuning {
+        // There is one variant only.
+        _ if options.arithmetic == Arithmetic::Exact => None,
+        Tuning::Off => None,
+        // Compiling the variants would take software adapters longer than most conversations.
+        Tuning::Within(_) if gpu.is_software() => None,
+        Tuning::Within(budget) => Some(budget),
+        Tuning::Whole => Some(Duration::MAX),
     }
-    tuner.split(config.language.shape).await?;
-    let vision = vision_families(parts);
-    for n in BATCHES.into_iter().rev() {
-        for matrices in language.iter().map(|family| &family.matrices).chain(&vision) {
-            tuner.batch(matrices, n).await?;
-        }
-    }
-    gpu.forget_bind_groups();
-    Ok(())
 }
 
-/// The decoder's matrices, those that take longest first.
+/// Measures what no choice exists for, until `budget` is spent. Where there is no memory left for it, the guesses stay.
+///
+/// # Errors
+/// [`Error::DeviceLost`].
+pub(super) async fn tune(gpu: &Gpu, config: &Config, parts: &Parts<Matrix, Tensor, Map>, budget: Duration) -> Result<()> {
+    let tuner = Tuner { gpu, deadline: Instant::now().checked_add(budget) };
+    let measured = tuner.measure(config, parts).await;
+    gpu.forget_bind_groups();
+    match measured {
+        Err(Error::OutOfMemory { .. } | Error::LimitTooSmall { .. }) => Ok(()),
+        other => other,
+    }
+}
+
+/// The decoder's matrices, those that take longest first, the head last.
 fn language_families(parts: &Parts<Matrix, Tensor, Map>) -> Vec<Family<'_>> {
     let l = &parts.language;
     let family = |pick: fn(&LanguageLayer<Matrix, Tensor>) -> &Matrix, role| Family { matrices: l.layers.iter().map(pick).collect(), role };
@@ -105,6 +113,24 @@ struct Tuner<'a> {
 }
 
 impl Tuner<'_> {
+    async fn measure(&self, config: &Config, parts: &Parts<Matrix, Tensor, Map>) -> Result<()> {
+        let language = language_families(parts);
+        for family in &language {
+            self.step(family).await?;
+        }
+        self.split(config.language.shape).await?;
+        let (_head, layers) = language.split_last().expect("the head is a family");
+        let vision = vision_families(parts);
+        for n in BATCHES.into_iter().rev() {
+            // The tower's batch is the whole picture.
+            let vision = if n >= 64 { &vision[..] } else { &[] };
+            for matrices in layers.iter().map(|family| &family.matrices).chain(vision) {
+                self.batch(matrices, n).await?;
+            }
+        }
+        Ok(())
+    }
+
     fn time_is_up(&self) -> bool {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }

@@ -276,6 +276,9 @@ pub(crate) struct BenchArgs {
     /// Prompt lengths, separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = [16, 64, 128, 256, 512], value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) prefill: Vec<u32>,
+    /// Numbers of tokens to compute together beside a context of 128 [default: 1 to 16, 20, 24, 28, 32, 48, 64]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) batches: Vec<u32>,
     /// Seconds per figure: more is steadier
     #[arg(long, value_name = "S", default_value_t = 0.5, value_parser = positive)]
     pub(crate) patience: f64,

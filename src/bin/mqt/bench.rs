@@ -23,6 +23,7 @@ pub(crate) fn run(args: BenchArgs, console: &Console) -> Result<()> {
     let tuning = if args.tune { Tuning::Whole } else { TUNING };
     let model = load_tuned(&source, &args.model, Arithmetic::Fast, tuning, console)?;
     let numbers = |list: &[u32]| list.iter().map(|&n| n as usize).collect::<Vec<_>>();
+    let usual = Plan::default();
     let plan = Plan {
         tokens: numbers(&args.tokens),
         contexts: numbers(&args.contexts),
@@ -30,8 +31,8 @@ pub(crate) fn run(args: BenchArgs, console: &Console) -> Result<()> {
         vision: !args.no_vision,
         profile: args.profile,
         patience: args.patience,
+        small_batch: if args.batches.is_empty() { usual.small_batch } else { numbers(&args.batches) },
         cancel: interrupt.cancel(),
-        ..Plan::default()
     };
     let spinner = console.spinner("measuring");
     let report = interrupt.during(|_| block_on(bench::run(&model, &plan, &mut |what| spinner.set_message(what.to_owned()))));

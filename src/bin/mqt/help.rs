@@ -113,6 +113,7 @@ pub(crate) const BENCH: &str = "\
 Example:
   mqt bench
   mqt bench --shape mqt-llava-7b --json --plot bench.svg
+  mqt bench --tune --profile --batches 1,2,4,8,16
   mqt bench --model ./mqt-7b-q4 --adapter nvidia --tokens 2,16,256
 
 Every figure is a median; slow ones of few runs. What a device cannot measure is left out (null in --json).
