@@ -2,6 +2,7 @@
 // state: state.wgsl's words - qkv [sections] f32 - rope [positions, head_dim / 2] (cos, sin) - keys, values: heads.wgsl's cache in halves
 // out [heads * head_dim] f32, or with SPLITS > 1 [heads, SPLITS, dims + 2]: unscaled sums, their largest score, their total
 // grid: (heads, SPLITS) workgroups of WG lanes; a split takes SPAN positions (2048 at most). UNITS: dims / 8 rounded up to a power of two, at most 32
+// prelude: common/newest.wgsl
 struct Params { heads: u32, kv_heads: u32, head_dim: u32, dims: u32, k_at: u32, v_at: u32, capacity: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> state: array<u32>;
@@ -14,45 +15,9 @@ struct Params { heads: u32, kv_heads: u32, head_dim: u32, dims: u32, k_at: u32, 
 // Scores of the span; then sums of the lanes, 8 floats each.
 var<workgroup> scores: array<f32, max(SPAN, 8u * WG)>;
 var<workgroup> query: array<vec4<f32>, 64>;
+var<workgroup> own_key: array<vec4<u32>, 32>;
+var<workgroup> own_value: array<vec4<u32>, 32>;
 var<workgroup> lanes: array<f32, WG>;
-
-struct Eight { low: vec4<f32>, high: vec4<f32> }
-
-fn unpack8(w: vec4<u32>) -> Eight {
-    let a = unpack2x16float(w.x);
-    let b = unpack2x16float(w.y);
-    let c = unpack2x16float(w.z);
-    let d = unpack2x16float(w.w);
-    return Eight(vec4<f32>(a, b), vec4<f32>(c, d));
-}
-
-// Halves saturate instead of overflowing, as in kv_write_f16.
-fn half2(v: vec2<f32>) -> u32 { return pack2x16float(clamp(v, vec2<f32>(-65504.0), vec2<f32>(65504.0))); }
-
-fn plain(base: u32, d: u32) -> vec2<f32> {
-    var v = vec2<f32>();
-    if d < params.head_dim { v.x = qkv[base + d]; }
-    if d + 1u < params.head_dim { v.y = qkv[base + d + 1u]; }
-    return v;
-}
-
-fn turned(base: u32, d: u32, position: u32) -> vec2<f32> {
-    let v = plain(base, d);
-    if d >= params.head_dim { return v; }
-    let turn = rope[position * (params.head_dim / 2u) + d / 2u];
-    return vec2<f32>(v.x * turn.x - v.y * turn.y, v.y * turn.x + v.x * turn.y);
-}
-
-fn new_key(base: u32, d: u32, position: u32) -> vec4<u32> {
-    return vec4<u32>(
-        half2(turned(base, d, position)), half2(turned(base, d + 2u, position)),
-        half2(turned(base, d + 4u, position)), half2(turned(base, d + 6u, position)),
-    );
-}
-
-fn new_value(base: u32, d: u32) -> vec4<u32> {
-    return vec4<u32>(half2(plain(base, d)), half2(plain(base, d + 2u)), half2(plain(base, d + 4u)), half2(plain(base, d + 6u)));
-}
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
@@ -64,19 +29,22 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let k_base = params.k_at + kv * params.head_dim;
     let v_base = params.v_at + kv * params.head_dim;
     let first = group.y * SPAN;
-    let last = min(first + SPAN, position + 1u); // one past the last key of this split
+    let last = min(first + SPAN, position); // one past the last key of this split that is in the cache
     let here = position >= first && position < first + SPAN;
     for (var i = local; i < params.dims / 4u; i += WG) {
-        let d = i * 4u;
-        let base = head * params.head_dim;
-        query[i] = vec4<f32>(turned(base, d, position), turned(base, d + 2u, position)) * params.scale;
+        query[i] = new_query(head * params.head_dim, i * 4u, position);
     }
-    if here && head * params.kv_heads % params.heads == 0u {
-        // The first query head of its group stores; nobody reads these places in this dispatch.
+    if here {
         for (var u = local; u < units; u += WG) {
-            let at = ((kv * (params.capacity / 32u) + position / 32u) * units + u) * 32u + position % 32u;
-            keys[at] = new_key(k_base, u * 8u, position);
-            values[(kv * params.capacity + position) * units + u] = new_value(v_base, u * 8u);
+            let key = new_key(k_base, u * 8u, position);
+            let value = new_value(v_base, u * 8u);
+            own_key[u] = key;
+            own_value[u] = value;
+            if head * params.kv_heads % params.heads == 0u {
+                // The first query head of its group stores; nobody reads these places in this dispatch.
+                keys[((kv * (params.capacity / 32u) + position / 32u) * units + u) * 32u + position % 32u] = key;
+                values[(kv * params.capacity + position) * units + u] = value;
+            }
         }
     }
     workgroupBarrier();
@@ -84,17 +52,21 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var key = first + local; key < last; key += WG) {
         var parts = vec4<f32>();
         for (var u = 0u; u < units; u++) {
-            var word: vec4<u32>;
-            if key == position {
-                word = new_key(k_base, u * 8u, position);
-            } else {
-                word = keys[((kv * (params.capacity / 32u) + key / 32u) * units + u) * 32u + key % 32u];
-            }
-            let k = unpack8(word);
+            let k = unpack8(keys[((kv * (params.capacity / 32u) + key / 32u) * units + u) * 32u + key % 32u]);
             parts = fma(k.low, query[2u * u], fma(k.high, query[2u * u + 1u], parts));
         }
         let score = (parts.x + parts.y) + (parts.z + parts.w);
         scores[key - first] = score;
+        top = max(top, score);
+    }
+    if here && local == 0u {
+        var parts = vec4<f32>();
+        for (var u = 0u; u < units; u++) {
+            let k = unpack8(own_key[u]);
+            parts = fma(k.low, query[2u * u], fma(k.high, query[2u * u + 1u], parts));
+        }
+        let score = (parts.x + parts.y) + (parts.z + parts.w);
+        scores[position - first] = score;
         top = max(top, score);
     }
     lanes[local] = top;
@@ -109,13 +81,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if unit < units {
         for (var key = first + local / UNITS; key < last; key += slices) {
             let weight = exp(scores[key - first] - top);
-            var word: vec4<u32>;
-            if key == position {
-                word = new_value(v_base, unit * 8u);
-            } else {
-                word = values[(kv * params.capacity + key) * units + unit];
-            }
-            let v = unpack8(word);
+            let v = unpack8(values[(kv * params.capacity + key) * units + unit]);
+            low = fma(vec4<f32>(weight), v.low, low);
+            high = fma(vec4<f32>(weight), v.high, high);
+            total += weight;
+        }
+        if here && local < UNITS {
+            let weight = exp(scores[position - first] - top);
+            let v = unpack8(own_value[unit]);
             low = fma(vec4<f32>(weight), v.low, low);
             high = fma(vec4<f32>(weight), v.high, high);
             total += weight;

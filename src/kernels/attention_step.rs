@@ -2,6 +2,7 @@
 
 use super::attention::{self, Mask};
 use super::attention_join::{self, attention_join};
+use super::attention_solo::attention_solo;
 use super::check::{Case, F16_LIMIT, random};
 use super::heads::{self, HeadShape, KvLayer, pack_cache, rope_table};
 use super::{Variant, kernel, params, state};
@@ -12,10 +13,13 @@ params! { heads: u32, kv_heads: u32, head_dim: u32, dims: u32, k_at: u32, v_at: 
 
 static KERNEL: Kernel = kernel!("attention_step", [Read, Read, Read, Write, Write, Write]);
 
+/// The prelude for the step's own query, key and value.
+pub(super) const NEWEST: &str = include_str!("../../shaders/common/newest.wgsl");
+
 /// How the keys are shared among workgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Split {
-    /// Positions of one workgroup, at most 2048.
+    /// Positions of one workgroup, at most 2048; 0: a lane takes all of a head's ([`super::attention_solo`]).
     pub span: u32,
     /// Lanes of a workgroup.
     pub lanes: u32,
@@ -23,17 +27,25 @@ pub struct Split {
 
 impl Split {
     /// Every way there is.
-    pub const ALL: [Split; 4] =
-        [Split { span: 2048, lanes: 32 }, Split { span: 2048, lanes: 64 }, Split { span: 2048, lanes: 256 }, Split { span: 256, lanes: 256 }];
+    pub const ALL: [Split; 5] = [
+        Split::SOLO,
+        Split { span: 2048, lanes: 32 },
+        Split { span: 2048, lanes: 64 },
+        Split { span: 2048, lanes: 256 },
+        Split { span: 256, lanes: 256 },
+    ];
 
-    /// Before anything was measured: small groups suit software, large ones hide a GPU's latency.
+    /// A lane per head: no barriers, and no more lanes than heads.
+    pub const SOLO: Split = Split { span: 0, lanes: 8 };
+
+    /// Before anything was measured: software gains nothing from lanes that wait for each other, a GPU hides its latency with many.
     pub fn guess(software: bool) -> Split {
-        if software { Split::ALL[1] } else { Split::ALL[2] }
+        if software { Split::SOLO } else { Split::ALL[3] }
     }
 
     /// Workgroups per head for a cache of `capacity` positions.
     pub fn splits(self, capacity: usize) -> usize {
-        capacity.div_ceil(self.span as usize).max(1)
+        if self.span == 0 { 1 } else { capacity.div_ceil(self.span as usize).max(1) }
     }
 }
 
@@ -62,8 +74,8 @@ fn constants(split: Split, splits: usize, dims: usize) -> Vec<(&'static str, u32
 }
 
 pub(super) fn variants() -> Vec<Variant> {
-    let all = Split::ALL.into_iter().flat_map(|split| [(split, 1), (split, 3)]);
-    all.map(|(split, splits)| Variant { kernel: &KERNEL, preludes: vec![], constants: constants(split, splits, 64) }).collect()
+    let all = Split::ALL.into_iter().filter(|split| *split != Split::SOLO).flat_map(|split| [(split, 1), (split, 3)]);
+    all.map(|(split, splits)| Variant { kernel: &KERNEL, preludes: vec![NEWEST], constants: constants(split, splits, 64) }).collect()
 }
 
 /// Whether heads of this shape fit the kernel's workgroup memory.
@@ -88,6 +100,9 @@ pub fn attention_step(rec: &mut Recorder, state: &Storage, qkv: &Tensor, rope: &
     let (k_at, v_at, total) = shape.sections();
     assert!(qkv.cols == total && out.cols == shape.heads * shape.head_dim, "attention_step: widths");
     assert!(supports(shape) && kv.format == Format::F16, "attention_step: {shape:?} in {}", kv.format.name());
+    if split == Split::SOLO {
+        return attention_solo(rec, state, qkv, rope, kv, out);
+    }
     let splits = split.splits(kv.capacity);
     let params = Params {
         heads: shape.heads as u32,
@@ -101,7 +116,7 @@ pub fn attention_step(rec: &mut Recorder, state: &Storage, qkv: &Tensor, rope: &
     };
     let constants = constants(split, splits, shape.dims());
     let to = if splits == 1 { &out.storage } else { part };
-    rec.dispatch(&KERNEL, &[], &constants, params, &[state, qkv, rope, &kv.keys, &kv.values, to], [shape.heads as u32, splits as u32, 1]);
+    rec.dispatch(&KERNEL, &[NEWEST], &constants, params, &[state, qkv, rope, &kv.keys, &kv.values, to], [shape.heads as u32, splits as u32, 1]);
     if splits > 1 {
         attention_join(rec, state, part, shape, splits, out);
     }

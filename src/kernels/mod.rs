@@ -6,6 +6,7 @@
 pub mod attention;
 pub mod attention_join;
 mod attention_lanes;
+mod attention_solo;
 pub mod attention_step;
 pub mod check;
 pub mod cut;
@@ -74,6 +75,7 @@ pub fn variants() -> Vec<Variant> {
         attention::variants(),
         attention_join::variants(),
         attention_lanes::variants(),
+        attention_solo::variants(),
         attention_step::variants(),
         embed::variants(),
         embed_step::variants(),
