@@ -1,19 +1,34 @@
 // matvec: one token's v[r] = sum over c of x[c] * w[r, c], as a step of decoding: scaled before (NORM) and finished after (END)
-// state: state.wgsl's words - x [cols] f32, gain already multiplied in - stream [cols] f32: whose RMS scales v
+// state: state.wgsl's words - x [cols] f32, gain already multiplied in - stream [cols] f32: whose RMS scales v when NORM = 1
 // w panels (data, scales) - extra [rows] f32: the bias (END 0, BIAS 1) or the next norm's gain (END 1) - out f32 - next [rows] f32
 // END 0: out[r] = v + bias; 1: out[r] += v, next[r] = out[r] * extra[r]; 2: out[f] = silu(v of gate f) * (v of up f)
-// grid: (panels / ROWS / (WG / 32 / SLICES)) of WG lanes; constants END, BIAS, WG, SLICES, ROWS (even for END 2), TOKENS = 1
-// preludes: common/x_*.wgsl (binding 1), common/data_*.wgsl (2), common/norm_*.wgsl (5), common/weight_*.wgsl, common/tile.wgsl
+// grid: (panels / ROWS / (WG / 32 / SLICES)) of WG lanes; constants NORM, END, BIAS, WG, SLICES, ROWS (even for END 2), TOKENS = 1
+// preludes: common/x_*.wgsl (binding 1), common/data_*.wgsl (2), common/weight_*.wgsl, common/tile.wgsl
 struct Params { rows: u32, blocks: u32, first_row: u32, cols: u32, eps: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
 @group(0) @binding(4) var<storage, read> state: array<u32>;
+@group(0) @binding(5) var<storage, read> stream: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> extra: array<f32>;
 @group(0) @binding(7) var<storage, read_write> out: array<f32>;
 @group(0) @binding(8) var<storage, read_write> next: array<f32>;
 
 const STEP: u32 = select(1u, 2u, END == 2u); // rows finished together
+var<workgroup> squares: array<f32, WG>;
 var<workgroup> partial: array<vec4<f32>, PARTIAL>;
+
+// 1 / RMS of the residual stream: every group computes it, which costs less than a dispatch of its own.
+fn inverse_rms(local: u32) -> f32 {
+    if NORM == 0u { return 1.0; }
+    var sum = vec4<f32>();
+    // Columns beyond cols are zero.
+    for (var i = local; i < params.blocks * 16u; i += WG) { sum = fma(stream[i], stream[i], sum); }
+    squares[local] = (sum.x + sum.y) + (sum.z + sum.w);
+    workgroupBarrier();
+    var total = 0.0;
+    for (var i = 0u; i < WG; i++) { total += squares[i]; }
+    return inverseSqrt(total / f32(params.cols) + params.eps);
+}
 
 fn finish(row: u32, v: f32) {
     if row >= params.rows { return; }
@@ -40,7 +55,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let lane = local & 31u;
     let slice = local / 32u % SLICES;
     let panel = (group.x * (WG / 32u / SLICES) + local / (32u * SLICES)) * ROWS;
-    // Every group computes it, which costs less than a dispatch of its own.
     let scale = inverse_rms(local);
     var t = accumulate(panel, lane, slice, SLICES, Bases());
     if SLICES > 1u {

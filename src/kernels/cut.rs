@@ -155,6 +155,8 @@ pub fn guess(software: bool, rows: usize, cols: usize, n: usize) -> Cut {
     let large = rows * cols >= 1 << 20 && rows >= 16 * PANEL;
     let windowed = |cut: Cut, otherwise: Cut| if cut.takes(cols) { cut } else { otherwise };
     match (software, n) {
+        // Sixteen rows a lane, where that leaves enough groups for a few cores.
+        (true, 1) if large && rows >= 64 * PANEL => windowed(Cut::uniform(1, 16), Cut::new(1, 16, 1, 32)),
         (true, 1) if large => windowed(Cut::uniform(1, 8), Cut::new(1, 8, 1, 32)),
         (true, 1) => Cut::new(1, 4, 1, 32),
         (true, 2) if large => windowed(Cut::uniform(2, 16), Cut::new(2, 16, 1, 32)),

@@ -27,19 +27,9 @@ pub enum End<'a> {
 /// The residual stream and ε of the norm in front, if there is one.
 pub type Norm<'a> = Option<(&'a Tensor, f32)>;
 
-/// The texts in front of the kernel.
-fn preludes(cut: Cut, in_textures: bool, norm: bool, format: Format) -> [&'static str; 5] {
-    let norm = match (norm, cut.uniform) {
-        (false, _) => include_str!("../../shaders/common/norm_none.wgsl"),
-        (true, false) => include_str!("../../shaders/common/norm_group.wgsl"),
-        (true, true) => include_str!("../../shaders/common/norm_lane.wgsl"),
-    };
-    [cut.prelude(), data_prelude(in_textures), norm, weight_prelude(format), TILE]
-}
-
-fn constants(cut: Cut, cols: usize, end: u32, bias: bool) -> Vec<(&'static str, u32)> {
+fn constants(cut: Cut, cols: usize, norm: bool, end: u32, bias: bool) -> Vec<(&'static str, u32)> {
     let partial = if cut.slices > 1 { cut.lanes } else { 1 };
-    let own = [("PARTIAL", partial), ("END", end), ("BIAS", u32::from(bias))];
+    let own = [("PARTIAL", partial), ("NORM", u32::from(norm)), ("END", end), ("BIAS", u32::from(bias))];
     cut.constants(cols).into_iter().chain(own).collect()
 }
 
@@ -53,9 +43,12 @@ pub(super) fn variants() -> Vec<Variant> {
     for (f, format) in [Format::F32, Format::F16, Format::Q8, Format::Q4].into_iter().enumerate() {
         for (i, cut) in cuts().into_iter().enumerate() {
             for end in 0..3 {
-                let constants = constants(cut, 128, end, i % 2 == 0 && end == 0);
-                let preludes = preludes(cut, (f + i) % 2 == 0, end != 1, format).to_vec();
-                all.push(Variant { kernel: &KERNEL, preludes, constants });
+                let constants = constants(cut, 128, end != 1, end, i % 2 == 0 && end == 0);
+                all.push(Variant {
+                    kernel: &KERNEL,
+                    preludes: vec![cut.prelude(), data_prelude((f + i) % 2 == 0), weight_prelude(format), TILE],
+                    constants,
+                });
             }
         }
     }
@@ -82,12 +75,10 @@ pub fn matvec_cut(rec: &mut Recorder, state: &Storage, x: &Tensor, norm: Norm, w
         End::Gated => (2, None, spare),
     };
     assert!(kind == 2 || out.cols == w.rows, "matvec: {} rows into {}", w.rows, out.cols);
-    let constants = constants(cut, w.cols, kind, extra.is_some());
+    let constants = constants(cut, w.cols, norm.is_some(), kind, extra.is_some());
+    let window = cut.uniform.then(|| Window::new(x, 0, 1));
+    let bound: &dyn Bind = window.as_ref().map_or(x, |window| window);
     let (stream, eps) = norm.unwrap_or((x, 0.0));
-    let windows = cut.uniform.then(|| (Window::new(x, 0, 1), Window::new(stream, 0, 1)));
-    let bound: &dyn Bind = windows.as_ref().map_or(x, |(window, _)| window);
-    let stream: &dyn Bind = windows.as_ref().filter(|_| norm.is_some()).map_or(stream, |(_, window)| window);
-    let preludes = preludes(cut, w.in_textures(), norm.is_some(), w.format);
     for part in &w.parts {
         let params = Params {
             rows: part.rows as u32,
@@ -100,7 +91,7 @@ pub fn matvec_cut(rec: &mut Recorder, state: &Storage, x: &Tensor, norm: Norm, w
         let extra = extra.map_or(&part.scales, |e| &e.storage);
         let binds: [&dyn Bind; 8] = [bound, &part.data, &part.scales, state, stream, extra, out, next];
         let grid = [part.rows.div_ceil(cut.group_rows()) as u32, 1, 1];
-        rec.dispatch(&KERNEL, &preludes, &constants, params, &binds, grid);
+        rec.dispatch(&KERNEL, &[cut.prelude(), data_prelude(w.in_textures()), weight_prelude(w.format), TILE], &constants, params, &binds, grid);
     }
 }
 
