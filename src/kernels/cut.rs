@@ -160,7 +160,6 @@ pub fn guess(software: bool, rows: usize, cols: usize, n: usize) -> Cut {
         (true, 1) if large => windowed(Cut::uniform(1, 8), Cut::new(1, 8, 1, 32)),
         (true, 1) => Cut::new(1, 4, 1, 32),
         (true, 2) if large => windowed(Cut::uniform(2, 16), Cut::new(2, 16, 1, 32)),
-        (true, n) if large && n > 4 => windowed(Cut::uniform(8, 8), windowed(Cut::uniform(4, 16), Cut::new(4, 16, 1, 32))),
         (true, _) if large => windowed(Cut::uniform(4, 16), Cut::new(4, 16, 1, 32)),
         (true, _) => Cut::EXACT,
         (false, 1) => Cut::new(1, 2, 8, 256),
