@@ -52,8 +52,9 @@ test("stop while it looks, reads and writes, then a question", async ({ site }) 
     await page.getByRole("button", { name: `Sample picture ${2 + round}` }).click();
     const looked = await encoding;
     await sample(page, 1);
-    const answering = stopIn(page, "answering", ["stopped", "ready"]);
-    await page.getByRole("textbox", { name: "Question" }).fill("What is there?");
+    const answering = stopIn(page, "answering", ["stopped"]);
+    // So long that reading it takes a while.
+    await page.getByRole("textbox", { name: "Question" }).fill("What is there? ".repeat(60));
     await page.getByRole("button", { name: "Ask" }).click();
     const answered = await answering;
     console.log(`encoding ${looked.toFixed(0)} ms, answering ${answered.toFixed(0)} ms`);
