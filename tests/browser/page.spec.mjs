@@ -38,9 +38,9 @@ test("first visit, second visit, no network", async ({ site, context }) => {
   console.log(`kernels compiled: ${compiled.map((pair) => pair.join("/")).join(", ")}`);
   expect(compiled.length).toBeGreaterThan(1);
   // Nearly as many as were announced from the start: kernels are chosen by the model's widths and the device.
-  const [[, announced], last] = [compiled[0], compiled.at(-1)];
-  expect(last[1]).toBe(announced);
-  expect(last[0] / announced).toBeGreaterThan(0.75);
+  const [[, announced], [made]] = [compiled[0], compiled.at(-1)];
+  expect(made / announced).toBeGreaterThan(0.75);
+  expect(made / announced).toBeLessThan(1.25);
   await expect(first.locator(".text")).toHaveText("3");
   await expect(first).toHaveAttribute("data-vision-runs", "1");
   await expect(page.getByRole("status")).toContainText("ready");

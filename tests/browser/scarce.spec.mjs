@@ -1,4 +1,4 @@
-// Every kind of large buffer of a load and of an answer finds no memory, once each: the page says so, frees what it had, answers
+// Every kind of large buffer or texture of a load and of an answer finds no memory, once each: the page says so, frees what it had, answers
 // nothing wrong, and the next try starts from the beginning.
 
 import { ask, expect, load, reached, sample, test, tokens } from "./site.mjs";
@@ -16,7 +16,7 @@ const LARGE = 65_536;
 const scarce = (fail) => `{
   const scopes = [];
   self.made = [];
-  const { createBuffer, pushErrorScope, popErrorScope } = GPUDevice.prototype;
+  const { createBuffer, createTexture, pushErrorScope, popErrorScope } = GPUDevice.prototype;
   const none = () => new GPUOutOfMemoryError("no room");
   GPUDevice.prototype.pushErrorScope = function (filter) {
     scopes.push({ filter, failed: false });
@@ -27,14 +27,21 @@ const scarce = (fail) => `{
     const error = await popErrorScope.call(this);
     return failed ? none() : error;
   };
-  GPUDevice.prototype.createBuffer = function (wanted) {
-    const buffer = createBuffer.call(this, wanted);
-    if (wanted.size < ${LARGE} || self.made.push(wanted.label + " " + wanted.size) - 1 !== ${fail}) return buffer;
-    buffer.destroy();
+  const given = (device, what, label, bytes) => {
+    if (bytes < ${LARGE} || self.made.push(label + " " + bytes) - 1 !== ${fail}) return what;
+    what.destroy();
     const scope = scopes.findLast(({ filter }) => filter === "out-of-memory");
     if (scope) scope.failed = true;
-    else this.dispatchEvent(new GPUUncapturedErrorEvent("uncapturederror", { error: none() }));
-    return buffer;
+    else device.dispatchEvent(new GPUUncapturedErrorEvent("uncapturederror", { error: none() }));
+    return what;
+  };
+  GPUDevice.prototype.createBuffer = function (wanted) {
+    return given(this, createBuffer.call(this, wanted), wanted.label, wanted.size);
+  };
+  GPUDevice.prototype.createTexture = function (wanted) {
+    const texture = createTexture.call(this, wanted);
+    // Of four 32-bit words each.
+    return given(this, texture, wanted.label, texture.width * texture.height * 16);
   };
 }`;
 
