@@ -109,11 +109,11 @@ pub enum Error {
         why: String,
     },
     /// The device ran out of memory.
-    #[error("out of memory on the device for {what} ({bytes} bytes); try a smaller --context, fewer image tokens or smaller weights")]
+    #[error("out of memory on the device for {what}{}; try a smaller --context, fewer image tokens or smaller weights", sized(*bytes))]
     OutOfMemory {
         /// What was to be allocated.
         what: String,
-        /// Its size.
+        /// Its size; 0 if the device did not say.
         bytes: u64,
     },
     /// A limit of the adapter is below what is needed and cannot be worked around.
@@ -191,6 +191,11 @@ impl Error {
             Error::Cancelled => 130,
         }
     }
+}
+
+/// " (16 bytes)", if the size is known.
+fn sized(bytes: u64) -> String {
+    if bytes == 0 { String::new() } else { format!(" ({bytes} bytes)") }
 }
 
 /// "1, 9 or 36".

@@ -147,3 +147,17 @@ fn any_file_cut_short_is_refused() {
         }
     }
 }
+
+/// What people's reading makes of every file, for the bundled model's size: the browser's tests compare with the same list.
+#[test]
+fn the_pixels_that_the_model_sees_are_those_listed() {
+    let listed: Value = serde_json::from_slice(&std::fs::read(golden().join("seen.json")).unwrap()).unwrap();
+    let spec = ImageSpec::clip(listed["size"].as_u64().unwrap() as usize);
+    let index = index();
+    let seen = list(&index, "files").iter().map(|file| {
+        let name = text(file, "file");
+        (name.to_owned(), Value::from(sha256(&Pixels::decode(&bytes(name), &spec, Reading::People).unwrap().rgb)))
+    });
+    let seen = Value::Object(seen.collect());
+    assert_eq!(listed["files"], seen, "seen.json should hold {seen:#}");
+}

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 import tokenizer
 from model import Config, MqtLlava
+from scenes import STICKERS
 
 PREFIX = {"vision_tower.": "model.vision_tower.vision_tower.vision_model.", "query_abstractor.": "model.query_abstractor."}
 
@@ -37,6 +38,7 @@ def export(net, folder, tokenizer_folder):
     os.replace(f"{folder}/model.safetensors.tmp", f"{folder}/model.safetensors")
     for name in ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
         shutil.copy(f"{tokenizer_folder}/{name}", folder)
+    shutil.copy(f"{STICKERS}/manifest.json", f"{folder}/scenes.json")  # what the page's composer may offer for this model
     write_json(f"{folder}/config.json", {
         "architectures": ["LlavaLlamaForCausalLM"], "model_type": "llava_llama",
         "vocab_size": c.vocab, "hidden_size": c.hidden, "intermediate_size": c.mlp, "num_hidden_layers": c.layers,

@@ -4,6 +4,7 @@
 import { createReadStream, realpathSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { createServer } from "node:http";
+import { createServer as createSecure } from "node:https";
 import { extname, join, normalize, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -18,6 +19,7 @@ const TYPES = {
   ".png": "image/png",
   ".svg": "image/svg+xml",
   ".wasm": "application/wasm",
+  ".webp": "image/webp",
   ".webmanifest": "application/manifest+json",
 };
 
@@ -35,9 +37,10 @@ export const HEADERS = {
 /**
  * Starts a server on `port` (0: any free one) of this machine.
  * `folders` maps path prefixes to folders, the longest prefix first; `intercept(request, response, url)` may answer instead and return true.
+ * `tls` is a key and a certificate, for https.
  */
-export async function serve({ port = 0, folders = { "/": DIST }, headers = HEADERS, intercept = () => false } = {}) {
-  const server = createServer(async (request, response) => {
+export async function serve({ port = 0, folders = { "/": DIST }, headers = HEADERS, intercept = () => false, tls } = {}) {
+  const handle = async (request, response) => {
     const url = new URL(request.url, "http://localhost");
     if (await intercept(request, response, url)) return;
     const path = decodeURIComponent(url.pathname);
@@ -53,10 +56,11 @@ export async function serve({ port = 0, folders = { "/": DIST }, headers = HEADE
     } catch {
       response.writeHead(404, headers).end();
     }
-  });
+  };
+  const server = tls ? createSecure(tls, handle) : createServer(handle);
   await new Promise((ready, failed) => server.on("error", failed).listen(port, "localhost", ready));
   const close = () => (server.closeAllConnections(), server.close());
-  return { url: `http://localhost:${server.address().port}/`, close };
+  return { url: `${tls ? "https" : "http"}://localhost:${server.address().port}/`, close };
 }
 
 function send(request, response, file, size, headers) {

@@ -21,6 +21,9 @@ use journal::Journal;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 
+/// What scenes the model was trained on, for programs that compose some: taken over into the pack as it is.
+const SCENES: &str = "scenes.json";
+
 /// What [`convert`] has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Converted {
@@ -217,6 +220,11 @@ async fn finish(checkpoint: &Checkpoint, plan: Plan, shards: Vec<Shard>, what: &
     write(&what.out.join("tokenizer.json"), &tokenizer)?;
     let tokenizer_config = whole(checkpoint.files(), "tokenizer_config.json").await?.unwrap_or_else(|| b"{}\n".to_vec());
     write(&what.out.join("tokenizer_config.json"), &tokenizer_config)?;
+    let mut files = vec![Shard::of("tokenizer.json", &tokenizer), Shard::of("tokenizer_config.json", &tokenizer_config)];
+    if let Some(scenes) = whole(checkpoint.files(), SCENES).await? {
+        write(&what.out.join(SCENES), &scenes)?;
+        files.push(Shard::of(SCENES, &scenes));
+    }
     let card = whole(checkpoint.files(), "README.md").await?.unwrap_or_default();
     let licence = licence(&String::from_utf8_lossy(&card)).unwrap_or_else(|| "unknown: see the source".into());
     let name = folder_name(what.checkpoint);
@@ -229,7 +237,7 @@ async fn finish(checkpoint: &Checkpoint, plan: Plan, shards: Vec<Shard>, what: &
         template: Template::vicuna_v1(),
         architecture: checkpoint.config.clone(),
         tensors: plan.tensors,
-        files: vec![Shard::of("tokenizer.json", &tokenizer), Shard::of("tokenizer_config.json", &tokenizer_config)],
+        files,
         shards,
     };
     let mut json = serde_json::to_vec_pretty(&manifest).expect("a manifest serialises");

@@ -85,6 +85,14 @@ impl AdapterInfo {
 #[derive(Clone)]
 pub struct Gpu(pub(super) Arc<Inner>);
 
+/// Why nothing that the device computes can be relied on any more.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    Lost(String),
+    /// A buffer that was created without waiting for the device's word found no room.
+    OutOfMemory,
+}
+
 pub(super) struct Inner {
     /// First, so that its thread has let go of the device before the rest is dropped.
     pub(super) poller: Poller,
@@ -95,7 +103,7 @@ pub(super) struct Inner {
     pub(super) pace: Pace,
     pub(super) chosen: Chosen,
     pub(super) profile: Profile,
-    pub(super) lost: Arc<Mutex<Option<String>>>,
+    pub(super) lost: Arc<Mutex<Option<Trouble>>>,
     info: AdapterInfo,
     limits: wgpu::Limits,
     binding_limit: AtomicU64,
@@ -156,18 +164,21 @@ impl Gpu {
             Err(error) => return Err(refused(error.to_string())),
         };
         let lost = Arc::new(Mutex::new(None));
-        let note = |lost: &Arc<Mutex<Option<String>>>, why: String| {
+        let note = |lost: &Mutex<Option<Trouble>>, why: Trouble| {
             // The first reason is the cause; what follows are its consequences.
             lost.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(why);
         };
         let seen = lost.clone();
         device.set_device_lost_callback(move |reason, message| {
             if reason != wgpu::DeviceLostReason::Destroyed || !message.is_empty() {
-                note(&seen, format!("{message} ({reason:?})"));
+                note(&seen, Trouble::Lost(format!("{message} ({reason:?})")));
             }
         });
         let seen = lost.clone();
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| note(&seen, error.to_string())));
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            let memory = matches!(error, wgpu::Error::OutOfMemory { .. });
+            note(&seen, if memory { Trouble::OutOfMemory } else { Trouble::Lost(error.to_string()) });
+        }));
         let poller = Poller::new(&device);
         let shared = Shared::new(&device);
         let binding_limit = AtomicU64::new(limits.max_storage_buffer_binding_size);
@@ -238,10 +249,12 @@ impl Gpu {
     /// The error behind a lost device, if it was lost.
     ///
     /// # Errors
-    /// [`Error::DeviceLost`] once the driver dropped the device or refused a command.
+    /// [`Error::DeviceLost`] once the driver dropped the device or refused a command; [`Error::OutOfMemory`] if that was because
+    /// one of the small buffers found no room.
     pub fn check(&self) -> Result<()> {
         match &*self.0.lost.lock().unwrap_or_else(|e| e.into_inner()) {
-            Some(why) => Err(Error::DeviceLost { why: why.clone() }),
+            Some(Trouble::Lost(why)) => Err(Error::DeviceLost { why: why.clone() }),
+            Some(Trouble::OutOfMemory) => Err(Error::OutOfMemory { what: "parameters or results".into(), bytes: 0 }),
             None => Ok(()),
         }
     }

@@ -115,6 +115,8 @@ impl Gpu {
         landed.map_err(|_| lost())?.map_err(|_| lost())?;
         let buffer = letter.buffer.as_ref().expect("a letter is opened once");
         let bytes = buffer.get_mapped_range(..).map_err(|_| lost())?.to_vec();
+        // Where a copy was refused, for want of memory say, the buffer arrives all the same: with zeros.
+        self.check()?;
         Ok(bytes)
     }
 
@@ -145,6 +147,7 @@ impl Gpu {
         let view = staging.get_mapped_range(..).map_err(|_| lost())?;
         let mut out = view.to_vec();
         out.truncate(bytes as usize);
+        self.check()?;
         Ok(out)
     }
 

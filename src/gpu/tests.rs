@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use super::device::Trouble;
 use super::*;
 use crate::error::Error;
 use crate::kernels::check::{F32_LIMIT, compare, gpu_or_skip, random};
@@ -48,6 +49,17 @@ fn too_large_a_buffer_names_the_limit() {
     let error = block_on(gpu.storage("something huge", 1 << 40)).unwrap_err();
     assert!(matches!(&error, Error::LimitTooSmall { limit: "maxStorageBufferBindingSize", .. }), "{error}");
     assert_eq!(error.exit_code(), 5);
+}
+
+/// Small buffers are created without waiting for the device's word, which comes later.
+#[test]
+fn a_small_buffer_without_memory_spoils_the_device() {
+    let Some(gpu) = gpu_or_skip() else { return };
+    let x = block_on(gpu.upload("x", &[1.0; 64], 1, 64)).unwrap();
+    *gpu.0.lost.lock().unwrap() = Some(Trouble::OutOfMemory);
+    let error = block_on(gpu.read_rows(&x, 0, 1)).unwrap_err();
+    assert!(matches!(error, Error::OutOfMemory { .. }) && error.exit_code() == 5, "{error}");
+    assert!(!error.to_string().contains('('), "{error}");
 }
 
 #[test]

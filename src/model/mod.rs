@@ -122,8 +122,7 @@ impl Model {
         let mut times = LoadTimes { device: ms(start), ..LoadTimes::default() };
         if let (Some(gpu), true) = (&gpu, options.rehearse) {
             let start = Instant::now();
-            on_progress(Progress { phase: "compiling kernels", done: 0, total: 0 });
-            rehearsal::rehearse(gpu, &opened, options).await?;
+            rehearsal::rehearse(gpu, &opened, options, on_progress).await?;
             times.pipelines = ms(start);
         }
         Model::place_on(gpu, opened, times, options, on_progress).await

@@ -2,7 +2,7 @@
 //!
 //! Where fetching takes long, as in a browser, the device would otherwise idle until the last byte and compile only then.
 
-use super::{Config, LoadOptions, LoadTimes, Model, Opened, Slot, Tuning, Want};
+use super::{Config, LoadOptions, LoadTimes, Model, Opened, Progress, Slot, Tuning, Want};
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::gpu::Gpu;
@@ -17,6 +17,8 @@ use crate::weights::{Supply, Weights};
 const VOCAB: usize = 64;
 /// Prompt tokens of the rehearsal: more than one, which has kernels of its own.
 const TOKENS: usize = 5;
+/// Pipelines of the bundled model on a software adapter; other models and devices take a few more or less.
+const PIPELINES: u64 = 25;
 
 struct Zeros(Weights);
 
@@ -38,10 +40,16 @@ impl Supply for Zeros {
 }
 
 /// Encodes a grey picture, reads a few tokens, generates one: every kernel that `opened` will use is compiled afterwards.
+/// `on_progress` counts pipelines, each time that the device has run what it got.
 ///
 /// # Errors
 /// The device's failures.
-pub(super) async fn rehearse(gpu: &Gpu, opened: &Opened, options: &LoadOptions) -> Result<()> {
+pub(super) async fn rehearse(gpu: &Gpu, opened: &Opened, options: &LoadOptions, on_progress: &mut dyn FnMut(Progress)) -> Result<()> {
+    let mut tell = || {
+        let done = gpu.pipeline_count() as u64;
+        on_progress(Progress { phase: "compiling kernels", done, total: PIPELINES.max(done) });
+    };
+    tell();
     let mut config: Config = opened.config.clone();
     (config.vision.layers, config.language.layers, config.language.vocab) = (1, 1, VOCAB.min(config.language.vocab));
     let small = Opened {
@@ -59,11 +67,14 @@ pub(super) async fn rehearse(gpu: &Gpu, opened: &Opened, options: &LoadOptions) 
     let cancel = Cancel::new();
     let size = model.spec.size;
     let (visual, _) = model.look(&Pixels::from_rgb(&vec![128; size * size * 3], size, size, &model.spec)?, &cancel).await?;
+    tell();
     let mut cache = model.new_cache(TOKENS + 2).await?;
     let slots: Vec<Slot> = (0..TOKENS).map(|i| if i == 1 { Slot::Visual { picture: [0; 8], index: 0 } } else { Slot::Token(0) }).collect();
     model.begin(&mut cache, slots.len(), 2, &Sampling::default(), &[], &[]);
     model.extend(&mut cache, &slots, Some(&visual), Want::Pick, &cancel).await?;
+    tell();
     let mut generation = model.generation(&mut cache);
     while generation.next(&cancel).await?.is_some() {}
+    tell();
     Ok(())
 }

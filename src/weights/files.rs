@@ -22,6 +22,10 @@ pub trait Files {
     fn path(&self, _name: &str) -> Option<std::path::PathBuf> {
         None
     }
+    /// Whether whoever hands out these files has compared them with their SHA-256 already.
+    fn are_verified(&self) -> bool {
+        false
+    }
     /// A folder inside this one.
     fn folder(&self, name: &str) -> Option<Box<dyn Files>>;
 }

@@ -1,7 +1,8 @@
 // The built page on a server of its own, with ways to break things: answers of the server, the worker's surroundings.
 
 import { test as base, expect } from "@playwright/test";
-import { readFileSync, readdirSync, statSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { cpSync, existsSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { HEADERS, serve } from "../../www/serve.mjs";
@@ -12,34 +13,62 @@ export const root = fileURLToPath(new URL("../../", import.meta.url));
 export const toybox = join(root, "models/toybox");
 const dist = join(root, "www/dist");
 
-/** Bytes of the bundled pack's weights, and of all of its files. */
-const shards = readdirSync(toybox).filter((name) => name.endsWith(".safetensors"));
-export const weightBytes = shards.reduce((sum, name) => sum + statSync(join(toybox, name)).size, 0);
-export const shard = shards.sort()[0];
+const shardsOf = (folder) => readdirSync(folder).filter((name) => name.endsWith(".safetensors")).sort();
+
+/** Bytes of a pack's weights, shard by shard. */
+export const shardBytes = (folder) => shardsOf(folder).map((name) => statSync(join(folder, name)).size);
+
+const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
+
+/** Bytes of the bundled pack's weights, and the first file of them. */
+export const weightBytes = sum(shardBytes(toybox));
+export const shard = shardsOf(toybox)[0];
+
+/** The bundled model converted once more, into several shards; `scenes`, if given, is what it says of its scenes. */
+export function convert(folder, scenes) {
+  const checkpoint = join(folder, "checkpoint");
+  cpSync(join(toybox, "checkpoint"), checkpoint, { recursive: true });
+  if (scenes) writeFileSync(join(checkpoint, "scenes.json"), JSON.stringify(scenes));
+  const pack = join(folder, "pack");
+  if (!existsSync(pack)) execFileSync(process.env.MQT_BIN, ["convert", checkpoint, "-o", pack, "--weights", "q8", "--shard-bytes", "1400000"], { stdio: "pipe" });
+  return pack;
+}
 
 /** Code that runs in the worker before the engine's: `prelude`. */
 const worker = readdirSync(join(dist, "assets")).find((name) => name.startsWith("worker-"));
 
 export class Site {
-  /** Every request for a file of the model: `{ file, start, sent }`. */
+  /** Every request for a file of a model: `{ name, start, sent }`; `sent` counts what the server gave to the connection, headers included. */
   fetched = [];
-  /** `(name, request, response) => true` if it answered. */
+  /** `(name, request, response, start) => true` if it answered. */
   intercept = () => false;
   prelude = "";
   complaints = [];
+  /** Other hosts that a test asks for something on purpose. */
+  allowed = [];
+  folders = { "/other/": toybox, "/": dist };
 
   constructor(context) {
     this.context = context;
   }
 
   async start() {
-    const folders = { "/other/": toybox, "/": dist };
-    this.server = await serve({ folders, intercept: (request, response, url) => this.answer(request, response, url) });
+    this.server = await serve({ folders: this.folders, intercept: (request, response, url) => this.answer(request, response, url) });
     this.url = this.server.url;
     this.context.on("request", (request) => {
-      if (!/^(data|blob):/.test(request.url()) && !request.url().startsWith(this.url)) this.complaints.push(`a request to ${request.url()}`);
+      const own = [this.url, ...this.allowed].some((url) => request.url().startsWith(url));
+      if (!/^(data|blob):/.test(request.url()) && !own) this.complaints.push(`a request to ${request.url()}`);
     });
     this.context.on("weberror", (error) => this.complaints.push(String(error.error())));
+  }
+
+  /** Serves a folder as `name/`, before all others. */
+  add(name, folder) {
+    for (const [prefix, path] of Object.entries(this.folders)) {
+      delete this.folders[prefix];
+      if (prefix === "/other/") this.folders[`/${name}/`] = folder;
+      this.folders[prefix] = path;
+    }
   }
 
   answer(request, response, url) {
@@ -47,14 +76,17 @@ export class Site {
       response.writeHead(200, { ...HEADERS, "content-type": "text/javascript" }).end(this.prelude + readFileSync(join(dist, "assets", worker), "utf8"));
       return true;
     }
-    const [, name] = /^\/models\/toybox\/(.+)$/.exec(url.pathname) ?? [];
+    const [, name] = /^\/(?:models\/toybox|pack)\/(.+)$/.exec(url.pathname) ?? [];
     if (!name) return false;
     const start = Number(/^bytes=(\d+)-/.exec(request.headers.range ?? "")?.[1] ?? 0);
-    this.fetched.push({ name, start });
+    const entry = { name, start, sent: 0 };
+    const before = request.socket.bytesWritten;
+    response.on("close", () => (entry.sent = request.socket.bytesWritten - before));
+    this.fetched.push(entry);
     return this.intercept(name, request, response, start);
   }
 
-  /** How often weights were asked for. */
+  /** The requests for weights. */
   weights() {
     return this.fetched.filter(({ name }) => name.endsWith(".safetensors"));
   }
@@ -77,6 +109,13 @@ export const test = base.extend({
   },
 });
 
+/** A second server, on another origin and with TLS, as a stranger's would be. `allow`: it lets other pages read what it has (CORS). */
+export async function elsewhere(folders, allow) {
+  const tls = Object.fromEntries(["key", "crt"].map((part) => [part, readFileSync(join(root, "tests/browser/tls", `localhost.${part}`))]));
+  const headers = allow ? { "access-control-allow-origin": "*" } : {};
+  return serve({ folders, headers, tls: { key: tls.key, cert: tls.crt } });
+}
+
 /** The page reached one of these states. */
 export async function reached(page, ...states) {
   await expect(page.locator("body")).toHaveAttribute("data-state", new RegExp(`^(${states.join("|")})$`), { timeout: 240_000 });
@@ -92,6 +131,35 @@ export function passes(page, state) {
         look();
       }),
     state,
+  );
+}
+
+/** Presses Stop as soon as the page is in `state`; milliseconds until it has left that for one of `after`. */
+export function stopIn(page, state, after) {
+  return page.evaluate(
+    ([state, after]) =>
+      new Promise((done) => {
+        const observer = new MutationObserver(look);
+        let pressed = 0;
+        function look() {
+          const now = document.body.dataset.state;
+          if (!pressed && now === state) {
+            // A moment later the work is really under way, and the button is as a person finds it.
+            pressed = Infinity;
+            setTimeout(() => {
+              pressed = performance.now();
+              document.querySelector("#stop").click();
+              look();
+            }, 30);
+          } else if (pressed < Infinity && pressed > 0 && after.includes(now)) {
+            observer.disconnect();
+            done(performance.now() - pressed);
+          }
+        }
+        observer.observe(document.body, { attributes: true });
+        look();
+      }),
+    [state, after],
   );
 }
 

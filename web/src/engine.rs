@@ -257,6 +257,14 @@ impl View {
     }
 }
 
+impl View {
+    fn of(pixels: Pixels, encode_ms: f64) -> View {
+        let hash = pixels.hash().iter().map(|byte| format!("{byte:02x}")).collect();
+        let (width, height) = pixels.source;
+        View { size: pixels.size, width, height, readings_differ: pixels.readings_differ, hash, encode_ms, rgb: pixels.rgb }
+    }
+}
+
 #[wasm_bindgen]
 impl Engine {
     /// Loads the pack or checkpoint in `store`, calling `on_progress(phase, done, total)`; the phases are `device`,
@@ -329,10 +337,15 @@ impl Engine {
     pub async fn look(&mut self, picture: &[u8], stop: &Stop) -> Result<View> {
         let pixels = Pixels::decode(picture, self.session.model().image_spec(), Reading::People)?;
         let looked = self.session.look(&pixels, &stop.cancel).await?;
-        let hash = pixels.hash().iter().map(|byte| format!("{byte:02x}")).collect();
-        let (width, height) = pixels.source;
-        let encode_ms = looked.vision_ms + looked.resample_ms;
-        Ok(View { size: pixels.size, width, height, readings_differ: pixels.readings_differ, hash, encode_ms, rgb: pixels.rgb })
+        Ok(View::of(pixels, looked.vision_ms + looked.resample_ms))
+    }
+
+    /// What the model would see of a picture file; the picture in front of it stays the same.
+    ///
+    /// # Errors
+    /// The bytes are not a picture.
+    pub fn inspect(&self, picture: &[u8]) -> Result<View> {
+        Ok(View::of(Pixels::decode(picture, self.session.model().image_spec(), Reading::People)?, 0.0))
     }
 
     /// Reads the picture's first image tokens ahead of the question.

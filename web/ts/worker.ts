@@ -1,10 +1,11 @@
 // The engine's side of the worker: one model, one conversation, one piece of work at a time.
 
 import * as Comlink from "comlink";
-import init, { type AskSettings, type BenchSettings, Engine, Heat, Stop } from "../pkg/mqt_web.js";
+import init, { type AskSettings, type BenchSettings, Engine, Heat, type View as Seen, Stop } from "../pkg/mqt_web.js";
 import { MemoryBlobs, openStorage } from "./blobs";
 import { EngineError } from "./errors";
 import type { Answer, BenchReport, Loaded, Progress, View, WorkerApi, WorkerSettings } from "./messages";
+import { readScenes } from "./scenes";
 import { FileStore, PackStore } from "./store";
 import { carryErrors } from "./transfer";
 
@@ -92,6 +93,13 @@ function gpuBytes(): number | null {
   }
 }
 
+function handOver(seen: Seen): View {
+  const { size, width, height, readingsDiffer, hash, encodeMs } = seen;
+  const rgb = seen.rgb();
+  seen.free();
+  return Comlink.transfer({ rgb, size, width, height, readingsDiffer, hash, encodeMs }, [rgb.buffer]);
+}
+
 const api: WorkerApi = {
   async load(settings, onProgress): Promise<Loaded> {
     try {
@@ -102,9 +110,11 @@ const api: WorkerApi = {
       store = await openStore(settings, onProgress);
       engine = await Engine.load(store as never, settings.settings, (phase: string, done: number, total: number) => {
         if (phase === "loading weights") onProgress({ phase: "uploading", done, total });
-        else onProgress({ phase: "compiling" });
+        else onProgress({ phase: "compiling", done, total });
       });
-      return engine.loaded() as Loaded;
+      const loaded = engine.loaded() as Loaded;
+      const scenes = await readScenes(store);
+      return scenes ? { ...loaded, scenes } : loaded;
     } catch (error) {
       throw store?.failure ?? EngineError.from(error);
     }
@@ -114,13 +124,8 @@ const api: WorkerApi = {
   resumeDownload: () => (store as PackStore | undefined)?.resume(),
 
   look: (id, picture) =>
-    stoppable(id, async (engine, stop): Promise<View> => {
-      const view = await engine.look(picture, stop);
-      const { size, width, height, readingsDiffer, hash, encodeMs } = view;
-      const rgb = view.rgb();
-      view.free();
-      return Comlink.transfer({ rgb, size, width, height, readingsDiffer, hash, encodeMs }, [rgb.buffer]);
-    }),
+    stoppable(id, async (engine, stop): Promise<View> => handOver(await engine.look(picture, stop))),
+  inspect: (picture) => inTurn((engine) => handOver(engine.inspect(picture))),
   prepare: (id, imageTokens) => stoppable(id, (engine, stop) => engine.prepare(imageTokens, stop)),
   ask: (id, question, settings: AskSettings, onText) =>
     stoppable(id, async (engine, stop) => (await engine.ask(question, settings, onText, stop)) as Answer),

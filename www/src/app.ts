@@ -102,10 +102,10 @@ class App {
     this.loading = undefined;
     const { adapter, name, weights, fell_back: fellBack } = this.engine.model;
     log(`loaded ${name} ${weights} on ${adapter.name}`);
-    const where = adapter.kind === "cpu" ? "Processor (slow, no WebGPU)" : `WebGPU · ${this.seen?.adapter?.name ?? adapter.name}`;
+    const kind = this.seen?.adapter?.software ? " (software: works, slowly)" : "";
+    const where = adapter.kind === "cpu" ? "Processor (slow, no WebGPU)" : `WebGPU · ${this.seen?.adapter?.name ?? adapter.name}${kind}`;
     setPlace(`${where} · ${name} ${weights}${this.keep === "storage" ? " (on this device)" : " (in memory)"}`);
     notices.clear();
-    if (this.seen?.adapter?.software && adapter.kind !== "cpu") notices.remark("This adapter is software: everything works, slowly.");
     if (fellBack) notices.remark("No adapter could be used: this runs on the processor, slowly.");
     this.changed();
     // After a rebuild that is the picture and all that was said about it.
@@ -214,7 +214,7 @@ class App {
     this.preparing?.abort();
     const preparing = (this.preparing = new AbortController());
     try {
-      const m = tokens.wanted() ?? (await engine.estimate()).image_tokens;
+      const m = tokens.wanted() ?? (await engine.estimate(undefined, "", settings.sampling().targetMs)).image_tokens;
       await engine.prepare(m, { signal: preparing.signal });
       await tokens.refresh();
     } catch (error) {
@@ -250,6 +250,7 @@ class App {
       await show(answering);
       const answer = await answering.answer;
       this.records.push({ question, answer });
+      tokens.measured(answer.image_tokens, answer.timings_ms.first_token);
       return answer;
     } catch (error) {
       if (this.work === work) this.failed(EngineError.from(error), question);

@@ -70,7 +70,7 @@ function show(r: BenchReport): HTMLElement[] {
   const c = r.ceilings;
   const rate = (value: number | null, unit: string) => (value === null ? undefined : `${three(value)} ${unit}`);
   const rows: [string, string | undefined][] = [
-    ["Where", `${r.adapter.name} (${r.adapter.backend})`],
+    ["Where", r.adapter.kind === "cpu" ? "processor" : `${app.seen?.adapter?.name ?? r.adapter.name} (${r.adapter.backend})`],
     ["Model", `${r.model.name} ${r.model.weights}, ${bytes(r.model.bytes_per_token)} read per word`],
     ["Device reads", rate(c.read_gb_s, "GB/s")],
     ["Device computes", rate(c.fma_f32_gflop_s, "GFLOP/s in f32")],

@@ -1,14 +1,14 @@
 // The scene composer: stickers on a ground, dragged or moved with the keyboard, handed over as a picture. Anyone can pose a
-// question that nobody posed before.
+// question that nobody posed before. Loaded when it is opened.
 
 import { app } from "./app";
 import { dialog, find, h } from "./dom";
-import { COLOURS, GROUNDS, type Sticker, stickers } from "./stickers";
+import { type Sticker, type Vocabulary, distance, inWords, rgb, vocabulary } from "./scenes";
 
-/** Side of the canvas in pixels; the toybox sees 112, its scenes are drawn four times as large. */
+/** Side of the canvas in pixels. */
 const SIDE = 448;
-/** What the model was trained with. */
-const [MOST, SMALLEST, LARGEST] = [6, 10 / 112, 26 / 112];
+/** Colours nearer than this cannot be told apart at a glance. */
+const CLEAR = 90;
 
 interface Thing {
   sticker: Sticker;
@@ -21,41 +21,82 @@ interface Thing {
 
 let box: HTMLDialogElement | undefined;
 let canvas: HTMLCanvasElement;
+let words: Vocabulary;
 let things: Thing[] = [];
 let picked = -1;
-let colour = "red";
-let ground = "paper";
-let all: Sticker[] = [];
+let colour: string;
+let ground: string;
 
 export async function openComposer(): Promise<void> {
-  all = await stickers();
+  const offered = await vocabulary();
+  if (box && offered !== words) {
+    // Another model knows other things.
+    box.remove();
+    box = undefined;
+    things = [];
+  }
+  words = offered;
   box ??= build();
-  if (things.length === 0) scatter();
-  draw();
+  if (things.length === 0) await scatter();
   box.showModal();
+  draw();
 }
 
 function build(): HTMLDialogElement {
+  [colour = "", ground = ""] = [Object.keys(words.colours)[0], words.grounds[0]];
   canvas = h<HTMLCanvasElement>("canvas#scene", { width: SIDE, height: SIDE, tabIndex: 0, role: "application" });
   canvas.setAttribute("aria-label", "Scene. Tab chooses a thing, arrows move it, plus and minus size it, Delete removes it");
-  const palette = h("div.palette", { role: "group", "aria-label": "Add a sticker" });
+  const palette = h("div.palette", { role: "group", "aria-label": "Things to add" }, ...words.stickers.map(choice));
   const colours = h("div.colours", { role: "group", "aria-label": "Colour" });
   const grounds = h("div.colours", { role: "group", "aria-label": "Background" });
-  for (const sticker of all) palette.append(h("button", { type: "button", title: `Add: ${sticker.name}`, "aria-label": `Add: ${sticker.name}`, onclick: () => add(sticker) }, icon(sticker)));
-  for (const [name, value] of Object.entries(COLOURS)) colours.append(swatch(name, value, () => paint(name)));
-  for (const [name, value] of Object.entries(GROUNDS))
-    grounds.append(swatch(name, value, () => {
-      ground = name;
-      draw();
-    }));
-  const press = (label: string, run: () => void) => h("button", { type: "button", onclick: run }, label);
+  for (const [name, value] of Object.entries(words.colours)) colours.append(swatch(name, name, value, () => paint(name)));
+  const lay = (value: string) => {
+    ground = value;
+    draw();
+  };
+  const taken = new Map<string, number>();
+  for (const value of words.grounds) {
+    const name = inWords(value);
+    const n = (taken.get(name) ?? 0) + 1;
+    taken.set(name, n);
+    grounds.append(swatch(n > 1 ? `${name} ground ${n}` : `${name} ground`, value, value, () => lay(value)));
+  }
+  const press = (label: string, run: () => unknown) => h("button", { type: "button", onclick: run }, label);
   const use = h("button.main", { type: "button", onclick: () => void hand() }, "Use this scene");
-  const tools = h("div.actions", press("Larger", () => resize(1.15)), press("Smaller", () => resize(1 / 1.15)), press("Remove", remove), press("Surprise me", () => (scatter(), draw())), press("Clear", () => ((things = []), draw())));
-  const side = h("div.side", h("p.small", "Stickers"), palette, h("p.small", "Colour"), colours, h("p.small", "Background"), grounds, tools);
+  const clear = () => {
+    [things, picked] = [[], -1];
+    draw();
+  };
+  const tools = h("div.actions", press("Larger", () => resize(1.15)), press("Smaller", () => resize(1 / 1.15)), press("Remove", remove), press("Surprise me", () => void scatter()), press("Clear", clear));
+  const side = h("div.side", h("p.small", "Things: click one, or drag it onto the scene"), palette, h("p.small", "Colour of shapes"), colours, h("p.small", "Background"), grounds, tools);
   canvas.addEventListener("pointerdown", grab);
   canvas.addEventListener("pointermove", drag);
   canvas.addEventListener("keydown", key);
   return dialog("composer", "Compose a scene", h("div.composer", h("div", canvas, h("p#scene-words.small", { role: "note" })), side), h("div.actions.end", use));
+}
+
+/** A button of the palette: pressed it adds the sticker, dragged it puts it where it is dropped. */
+function choice(sticker: Sticker): HTMLElement {
+  const button = h("button", { type: "button", title: `Add: ${sticker.name}`, "aria-label": `Add: ${sticker.name}` });
+  let carried: Thing | undefined;
+  button.append(sticker.url ? h<HTMLImageElement>("img", { src: sticker.url, alt: "", width: 40, height: 40, loading: "lazy", draggable: false }) : icon(sticker));
+  button.addEventListener("pointerdown", (event) => {
+    carried = undefined;
+    // A finger scrolls the palette.
+    if (event.pointerType !== "touch") button.setPointerCapture(event.pointerId);
+  });
+  button.addEventListener("pointermove", (event) => {
+    if (!button.hasPointerCapture(event.pointerId)) return;
+    const [x, y] = place(event);
+    if (!carried && x >= 0 && x <= 1 && y >= 0 && y <= 1) carried = put(sticker, x, y);
+    if (carried) move(carried, x, y);
+  });
+  button.addEventListener("click", () => {
+    if (carried) return;
+    const spot = freeSpot(0.15) ?? [0.5, 0.5];
+    put(sticker, ...spot);
+  });
+  return button;
 }
 
 function icon(sticker: Sticker): HTMLCanvasElement {
@@ -70,28 +111,31 @@ function tint(small: HTMLCanvasElement, sticker: Sticker): void {
   context.reset();
   context.translate(28, 28);
   context.scale(21, 21);
-  sticker.draw(context, COLOURS[colour]!);
+  sticker.draw(context, words.colours[colour]!);
 }
 
-function swatch(name: string, value: string, run: () => void): HTMLElement {
-  const button = h("button.swatch", { type: "button", title: name, "aria-label": name, onclick: run });
+/** `key` is what it stands for, `label` what it is called. */
+function swatch(label: string, key: string, value: string, run: () => void): HTMLElement {
+  const button = h("button.swatch", { type: "button", title: label, "aria-label": label, onclick: run });
   button.style.backgroundColor = value;
-  button.dataset.name = name;
+  button.dataset.key = key;
   return button;
 }
 
-function add(sticker: Sticker): void {
-  const spot = freeSpot(0.15) ?? [0.5, 0.5];
-  things.push({ sticker, colour, x: spot[0], y: spot[1], r: 0.15 });
+function put(sticker: Sticker, x: number, y: number): Thing {
+  const thing = { sticker, colour, x, y, r: 0.15 };
+  things.push(thing);
   picked = things.length - 1;
-  draw();
+  move(thing, x, y);
+  void sticker.ready().then(draw);
+  return thing;
 }
 
 function paint(name: string): void {
   colour = name;
   const thing = things[picked];
   if (thing) thing.colour = name;
-  for (const small of box!.querySelectorAll<HTMLCanvasElement>(".palette canvas")) tint(small, all.find((s) => s.name === small.dataset.sticker)!);
+  for (const small of box!.querySelectorAll<HTMLCanvasElement>(".palette canvas")) tint(small, words.stickers.find((s) => s.name === small.dataset.sticker)!);
   draw();
 }
 
@@ -105,28 +149,34 @@ function freeSpot(r: number): [number, number] | undefined {
 
 const any = <T>(list: T[]) => list[Math.floor(Math.random() * list.length)]!;
 
-function scatter(): void {
-  things = [];
-  ground = any(Object.keys(GROUNDS));
-  const clash: Record<string, string[]> = { paper: ["white"], sky: ["white"], sand: ["yellow", "orange"], slate: ["black", "brown", "purple"], night: ["black", "brown", "purple", "blue"], moss: ["green"] };
-  const colours = Object.keys(COLOURS).filter((name) => !clash[ground]?.includes(name));
+/** Two to five things at random, as the model's own scenes have them. */
+async function scatter(): Promise<void> {
+  [things, picked] = [[], -1];
+  ground = any(words.grounds);
+  const colours = Object.keys(words.colours).filter((name) => distance(words.colours[name]!, ground) > CLEAR);
+  const [shapes, sprites] = [words.stickers.filter((s) => !s.url), words.stickers.filter((s) => s.url)];
   const n = 2 + Math.floor(Math.random() * 4);
   for (let i = 0; i < n; i++) {
-    const r = 0.1 + Math.random() * 0.06;
+    const r = Math.max(words.smallest, Math.min(words.largest, 0.1 + Math.random() * 0.06));
     const spot = freeSpot(r);
-    if (spot) things.push({ sticker: any(all), colour: any(colours), x: spot[0], y: spot[1], r });
+    const from = sprites.length > 0 && (shapes.length === 0 || Math.random() < 0.6) ? sprites : shapes;
+    if (spot && from.length > 0) things.push({ sticker: any(from), colour: any(colours), x: spot[0], y: spot[1], r });
   }
-  picked = -1;
+  await ready();
+  draw();
 }
 
+/** All things can be drawn; what cannot be fetched stays invisible. */
+const ready = () => Promise.allSettled(things.map((thing) => thing.sticker.ready()));
+
 function render(context: CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D): void {
-  context.fillStyle = GROUNDS[ground]!;
+  context.fillStyle = ground;
   context.fillRect(0, 0, SIDE, SIDE);
   for (const { sticker, colour: own, x, y, r } of things) {
     context.save();
     context.translate(x * SIDE, y * SIDE);
     context.scale(r * SIDE, r * SIDE);
-    sticker.draw(context, COLOURS[own]!);
+    sticker.draw(context, words.colours[own]!);
     context.restore();
   }
 }
@@ -139,13 +189,14 @@ function draw(): void {
     const r = (thing.r * 1.18 + 0.01) * SIDE;
     context.setLineDash([6, 4]);
     context.lineWidth = 2;
-    context.strokeStyle = ["slate", "night"].includes(ground) ? "white" : "rgb(60 50 80)";
+    context.strokeStyle = Math.max(...rgb(ground)) < 128 ? "white" : "rgb(60 50 80)";
     context.strokeRect(thing.x * SIDE - r, thing.y * SIDE - r, 2 * r, 2 * r);
   }
-  const words = things.map((t) => `${t.sticker.coloured ? `${t.colour} ` : ""}${t.sticker.name}`).join(", ") || "nothing yet";
-  const warning = things.length > MOST ? ` The model was trained with up to ${MOST} things.` : "";
-  find("#scene-words").textContent = `On the scene: ${words}.${warning}`;
-  for (const button of box?.querySelectorAll<HTMLElement>(".swatch") ?? []) button.setAttribute("aria-pressed", String([colour, ground].includes(button.dataset.name!)));
+  const list = things.map((t) => (t.sticker.url ? t.sticker.name : `${t.colour} ${t.sticker.name}`)).join(", ") || "nothing yet";
+  const warning = things.length > words.most ? ` The model was trained with up to ${words.most} things.` : "";
+  if (!box) return;
+  find("#scene-words", box).textContent = `On the scene: ${list}.${warning}`;
+  for (const button of box.querySelectorAll<HTMLElement>(".swatch")) button.setAttribute("aria-pressed", String([colour, ground].includes(button.dataset.key!)));
 }
 
 function place(event: PointerEvent): [number, number] {
@@ -176,7 +227,7 @@ function move(thing: Thing, x: number, y: number): void {
 function resize(factor: number): void {
   const thing = things[picked];
   if (!thing) return;
-  thing.r = Math.min(LARGEST, Math.max(SMALLEST, thing.r * factor));
+  thing.r = Math.min(words.largest, Math.max(words.smallest, thing.r * factor));
   move(thing, thing.x, thing.y);
 }
 
@@ -190,8 +241,9 @@ function key(event: KeyboardEvent): void {
   const thing = things[picked];
   const by = event.shiftKey ? 0.05 : 0.01;
   const moves: Record<string, [number, number]> = { ArrowLeft: [-by, 0], ArrowRight: [by, 0], ArrowUp: [0, -by], ArrowDown: [0, by] };
-  if (event.key === "Tab" && things.length > 0 && picked + (event.shiftKey ? -1 : 1) < things.length && picked + (event.shiftKey ? -1 : 1) >= 0) {
-    picked += event.shiftKey ? -1 : 1;
+  const next = picked + (event.shiftKey ? -1 : 1);
+  if (event.key === "Tab" && next < things.length && next >= 0) {
+    picked = next;
     draw();
   } else if (thing && moves[event.key]) move(thing, thing.x + moves[event.key]![0], thing.y + moves[event.key]![1]);
   else if (event.key === "+" || event.key === "=") resize(1.15);
@@ -202,6 +254,7 @@ function key(event: KeyboardEvent): void {
 }
 
 async function hand(): Promise<void> {
+  await ready();
   const page = new OffscreenCanvas(SIDE, SIDE);
   render(page.getContext("2d")!);
   const blob = await page.convertToBlob({ type: "image/png" });

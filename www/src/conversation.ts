@@ -4,6 +4,7 @@ import type { Answer, Answering } from "mqt-web";
 import { type Picture, app } from "./app";
 import { copy, count, find, h, seconds } from "./dom";
 import { overTokens } from "./plot";
+import { settings } from "./settings";
 import { isBusy, isOpen, onState } from "./state";
 import * as tokens from "./tokens";
 
@@ -63,6 +64,7 @@ export class Card {
       tokenIds: answer.token_ids.join(" "),
     });
     this.drawFoot();
+    this.element.scrollIntoView({ block: "nearest" });
   }
 
   fail(error: unknown): void {
@@ -90,6 +92,7 @@ export class Card {
       h("span", { title: "from the question to the first word, looking at the picture included if that had not happened" }, `first word ${seconds(a.timings_ms.first_token)}`),
       h("span", count(a.completion_tokens, "token")),
       a.tokens_per_second > 0 && h("span", `${a.tokens_per_second.toFixed(1)} words/s`),
+      settings.sampling().temperature > 0 && h("span", `seed ${settings.sampling().seed}`),
       h("span", { title: `${a.cached_tokens} of ${a.prompt_tokens} prompt tokens were computed before` }, `${a.cached_tokens}/${a.prompt_tokens} cached`),
     ];
     this.foot.replaceChildren(h("p.facts", ...facts), h("div.actions", ...this.actions()));
@@ -100,11 +103,14 @@ export class Card {
     const max = tokens.maximum();
     const press = (label: string, run: () => unknown, title?: string) => h("button", { type: "button", title, onclick: () => !isBusy() && run() }, label);
     const last = latest === this && app.turns.length > 0;
+    const other = tokens.shown();
+    const again = last && a.finish_reason !== "cancelled" && (settings.sampling().temperature > 0 || (other !== a.image_tokens && other !== max));
     const copyIt = h("button", { type: "button" }, "Copy");
     copyIt.onclick = () => void copy(a.answer, copyIt);
     return [
       last && a.finish_reason === "cancelled" && press("Continue", () => app.again(this, { soFar: a.token_ids }), "go on where it was stopped"),
       last && a.image_tokens < max && press(`Refine with ${max}`, () => app.again(this, { tokens: max }), "ask again with all image tokens; the picture is not encoded again"),
+      again && press(`Again with ${other}`, () => app.again(this, { tokens: other }), "ask again with the image tokens chosen now; the picture is not encoded again"),
       press("Compare", () => compare(this.question), "the same question with few and many image tokens"),
       copyIt,
     ];
@@ -182,12 +188,13 @@ export function compare(text: string): void {
 
 /** Time to the first word over m, under a comparison. */
 export function plot(cards: Card[]): void {
-  const points = cards.flatMap(({ answer }) => (answer ? [{ m: answer.image_tokens, ms: answer.timings_ms.prefill }] : []));
+  const points = cards.flatMap(({ answer }) => (answer ? [{ m: answer.image_tokens, ms: answer.timings_ms.prefill, says: answer.answer }] : []));
   const box = cards[0]?.element.closest(".comparison")?.querySelector(".plot");
   if (!box || points.length < 2) return;
   const drawing = overTokens(points, "Time to read picture and question");
   const pins = cards.map(({ answer }) => answer && h("button", { type: "button", onclick: () => tokens.choose(answer.image_tokens) }, `Use ${answer.image_tokens} from now on`));
   box.replaceChildren(h("p.small", "Time to read picture and question, the picture encoded once"), drawing, h("div.actions", ...pins));
+  box.closest(".comparison")?.scrollIntoView({ block: "nearest" });
 }
 
 /** A new picture begins a new conversation; the old one stays to be read. */
@@ -206,3 +213,4 @@ export function clear(): void {
 }
 
 onState(() => latest?.refresh());
+tokens.onMove(() => latest?.refresh());

@@ -68,9 +68,14 @@ function drawer(): void {
   };
   number("#temperature", (temperature) => settings.change({ temperature }));
   number("#top-p", (topP) => settings.change({ topP }));
+  number("#top-k", (topK) => settings.change({ topK }));
+  number("#repetition", (repetitionPenalty) => settings.change({ repetitionPenalty }));
+  number("#target", (s) => (settings.change({ targetMs: s * 1000 }), void tokens.refresh().then(() => app.prepare())));
   number("#most", (maxNewTokens) => settings.change({ maxNewTokens }));
   number("#seed", (seed) => settings.change({ seed }));
-  find<HTMLInputElement>("#seed").value = String(settings.sampling().seed);
+  const { seed, targetMs } = settings.sampling();
+  find<HTMLInputElement>("#seed").value = String(seed);
+  find<HTMLInputElement>("#target").value = String(targetMs / 1000);
   const stop = find<HTMLInputElement>("#stop-text");
   stop.addEventListener("change", () => settings.change({ stop: stop.value ? [stop.value] : [] }));
 }
@@ -98,6 +103,8 @@ find("#open-storage").addEventListener("click", () => void models.openStorage())
 find("#open-models").addEventListener("click", () => models.open());
 find("#open-benchmark").addEventListener("click", () => benchmark.open());
 find("#open-diagnostics").addEventListener("click", () => void openDiagnostics());
+// A shortcut for the mouse; the button stands beside it for everyone.
+find("#status").addEventListener("click", () => void openDiagnostics());
 document.addEventListener("keydown", keys);
 onState(refresh);
 app.onChange(() => (chips(), refresh()));

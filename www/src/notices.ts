@@ -7,6 +7,7 @@ import { bytes, copy, find, h, seconds } from "./dom";
 import * as models from "./models";
 import { report } from "./report";
 import { samples } from "./samples";
+import * as tokens from "./tokens";
 import type { Probe } from "./webgpu";
 
 interface Action {
@@ -33,6 +34,8 @@ export function show(notice: Notice): void {
   const text = notice.text.map((part) => (typeof part === "string" ? h("p", part) : part));
   const actions = notice.actions.length > 0 && h("div.actions", ...notice.actions.map(button));
   area().replaceChildren(h(`section.notice.${notice.kind}`, { "aria-label": notice.title }, h("h2", notice.title), ...text, actions || null));
+  // On a phone one may be far below.
+  if (notice.kind === "trouble") area().scrollIntoView({ block: "nearest" });
 }
 
 export function clear(): void {
@@ -120,6 +123,7 @@ export function progress(p: Progress, rebuilding = false): void {
     return;
   }
   started = { at: performance.now(), done: "done" in p ? p.done : 0 };
+  if (p.phase === "compiling") watchElapsed();
   const bar = h<HTMLProgressElement>("progress", { max: 1, "aria-label": titles[p.phase] });
   if (share !== undefined) bar.value = share;
   show({ kind: "progress", title: titles[p.phase], text: [line, bar], actions });
@@ -145,9 +149,22 @@ function describe(p: Progress): string {
       return `${p.file} does not match its SHA-256. It is not used; it alone is fetched again.`;
     case "uploading":
       return `${bytes(p.done)} of ${bytes(p.total)} are on the device.`;
-    default:
-      return "The kernels run once, so that the first question waits for no compiler.";
+    case "compiling": {
+      const what = p.total > 0 ? `${p.done} of ${Math.max(p.total, p.done)} kernels are compiled` : "The kernels run once, so that the first question waits for no compiler";
+      return `${what} · ${seconds(performance.now() - started.at)}`;
+    }
+    case "taken":
+      return "";
   }
+}
+
+/** Between two reports the device compiles, and says nothing: the seconds go on. */
+function watchElapsed(): void {
+  const tick = setInterval(() => {
+    const line = area().querySelector('.notice.progress[data-phase="compiling"] p');
+    if (line) line.textContent = line.textContent!.replace(/[\d.]+ s$/, seconds(performance.now() - started.at));
+    else clearInterval(tick);
+  }, 200);
 }
 
 // Trouble
@@ -201,13 +218,13 @@ export const unreachable = ({ message }: EngineError): Notice => ({
 
 export function outOfMemory({ message, facts }: EngineError, context: number): Notice {
   const shorter = Math.max(256, context / 2);
-  const actions: Action[] = [onProcessor, otherModel];
-  if (shorter < context) actions.unshift({ label: `Shorter context (${shorter} tokens)`, run: () => app.switchTo({ context: shorter }), main: true });
+  const actions: Action[] = [again, onProcessor, otherModel];
+  if (shorter < context) actions.unshift({ label: `Shorter context (${shorter} tokens)`, run: () => app.switchTo({ context: shorter }) });
   return {
     kind: "trouble",
     title: "Out of memory",
     text: [
-      `${facts.file ? `There was no room for ${facts.file}${facts.need ? ` (${bytes(facts.need)})` : ""}.` : message} The model was unloaded and its memory freed.`,
+      `${facts.file ? `The device has no room for ${facts.file}${facts.need ? ` (${bytes(facts.need)})` : ""}.` : message} The model was unloaded and its memory freed.`,
       "Picture and conversation are kept. A shorter context takes less memory, and so do fewer image tokens or a smaller model.",
     ],
     actions,
@@ -232,12 +249,15 @@ export function deviceLost({ message, code }: EngineError, stop: boolean, questi
   };
 }
 
+const FEWER = 8;
+
 export const contextFull = (need: number, have: number): Notice => ({
   kind: "trouble",
   title: "The conversation is full",
   text: [`It takes ${need} tokens, ${have} fit. The answers so far are kept on the page.`],
   actions: [
     { label: "Start anew with this picture", run: () => app.startAnew(), main: true },
+    ...(tokens.shown() > FEWER ? [{ label: `Start anew with ${FEWER} image tokens`, run: () => (tokens.choose(FEWER), app.startAnew()) }] : []),
     ...(app.context < (app.engine?.model.context_max ?? 0)
       ? [{ label: "A longer context", run: () => app.switchTo({ context: app.engine?.model.context_max }) }]
       : []),

@@ -1,8 +1,8 @@
 // The picture: where it comes from, and three ways to look at it.
 
 import { app } from "./app";
+import * as address from "./address";
 import { dialog, find, h, log } from "./dom";
-import { openComposer } from "./composer";
 import * as heat from "./heat";
 import { samples } from "./samples";
 
@@ -18,7 +18,8 @@ export function setUp(): void {
   });
   find("#paste").addEventListener("click", () => void paste());
   find("#camera").addEventListener("click", () => void camera());
-  find("#compose").addEventListener("click", openComposer);
+  find("#from-address").addEventListener("click", address.open);
+  find("#compose").addEventListener("click", () => void compose());
   const frame = find("#frame");
   for (const type of ["dragenter", "dragover"]) document.addEventListener(type, (event) => (event.preventDefault(), frame.classList.add("over")));
   for (const type of ["dragleave", "drop"]) document.addEventListener(type, () => frame.classList.remove("over"));
@@ -27,14 +28,21 @@ export function setUp(): void {
     const files = [...(event.dataTransfer?.files ?? [])];
     // Some systems know no type for newer formats; the decoder will.
     const file = files.find((file) => file.type.startsWith("image/")) ?? files.find((file) => file.type === "");
+    const link = address.linkIn(event.dataTransfer?.getData("text/uri-list") || event.dataTransfer?.getData("text/plain"));
     if (file) void app.attach(file, file.name);
-    else find("#remark").textContent = files[0] ? `${files[0].name} is no picture.` : "Only picture files can be dropped here: save it first, then choose it.";
+    else if (files[0]) say(`${files[0].name} is no picture.`);
+    else if (link) void address.take(link);
+    else say("Only picture files, or links to pictures, can be dropped here.");
   });
   document.addEventListener("paste", (event) => {
     const file = [...(event.clipboardData?.files ?? [])].find((file) => file.type.startsWith("image/"));
-    if (!file) return;
+    // Text is for the field one is in; elsewhere a link stands for its picture.
+    const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement;
+    const link = !file && !typing && address.linkIn(event.clipboardData?.getData("text/plain"));
+    if (!file && !link) return;
     event.preventDefault();
-    void app.attach(file, "pasted picture");
+    if (file) void app.attach(file, "pasted picture");
+    else if (link) void address.take(link);
   });
   for (const button of document.querySelectorAll<HTMLButtonElement>("#views button"))
     button.addEventListener("click", () => {
@@ -60,10 +68,25 @@ async function paste(): Promise<void> {
     for (const item of await navigator.clipboard.read()) {
       const type = item.types.find((type) => type.startsWith("image/"));
       if (type) return await app.attach(await item.getType(type), "pasted picture");
+      const link = item.types.includes("text/plain") && address.linkIn(await (await item.getType("text/plain")).text());
+      if (link) return await address.take(link);
     }
-    find("#remark").textContent = "There is no picture on the clipboard.";
+    say("There is no picture on the clipboard.");
   } catch {
-    find("#remark").textContent = "The browser did not allow reading the clipboard: press Ctrl+V (⌘V) instead.";
+    say("The browser did not allow reading the clipboard: press Ctrl+V (⌘V) instead.");
+  }
+}
+
+const say = (text: string) => void (find("#remark").textContent = text);
+
+/** The composer and its stickers are a script of their own: most visitors never open it. */
+async function compose(): Promise<void> {
+  try {
+    const { openComposer } = await import("./composer");
+    await openComposer();
+  } catch (error) {
+    log(`composer: ${(error as Error).message}`);
+    say("The composer could not be loaded. Are you offline?");
   }
 }
 
@@ -74,7 +97,7 @@ async function camera(): Promise<void> {
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" }, audio: false });
   } catch (error) {
     log(`camera: ${error}`);
-    find("#remark").textContent = "There is no camera, or this page may not use it.";
+    say("There is no camera, or this page may not use it.");
     return;
   }
   const video = h<HTMLVideoElement>("video", { autoplay: true, muted: true, playsInline: true, srcObject: stream });

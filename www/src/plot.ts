@@ -5,7 +5,12 @@ import { seconds } from "./dom";
 export interface Point {
   m: number;
   ms: number;
+  /** The answer, if there was one. */
+  says?: string;
 }
+
+/** As much of an answer as fits under its point. */
+const short = (text: string) => (text.length > 11 ? `${text.slice(0, 10)}…` : text);
 
 const svg = (tag: string, attributes: Record<string, string | number>, text?: string) => {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -14,19 +19,21 @@ const svg = (tag: string, attributes: Record<string, string | number>, text?: st
   return element;
 };
 
-/** Time over m, which doubles from left to right; `what` for those who hear it. */
+/** Time over m, one place for each m; `what` for those who hear it. */
 export function overTokens(points: Point[], what: string): SVGElement {
-  const [width, height, top] = [320, 96, Math.max(...points.map((p) => p.ms), 1)];
-  const most = Math.max(points.at(-1)?.m ?? 1, 2);
-  const x = (m: number) => 34 + (Math.log2(m) / Math.log2(most)) * (width - 68);
-  const y = (ms: number) => height - 24 - (ms / top) * (height - 44);
-  const words = points.map((p) => `${p.m} tokens: ${seconds(p.ms)}`).join(", ");
+  const [width, top] = [320, Math.max(...points.map((p) => p.ms), 1)];
+  const room = points.some((p) => p.says !== undefined) ? 36 : 24;
+  const height = 72 + room;
+  const x = (i: number) => 34 + (i / Math.max(1, points.length - 1)) * (width - 68);
+  const y = (ms: number) => height - room - (ms / top) * 52;
+  const words = points.map((p) => `${p.m} tokens: ${seconds(p.ms)}${p.says === undefined ? "" : `, “${p.says}”`}`).join(", ");
   const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${what}. ${words}` });
-  drawing.append(svg("polyline", { points: points.map((p) => `${x(p.m)},${y(p.ms)}`).join(" "), class: "line" }));
-  for (const p of points) {
-    drawing.append(svg("circle", { cx: x(p.m), cy: y(p.ms), r: 4, class: "dot" }));
-    drawing.append(svg("text", { x: x(p.m), y: y(p.ms) - 8, class: "label" }, seconds(p.ms)));
-    drawing.append(svg("text", { x: x(p.m), y: height - 6, class: "label" }, points.length > 5 ? `${p.m}` : `m = ${p.m}`));
+  drawing.append(svg("polyline", { points: points.map((p, i) => `${x(i)},${y(p.ms)}`).join(" "), class: "line" }));
+  for (const [i, p] of points.entries()) {
+    drawing.append(svg("circle", { cx: x(i), cy: y(p.ms), r: 4, class: "dot" }));
+    drawing.append(svg("text", { x: x(i), y: y(p.ms) - 8, class: "label" }, seconds(p.ms)));
+    drawing.append(svg("text", { x: x(i), y: height - room + 18, class: "label" }, points.length > 5 ? `${p.m}` : `m = ${p.m}`));
+    if (p.says) drawing.append(svg("text", { x: x(i), y: height - 6, class: "label says" }, short(p.says)));
   }
   return drawing as SVGElement;
 }

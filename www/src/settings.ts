@@ -11,12 +11,29 @@ function number(name: string): number | undefined {
 export interface Sampling {
   temperature: number;
   topP: number;
+  /** 0: no limit. */
+  topK: number;
+  repetitionPenalty: number;
   maxNewTokens: number;
   seed: number;
   stop: string[];
+  /** What *Auto* aims for: milliseconds to the first word. */
+  targetMs: number;
 }
 
-const usual: Sampling = { temperature: 0, topP: 1, maxNewTokens: 512, seed: number("seed") ?? 0, stop: [] };
+/** On a phone one waits longer. */
+const isPhone = matchMedia("(pointer: coarse) and (max-width: 860px)").matches;
+
+const usual: Sampling = {
+  temperature: 0,
+  topP: 1,
+  topK: 50,
+  repetitionPenalty: 1,
+  maxNewTokens: 512,
+  seed: number("seed") ?? 0,
+  stop: [],
+  targetMs: isPhone ? 4000 : 2000,
+};
 let now: Sampling = { ...usual };
 
 export const settings = {

@@ -33,5 +33,10 @@ async function answer(request) {
       return (await cache.match("./")) ?? Response.error();
     }
   }
-  return (await cache.match(request, { ignoreSearch: true })) ?? fetch(request);
+  const kept = await cache.match(request, { ignoreSearch: true });
+  if (kept) return kept;
+  const response = await fetch(request);
+  // Built files never change under their name.
+  if (response.ok && new URL(request.url).pathname.includes("/assets/")) await cache.put(request, response.clone());
+  return response;
 }

@@ -21,6 +21,16 @@ export const maximum = () => max;
 export const steps = () => ladder;
 export const onMove = (listener: () => void) => void listeners.push(listener);
 
+/** First words waited for with this model, by m: better than any estimate. */
+const waited = new Map<number, number>();
+
+/** An answer with so many image tokens took so long to its first word. */
+export const measured = (tokens: number, ms: number) => void waited.set(tokens, ms);
+
+/** Few tokens tell what a thing is, not how many there are nor what is written. */
+const DEMANDING = /\b(how many|count|number of|read|spell|say|says|written|text)\b/i;
+const FEW = 16;
+
 // The slider's scale: each step of the ladder takes as much room as the next.
 const toPlace = (value: number) => (Math.log2(value) / Math.log2(Math.max(2, max))) * 100;
 const toValue = (place: number) => Math.round(2 ** (Math.max(0, Math.min(1, place)) * Math.log2(max)));
@@ -72,6 +82,7 @@ export function setUp(): void {
     if (app.engine && app.engine.model.image_tokens_max !== max) {
       max = app.engine.model.image_tokens_max;
       ladder = app.engine.model.ladder;
+      waited.clear();
       m = Math.min(m, max);
     }
     draw();
@@ -116,21 +127,24 @@ export async function refresh(): Promise<void> {
   }
   try {
     const question = find<HTMLTextAreaElement>("#question").value;
-    const [estimate, most] = await Promise.all([app.engine.estimate(wanted(), question), app.engine.estimate(max, question)]);
+    const { targetMs } = settings.sampling();
+    const [estimate, most] = await Promise.all([app.engine.estimate(wanted(), question, targetMs), app.engine.estimate(max, question)]);
     if (ours !== latest) return;
     if (auto && estimate.image_tokens !== m) {
       m = estimate.image_tokens;
       draw();
     }
+    const last = waited.get(m);
     const about = (ms: number | null) => (ms === null ? "not measured yet" : `≈ ${seconds(ms)}`);
     const parts = [
       h("b", auto ? `Auto: ${m}` : `${m} image tokens`),
       auto ? `, ${estimate.reason}` : m % 2 === 1 ? " (the model was trained with even numbers)" : "",
       h("br"),
-      h("em", `first word ${about(estimate.first_word_from_scratch_ms)}`),
+      last === undefined ? h("em", `first word ${about(estimate.first_word_from_scratch_ms)}`) : `first word ${seconds(last)} last time`,
       estimate.words_per_second ? h("em", ` · ${estimate.words_per_second.toFixed(1)} words/s`) : "",
-      ` · +${bytes(estimate.cache_bytes)}`,
+      ` · +${bytes(estimate.cache_bytes)} memory`,
       m === max ? "" : h("span.quiet", ` (${max}: ${about(most.first_word_from_scratch_ms)})`),
+      m < FEW && m < max && DEMANDING.test(question) ? h("span.hint", "Counting and reading want more image tokens.") : "",
     ];
     line.replaceChildren(...parts.filter((part) => part !== ""));
   } catch {

@@ -13,9 +13,6 @@ const MAX_COMPRESSED_BYTES: u64 = 1_500_000;
 /// The most JavaScript a visitor fetches, all files together, Brotli-compressed.
 const MAX_SCRIPT_BYTES: u64 = 60_000;
 
-/// The files of the bundled pack that the page offers; its manifest names the weights.
-const PACK: [&str; 3] = ["manifest.json", "tokenizer.json", "tokenizer_config.json"];
-
 /// What Rust's default WebAssembly uses, and `wasm-opt` may. Its `--all-features` writes modules that no browser takes yet.
 const FEATURES: [&str; 7] = [
     "--enable-bulk-memory",
@@ -57,8 +54,9 @@ fn page() -> Result<PathBuf> {
     tool("vite/bin/vite.js", &["build", "--logLevel", "warn"])?;
     let (from, to) = (root().join("models/toybox"), dist.join("models/toybox"));
     std::fs::create_dir_all(&to)?;
-    let weights = files(&from)?.into_iter().filter(|path| path.extension().is_some_and(|e| e == "safetensors"));
-    for file in PACK.iter().map(|name| from.join(name)).chain(weights) {
+    // The pack is all that lies at the top of that folder, but for the text that explains it.
+    let pack = files(&from)?.into_iter().filter(|path| path.extension().is_some_and(|e| e == "json" || e == "safetensors"));
+    for file in pack {
         let name = file.file_name().context("a file of the pack has no name")?;
         std::fs::copy(&file, to.join(name)).with_context(|| format!("copying {}", file.display()))?;
     }

@@ -1,0 +1,87 @@
+// Models and pictures from another origin, which has to allow it: it does, or it does not, or there is nothing.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { ask, elsewhere, expect, load, reached, sample, test, toybox } from "./site.mjs";
+
+// The second server's certificate is the tests' own.
+test.use({ ignoreHTTPSErrors: true, serviceWorkers: "block" });
+
+const folders = { "/": toybox };
+
+test("a model from a server that allows it answers; from one that does not, the page says why", async ({ site }) => {
+  const open = await elsewhere(folders, true);
+  const closed = await elsewhere(folders, false);
+  site.allowed = [open.url, closed.url];
+
+  const refused = await site.open(`?model=${closed.url}manifest.json`);
+  await refused.locator(".notice .main").click();
+  await reached(refused, "offline");
+  await expect(refused.locator(".notice")).toContainText("does not allow other pages to read it (CORS)");
+  await expect(refused.locator(".notice").getByRole("button", { name: "Another model…" })).toBeVisible();
+  await refused.close();
+
+  const page = await site.open(`?model=${open.url}manifest.json&tokens=64`);
+  await expect(page.locator(".notice")).toContainText(open.url);
+  await load(page);
+  await sample(page, 1);
+  await expect((await ask(page, "How many things are there?")).locator(".text")).toHaveText("3");
+  expect(site.fetched, "nothing of the bundled model").toEqual([]);
+  open.close();
+  closed.close();
+});
+
+test("a picture by its link: pasted, dropped, typed; and what goes wrong", async ({ site }) => {
+  const pictures = { "/": join(toybox, "samples") };
+  const open = await elsewhere(pictures, true);
+  const closed = await elsewhere(pictures, false);
+  site.allowed = [open.url, closed.url];
+  const page = await site.open();
+  const name = () => page.evaluate(() => globalThis.mqt.picture?.name);
+  const remark = page.locator("#remark");
+  const send = (type, format, text) =>
+    page.evaluate(
+      ([type, format, text]) => {
+        const data = new DataTransfer();
+        data.setData(format, text);
+        const event = type === "drop" ? new DragEvent("drop", { dataTransfer: data, bubbles: true }) : new ClipboardEvent("paste", { clipboardData: data, bubbles: true });
+        document.body.dispatchEvent(event);
+      },
+      [type, format, text],
+    );
+
+  await send("paste", "text/plain", `${open.url}toybox-2.png`);
+  await expect.poll(name).toBe("toybox-2.png");
+  await send("drop", "text/uri-list", `# a comment\r\n${open.url}toybox-3.png\r\n`);
+  await expect.poll(name).toBe("toybox-3.png");
+  await page.getByRole("button", { name: "Link" }).click();
+  await page.getByRole("textbox", { name: "Address of a picture" }).fill(`${open.url}toybox-1.png`);
+  await page.keyboard.press("Enter");
+  await expect.poll(name).toBe("toybox-1.png");
+
+  await send("paste", "text/plain", `${closed.url}toybox-4.png`);
+  await expect(remark).toContainText("does not let other pages read its pictures (CORS)");
+  await send("paste", "text/plain", `${open.url}nothing.png`);
+  await expect(remark).toContainText("answered 404");
+  await send("drop", "text/plain", "just words");
+  await expect(remark).toContainText("links to pictures");
+  expect(site.fetched, "a link alone fetches no model").toEqual([]);
+
+  const bytes = readFileSync(join(toybox, "samples/toybox-5.png")).toString("base64");
+  await send("paste", "text/plain", `data:image/png;base64,${bytes}`);
+  await expect.poll(name).toBe("pasted picture");
+  expect(await page.evaluate(async () => (await globalThis.mqt.picture.blob.arrayBuffer()).byteLength)).toBe(readFileSync(join(toybox, "samples/toybox-5.png")).length);
+
+  // In the question box a link is text.
+  const question = page.getByRole("textbox", { name: "Question" });
+  await question.focus();
+  await page.evaluate((text) => {
+    const data = new DataTransfer();
+    data.setData("text/plain", text);
+    document.activeElement.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+  }, `${open.url}toybox-6.png`);
+  await page.waitForTimeout(300);
+  expect(await name()).toBe("pasted picture");
+  open.close();
+  closed.close();
+});

@@ -1,0 +1,81 @@
+// A picture by its address: the one case in which the page asks another server for something, because somebody gave that address.
+
+import { app } from "./app";
+import { dialog, find, h, log } from "./dom";
+
+/** A server that takes longer is as good as none. */
+const PATIENCE_MS = 30_000;
+/** Pictures above this are refused before they fill the memory. */
+const MOST_BYTES = 200_000_000;
+
+let box: HTMLDialogElement | undefined;
+
+/** Asks for an address. */
+export function open(): void {
+  box ??= build();
+  box.showModal();
+}
+
+function build(): HTMLDialogElement {
+  const field = h<HTMLInputElement>("input#picture-address", { type: "url", placeholder: "https://…", required: true });
+  const form = h<HTMLFormElement>("form", h("label", { for: "picture-address" }, "Address of a picture"), h("div.line", field, h("button.main", { type: "submit" }, "Fetch")));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const link = linkIn(field.value);
+    if (!link) return field.reportValidity();
+    made.close();
+    field.value = "";
+    void take(link);
+  });
+  const made: HTMLDialogElement = dialog(
+    "address-dialog",
+    "A picture from the web",
+    h("p", "The page asks that server for the picture, without cookies and without saying where you come from; nothing else is sent. The server has to allow it (CORS)."),
+    form,
+  );
+  return made;
+}
+
+/** The address in a text that is nothing else: `https:`, `http:`, or a picture written out as `data:`. */
+export function linkIn(text: string | undefined): URL | undefined {
+  // A list of links has comments and several lines; the first link counts.
+  const line = text?.split(/\r?\n/).find((line) => line !== "" && !line.startsWith("#"))?.trim();
+  if (!line || !/^(https?:|data:image\/)\S+$/i.test(line)) return undefined;
+  return URL.canParse(line) ? new URL(line) : undefined;
+}
+
+/** Fetches the picture and shows it to the model; what goes wrong is said under the picture, which stays. */
+export async function take(link: URL): Promise<void> {
+  const say = (text: string) => void (find("#remark").textContent = text);
+  const name = decodeURIComponent(link.pathname.split("/").pop() ?? "") || link.host;
+  const host = link.host || "this address";
+  say(`Fetching ${link.protocol === "data:" ? "the picture" : name} …`);
+  try {
+    const blob = link.protocol === "data:" ? writtenOut(link.href) : await fetchPicture(link);
+    say("");
+    await app.attach(blob, link.protocol === "data:" ? "pasted picture" : name);
+  } catch (error) {
+    log(`picture from ${host}: ${(error as Error).message}`);
+    if (error instanceof Refused) say(error.message);
+    else if (!navigator.onLine) say("There is no network. The picture was not fetched.");
+    else say(`${host} cannot be reached, or does not let other pages read its pictures (CORS). Save the picture, then choose the file.`);
+  }
+}
+
+class Refused extends Error {}
+
+async function fetchPicture(link: URL): Promise<Blob> {
+  const response = await fetch(link, { credentials: "omit", referrerPolicy: "no-referrer", signal: AbortSignal.timeout(PATIENCE_MS) });
+  if (!response.ok) throw new Refused(`${link.host} answered ${response.status}: there is no picture at that address.`);
+  if (Number(response.headers.get("content-length")) > MOST_BYTES) throw new Refused("That picture is too large.");
+  const blob = await response.blob();
+  if (/^(text|audio|video)\//.test(blob.type)) throw new Refused(`What ${link.host} sends from there is no picture.`);
+  return blob;
+}
+
+/** The bytes of a `data:` address, which the page's policy lets nobody fetch. */
+function writtenOut(href: string): Blob {
+  const [, type, encoding, data = ""] = /^data:([^;,]*)[^,]*?(;base64)?,(.*)$/is.exec(href) ?? [];
+  if (!encoding) throw new Refused("Only pictures in base64 can be pasted as text.");
+  return new Blob([Uint8Array.from(atob(decodeURIComponent(data)), (c) => c.charCodeAt(0))], { type });
+}
