@@ -43,6 +43,8 @@ export interface BenchSettings {
   contexts?: number[];
   /** Seconds per figure; 0.2 by default. */
   patience?: number;
+  /** Run the vision tower; true by default. */
+  vision?: boolean;
   /** Take the time of every kernel as well, where the device has a clock. */
   profile?: boolean;
 }
@@ -110,23 +112,32 @@ struct Measured {
     small_batch: Vec<usize>,
     contexts: Vec<usize>,
     patience: f64,
+    vision: bool,
     profile: bool,
 }
 
 impl Default for Measured {
     fn default() -> Self {
-        Measured { tokens: Vec::new(), prefill: vec![16, 64], small_batch: Vec::new(), contexts: vec![100], patience: 0.2, profile: false }
+        Measured {
+            tokens: Vec::new(),
+            prefill: vec![16, 64],
+            small_batch: Vec::new(),
+            contexts: vec![100],
+            patience: 0.2,
+            vision: true,
+            profile: false,
+        }
     }
 }
 
 impl Measured {
     fn plan(self, stop: &Stop) -> Result<Plan> {
-        let Measured { tokens, prefill, small_batch, contexts, patience, profile } = self;
+        let Measured { tokens, prefill, small_batch, contexts, patience, vision, profile } = self;
         let lists = [&tokens, &prefill, &small_batch, &contexts];
         if lists.into_iter().flatten().any(|&n| n == 0) || patience.is_nan() || patience <= 0.0 {
             return Err(Failure::invalid("lengths and patience are above 0"));
         }
-        Ok(Plan { tokens, prefill, small_batch, contexts, patience, profile, vision: true, cancel: stop.cancel.clone() })
+        Ok(Plan { tokens, prefill, small_batch, contexts, patience, vision, profile, cancel: stop.cancel.clone() })
     }
 }
 
