@@ -47,6 +47,7 @@ class App {
   private work: AbortController | undefined;
   private preparing: AbortController | undefined;
   private waiting: (() => void) | undefined;
+  private probing = false;
   private listeners: (() => void)[] = [];
 
   /** Called when the model, the picture or the conversation changed. */
@@ -66,10 +67,12 @@ class App {
 
   /** Loads the model. Nothing is fetched or compiled before somebody asked for it. */
   async start(how: { sharing?: "try" | "wait" | "take"; force?: boolean; keep?: "storage" | "memory"; refresh?: boolean } = {}): Promise<void> {
-    if (this.loading) return;
+    if (this.loading || this.probing) return;
     this.keep = how.keep ?? this.keep;
     if (this.adapter !== "cpu" && !how.force) {
+      this.probing = true;
       this.seen = await probe();
+      this.probing = false;
       if (this.seen.verdict !== "good") {
         enter(this.seen.verdict === "weak" ? "weak-adapter" : "no-webgpu");
         this.release();
@@ -113,6 +116,11 @@ class App {
     else enter("ready");
     this.release();
     void this.lookForUpdate();
+  }
+
+  /** Whether a question waits for the model already. */
+  get isWaiting(): boolean {
+    return this.waiting !== undefined;
   }
 
   /** Lets a question go on that waited for the model, whether it is there now or not. */

@@ -31,8 +31,9 @@ function chips(): void {
 
 function refresh(): void {
   const text = box.value.trim() !== "";
-  // While a question is answered or the model loads, the next one can already be typed.
-  const able = text && app.picture !== undefined && (isOpen() || state() === "first-visit");
+  // While a question is answered, the next one can already be typed; while the model loads, one can wait for it.
+  const loads = app.loading !== undefined && !app.isWaiting;
+  const able = text && app.picture !== undefined && (isOpen() || state() === "first-visit" || loads);
   askButton.disabled = !able;
   compareButton.disabled = !able || !app.engine;
   stopButton.disabled = !isBusy() && !app.loading;
