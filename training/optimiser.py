@@ -56,12 +56,12 @@ def make(modules, lr, weight_decay=0.02, adam=lambda name: False):
             torch.optim.AdamW(rest, lr, betas=(0.9, 0.98), weight_decay=0.0)]
 
 
-def schedule(step, total, warm=200, floor=0.02):
-    """Factor on the learning rate: short linear warm-up, then cosine down to `floor`."""
-    if step < warm:
-        return (step + 1) / warm
-    t = min(1.0, (step - warm) / max(1, total - warm))
-    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * t))
+FLAT = 0.6  # of a stage: the rate stays, so that a longer budget continues the same run; then it comes down
+
+
+def schedule(share, floor=0.01):
+    """Factor on the learning rate after this share of a stage: flat, then a straight line down to `floor`."""
+    return 1.0 if share < FLAT else max(floor, (1 - share) / (1 - FLAT))
 
 
 def set_rate(opts, lr):
@@ -70,11 +70,8 @@ def set_rate(opts, lr):
             group["lr"] = lr
 
 
-def step(opts, loss, params, clip):
-    """One update; gradients clipped to the norm `clip`."""
-    for opt in opts:
-        opt.zero_grad()
-    loss.backward()
+def step(opts, params, clip):
+    """One update from the parameters' gradients, clipped to the norm `clip`."""
     torch.nn.utils.clip_grad_norm_(params, clip)
     for opt in opts:
         opt.step()

@@ -14,7 +14,9 @@ import torch.multiprocessing as mp
 class Plan:
     """Batch sizes and worker counts; `for_device` gives those that suit it."""
     workers: int = 1
-    tower_batch: int = 64
+    twins: int = 2  # processes that share a batch
+    tower_batch: int = 96
+    tower_patches: int = 40  # of each picture, until the rate comes down
     tower_lr: float = 2e-3
     tower_log: int = 50  # steps
     held: int = 400  # held-out pictures that accuracy is measured on while training
@@ -32,7 +34,7 @@ class Plan:
         if device.type != "cuda":
             return Plan()
         # Workers draw far slower than the device learns: each picture is seen a few times, in ever other company.
-        return Plan(workers=max(1, (os.cpu_count() or 2) - 1), tower_batch=512, tower_log=500, pool=400, reuse=4, pictures=250_000,
+        return Plan(twins=1, workers=max(1, (os.cpu_count() or 2) - 1), tower_batch=512, tower_log=500, pool=400, reuse=4, pictures=250_000,
                     feature_batch=1000, language_pictures=192, language_log_seconds=20.0)
 
 
