@@ -4,6 +4,7 @@
 pixel. `picture` paints the same scene larger, without padding, as a user would have it.
 """
 
+import functools
 import io
 import math
 import os
@@ -84,6 +85,11 @@ def stroke_mask(thing, pixels, side, over=3):
     return np.asarray(big.resize((pixels, pixels), Image.BOX))
 
 
+@functools.cache
+def font(path, size):
+    return ImageFont.truetype(path, size)
+
+
 def card_raster(thing, pixels, over=3):
     """Premultiplied RGBA of a card with its word."""
     side, paper, ink = pixels * over, *CARDS[thing.variant]
@@ -96,8 +102,8 @@ def card_raster(thing, pixels, over=3):
     text = thing.text.upper() if (thing.variant + TEXTS.index(thing.text)) % 3 == 0 else thing.text
     path = f"{FONT_FOLDER}/{FONTS[(thing.variant * 5 + TEXTS.index(thing.text)) % len(FONTS)]}"
     size = 0.8 * side * tall
-    size = min(size, size * 0.9 * wide * side / ImageFont.truetype(path, size).getlength(text))
-    draw.text((side / 2, side / 2), text, ink + (255,), ImageFont.truetype(path, size), anchor="mm")
+    size = min(size, size * 0.9 * wide * side / font(path, size).getlength(text))
+    draw.text((side / 2, side / 2), text, ink + (255,), font(path, size), anchor="mm")
     return image.convert("RGBa").rotate(thing.turn, Image.BICUBIC).resize((pixels, pixels), Image.BOX)
 
 

@@ -93,9 +93,9 @@ class Asker:
         scenes, per = self.scenes(group), self.plan.questions // 2 if long else self.plan.questions
         weights = {k: w for k, w in WEIGHTS.items() if (k in LONG) == long}
         halves = []
-        for _ in range(self.plan.twins):
+        for count in self.plan.shares(self.plan.language_pictures):
             pick, pairs = [], []
-            while len(pick) < self.plan.language_pictures // self.plan.twins:
+            while len(pick) < count:
                 at = rng.randrange(len(scenes))
                 made = questions(scenes[at], per, rng, weights=weights)
                 if len(made) == per:  # an empty corner of a scene offers too few
@@ -167,7 +167,7 @@ def train(run, clock, plan, device, stage_1=0.45, seed=1):
         rows = rows.to(device)
         seen = features[pick] if device.type == "cuda" else torch.from_numpy(features[pick])
         with autocast(device):
-            logits = packed.forward(net, prefix, net.query_abstractor(seen.float(), m), rows, fuse=True)
+            logits = packed.forward(net, prefix, net.query_abstractor(seen.float(), m), rows, fuse=device.type == "cuda")
         return F.cross_entropy(logits.float(), rows.want)
 
     twin = Twin(params, loss_of, alone=plan.twins == 1)
@@ -185,7 +185,7 @@ def train(run, clock, plan, device, stage_1=0.45, seed=1):
         m = largest if clock.share() < stage_1 else rng.choices(LADDER, [STAGE_2[x] for x in LADDER])[0]
         factor = min(1, (step + 1) / 100) * optimiser.schedule(clock.share())
         optimiser.set_rate(opts, plan.language_lr * factor)
-        loss = twin.gradient([(*half, m) for half in halves])
+        loss = twin.gradient([(*half, m) for half in halves], plan.shares(plan.language_pictures))
         optimiser.step(opts, params, 1.0)
         step, asked = step + 1, asked + sum(rows.count for _, rows in halves)
         if m == largest:

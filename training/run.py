@@ -15,19 +15,23 @@ class Plan:
     """Batch sizes and worker counts; `for_device` gives those that suit it."""
     workers: int = 1
     twins: int = 2  # processes that share a batch
-    tower_batch: int = 96
-    tower_patches: int = 40  # of each picture, until the rate comes down
-    tower_lr: float = 2e-3
+    tower_batch: int = 128
+    tower_patches: int = 28  # of each picture, until the rate comes down
+    tower_lr: float = 1.5e-3
     tower_log: int = 50  # steps
-    held: int = 400  # held-out pictures that accuracy is measured on while training
-    pool: int = 1  # rendered batches kept on the device
-    reuse: int = 1  # steps per rendered batch
+    held: int = 300  # held-out pictures that accuracy is measured on while training
+    pool: int = 48  # rendered batches kept on the device
+    reuse: int = 2  # steps per rendered batch
     pictures: int = 20_000  # whose features the language stage asks about
     feature_batch: int = 200
     language_pictures: int = 16  # a step
     questions: int = 16  # a picture
     language_lr: float = 2e-3
     language_log_seconds: float = 90.0
+
+    def shares(self, batch):
+        """How the processes share a batch: the first one also updates the weights."""
+        return [batch] if self.twins == 1 else [batch * 7 // 16, batch - batch * 7 // 16]
 
     @staticmethod
     def for_device(device):

@@ -33,7 +33,6 @@ MAX_THINGS = MANIFEST["limits"]["things"][1]
 PENS = (0.014, 0.02, 0.028, 0.036, 0.046)  # widths of a mouse stroke
 VARIANTS = 9  # turns of a thing; for a stroke, ways of drawing it
 SIZES = [d / 112 for d in (18, 20, 22, 24, 26, 28, 31, 34, 37, 40, 44, 48, 52, 56)]  # extents; few, so that drawn things can be kept
-CARD_SIZE = 28 / 112  # smaller ones could not be read
 LARGEST = (0.5, 0.5, 0.46, 0.37, 0.33, 0.3, 0.27, 0.25)  # extent of one of so many things
 WINDOW = (0.05, 0.09, 0.9, 0.86)  # the inside of a screenshot's window
 
@@ -133,7 +132,7 @@ def place_things(scene, count, rng, cards):
         if any((x - t.x) ** 2 + (y - t.y) ** 2 < (closeness * (size + t.size) / 2) ** 2 for t in scene.things):
             continue
         roll, thing = rng.random(), Thing("shape", "", None, (0, 0, 0), x, y, size, rng.randrange(VARIANTS))
-        if roll < cards and size >= CARD_SIZE:
+        if roll < cards and size >= MANIFEST["limits"]["card"][0]:
             thing.kind = thing.name = "card"
             thing.text = rng.choice(TEXTS[:10] if rng.random() < 0.45 else TEXTS[10:])
         elif strokes and roll < cards + 0.22:

@@ -8,8 +8,6 @@ import shutil
 import tempfile
 import unittest
 
-os.environ["MQT_FUSE"] = "0"
-
 import torch
 import torch.nn.functional as F
 
@@ -144,7 +142,7 @@ class Training(unittest.TestCase):
         loss(x).backward()
         whole = [p.grad.clone() for p in layer.parameters()]
         pair = twin.Twin(list(layer.parameters()), loss)
-        mean = pair.gradient(x.chunk(2))
+        mean = pair.gradient(x.split([3, 5]), [3, 5])
         pair.stop()
         self.assertAlmostEqual(mean.item(), loss(x).item(), places=5)
         for p, g in zip(layer.parameters(), whole):

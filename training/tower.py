@@ -86,12 +86,12 @@ def train(folder, clock: Clock, plan, device, seed=1):
     tower.encoder.layers[-1].requires_grad_(False)
     tower.post_layernorm.requires_grad_(False)
     opts = optimiser.make({"tower": tower, "head": head}, plan.tower_lr)
-    step = 0
+    step, seen = 0, 0
     if os.path.exists(path):
         saved = torch.load(path, weights_only=False, map_location=device)
         tower.load_state_dict(saved["tower"]), head.load_state_dict(saved["head"])
         [o.load_state_dict(s) for o, s in zip(opts, saved["opts"])]
-        step, clock.spent = saved["step"], saved["spent"]
+        step, seen, clock.spent = saved["step"], saved["pictures"], saved["spent"]
     if clock.finished():
         return True
     all_places = places(config.grid, device)
@@ -119,7 +119,7 @@ def train(folder, clock: Clock, plan, device, seed=1):
 
     def save():
         keep({"tower": tower.state_dict(), "head": head.state_dict(), "opts": [o.state_dict() for o in opts],
-              "step": step, "spent": clock.spent}, path)
+              "step": step, "pictures": seen, "spent": clock.spent}, path)
 
     while clock.tick():
         # A ring of `plan.pool` batches; each picture is used about `plan.reuse` times.
@@ -138,14 +138,15 @@ def train(folder, clock: Clock, plan, device, seed=1):
         kept = some_patches(kinds.cpu(), plan.tower_patches, generator).to(device) if few else None
         factor = min(1, (step + 1) / 100) * optimiser.schedule(clock.share())
         optimiser.set_rate(opts, plan.tower_lr * factor)
-        halves = zip(*(t.chunk(plan.twins) if t is not None else [None] * plan.twins for t in (images, kinds, more, kept)))
-        loss = twin.gradient(list(halves))
+        shares = plan.shares(n)
+        halves = zip(*(t.split(shares) if t is not None else [None] * len(shares) for t in (images, kinds, more, kept)))
+        loss = twin.gradient(list(halves), shares)
         optimiser.step(opts, params, 2.0)
-        step += 1
+        step, seen = step + 1, seen + n
         if step % plan.tower_log == 0:
             with torch.no_grad():
                 score = targets.score_of(*hear(held, tower))
-            log(folder, stage="tower", step=step, pictures=step * n, minutes=round(clock.spent / 60, 2),
+            log(folder, stage="tower", step=step, pictures=seen, minutes=round(clock.spent / 60, 2),
                 loss=round(loss.item(), 4), lr=round(plan.tower_lr * factor, 6), **score)
             save()
     save()

@@ -51,20 +51,20 @@ class Twin:
                 g.zero_() if p.grad is None else g.copy_(p.grad)
             pipe.send(loss.item())
 
-    def gradient(self, halves):
-        """Leaves the mean gradient of the halves in the parameters' `grad`; returns the mean loss."""
+    def gradient(self, halves, shares):
+        """Leaves the mean gradient of the halves, weighted by their sizes, in the parameters' `grad`; returns the mean loss."""
         if self.alone:
-            return sum(self.backward(h) for h in halves[:1])
+            return self.backward(halves[0])
         self.pipe.send(halves[1])
         loss = self.backward(halves[0])
         while not self.pipe.poll(20):
             if not self.process.is_alive():
                 raise RuntimeError("the twin process died; its error is printed above")
         other = self.pipe.recv()
+        share = shares[1] / sum(shares)
         for p, g in zip(self.params, self.grads):
-            p.grad = g.clone() if p.grad is None else p.grad.add_(g)
-            p.grad.mul_(0.5)
-        return (loss + other) / 2
+            p.grad = g * share if p.grad is None else p.grad.lerp_(g, share)
+        return loss.lerp(torch.as_tensor(other), share)
 
     def stop(self):
         if not self.alone:
