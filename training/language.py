@@ -89,7 +89,9 @@ class Asker:
         return self.groups[group]
 
     def make(self, i):
-        rng, group, long = random.Random(QUESTION_SEED * self.seed + i), i % feature_groups(self.plan), i % 3 == 2
+        """Steps 2k and 2k + 1 are about the same pictures: the shorter half of their questions, then the longer half (less padding)."""
+        pair, later = divmod(i, 2)
+        rng, group, long = random.Random(QUESTION_SEED * self.seed + pair), pair % feature_groups(self.plan), pair % 3 == 2
         scenes, per = self.scenes(group), self.plan.questions // 2 if long else self.plan.questions
         weights = {k: w for k, w in WEIGHTS.items() if (k in LONG) == long}
         halves = []
@@ -97,10 +99,11 @@ class Asker:
             pick, pairs = [], []
             while len(pick) < count:
                 at = rng.randrange(len(scenes))
-                made = questions(scenes[at], per, rng, weights=weights)
-                if len(made) == per:  # an empty corner of a scene offers too few
+                made = questions(scenes[at], 2 * per, rng, weights=weights)
+                if len(made) == 2 * per:  # an empty corner of a scene offers too few
                     pick.append(group * self.plan.feature_batch + at)
-                    pairs += [self.prompt.turns(turns) for _, turns in made]
+                    rows = sorted((self.prompt.turns(turns) for _, turns in made), key=lambda row: len(row[0]))
+                    pairs += rows[per:] if later else rows[:per]
             halves.append((pick, packed.Rows.pack(pairs)))
         return halves
 
@@ -150,7 +153,8 @@ def train(run, clock, plan, device, stage_1=0.45, seed=1):
         features = torch.from_numpy(np.load(f"{run}/features.npy")).to(device)
     words.speak(net, head, prompt, torch.as_tensor(np.array(features[:200]) if device.type == "cpu" else features[:200]))
     parts = {n: getattr(net, n) for n in PARTS_TRAINED}
-    opts = optimiser.make(parts, plan.language_lr)
+    # The resampler starts as something that works (model.py, words.py): large steps would only break it.
+    opts = optimiser.make(parts, plan.language_lr, slow=lambda name: name.startswith("query_abstractor"))
     step, asked = 0, 0
     if os.path.exists(path):
         saved = torch.load(path, weights_only=False, map_location=device)

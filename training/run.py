@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import signal
 import time
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ class Plan:
     tower_patches: int = 28  # of each picture, until the rate comes down
     tower_lr: float = 1.5e-3
     tower_log: int = 50  # steps
-    held: int = 300  # held-out pictures that accuracy is measured on while training
+    held: int = 200  # held-out pictures that accuracy is measured on while training
     pool: int = 48  # rendered batches kept on the device
     reuse: int = 2  # steps per rendered batch
     pictures: int = 20_000  # whose features the language stage asks about
@@ -27,7 +28,7 @@ class Plan:
     language_pictures: int = 16  # a step
     questions: int = 16  # a picture
     language_lr: float = 2e-3
-    language_log_seconds: float = 90.0
+    language_log_seconds: float = 40.0
 
     def shares(self, batch):
         """How the processes share a batch: the first one also updates the weights."""
@@ -52,6 +53,11 @@ class Clock:
         self.now = time.thread_time if device.type == "cpu" else time.monotonic
         self.budget, self.stop_at = budget_seconds, stop_at
         self.spent, self.last = 0.0, None
+        signal.signal(signal.SIGTERM, lambda *_: self.stop())
+
+    def stop(self):
+        """Ends this call after the step under way, as `stop_at` does; `kill` asks for it."""
+        self.stop_at = 0.0
 
     def tick(self):
         """Call once a step: counts the time since the last call; False when the stage is finished or must stop."""
@@ -69,6 +75,7 @@ class Clock:
 
 
 def _work(maker, out, first, stride):
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)
     maker.start()
     i = first

@@ -71,7 +71,7 @@ def grown(folder, tower, head):
 
 def some_patches(kinds, count, generator):
     """Indices [b, count] of patches: those of things first, then ground at random."""
-    chance = torch.rand(kinds.shape[:2], generator=generator) + (kinds[..., 0] != 0) + 2 * (kinds[..., 3] > 0)
+    chance = torch.rand(kinds.shape[:2], generator=generator, device=kinds.device) + (kinds[..., 0] != 0) + 2 * (kinds[..., 3] > 0)
     return chance.topk(count, 1).indices
 
 
@@ -115,7 +115,7 @@ def train(folder, clock: Clock, plan, device, seed=1):
     held = [*(torch.from_numpy(a).to(device) for a in held.make(0)), None]
     workers = Workers(Batches(TRAIN_SEED * seed, plan.tower_batch, config, CARDS), plan.workers, first=-(-step // plan.reuse))
     pool, n, begin = None, plan.tower_batch, step
-    generator = torch.Generator().manual_seed(seed + step)
+    generator = torch.Generator(device).manual_seed(seed + step)
 
     def save():
         keep({"tower": tower.state_dict(), "head": head.state_dict(), "opts": [o.state_dict() for o in opts],
@@ -131,11 +131,11 @@ def train(folder, clock: Clock, plan, device, seed=1):
             for room, t in zip(pool, fresh):
                 room[at:at + n] = t
             filled += 1
-        pick = torch.randint(min(filled, plan.pool) * n, (n,), generator=generator).to(device) if plan.pool > 1 else slice(None)
+        pick = torch.randint(min(filled, plan.pool) * n, (n,), generator=generator, device=device) if plan.pool > 1 else slice(None)
         images, kinds, more = (room[pick] for room in pool)
         # Most patches are ground: until the rate comes down a share of them is left out.
         few = clock.share() < optimiser.FLAT and plan.tower_patches < kinds.shape[1]
-        kept = some_patches(kinds.cpu(), plan.tower_patches, generator).to(device) if few else None
+        kept = some_patches(kinds, plan.tower_patches, generator) if few else None
         factor = min(1, (step + 1) / 100) * optimiser.schedule(clock.share())
         optimiser.set_rate(opts, plan.tower_lr * factor)
         shares = plan.shares(n)

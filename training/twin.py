@@ -5,6 +5,7 @@ each wait is as long as their turn. Two processes of one thread each wait once a
 """
 
 import os
+import signal
 
 import torch
 import torch.multiprocessing as mp
@@ -38,6 +39,7 @@ class Twin:
 
     def serve(self, pipe, parent):
         self.pipe.close()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         torch.set_num_threads(1)
         while True:
             while not pipe.poll(20):
