@@ -21,8 +21,8 @@ class Plan:
     tower_lr: float = 1.5e-3
     tower_log: int = 50  # steps
     held: int = 200  # held-out pictures that accuracy is measured on while training
-    pool: int = 48  # rendered batches kept on the device
-    reuse: int = 2  # steps per rendered batch
+    pool: int = 64  # rendered batches kept on the device
+    reuse: int = 3  # steps per rendered batch
     pictures: int = 20_000  # whose features the language stage asks about
     feature_batch: int = 200
     language_pictures: int = 16  # a step
