@@ -21,7 +21,7 @@ LENGTHS = {"name": 3.5, "colour": 2.5, "text": 3.0, "centre": 3.0, "offset": 1.0
            "last": 1.5, "biggest": 1.5, "smallest": 1.5} | dict.fromkeys(COUNTS, 1.5)
 for _side in (*SIDES, "near"):
     LENGTHS |= {_side: 1.6, _side + " colour": 1.1}
-KEYS = {"name": 5.5, "colour": 3.0, "cell": 3.0}
+KEYS = {"name": 9.0, "colour": 6.0, "cell": 6.0}
 LOOKING = (0, 1, 2)  # layers with heads that start by looking words up
 
 
