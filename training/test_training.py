@@ -5,6 +5,7 @@ import io
 import os
 import random
 import shutil
+import signal
 import tempfile
 import unittest
 
@@ -155,6 +156,11 @@ class Training(unittest.TestCase):
         self.assertFalse(clock.tick())
         self.assertTrue(clock.finished())
         self.assertFalse(run.Clock(torch.device("cpu"), 1e9, 0.0).tick())
+        clock = run.Clock(torch.device("cpu"), 1e9, float("inf"))
+        self.assertTrue(clock.tick())
+        os.kill(os.getpid(), signal.SIGTERM)
+        self.assertFalse(clock.tick())
+        self.assertFalse(clock.finished())
 
     def test_every_stage_runs_resumes_and_is_exported(self):
         cpu = torch.device("cpu")
