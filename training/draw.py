@@ -4,6 +4,7 @@
 pixel. `picture` paints the same scene larger, without padding, as a user would have it.
 """
 
+import functools
 import io
 import math
 import os
@@ -84,21 +85,28 @@ def stroke_mask(thing, pixels, side, over=3):
     return np.asarray(big.resize((pixels, pixels), Image.BOX))
 
 
-def card_raster(thing, pixels, over=3):
-    """Premultiplied RGBA of a card with its word."""
-    side, paper, ink = pixels * over, *CARDS[thing.variant]
+@functools.lru_cache(1000)
+def card_image(text, variant, turn, side):
+    """A card with its word at `side` pixels, premultiplied RGBA."""
+    paper, ink = CARDS[variant]
     image = Image.new("RGBA", (side, side))
     draw = ImageDraw.Draw(image)
-    tall = 0.5 if len(thing.text) > 1 else 0.78
-    wide = min(0.98, 0.55 + 0.14 * len(thing.text))
+    tall = 0.5 if len(text) > 1 else 0.78
+    wide = min(0.98, 0.55 + 0.14 * len(text))
     box = (side * (1 - wide) / 2, side * (1 - tall) / 2, side * (1 + wide) / 2, side * (1 + tall) / 2)
     draw.rounded_rectangle(box, side * 0.06, paper + (255,), (120, 120, 120, 255), max(1, side // 60))
-    text = thing.text.upper() if (thing.variant + TEXTS.index(thing.text)) % 3 == 0 else thing.text
-    path = f"{FONT_FOLDER}/{FONTS[(thing.variant * 5 + TEXTS.index(thing.text)) % len(FONTS)]}"
+    shown = text.upper() if (variant + TEXTS.index(text)) % 3 == 0 else text
+    path = f"{FONT_FOLDER}/{FONTS[(variant * 5 + TEXTS.index(text)) % len(FONTS)]}"
     size = 0.8 * side * tall
-    size = min(size, size * 0.9 * wide * side / ImageFont.truetype(path, size).getlength(text))
-    draw.text((side / 2, side / 2), text, ink + (255,), ImageFont.truetype(path, size), anchor="mm")
-    return image.convert("RGBa").rotate(thing.turn, Image.BICUBIC).resize((pixels, pixels), Image.BOX)
+    size = min(size, size * 0.9 * wide * side / ImageFont.truetype(path, size).getlength(shown))
+    draw.text((side / 2, side / 2), shown, ink + (255,), ImageFont.truetype(path, size), anchor="mm")
+    return image.convert("RGBa").rotate(turn, Image.BICUBIC)
+
+
+def card_raster(thing, pixels):
+    """Premultiplied RGBA of a card; small ones of all sizes come from one drawing, since drawing is dear."""
+    side = 168 if pixels <= 64 else 3 * pixels
+    return card_image(thing.text, thing.variant, thing.turn, side).resize((pixels, pixels), Image.BOX)
 
 
 class Stickers:

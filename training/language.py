@@ -20,7 +20,9 @@ from questions import KINDS, WEIGHTS, questions
 from run import Workers, autocast, keep, log
 from scenes import sample_scene
 from tokenizer import Prompt
-from tower import HELD_SEED, PARTS, Batches, to_pixels
+from targets import PARTS
+from tower import HELD_SEED, Batches, to_pixels
+from twin import Twin
 
 FEATURE_SEED, QUESTION_SEED = 50_000_000, 90_000_000
 LADDER = [1, 2, 4, 8, 16, 36, 64]
@@ -72,7 +74,7 @@ def cache_features(run, plan, device, seed=1):
 
 
 class Asker:
-    """Makes step i: which pictures of group i % groups, and rows of questions about them."""
+    """Makes step i: which pictures of group i % groups, and rows of questions about them; as many such halves as there are twins."""
 
     def __init__(self, seed, plan, tokenizer):
         self.seed, self.plan, self.tokenizer = seed, plan, tokenizer
@@ -87,17 +89,23 @@ class Asker:
         return self.groups[group]
 
     def make(self, i):
-        rng, group, long = random.Random(QUESTION_SEED * self.seed + i), i % feature_groups(self.plan), i % 3 == 2
+        """Steps 2k and 2k + 1 are about the same pictures: the shorter half of their questions, then the longer half (less padding)."""
+        pair, later = divmod(i, 2)
+        rng, group, long = random.Random(QUESTION_SEED * self.seed + pair), pair % feature_groups(self.plan), pair % 3 == 2
         scenes, per = self.scenes(group), self.plan.questions // 2 if long else self.plan.questions
         weights = {k: w for k, w in WEIGHTS.items() if (k in LONG) == long}
-        pick, pairs = [], []
-        while len(pick) < self.plan.language_pictures:
-            at = rng.randrange(len(scenes))
-            made = questions(scenes[at], per, rng, weights=weights)
-            if len(made) == per:  # an empty corner of a scene offers too few
-                pick.append(group * self.plan.feature_batch + at)
-                pairs += [self.prompt.turns(turns) for _, turns in made]
-        return pick, packed.Rows.pack(pairs)
+        halves = []
+        for count in self.plan.shares(self.plan.language_pictures):
+            pick, pairs = [], []
+            while len(pick) < count:
+                at = rng.randrange(len(scenes))
+                made = questions(scenes[at], 2 * per, rng, weights=weights)
+                if len(made) == 2 * per:  # an empty corner of a scene offers too few
+                    pick.append(group * self.plan.feature_batch + at)
+                    rows = sorted((self.prompt.turns(turns) for _, turns in made), key=lambda row: len(row[0]))
+                    pairs += rows[per:] if later else rows[:per]
+            halves.append((pick, packed.Rows.pack(pairs)))
+        return halves
 
 
 def held_out(tower, prompt, device, count, per=8, chunk=100):
@@ -145,7 +153,8 @@ def train(run, clock, plan, device, stage_1=0.45, seed=1):
         features = torch.from_numpy(np.load(f"{run}/features.npy")).to(device)
     words.speak(net, head, prompt, torch.as_tensor(np.array(features[:200]) if device.type == "cpu" else features[:200]))
     parts = {n: getattr(net, n) for n in PARTS_TRAINED}
-    opts = optimiser.make(parts, plan.language_lr)
+    # The resampler starts as something that works (model.py, words.py): large steps would only break it.
+    opts = optimiser.make(parts, plan.language_lr, slow=lambda name: name.startswith("query_abstractor"))
     step, asked = 0, 0
     if os.path.exists(path):
         saved = torch.load(path, weights_only=False, map_location=device)
@@ -154,9 +163,20 @@ def train(run, clock, plan, device, stage_1=0.45, seed=1):
         step, clock.spent, asked = saved["step"], saved["spent"], saved["questions"]
     if clock.finished():
         return True
-    workers = Workers(Asker(seed, plan, tokenizer), plan.workers, first=step)
-    held, prefix, rng = held_out(net.vision_tower, prompt, device, plan.held), torch.tensor(prompt.prefix, device=device), random.Random(seed + step)
     params = [p for part in parts.values() for p in part.parameters()]
+    prefix = torch.tensor(prompt.prefix, device=device)
+
+    def loss_of(half):
+        pick, rows, m = half
+        rows = rows.to(device)
+        seen = features[pick] if device.type == "cuda" else torch.from_numpy(features[pick])
+        with autocast(device):
+            logits = packed.forward(net, prefix, net.query_abstractor(seen.float(), m), rows, fuse=device.type == "cuda")
+        return F.cross_entropy(logits.float(), rows.want)
+
+    twin = Twin(params, loss_of, alone=plan.twins == 1)
+    workers = Workers(Asker(seed, plan, tokenizer), plan.workers, first=step)
+    held, rng = held_out(net.vision_tower, prompt, device, plan.held), random.Random(seed + step)
     recent, shown = torch.zeros((), device=device), clock.spent
     largest = Config().queries
 
@@ -165,19 +185,15 @@ def train(run, clock, plan, device, stage_1=0.45, seed=1):
               "step": step, "spent": clock.spent, "questions": asked}, path)
 
     while clock.tick():
-        pick, rows = workers.get()
-        rows = rows.to(device)
-        seen = features[pick] if device.type == "cuda" else torch.from_numpy(features[pick])
+        halves = workers.get()
         m = largest if clock.share() < stage_1 else rng.choices(LADDER, [STAGE_2[x] for x in LADDER])[0]
-        factor = min(1, (step + 1) / 150) * optimiser.schedule(clock.share(), 1.0, warm=0)
+        factor = min(1, (step + 1) / 100) * optimiser.schedule(clock.share())
         optimiser.set_rate(opts, plan.language_lr * factor)
-        with autocast(device):
-            logits = packed.forward(net, prefix, net.query_abstractor(seen.float(), m), rows, fuse=True)
-        loss = F.cross_entropy(logits.float(), rows.want)
-        optimiser.step(opts, loss, params, 1.0)
-        step, asked = step + 1, asked + rows.count
+        loss = twin.gradient([(*half, m) for half in halves], plan.shares(plan.language_pictures))
+        optimiser.step(opts, params, 1.0)
+        step, asked = step + 1, asked + sum(rows.count for _, rows in halves)
         if m == largest:
-            recent = loss.detach() if step < 3 else 0.98 * recent + 0.02 * loss.detach()
+            recent = loss if step < 3 else 0.98 * recent + 0.02 * loss
         if clock.spent - shown > plan.language_log_seconds:
             shown = clock.spent
             line = {"stage": "language", "step": step, "questions": asked, "minutes": round(clock.spent / 60, 2),
@@ -188,5 +204,6 @@ def train(run, clock, plan, device, stage_1=0.45, seed=1):
             save()
     save()
     workers.stop()
+    twin.stop()
     log(run, stage="language", questions=asked, final={m: score(net, prefix, held, m, device)["all"] for m in LADDER})
     return clock.finished()

@@ -20,7 +20,7 @@ class Config:
     patch_size: int = 14
     vision_hidden: int = 192
     vision_mlp: int = 768
-    vision_layers: int = 6  # the last one is in the file but never runs: features come from the one before
+    vision_layers: int = 8  # the last one is in the file but never runs: features come from the one before
     vision_heads: int = 3
     # resampler
     queries: int = 64  # M, a square
@@ -32,7 +32,7 @@ class Config:
     layers: int = 4
     heads: int = 8
     kv_heads: int = 4
-    rope_theta: float = 10000.0
+    rope_theta: float = 100000.0
     rms_eps: float = 1e-5
     max_positions: int = 2048
 
@@ -86,10 +86,12 @@ class Embeddings(nn.Module):
         self.patch_embedding = nn.Conv2d(3, c.vision_hidden, c.patch_size, c.patch_size, bias=False)
         self.position_embedding = nn.Embedding(c.grid ** 2 + 1, c.vision_hidden)
 
-    def forward(self, pixels):  # [b, 3, s, s] -> [b, 1 + patches, d]
-        patches = self.patch_embedding(pixels).flatten(2).transpose(1, 2)
-        first = self.class_embedding.expand(len(pixels), 1, -1)
-        return torch.cat([first, patches], 1) + self.position_embedding.weight
+    def forward(self, pixels, kept=None):  # [b, 3, s, s] -> [b, 1 + patches, d]; kept [b, n]: only those patches
+        patches = self.patch_embedding(pixels).flatten(2).transpose(1, 2) + self.position_embedding.weight[1:]
+        if kept is not None:
+            patches = patches.gather(1, kept[..., None].expand(-1, -1, patches.shape[-1]))
+        first = self.class_embedding + self.position_embedding.weight[0]
+        return torch.cat([first.expand(len(pixels), 1, -1), patches], 1)
 
 
 class Encoder(nn.Module):
@@ -111,8 +113,8 @@ class VisionTower(nn.Module):
         with torch.no_grad():
             self.embeddings.position_embedding.weight.copy_(torch.cat([torch.zeros(1, c.vision_hidden), start]))
 
-    def forward(self, pixels):  # [b, 3, s, s] -> [b, patches, d]
-        x = self.pre_layrnorm(self.embeddings(pixels))
+    def forward(self, pixels, kept=None):  # [b, 3, s, s] -> [b, patches, d]
+        x = self.pre_layrnorm(self.embeddings(pixels, kept))
         for layer in self.encoder.layers[:-1]:
             x = layer(x)
         return x[:, 1:]

@@ -44,37 +44,34 @@ class Muon(torch.optim.Optimizer):
                     p.mul_(1 - group["lr"] * group["weight_decay"]).add_(u, alpha=-group["lr"])
 
 
-def make(modules, lr, weight_decay=0.02, adam=lambda name: False):
-    """Optimisers for the trainable parameters of {prefix: module}; `adam(name)` keeps a matrix out of Muon."""
-    matrices, rest = [], []
+def make(modules, lr, weight_decay=0.02, slow=lambda name: False):
+    """Optimisers for the trainable parameters of {prefix: module}; those that are `slow(name)` learn at a tenth of the rate."""
+    matrices, rest = [], {1.0: [], 0.1: []}
     for prefix, module in modules.items():
         for name, p in module.named_parameters():
             full = prefix + "." + name
-            inner = p.ndim == 2 and "layers." in full and not adam(full)
-            (matrices if inner else rest).append(p)
-    return [Muon(matrices, lr, weight_decay=weight_decay),
-            torch.optim.AdamW(rest, lr, betas=(0.9, 0.98), weight_decay=0.0)]
+            inner = p.ndim == 2 and "layers." in full
+            (matrices if inner else rest[0.1 if slow(full) else 1.0]).append(p)
+    groups = [{"params": params, "scale": scale} for scale, params in rest.items() if params]
+    return [Muon(matrices, lr, weight_decay=weight_decay), torch.optim.AdamW(groups, lr, betas=(0.9, 0.98), weight_decay=0.0)]
 
 
-def schedule(step, total, warm=200, floor=0.02):
-    """Factor on the learning rate: short linear warm-up, then cosine down to `floor`."""
-    if step < warm:
-        return (step + 1) / warm
-    t = min(1.0, (step - warm) / max(1, total - warm))
-    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * t))
+FLAT = 0.6  # of a stage: the rate stays, so that a longer budget continues the same run; then it comes down
+
+
+def schedule(share, floor=0.01):
+    """Factor on the learning rate after this share of a stage: flat, then a straight line down to `floor`."""
+    return 1.0 if share < FLAT else max(floor, (1 - share) / (1 - FLAT))
 
 
 def set_rate(opts, lr):
     for opt in opts:
         for group in opt.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group.get("scale", 1.0)
 
 
-def step(opts, loss, params, clip):
-    """One update; gradients clipped to the norm `clip`."""
-    for opt in opts:
-        opt.zero_grad()
-    loss.backward()
+def step(opts, params, clip):
+    """One update from the parameters' gradients, clipped to the norm `clip`."""
     torch.nn.utils.clip_grad_norm_(params, clip)
     for opt in opts:
         opt.step()

@@ -24,6 +24,7 @@ import random
 from collections import Counter
 from functools import cached_property
 
+import held as held_words
 import templates
 from scenes import ALSO, COLOUR_NAMES, DRAWN, GROUP, NAMES, PLURAL, SHAPES, STICKER_COLOUR
 
@@ -400,7 +401,7 @@ def misspell(question, rng):
 
 def dress(question, rng, held=False, plain=False):
     """As people type it: capital or not, question mark or not, a tail, a politeness, a slip."""
-    tails, openers, closers = ((templates.HELD_TAILS, templates.HELD_OPENERS, templates.HELD_CLOSERS) if held
+    tails, openers, closers = ((held_words.TAILS, held_words.OPENERS, held_words.CLOSERS) if held
                                else (templates.TAILS, templates.OPENERS, templates.CLOSERS))
     question = question.replace("{in}", rng.choice(tails) if not plain or rng.random() < 0.3 else "")
     if plain:

@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import signal
 import time
 from dataclasses import dataclass
 
@@ -14,25 +15,31 @@ import torch.multiprocessing as mp
 class Plan:
     """Batch sizes and worker counts; `for_device` gives those that suit it."""
     workers: int = 1
-    tower_batch: int = 64
-    tower_lr: float = 2e-3
+    twins: int = 2  # processes that share a batch
+    tower_batch: int = 128
+    tower_patches: int = 28  # of each picture, until the rate comes down
+    tower_lr: float = 1.5e-3
     tower_log: int = 50  # steps
-    held: int = 400  # held-out pictures that accuracy is measured on while training
-    pool: int = 1  # rendered batches kept on the device
-    reuse: int = 1  # steps per rendered batch
+    held: int = 200  # held-out pictures that accuracy is measured on while training
+    pool: int = 64  # rendered batches kept on the device
+    reuse: int = 3  # steps per rendered batch
     pictures: int = 20_000  # whose features the language stage asks about
     feature_batch: int = 200
     language_pictures: int = 16  # a step
     questions: int = 16  # a picture
     language_lr: float = 2e-3
-    language_log_seconds: float = 90.0
+    language_log_seconds: float = 40.0
+
+    def shares(self, batch):
+        """How the processes share a batch: the first one also updates the weights."""
+        return [batch] if self.twins == 1 else [batch * 7 // 16, batch - batch * 7 // 16]
 
     @staticmethod
     def for_device(device):
         if device.type != "cuda":
             return Plan()
         # Workers draw far slower than the device learns: each picture is seen a few times, in ever other company.
-        return Plan(workers=max(1, (os.cpu_count() or 2) - 1), tower_batch=512, tower_log=500, pool=400, reuse=4, pictures=250_000,
+        return Plan(twins=1, workers=max(1, (os.cpu_count() or 2) - 1), tower_batch=512, tower_log=500, pool=400, reuse=4, pictures=250_000,
                     feature_batch=1000, language_pictures=192, language_log_seconds=20.0)
 
 
@@ -46,6 +53,11 @@ class Clock:
         self.now = time.thread_time if device.type == "cpu" else time.monotonic
         self.budget, self.stop_at = budget_seconds, stop_at
         self.spent, self.last = 0.0, None
+        signal.signal(signal.SIGTERM, lambda *_: self.stop())
+
+    def stop(self):
+        """Ends this call after the step under way, as `stop_at` does; `kill` asks for it."""
+        self.stop_at = 0.0
 
     def tick(self):
         """Call once a step: counts the time since the last call; False when the stage is finished or must stop."""
@@ -63,6 +75,7 @@ class Clock:
 
 
 def _work(maker, out, first, stride):
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)
     maker.start()
     i = first

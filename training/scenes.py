@@ -81,8 +81,8 @@ class Scene:
         return tuple(out)
 
 
-def sample_scene(rng: random.Random, count=None, composed=None):
-    """One random scene. `composed`: as a person puts it together on the page (plain ground, no effects)."""
+def sample_scene(rng: random.Random, count=None, composed=None, cards=0.12):
+    """One random scene. `composed`: as a person puts it together on the page (plain ground, no effects). `cards`: how many things are cards."""
     composed = rng.random() < 0.4 if composed is None else composed
     w = h = 1.0
     screenshot = rng.random() < 0.06
@@ -99,7 +99,7 @@ def sample_scene(rng: random.Random, count=None, composed=None):
     if screenshot:
         ground = ("window", rng.randrange(60))
     scene = Scene(((1 - w) / 2, (1 - h) / 2, w, h), ground)
-    place_things(scene, count, rng)
+    place_things(scene, count, rng, cards)
     if composed:
         scene.shadow = rng.random() < 0.3
         return scene
@@ -111,7 +111,7 @@ def sample_scene(rng: random.Random, count=None, composed=None):
     return scene
 
 
-def place_things(scene, count, rng):
+def place_things(scene, count, rng, cards):
     """Adds up to `count` things that fit. A few names and colours per scene: counts above one and near misses are common."""
     x0, y0, w, h = WINDOW if scene.ground[0] == "window" else scene.box
     low = rng.choice((0, 0, 0.2, 0.24)) if count < 5 else 0
@@ -132,10 +132,10 @@ def place_things(scene, count, rng):
         if any((x - t.x) ** 2 + (y - t.y) ** 2 < (closeness * (size + t.size) / 2) ** 2 for t in scene.things):
             continue
         roll, thing = rng.random(), Thing("shape", "", None, (0, 0, 0), x, y, size, rng.randrange(VARIANTS))
-        if roll < 0.12 and size > 0.2:
+        if roll < cards and size >= MANIFEST["limits"]["card"][0]:
             thing.kind = thing.name = "card"
             thing.text = rng.choice(TEXTS[:10] if rng.random() < 0.45 else TEXTS[10:])
-        elif strokes and roll < 0.34:
+        elif strokes and roll < cards + 0.22:
             thing.kind, thing.pen = "stroke", rng.randrange(len(PENS))
             thing.name = rng.choice(DRAWN if rng.random() < 0.6 else STROKES)
         elif mix == "stickers" or mix == "all" and rng.random() < 0.6:

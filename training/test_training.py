@@ -5,10 +5,9 @@ import io
 import os
 import random
 import shutil
+import signal
 import tempfile
 import unittest
-
-os.environ["MQT_FUSE"] = "0"
 
 import torch
 import torch.nn.functional as F
@@ -18,12 +17,14 @@ import language
 import packed
 import people
 import run
+import targets
 import templates
 import tokenizer
 import tower
+import twin
 import words
 from model import Config, MqtLlava
-from questions import KINDS, PLACES, View, questions
+from questions import COLOUR_NAMES, KINDS, PLACES, View, own_words, questions
 from scenes import NAMES, sample_scene
 
 
@@ -89,7 +90,7 @@ class Training(unittest.TestCase):
 
     def test_visual_tokens_start_as_words(self):
         """A head that names patches by one-hot features: the nearest word vector must be that name."""
-        net, head = MqtLlava(Config()), torch.nn.Linear(Config().vision_hidden, sum(tower.PARTS.values()))
+        net, head = MqtLlava(Config()), torch.nn.Linear(Config().vision_hidden, sum(targets.PARTS.values()))
         with torch.no_grad():
             head.weight.zero_(), head.bias.zero_()
             head.weight[:len(NAMES) + 1, :len(NAMES) + 1] = 4 * torch.eye(len(NAMES) + 1)
@@ -101,6 +102,53 @@ class Training(unittest.TestCase):
         names = net.model.embed_tokens.weight[[self.prompt.word(n)[0] for n in NAMES]]
         self.assertGreater(((tokens @ names.T).argmax(-1)[0] == shown).float().mean(), 0.95)
 
+    def test_a_word_finds_the_patches_that_show_it(self):
+        """At the start, before any training: in a looking head the word's query is nearest to the key of that word's patch."""
+        net, hits = MqtLlava(Config()), 0
+        table, key = net.model.embed_tokens.weight.detach(), words.rotation(Config().hidden)
+        words.look_up(net, key)
+        names = words.unit(table[[self.prompt.word(n)[0] for n in NAMES]])
+        a, d = net.model.layers[0].self_attn, Config().hidden // Config().heads
+        with torch.no_grad():
+            queries, keys = (16 * names @ a.q_proj.weight.T).unflatten(1, (-1, d)), (16 * names @ key @ a.k_proj.weight.T).unflatten(1, (-1, d))
+            for h in range(Config().heads // 2):
+                found = (queries[:, h] @ keys[:, h * Config().kv_heads // Config().heads].T).argmax(1)
+                hits += (found == torch.arange(len(NAMES))).float().mean().item() / (Config().heads // 2)
+        self.assertGreater(hits, 0.8)
+
+    def test_the_tower_is_told_what_a_question_would_answer(self):
+        """Relations against answers: the same words for what is left of a thing, how many there are, which comes first."""
+        rng, compared = random.Random(8), 0
+        for _ in range(200):
+            scene = sample_scene(rng)
+            view, told = View(scene), targets.relations(scene)
+            self.assertEqual(told.shape, (len(scene.things), len(targets.RELATED)))
+            for t, row in zip(scene.things, told):
+                said = dict(zip(targets.RELATED, row.tolist()))
+                self.assertEqual(said["total"] + 1, len(scene.things))
+                if said["cell"] >= 0:
+                    self.assertEqual((said["cell"] % 3, said["cell"] // 3), scene.cell(t))
+                if view.listing and said["rank"] == 0:
+                    self.assertIn(own_words(t).split()[-1][:3], view.listing.split(" and ")[0].split(",")[0])
+                found = view.towards(t, (-1, 0))
+                if found not in (None, "nothing"):
+                    words_of = ([COLOUR_NAMES[said["left of colour"] - 1]] if said["left of colour"] else []) + [NAMES[said["left of"] - 1]]
+                    self.assertEqual(" ".join(words_of), own_words(found))
+                    compared += 1
+        self.assertGreater(compared, 50)
+
+    def test_the_twin_finds_the_whole_batchs_gradient(self):
+        layer, x = torch.nn.Linear(5, 3), torch.randn(8, 5)
+        loss = lambda half: layer(half).square().mean()
+        loss(x).backward()
+        whole = [p.grad.clone() for p in layer.parameters()]
+        pair = twin.Twin(list(layer.parameters()), loss)
+        mean = pair.gradient(x.split([3, 5]), [3, 5])
+        pair.stop()
+        self.assertAlmostEqual(mean.item(), loss(x).item(), places=5)
+        for p, g in zip(layer.parameters(), whole):
+            self.assertTrue(torch.allclose(p.grad, g, atol=1e-6))
+
     def test_the_clock_stops_at_the_budget_and_at_the_limit(self):
         clock = run.Clock(torch.device("cpu"), 1e-9, float("inf"))
         clock.tick()
@@ -108,10 +156,15 @@ class Training(unittest.TestCase):
         self.assertFalse(clock.tick())
         self.assertTrue(clock.finished())
         self.assertFalse(run.Clock(torch.device("cpu"), 1e9, 0.0).tick())
+        clock = run.Clock(torch.device("cpu"), 1e9, float("inf"))
+        self.assertTrue(clock.tick())
+        os.kill(os.getpid(), signal.SIGTERM)
+        self.assertFalse(clock.tick())
+        self.assertFalse(clock.finished())
 
     def test_every_stage_runs_resumes_and_is_exported(self):
         cpu = torch.device("cpu")
-        plan = run.Plan(held=8, tower_batch=4, tower_log=2, pictures=8, feature_batch=4, language_pictures=2, questions=4, language_log_seconds=0)
+        plan = run.Plan(held=8, tower_batch=4, tower_log=2, twins=1, pictures=8, feature_batch=4, language_pictures=2, questions=4, language_log_seconds=0)
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
             shutil.copytree(self.folder.name, f"{folder}/tokenizer")
             steps = {}

@@ -32,12 +32,12 @@ def main():
     args.add_argument("--stage", choices=["tower", "features", "language", "all"], default="all")
     args.add_argument("--pictures", type=int, help="whose features the language stage asks about")
     args.add_argument("--workers", type=int, help="processes that draw and ask")
-    args.add_argument("--threads", type=int, default=os.cpu_count())
+    args.add_argument("--threads", type=int, help="of each process (default: 1 where two processes share a batch)")
     args.add_argument("--seed", type=int, default=1)
     args = args.parse_args()
     stop_at = time.monotonic() + 60 * args.stop_after
-    torch.set_num_threads(args.threads)
     device, plan = torch.device(args.device), Plan.for_device(torch.device(args.device))
+    torch.set_num_threads(args.threads or (1 if plan.twins > 1 else os.cpu_count()))
     plan.pictures, plan.workers = args.pictures or plan.pictures, args.workers or plan.workers
     budget = 60 * (args.budget or (25 if device.type == "cuda" else 100))
     os.makedirs(args.run, exist_ok=True)
