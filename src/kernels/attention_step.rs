@@ -19,7 +19,7 @@ pub(super) const NEWEST: &str = include_str!("../../shaders/common/newest.wgsl")
 /// How the keys are shared among workgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Split {
-    /// Positions of one workgroup, at most 2048; 0: a lane takes all of a head's ([`super::attention_solo`]).
+    /// Positions of one workgroup, at most 2048; 0: a lane takes all of a head's (`attention_solo`).
     pub span: u32,
     /// Lanes of a workgroup.
     pub lanes: u32,
