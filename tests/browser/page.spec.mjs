@@ -193,8 +193,9 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     await box.getByRole("button", { name: "Add: star" }).click();
     await expect(box.locator("#scene-words")).toContainText("blue star");
     expect(await axe(page)).toEqual([]);
+    const looks = passes(page, "encoding");
     await box.getByRole("button", { name: "Use this scene" }).click();
-    await reached(page, "encoding");
+    await looks;
     await reached(page, "ready");
     await tokens(page, 64);
     const answer = await ask(page, "What colour is the star?");
