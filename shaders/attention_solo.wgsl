@@ -1,15 +1,9 @@
 // attention_solo: attention_step's formula without workgroup memory: a lane takes one head past all positions, 8 at a time
 // state: state.wgsl's words - qkv [sections] f32 - rope [positions, head_dim / 2] (cos, sin) - keys, values: heads.wgsl's cache in halves
 // out [heads * head_dim] f32
-// grid: heads lanes in groups of WG; constant UNITS = dims / 8; prelude: common/newest.wgsl
+// grid: heads lanes in groups of WG; constant UNITS = dims / 8; prelude: common/newest.wgsl, which binds them all
 struct Params { heads: u32, kv_heads: u32, head_dim: u32, k_at: u32, v_at: u32, capacity: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> state: array<u32>;
-@group(0) @binding(2) var<storage, read> qkv: array<f32>;
-@group(0) @binding(3) var<storage, read> rope: array<vec2<f32>>;
-@group(0) @binding(4) var<storage, read_write> keys: array<vec4<u32>>;
-@group(0) @binding(5) var<storage, read_write> values: array<vec4<u32>>;
-@group(0) @binding(6) var<storage, read_write> out: array<f32>;
 
 // Adds eight dimensions' share of a score.
 fn score(w: vec4<u32>, low: vec4<f32>, high: vec4<f32>, sum: vec4<f32>) -> vec4<f32> {

@@ -2,15 +2,9 @@
 // state: state.wgsl's words - qkv [sections] f32 - rope [positions, head_dim / 2] (cos, sin) - keys, values: heads.wgsl's cache in halves
 // out [heads * head_dim] f32, or with SPLITS > 1 [heads, SPLITS, dims + 2]: unscaled sums, their largest score, their total
 // grid: (heads, SPLITS) workgroups of WG lanes; a split takes SPAN positions (2048 at most). UNITS: dims / 8 rounded up to a power of two, at most 32
-// prelude: common/newest.wgsl
+// prelude: common/newest.wgsl, which binds them all
 struct Params { heads: u32, kv_heads: u32, head_dim: u32, dims: u32, k_at: u32, v_at: u32, capacity: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> state: array<u32>;
-@group(0) @binding(2) var<storage, read> qkv: array<f32>;
-@group(0) @binding(3) var<storage, read> rope: array<vec2<f32>>;
-@group(0) @binding(4) var<storage, read_write> keys: array<vec4<u32>>;
-@group(0) @binding(5) var<storage, read_write> values: array<vec4<u32>>;
-@group(0) @binding(6) var<storage, read_write> out: array<f32>;
 
 // Scores of the span; then sums of the lanes, 8 floats each.
 var<workgroup> scores: array<f32, max(SPAN, 8u * WG)>;

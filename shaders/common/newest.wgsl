@@ -1,4 +1,11 @@
-// newest: a decoding step's own query, key and value, out of qkv [sections]; uses qkv, rope and params.head_dim of the kernel
+// newest: what attention in decoding binds, and the step's own query, key and value; uses params.{head_dim, scale} of the kernel
+@group(0) @binding(1) var<storage, read> state: array<u32>;
+@group(0) @binding(2) var<storage, read> qkv: array<f32>;
+@group(0) @binding(3) var<storage, read> rope: array<vec2<f32>>;
+@group(0) @binding(4) var<storage, read_write> keys: array<vec4<u32>>;
+@group(0) @binding(5) var<storage, read_write> values: array<vec4<u32>>;
+@group(0) @binding(6) var<storage, read_write> out: array<f32>;
+
 struct Eight { low: vec4<f32>, high: vec4<f32> }
 
 fn unpack8(w: vec4<u32>) -> Eight {

@@ -215,7 +215,14 @@ pub async fn run(model: &Model, plan: &Plan, on_progress: &mut dyn FnMut(&str)) 
         None => Ceilings::default(),
     };
     let (vision, resample_ms, encode_ms) = bench.vision(&ceilings).await?;
-    let longest = plan.contexts.iter().map(|c| c + GENERATED.1 + 1).chain(plan.prefill.iter().copied()).chain([BESIDE + 64]).max().unwrap_or(256);
+    let longest = plan
+        .contexts
+        .iter()
+        .map(|c| c + GENERATED.1 + 1)
+        .chain(plan.prefill.iter().copied())
+        .chain(plan.small_batch.iter().map(|n| BESIDE + n))
+        .max()
+        .unwrap_or(256);
     let mut cache = model.new_cache(longest.min(model.config().max_context())).await?;
     let prefill = bench.prefill(&mut cache).await?;
     let small_batch = bench.small_batch(&mut cache).await?;

@@ -95,8 +95,9 @@ pub struct Texture {
 }
 
 impl Texture {
-    /// Texels of a row, as `common/data_texture.wgsl` has it.
-    pub const WIDTH: usize = 4096;
+    /// Texels of a row, as `common/data_texture.wgsl` has it: little is lost in the last one, and 8192 rows, the most that WebGPU
+    /// promises, hold 128 MiB, the most that it binds of a buffer.
+    pub const WIDTH: usize = 1024;
 }
 
 impl Matrix {
@@ -117,10 +118,7 @@ impl Gpu {
 
     async fn buffer(&self, what: &str, bytes: u64, also: wgpu::BufferUsages) -> Result<Storage> {
         let bytes = bytes.max(16).next_multiple_of(16);
-        if bytes > self.max_binding_bytes() {
-            let (limit, have) = ("maxStorageBufferBindingSize", self.max_binding_bytes());
-            return Err(Error::LimitTooSmall { what: what.to_owned(), limit, need: bytes, have });
-        }
+        self.bindable(what, bytes)?;
         self.check()?;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST | also;
         let descriptor = wgpu::BufferDescriptor { label: Some(what), size: bytes, usage, mapped_at_creation: false };
@@ -131,6 +129,11 @@ impl Gpu {
         }
         let live = self.0.shared.count_bytes(bytes);
         Ok(Storage { buffer, bytes, _counted: Arc::new(Counted { bytes, live }) })
+    }
+
+    fn bindable(&self, what: &str, need: u64) -> Result<()> {
+        let (limit, have) = ("maxStorageBufferBindingSize", self.max_binding_bytes());
+        if need <= have { Ok(()) } else { Err(Error::LimitTooSmall { what: what.to_owned(), limit, need, have }) }
     }
 
     /// A zeroed tensor.
@@ -181,8 +184,10 @@ impl Gpu {
 
     /// A texture that holds `data`, whole chunks.
     async fn texture(&self, what: &str, data: &[u32]) -> Result<Texture> {
+        self.bindable(what, size_of_val(data) as u64)?;
         self.check()?;
         const ROW: usize = Texture::WIDTH * 4;
+        const PIECE: usize = (8 << 20) / (ROW * 4);
         let size = |width: usize, height: usize| wgpu::Extent3d { width: width as u32, height: height as u32, depth_or_array_layers: 1 };
         let height = data.len().div_ceil(ROW).max(1);
         let bytes = (height * ROW * 4) as u64;
@@ -207,8 +212,8 @@ impl Gpu {
         };
         let (whole, rest) = data.split_at(data.len() / ROW * ROW);
         // In pieces, as in `write`.
-        for (i, piece) in whole.chunks(128 * ROW).enumerate() {
-            write(i * 128, piece, size(Texture::WIDTH, piece.len() / ROW));
+        for (i, piece) in whole.chunks(PIECE * ROW).enumerate() {
+            write(i * PIECE, piece, size(Texture::WIDTH, piece.len() / ROW));
         }
         if !rest.is_empty() {
             write(whole.len() / ROW, rest, size(rest.len() / 4, 1));
@@ -222,7 +227,7 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::storage`]; [`Error::LimitTooSmall`] only if a single panel is too large.
     pub async fn upload_matrix(&self, what: &str, packed: &Packed) -> Result<Matrix> {
-        // llvmpipe gathers storage lane by lane, with a mask; texels take it a third of the time.
+        // llvmpipe loads storage lane by lane under a mask, and texels without one.
         self.upload_matrix_as(what, packed, self.is_software()).await
     }
 

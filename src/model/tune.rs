@@ -119,12 +119,13 @@ impl Tuner<'_> {
             self.step(family).await?;
         }
         self.split(config.language.shape).await?;
-        let (_head, layers) = language.split_last().expect("the head is a family");
         let vision = vision_families(parts);
         for n in BATCHES.into_iter().rev() {
             // The tower's batch is the whole picture.
             let vision = if n >= 64 { &vision[..] } else { &[] };
-            for matrices in layers.iter().map(|family| &family.matrices).chain(vision) {
+            // The head sees the last token only.
+            let language = if n == 1 { &language[..] } else { &language[..language.len() - 1] };
+            for matrices in language.iter().map(|family| &family.matrices).chain(vision) {
                 self.batch(matrices, n).await?;
             }
         }
