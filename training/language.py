@@ -174,7 +174,7 @@ def train(run, clock, plan, device, stage_1=0.45, seed=1):
             logits = packed.forward(net, prefix, net.query_abstractor(seen.float(), m), rows, fuse=device.type == "cuda")
         return F.cross_entropy(logits.float(), rows.want)
 
-    twin = Twin(params, loss_of, alone=plan.twins == 1)
+    twin = Twin(params, opts, loss_of, alone=plan.twins == 1)
     workers = Workers(Asker(seed, plan, tokenizer), plan.workers, first=step)
     held, rng = held_out(net.vision_tower, prompt, device, plan.held), random.Random(seed + step)
     recent, shown = torch.zeros((), device=device), clock.spent
@@ -190,7 +190,7 @@ def train(run, clock, plan, device, stage_1=0.45, seed=1):
         factor = min(1, (step + 1) / 100) * optimiser.schedule(clock.share())
         optimiser.set_rate(opts, plan.language_lr * factor)
         loss = twin.gradient([(*half, m) for half in halves], plan.shares(plan.language_pictures))
-        optimiser.step(opts, params, 1.0)
+        twin.step(1.0)
         step, asked = step + 1, asked + sum(rows.count for _, rows in halves)
         if m == largest:
             recent = loss if step < 3 else 0.98 * recent + 0.02 * loss

@@ -25,14 +25,25 @@ class Muon(torch.optim.Optimizer):
     def __init__(self, params, lr, momentum=0.95, weight_decay=0.0):
         super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
 
+    def share(self):
+        """Puts the momenta into shared memory: two processes then update a part of the matrices each (`twin.py`)."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                self.state[p].setdefault("buffer", torch.zeros_like(p)).share_memory_()
+
     @torch.no_grad()
-    def step(self):
+    def step(self, part=None):
+        """Updates all matrices, or one of two parts: 0 is the smaller one, for the process that has more to do besides."""
         for group in self.param_groups:
             stacks = {}
             for p in group["params"]:
                 if p.grad is not None:
                     stacks.setdefault(p.shape, []).append(p)
             for shape, params in stacks.items():
+                cut = len(params) * 3 // 7
+                params = params if part is None else params[:cut] if part == 0 else params[cut:]
+                if not params:
+                    continue
                 for p in params:
                     state = self.state[p]
                     if "buffer" not in state:
@@ -68,10 +79,3 @@ def set_rate(opts, lr):
     for opt in opts:
         for group in opt.param_groups:
             group["lr"] = lr * group.get("scale", 1.0)
-
-
-def step(opts, params, clip):
-    """One update from the parameters' gradients, clipped to the norm `clip`."""
-    torch.nn.utils.clip_grad_norm_(params, clip)
-    for opt in opts:
-        opt.step()

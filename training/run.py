@@ -23,16 +23,16 @@ class Plan:
     held: int = 200  # held-out pictures that accuracy is measured on while training
     pool: int = 64  # rendered batches kept on the device
     reuse: int = 3  # steps per rendered batch
-    pictures: int = 20_000  # whose features the language stage asks about
+    pictures: int = 30_000  # whose features the language stage asks about
     feature_batch: int = 200
     language_pictures: int = 16  # a step
     questions: int = 16  # a picture
     language_lr: float = 2e-3
-    language_log_seconds: float = 40.0
+    language_log_seconds: float = 100.0
 
     def shares(self, batch):
-        """How the processes share a batch: the first one also updates the weights."""
-        return [batch] if self.twins == 1 else [batch * 7 // 16, batch - batch * 7 // 16]
+        """How the processes share a batch."""
+        return [batch] if self.twins == 1 else [batch - batch // 2, batch // 2]
 
     @staticmethod
     def for_device(device):

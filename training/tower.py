@@ -109,7 +109,7 @@ def train(folder, clock: Clock, plan, device, seed=1):
 
     params = [p for p in [*tower.parameters(), *head.parameters()] if p.requires_grad]
     net = torch.compile(tower) if device.type == "cuda" else tower
-    twin = Twin(params, lambda batch: targets.loss_of(*hear(batch, net)), alone=plan.twins == 1)
+    twin = Twin(params, opts, lambda batch: targets.loss_of(*hear(batch, net)), alone=plan.twins == 1)
     held = Batches(HELD_SEED, plan.held, config)
     held.start()
     held = [*(torch.from_numpy(a).to(device) for a in held.make(0)), None]
@@ -141,7 +141,7 @@ def train(folder, clock: Clock, plan, device, seed=1):
         shares = plan.shares(n)
         halves = zip(*(t.split(shares) if t is not None else [None] * len(shares) for t in (images, kinds, more, kept)))
         loss = twin.gradient(list(halves), shares)
-        optimiser.step(opts, params, 2.0)
+        twin.step(2.0)
         step, seen = step + 1, seen + n
         if step % plan.tower_log == 0:
             with torch.no_grad():
