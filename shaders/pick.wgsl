@@ -1,4 +1,5 @@
-// pick: the next token of a row of logits, greedy or drawn with temperature, top-k and top-p; then the state moves on by one position
+// pick: the next token of a row of logits, greedy or drawn with temperature, top-k and top-p, and how likely it was among all;
+// then the state moves on by one position
 // logits [cols] f32 - seen [cols / 32] bits: tokens that the repetition penalty falls on - state: see src/kernels/pick.rs
 // grid: one workgroup of WG lanes; constant GREEDY: 1 takes the largest logit and looks at nothing else
 // Thresholds come from radix selection on the logits' bits, draws from Gumbel noise by a hash of (seed, count, token): no sorting.
@@ -13,6 +14,7 @@ var<workgroup> chosen: u32;
 var<workgroup> above: u32;
 var<workgroup> best_value: array<f32, WG>;
 var<workgroup> best_index: array<u32, WG>;
+var<workgroup> sums: array<f32, WG>;
 
 // The logit after the repetition penalty.
 fn value_of(i: u32) -> f32 {
@@ -87,6 +89,18 @@ fn largest(local: u32, value: f32, index: u32) {
     }
 }
 
+// Σ exp(value − top) over all tokens, known to lane 0.
+fn weigh(local: u32, top: f32) {
+    var sum = 0.0;
+    for (var i = local; i < params.cols; i += WG) { sum += exp(value_of(i) - top); }
+    sums[local] = sum;
+    workgroupBarrier();
+    for (var half = WG / 2u; half > 0u; half /= 2u) {
+        if local < half { sums[local] += sums[local + half]; }
+        workgroupBarrier();
+    }
+}
+
 @compute @workgroup_size(WG)
 fn main(@builtin(local_invocation_index) local: u32) {
     var value = -3.4e38;
@@ -99,8 +113,9 @@ fn main(@builtin(local_invocation_index) local: u32) {
         }
     }
     largest(local, value, index);
+    let top = best_value[0];
+    weigh(local, top);
     if GREEDY == 0u {
-        let top = best_value[0];
         let temperature = bitcast<f32>(state[7]);
         let heat = max(temperature, 1e-6);
         let k = select(state[6], params.cols, state[6] == 0u || state[6] > params.cols);
@@ -144,6 +159,7 @@ fn main(@builtin(local_invocation_index) local: u32) {
     state[0] = token;
     state[1] += 1u;
     state[32u + (state[3] & 63u)] = token;
+    state[96u + (state[3] & 63u)] = bitcast<u32>(exp(value_of(token) - top) / sums[0]);
     state[3] += 1u;
     seen[token / 32u] |= 1u << (token & 31u);
     for (var i = 16u; i < 24u; i++) {

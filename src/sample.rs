@@ -32,8 +32,24 @@ impl Sampling {
     }
 }
 
+/// A token that was chosen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Picked {
+    /// Its id.
+    pub token: u32,
+    /// How likely the model held it among all tokens, 0 to 1: after the penalty, before temperature, top-k and top-p.
+    pub probability: f32,
+}
+
+impl Picked {
+    /// A probability that is no number, of logits that are none, counts as 0.
+    pub fn new(token: u32, probability: f32) -> Picked {
+        Picked { token, probability: if probability.is_finite() { probability.clamp(0.0, 1.0) } else { 0.0 } }
+    }
+}
+
 /// The `count`th token of a generation, from logits \[vocab\]; `seen` has one bit per token that the penalty falls on.
-pub fn pick(logits: &[f32], seen: &[u32], sampling: &Sampling, count: u32) -> u32 {
+pub fn pick(logits: &[f32], seen: &[u32], sampling: &Sampling, count: u32) -> Picked {
     let value = |i: usize| {
         let (logit, penalty) = (logits[i], sampling.repetition_penalty);
         match seen.get(i / 32).is_some_and(|word| word >> (i % 32) & 1 == 1) {
@@ -42,17 +58,19 @@ pub fn pick(logits: &[f32], seen: &[u32], sampling: &Sampling, count: u32) -> u3
             false => logit,
         }
     };
-    if sampling.is_plain_greedy() {
-        return largest(logits.iter().copied().enumerate());
-    }
-    let values: Vec<f32> = (0..logits.len()).map(value).collect();
+    let values: Vec<f32> = if sampling.is_plain_greedy() { logits.to_vec() } else { (0..logits.len()).map(value).collect() };
     let best = largest(values.iter().copied().enumerate());
-    if sampling.temperature <= 0.0 {
-        return best;
-    }
+    let token = if sampling.temperature <= 0.0 { best } else { draw(&values, best, sampling, count) };
+    let value = |token: u32| values.get(token as usize).copied().unwrap_or(f32::NAN);
+    let all: f32 = values.iter().map(|v| (v - value(best)).exp()).sum();
+    Picked::new(token, (value(token) - value(best)).exp() / all)
+}
+
+/// One of `values` by Gumbel noise, after the limits; `best` is the largest.
+fn draw(values: &[f32], best: u32, sampling: &Sampling, count: u32) -> u32 {
     let (top, heat) = (values.get(best as usize).copied().unwrap_or(0.0), sampling.temperature.max(1e-6));
     // The reference's order: temperature, top-k, top-p.
-    let mut sorted = values.clone();
+    let mut sorted = values.to_vec();
     sorted.sort_unstable_by(|a, b| b.total_cmp(a));
     let k = if sampling.top_k == 0 { sorted.len() } else { sampling.top_k.min(sorted.len()) };
     let kth = sorted.get(k.saturating_sub(1)).copied().unwrap_or(0.0);
@@ -106,7 +124,7 @@ mod tests {
         let mut seen = [1u32];
         (0..n)
             .map(|count| {
-                let id = pick(&LOGITS, &seen, &sampling, count);
+                let id = pick(&LOGITS, &seen, &sampling, count).token;
                 seen[0] |= 1 << id;
                 id
             })
@@ -142,6 +160,16 @@ mod tests {
     }
 
     #[test]
+    fn the_probability_is_the_models_whatever_was_drawn() {
+        let sum: f32 = LOGITS.iter().map(|l| l.exp()).sum();
+        let hot = Sampling { temperature: 1.5, top_k: 3, ..Default::default() };
+        for sampling in [Sampling::default(), hot, Sampling { seed: 5, ..hot }] {
+            let Picked { token, probability } = pick(&LOGITS, &[0], &sampling, 0);
+            assert!((probability - LOGITS[token as usize].exp() / sum).abs() < 1e-6);
+        }
+    }
+
+    #[test]
     fn a_penalty_moves_greedy_on() {
         let greedy = Sampling { repetition_penalty: 2.0, ..Default::default() };
         assert_eq!(picks(greedy, 3), [2, 3, 1]);
@@ -151,7 +179,10 @@ mod tests {
     fn nothing_and_nan_do_not_panic() {
         let hot = Sampling { temperature: 1.0, top_p: 0.5, ..Default::default() };
         for logits in [&[][..], &[f32::NAN, f32::NAN], &[f32::INFINITY, 1.0], &[f32::NEG_INFINITY; 3]] {
-            assert!(pick(logits, &[0], &hot, 0) < 3 && pick(logits, &[0], &Sampling::default(), 0) < 3);
+            for sampling in [hot, Sampling::default()] {
+                let Picked { token, probability } = pick(logits, &[0], &sampling, 0);
+                assert!(token < 3 && (0.0..=1.0).contains(&probability));
+            }
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The next token, chosen on the device: greedy, or temperature, top-k and top-p with a repetition penalty. Its twin is [`crate::sample`].
 
-use super::check::{Case, EXACT, random};
+use super::check::{Case, EXACT, F32_LIMIT, random};
 use super::{Variant, kernel, params, state};
-use crate::gpu::{Kernel, Recorder, Storage, Tensor};
-use crate::sample::{self, Sampling};
+use crate::error::Result;
+use crate::gpu::{Gpu, Kernel, Recorder, Storage, Tensor};
+use crate::sample::{self, Picked, Sampling};
 
 params! { cols: u32 }
 
@@ -55,35 +56,47 @@ pub(super) fn cases() -> Vec<Case> {
     for (cols, rounds) in [(1, 1), (63, 6), (700, 6), (32_000, 2)] {
         for sampling in samplings {
             let name = format!("pick {cols} T {} k {} p {}", sampling.temperature, sampling.top_k, sampling.top_p);
-            cases.push(Case::new(name, EXACT, async move |gpu| {
-                // The same largest value in several places: the first must win.
-                let mut logits: Vec<f32> = random(1, cols).iter().map(|v| v * 8.0).collect();
-                for i in [cols / 3, cols / 2, cols - 1] {
-                    logits[i] = 9.0;
-                }
-                let mut seen = seen_words(cols, [cols as u32 / 3].into_iter());
-                let logits_gpu = gpu.upload("logits", &logits, 1, cols).await?;
-                let seen_gpu = gpu.storage("seen", seen_bytes(cols)).await?;
-                gpu.write(&seen_gpu, 0, bytemuck::cast_slice(&seen));
-                let words = state::start(6, 1000, &sampling, &[]);
-                let state_gpu = gpu.storage("state", words.len() as u64 * 4).await?;
-                gpu.write(&state_gpu, 0, bytemuck::cast_slice(&words));
-                let mut rec = gpu.recorder();
-                for _ in 0..rounds {
-                    pick(&mut rec, &logits_gpu, &seen_gpu, &state_gpu, sampling.is_plain_greedy());
-                }
-                rec.submit();
-                let after = state::State::new(&gpu.read(&state_gpu, 0, words.len() as u64 * 4).await?);
-                let mut want = vec![rounds as f32];
-                for count in 0..rounds {
-                    let token = sample::pick(&logits, &seen, &sampling, count as u32);
-                    seen[token as usize / 32] |= 1 << (token % 32);
-                    want.push(token as f32);
-                }
-                let got = std::iter::once(after.count() as f32).chain((0..after.count()).map(|i| after.token(i) as f32)).collect();
-                Ok((got, want))
+            let tokens = |picked: &[Picked]| picked.iter().map(|p| p.token as f32).collect();
+            let likely = |picked: &[Picked]| picked.iter().map(|p| p.probability).collect();
+            cases.push(Case::new(name.clone(), EXACT, async move |gpu| {
+                let (got, want) = rounds_of(gpu, cols, rounds, &sampling).await?;
+                Ok((tokens(&got), tokens(&want)))
+            }));
+            cases.push(Case::new(format!("{name} probability"), F32_LIMIT, async move |gpu| {
+                let (got, want) = rounds_of(gpu, cols, rounds, &sampling).await?;
+                Ok((likely(&got), likely(&want)))
             }));
         }
     }
     cases
+}
+
+/// What kernel and twin pick, one after the other, from the same logits.
+async fn rounds_of(gpu: &Gpu, cols: usize, rounds: u32, sampling: &Sampling) -> Result<(Vec<Picked>, Vec<Picked>)> {
+    // The same largest value in several places: the first must win.
+    let mut logits: Vec<f32> = random(1, cols).iter().map(|v| v * 8.0).collect();
+    for i in [cols / 3, cols / 2, cols - 1] {
+        logits[i] = 9.0;
+    }
+    let mut seen = seen_words(cols, [cols as u32 / 3].into_iter());
+    let logits_gpu = gpu.upload("logits", &logits, 1, cols).await?;
+    let seen_gpu = gpu.storage("seen", seen_bytes(cols)).await?;
+    gpu.write(&seen_gpu, 0, bytemuck::cast_slice(&seen));
+    let words = state::start(6, 1000, sampling, &[]);
+    let state_gpu = gpu.storage("state", words.len() as u64 * 4).await?;
+    gpu.write(&state_gpu, 0, bytemuck::cast_slice(&words));
+    let mut rec = gpu.recorder();
+    for _ in 0..rounds {
+        pick(&mut rec, &logits_gpu, &seen_gpu, &state_gpu, sampling.is_plain_greedy());
+    }
+    rec.submit();
+    let after = state::State::new(&gpu.read(&state_gpu, 0, words.len() as u64 * 4).await?);
+    let got = (0..after.count()).map(|i| after.picked(i)).collect();
+    let want = (0..rounds).map(|count| {
+        let picked = sample::pick(&logits, &seen, sampling, count);
+        seen[picked.token as usize / 32] |= 1 << (picked.token % 32);
+        picked
+    });
+    let want = want.collect();
+    Ok((got, want))
 }

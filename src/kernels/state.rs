@@ -1,12 +1,14 @@
 //! The words that decoding keeps on the device: what the next step reads, what the last one decided.
 
-use crate::sample::Sampling;
+use crate::sample::{Picked, Sampling};
 
 /// Words of the state buffer; the shaders' own numbers.
-pub const WORDS: usize = 96;
+pub const WORDS: usize = 160;
 /// Where the ring of the last tokens starts, …
 const RING: usize = 32;
-/// … and how many it holds.
+/// … and that of their probabilities, …
+const LIKELY: usize = 96;
+/// … and how many each holds.
 pub const RING_TOKENS: usize = 64;
 /// End tokens it has room for.
 pub const END_TOKENS: usize = 8;
@@ -53,8 +55,9 @@ impl State {
     }
 
     /// The `i`th token picked, among the last [`RING_TOKENS`].
-    pub fn token(&self, i: usize) -> u32 {
-        self.0[RING + i % RING_TOKENS]
+    pub fn picked(&self, i: usize) -> Picked {
+        let at = i % RING_TOKENS;
+        Picked::new(self.0[RING + at], f32::from_bits(self.0[LIKELY + at]))
     }
 }
 

@@ -8,6 +8,7 @@ use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::gpu::Letter;
 use crate::kernels::state::State;
+use crate::sample::Picked;
 use std::collections::VecDeque;
 use web_time::Instant;
 
@@ -35,7 +36,7 @@ struct Ahead {
     /// Steps submitted: each picks the token after the one it reads.
     submitted: usize,
     /// Tokens known.
-    known: Vec<u32>,
+    known: Vec<Picked>,
     ended: bool,
     /// Milliseconds per step, as measured on this answer.
     step_ms: f64,
@@ -52,28 +53,28 @@ impl<'a> Generation<'a> {
     ///
     /// # Errors
     /// [`crate::Error::Cancelled`], or the device's failures. What was handed out stays good.
-    pub async fn next(&mut self, cancel: &Cancel) -> Result<Option<u32>> {
+    pub async fn next(&mut self, cancel: &Cancel) -> Result<Option<Picked>> {
         cancel.check()?;
         if self.taken >= self.limit {
             return Ok(None);
         }
-        let token = if self.cache.runs_ahead() { self.next_ahead().await? } else { Some(self.next_alone(cancel).await?) };
-        self.taken += usize::from(token.is_some());
-        Ok(token)
+        let picked = if self.cache.runs_ahead() { self.next_ahead().await? } else { Some(self.next_alone(cancel).await?) };
+        self.taken += usize::from(picked.is_some());
+        Ok(picked)
     }
 
     /// Computes the keys of the last token, picks the next, and waits for it.
-    async fn next_alone(&mut self, cancel: &Cancel) -> Result<u32> {
+    async fn next_alone(&mut self, cancel: &Cancel) -> Result<Picked> {
         if self.taken > 0 {
-            let last = self.ahead.known[self.taken - 1];
+            let last = self.ahead.known[self.taken - 1].token;
             self.model.extend(self.cache, &[Slot::Token(last)], None, Want::Pick, cancel).await?;
         }
-        let token = self.model.picked(self.cache).await?;
-        self.ahead.known.push(token);
-        Ok(token)
+        let picked = self.model.picked(self.cache).await?;
+        self.ahead.known.push(picked);
+        Ok(picked)
     }
 
-    async fn next_ahead(&mut self) -> Result<Option<u32>> {
+    async fn next_ahead(&mut self) -> Result<Option<Picked>> {
         while self.taken == self.ahead.known.len() && !self.ahead.ended {
             self.run_ahead();
             let Some((letter, steps)) = self.ahead.letters.pop_front() else { break };
@@ -85,7 +86,7 @@ impl<'a> Generation<'a> {
                 self.ahead.step_ms = if self.ahead.step_ms == 0.0 { ms } else { f64::midpoint(self.ahead.step_ms, ms) };
             }
             let known = self.ahead.known.len();
-            self.ahead.known.extend((known..state.count()).map(|i| state.token(i)));
+            self.ahead.known.extend((known..state.count()).map(|i| state.picked(i)));
             self.ahead.ended = state.done();
         }
         Ok(self.ahead.known.get(self.taken).copied())

@@ -41,7 +41,7 @@ use crate::gpu::{AdapterChoice, AdapterInfo, Counters, Gpu, Letter, Matrix, Tens
 use crate::image::{ImageSpec, Pixels};
 use crate::kernels::mix::Map;
 use crate::quant::Format;
-use crate::sample::Sampling;
+use crate::sample::{Picked, Sampling};
 use crate::session::Looked;
 use crate::text::{Template, Tokenizer};
 use crate::weights::files::Files;
@@ -381,11 +381,11 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::DeviceLost`].
-    pub async fn picked(&self, cache: &Cache) -> Result<u32> {
+    pub async fn picked(&self, cache: &Cache) -> Result<Picked> {
         match (&self.network, &cache.kv) {
             (Network::Gpu(net), Kv::Gpu(kv)) => {
                 let state = kv.picker.read(&net.gpu).await?;
-                Ok(state.token(state.count().saturating_sub(1)))
+                Ok(state.picked(state.count().saturating_sub(1)))
             }
             (_, Kv::Cpu(kv)) => Ok(kv.picked()),
             (Network::Cpu(_), Kv::Gpu(_)) => unreachable!("a cache belongs to the model that made it"),

@@ -11,7 +11,7 @@ use crate::kernels::heads::{self, rope_table};
 use crate::kernels::matmul::Act;
 use crate::kernels::{embed, layer_norm, matmul, mix, patchify, pick, rms_norm, swiglu, vision_embed};
 use crate::quant::Packed;
-use crate::sample::{self, Sampling};
+use crate::sample::{self, Picked, Sampling};
 use crate::weights::fold;
 
 /// The network's weights in host memory.
@@ -28,7 +28,7 @@ pub(super) struct KvCache {
     seen: Vec<u32>,
     vocab: usize,
     /// The tokens picked since [`KvCache::begin`].
-    picked: Vec<u32>,
+    picked: Vec<Picked>,
 }
 
 impl KvCache {
@@ -45,14 +45,14 @@ impl KvCache {
     }
 
     /// The token picked last.
-    pub(super) fn picked(&self) -> u32 {
-        self.picked.last().copied().unwrap_or_default()
+    pub(super) fn picked(&self) -> Picked {
+        self.picked.last().copied().unwrap_or(Picked::new(0, 0.0))
     }
 
     fn pick(&mut self, logits: &[f32]) {
-        let token = sample::pick(logits, &self.seen, &self.sampling, self.picked.len() as u32);
-        self.seen[token as usize / 32] |= 1 << (token % 32);
-        self.picked.push(token);
+        let picked = sample::pick(logits, &self.seen, &self.sampling, self.picked.len() as u32);
+        self.seen[picked.token as usize / 32] |= 1 << (picked.token % 32);
+        self.picked.push(picked);
     }
 
     pub(super) fn rewind(&mut self, config: &Config, len: usize) {

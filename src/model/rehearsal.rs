@@ -17,7 +17,7 @@ use crate::weights::{Supply, Weights};
 const VOCAB: usize = 64;
 /// Prompt tokens of the rehearsal: more than one, which has kernels of its own.
 const TOKENS: usize = 5;
-/// Pipelines of the bundled model on a software adapter; other models and devices take a few more or less.
+/// Pipelines of the bundled model on a software adapter: the guess for models that this device has not compiled before.
 const PIPELINES: u64 = 25;
 
 struct Zeros(Weights);
@@ -45,9 +45,13 @@ impl Supply for Zeros {
 /// # Errors
 /// The device's failures.
 pub(super) async fn rehearse(gpu: &Gpu, opened: &Opened, options: &LoadOptions, on_progress: &mut dyn FnMut(Progress)) -> Result<()> {
+    gpu.recall(&options.choices);
+    // Kept with the variants that were chosen: both are what this device did with this model.
+    let key = format!("pipelines {}", &opened.sha256[..12.min(opened.sha256.len())]);
+    let expected = gpu.chosen(&key).and_then(|count| count.parse().ok()).unwrap_or(PIPELINES);
     let mut tell = || {
         let done = gpu.pipeline_count() as u64;
-        on_progress(Progress { phase: "compiling kernels", done, total: PIPELINES.max(done) });
+        on_progress(Progress { phase: "compiling kernels", done, total: expected.max(done) });
     };
     tell();
     let mut config: Config = opened.config.clone();
@@ -76,5 +80,6 @@ pub(super) async fn rehearse(gpu: &Gpu, opened: &Opened, options: &LoadOptions, 
     let mut generation = model.generation(&mut cache);
     while generation.next(&cancel).await?.is_some() {}
     tell();
+    gpu.choose(key, gpu.pipeline_count().to_string());
     Ok(())
 }

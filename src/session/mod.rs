@@ -13,7 +13,7 @@ use crate::model::{Cache, Model, Slot, VisualTokens, Want, Wanted};
 use crate::sample::Sampling;
 use std::sync::Arc;
 use web_time::Instant;
-use writer::write_answer;
+use writer::{Written, write_answer};
 
 mod request;
 #[cfg(all(test, feature = "native"))]
@@ -34,6 +34,9 @@ struct Turn {
     /// Image tokens it was answered with.
     m: usize,
 }
+
+/// Tokens that must be left for question and answer.
+const LEAST_ROOM: usize = 8;
 
 /// A conversation: a picture, turns, and the cache that holds what was computed for them.
 pub struct Session {
@@ -57,8 +60,8 @@ impl Session {
     pub async fn new(model: Arc<Model>, context: usize) -> Result<Session> {
         let limit = model.config().max_context();
         let prefix = model.template().prefix_ids(model.tokenizer());
-        if context > limit || context < prefix.len() + 8 {
-            let why = format!("{context} is outside what this model allows: {} to {limit}", prefix.len() + 8);
+        if context > limit || context < prefix.len() + LEAST_ROOM {
+            let why = format!("{context} is outside what this model allows: {} to {limit}", prefix.len() + LEAST_ROOM);
             return Err(Error::InvalidSetting { what: "--context".into(), why });
         }
         let cache = model.new_cache(context).await?;
@@ -86,6 +89,24 @@ impl Session {
         self.model.picked(&self.cache).await?;
         self.speed.prefilled(slots.len(), ms(start));
         self.cached = slots;
+        Ok(())
+    }
+
+    /// Changes the text that opens the conversation; `None`: the model's own. The turns so far stay, and are read again after it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] if it leaves no room for a question; nothing has changed then.
+    pub fn instruct(&mut self, system: Option<&str>) -> Result<()> {
+        let mut template = self.model.template().clone();
+        if let Some(system) = system {
+            system.clone_into(&mut template.system);
+        }
+        let prefix = template.prefix_ids(self.model.tokenizer());
+        if prefix.len() + LEAST_ROOM > self.cache.capacity() {
+            let why = format!("its {} tokens leave no room for a question in a context of {}", prefix.len(), self.cache.capacity());
+            return Err(Error::InvalidSetting { what: "the system prompt".into(), why });
+        }
+        self.prefix = prefix;
         Ok(())
     }
 
@@ -213,7 +234,7 @@ impl Session {
         timings.first_token = encode + ms(start);
 
         let decode = Instant::now();
-        let (text, token_ids, finish_reason) = write_answer(&model, &mut generation, first, request, on_text).await?;
+        let Written { text, token_ids, finish_reason, mean_probability } = write_answer(&model, &mut generation, first, request, on_text).await?;
         let new = &token_ids[request.so_far.len()..];
         let computed = generation.finish(new.len());
         self.cached.extend(new[..computed.min(new.len())].iter().map(|&id| Slot::Token(id)));
@@ -234,6 +255,7 @@ impl Session {
             vision_runs: looked.vision_runs,
             timings,
             tokens_per_second: if steps > 0 { steps as f64 * 1e3 / timings.decode } else { 0.0 },
+            mean_probability,
             token_ids,
         })
     }

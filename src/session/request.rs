@@ -99,6 +99,9 @@ pub struct Answer {
     pub timings: Timings,
     /// Generated tokens per second, the first one excluded; 0 for a single token.
     pub tokens_per_second: f64,
+    /// How likely the model held its own words, 0 to 1: the mean over the generated tokens; `None` if there are none.
+    /// A low one says that more image tokens may help.
+    pub mean_probability: Option<f32>,
 }
 
 /// What a question would cost.

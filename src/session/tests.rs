@@ -77,6 +77,42 @@ impl Answer {
     }
 }
 
+/// The conversation opens with other words, and with the model's own again; what leaves no room is refused and changes nothing.
+#[test]
+fn a_system_prompt_is_read_instead_of_the_models_own() {
+    for model in models() {
+        let mut s = session(&model, 256);
+        block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
+        let own = ask(&mut s, "What is this?", 16);
+        s.start_anew();
+        s.instruct(Some("Be brief.")).unwrap();
+        let brief = ask(&mut s, "What is this?", 16);
+        assert!(brief.prompt_tokens < own.prompt_tokens && brief.cached_tokens < 4, "{brief:?}");
+        let error = s.instruct(Some(&"word ".repeat(300))).unwrap_err();
+        assert!(matches!(error, Error::InvalidSetting { .. }), "{error}");
+        s.start_anew();
+        assert_eq!(ask(&mut s, "What is this?", 16).cached_tokens, brief.prompt_tokens - 1);
+        s.start_anew();
+        s.instruct(None).unwrap();
+        let again = ask(&mut s, "What is this?", 16);
+        assert_eq!((again.prompt_tokens, again.token_ids), (own.prompt_tokens, own.token_ids));
+    }
+}
+
+/// The same numbers wherever they are computed, and for one token or many.
+#[test]
+fn how_sure_an_answer_is_does_not_depend_on_the_device() {
+    let sure: Vec<f32> = models()
+        .iter()
+        .map(|model| {
+            let mut s = session(model, 256);
+            block_on(s.look(&picture(model, 30), &Cancel::new())).unwrap();
+            ask(&mut s, "What is this?", 4).mean_probability.unwrap()
+        })
+        .collect();
+    assert!(sure.iter().all(|p| *p > 0.0 && *p <= 1.0 && (p - sure[0]).abs() < 1e-3), "{sure:?}");
+}
+
 /// Kept or recomputed, the answer is the same: whatever was asked before.
 #[test]
 fn history_of_the_cache_does_not_change_answers() {

@@ -3,23 +3,35 @@
 use super::{FinishReason, Request};
 use crate::error::{Error, Result};
 use crate::model::{Generation, Model};
+use crate::sample::Picked;
 use crate::text::{TextStream, Tokenizer};
 
-/// Takes tokens from `next` on until something ends the answer: its text, its ids without the end token, and why it ended.
+/// A whole answer.
+pub(super) struct Written {
+    pub(super) text: String,
+    /// Without the end token.
+    pub(super) token_ids: Vec<u32>,
+    pub(super) finish_reason: FinishReason,
+    /// Of the tokens that were generated now; `None` if there are none.
+    pub(super) mean_probability: Option<f32>,
+}
+
+/// Takes tokens from `next` on until something ends the answer.
 pub(super) async fn write_answer(
     model: &Model,
     generation: &mut Generation<'_>,
-    mut next: Option<u32>,
+    mut next: Option<Picked>,
     request: &Request,
     on_text: &mut dyn FnMut(&str),
-) -> Result<(String, Vec<u32>, FinishReason)> {
+) -> Result<Written> {
     let mut writer = Writer::new(model.tokenizer(), &request.stop);
     let mut token_ids = request.so_far.clone();
     for &id in &token_ids {
         writer.push(id, &mut |_| ());
     }
+    let mut likely = 0.0;
     let finish_reason = loop {
-        let Some(token) = next else {
+        let Some(Picked { token, probability }) = next else {
             // Prompt and answer together fill the context; the last token itself needs no keys.
             break if token_ids.len() >= request.max_new_tokens { FinishReason::Length } else { FinishReason::Context };
         };
@@ -27,16 +39,19 @@ pub(super) async fn write_answer(
             break FinishReason::Stop;
         }
         token_ids.push(token);
+        likely += probability;
         if writer.push(token, on_text) {
             break FinishReason::Stop;
         }
         next = match generation.next(&request.cancel).await {
-            Ok(token) => token,
+            Ok(picked) => picked,
             Err(Error::Cancelled) => break FinishReason::Cancelled,
             Err(error) => return Err(error),
         };
     };
-    Ok((writer.finish(on_text), token_ids, finish_reason))
+    let new = token_ids.len() - request.so_far.len();
+    let mean_probability = (new > 0).then(|| likely / new as f32);
+    Ok(Written { text: writer.finish(on_text), token_ids, finish_reason, mean_probability })
 }
 
 /// Text of an answer, handed on as soon as it is certain: whole characters, and nothing that may belong to a stop string.

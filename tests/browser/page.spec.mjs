@@ -148,6 +148,64 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     expect(used.every(([, runs]) => runs === "0")).toBe(true);
     await expect(page.locator(".plot svg")).toBeVisible();
     await reached(page, "ready");
+
+    // Other columns, by hand; what makes no sense is refused where it was typed.
+    const box = page.locator(".comparison").last();
+    const field = box.getByRole("textbox", { name: /Image tokens to compare/ });
+    await field.fill("9, 65");
+    await box.getByRole("button", { name: "Compare again" }).click();
+    expect(await field.evaluate((input) => input.validationMessage)).toContain("1 to 64");
+    await expect(page.locator(".comparison")).toHaveCount(1);
+    await field.fill("36 3");
+    await box.getByRole("button", { name: "Compare again" }).click();
+    const others = page.locator(".comparison").last().locator("article");
+    await expect(others.last()).toHaveAttribute("data-image-tokens", "36", { timeout: 240_000 });
+    expect(await others.evaluateAll((all) => all.map((a) => a.dataset.imageTokens))).toEqual(["3", "36"]);
+    await reached(page, "ready");
+  });
+
+  await test.step("an answer says how sure it is; an unsure draft asks to be refined", async () => {
+    // What the model would have to be unsure about is the model's business; that the page shows it is the page's.
+    const sure = (await ask(page, "Where is the cross?")).locator(".facts");
+    await expect(sure).toContainText(/\d+ % sure/);
+    await page.evaluate(() => {
+      const { engine } = globalThis.mqt;
+      const ask = engine.ask;
+      engine.ask = (request) => {
+        engine.ask = ask;
+        const answering = ask.call(engine, request);
+        const answer = answering.answer.then((a) => ({ ...a, mean_probability: 0.4 }));
+        return { answer, [Symbol.asyncIterator]: () => answering[Symbol.asyncIterator]() };
+      };
+    });
+    await tokens(page, 8);
+    const draft = await ask(page, "Where is the cross?");
+    await expect(draft).toContainText("unsure: try more tokens");
+    await expect(draft.getByRole("button", { name: "Refine with 64" })).toHaveClass("main");
+    expect(await axe(page)).toEqual([]);
+  });
+
+  await test.step("a system prompt opens the conversation; too long a one is refused", async () => {
+    await page.getByRole("button", { name: "Start anew" }).click();
+    const own = await page.evaluate(async () => (await globalThis.mqt.engine.estimate(16, "")).context_used);
+    const used = () => page.evaluate(async () => (await globalThis.mqt.engine.estimate(16, "")).context_used);
+    await page.getByText("Sampling").click();
+    const field = page.getByRole("textbox", { name: "System prompt" });
+    await field.fill("Be brief.");
+    await field.press("Tab");
+    await expect.poll(used).toBeLessThan(own);
+    await page.getByText("Sampling").click();
+    await expect(await ask(page, "Where is the cross?")).toHaveAttribute("data-finish-reason", "stop");
+    await page.getByText("Sampling").click();
+    await field.fill("xq".repeat(1999));
+    await field.press("Tab");
+    await expect(page.locator(".notice")).toContainText(/system prompt/);
+    await field.fill("");
+    await field.press("Tab");
+    await expect.poll(used).toBeGreaterThan(own);
+    await page.getByRole("button", { name: "Start anew" }).click();
+    await expect.poll(used).toBe(own);
+    await page.getByText("Sampling").click();
   });
 
   await test.step("what the model sees, and where tokens read from", async () => {
@@ -251,7 +309,31 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     expect(await axe(page)).toEqual([]);
     const report = await page.evaluate(() => globalThis.mqt.report());
     expect(report).toContain("m=64");
+    const box = page.getByRole("dialog", { name: "Diagnostics" });
+    const copied = async (name) => {
+      await box.getByRole("button", { name }).click();
+      await expect(box.getByRole("button", { name: "Copied" })).toBeVisible();
+      await expect(box.getByRole("button", { name })).toBeVisible();
+      return page.evaluate(() => navigator.clipboard.readText());
+    };
+    const plain = JSON.parse(await copied("Copy JSON"));
+    expect([plain.schema, plain.picture.data, plain.answers.length]).toEqual(["mqt.report/1", null, 10]);
+    expect(plain.picture.hash).toMatch(/^[0-9a-f]{64}$/);
+    await box.getByRole("checkbox", { name: "The picture too" }).check();
+    expect(JSON.parse(await copied("Copy JSON")).picture.data).toMatch(/^data:image\/png;base64,/);
+    expect(await copied("Copy report")).toContain("![picture](data:image/png");
+    const link = await copied("Copy link");
+    expect(link).toMatch(/#m=64&seed=0$/);
     await page.keyboard.press("Escape");
+
+    // A link to the open page changes its settings; what it says of other things is not taken.
+    await page.goto(`${link.split("#")[0]}#m=12&seed=5&temperature=0.5&top_p=7&system=Be+kind.`);
+    await expect(page.getByRole("slider", { name: "Image tokens" })).toHaveValue("12");
+    await expect(page.locator("#seed")).toHaveValue("5");
+    await expect(page.locator("#temperature")).toHaveValue("0.5");
+    await expect(page.locator("#top-p")).toHaveValue("1");
+    await expect(page.locator("#system")).toHaveValue("Be kind.");
+    await reached(page, "ready", "stopped");
   });
   expect(site.weights().map((w) => w.start)).toEqual([0]);
   expect(weightBytes).toBeGreaterThan(0);

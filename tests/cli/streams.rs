@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::fs;
 
 /// The fields of `mqt.answer/1`, in order.
-const FIELDS: [&str; 18] = [
+const FIELDS: [&str; 19] = [
     "schema",
     "image",
     "question",
@@ -25,6 +25,7 @@ const FIELDS: [&str; 18] = [
     "model",
     "arithmetic",
     "seed",
+    "mean_probability",
 ];
 const TIMINGS: [&str; 8] = ["load", "decode_image", "vision", "resample", "prefill", "first_token", "decode", "total"];
 
@@ -57,6 +58,8 @@ fn a_record_has_every_field_in_order() {
     assert_eq!(record["model"]["sha256"].as_str().unwrap().len(), 64, "{record}");
     assert_eq!(record["token_ids"].as_array().unwrap().len(), 5, "{record}");
     assert!(record["timings_ms"]["load"].as_f64().unwrap() > 0.0, "{record}");
+    let likely = record["mean_probability"].as_f64().unwrap();
+    assert!(likely > 0.0 && likely < 1.0, "{record}");
 }
 
 #[test]

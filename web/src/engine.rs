@@ -234,6 +234,7 @@ struct Record {
     vision_runs: u32,
     timings_ms: Timings,
     tokens_per_second: f64,
+    mean_probability: Option<f32>,
 }
 
 /// What the model sees of a picture.
@@ -385,6 +386,14 @@ impl Engine {
         self.session.take_back();
     }
 
+    /// Changes the text that opens the conversation; without one, the model's own.
+    ///
+    /// # Errors
+    /// It leaves no room for a question.
+    pub fn instruct(&mut self, system: Option<String>) -> Result<()> {
+        Ok(self.session.instruct(system.as_deref())?)
+    }
+
     /// Continues an earlier conversation: a list of `{ question, tokenIds, imageTokens }`.
     ///
     /// # Errors
@@ -480,6 +489,7 @@ impl From<Answer> for Record {
             vision_runs: answer.vision_runs,
             timings_ms: answer.timings,
             tokens_per_second: answer.tokens_per_second,
+            mean_probability: answer.mean_probability,
         }
     }
 }

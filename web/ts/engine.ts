@@ -193,6 +193,11 @@ export class Engine {
     return this.race(this.api.startAnew());
   }
 
+  /** Changes the text that opens the conversation; without one, what the model was trained with. What was said so far stays. */
+  instruct(system?: string): Promise<void> {
+    return this.race(this.api.instruct(system));
+  }
+
   /** Continues an earlier conversation about the picture. */
   resume(turns: Turn[]): Promise<void> {
     return this.race(this.api.resume(turns));

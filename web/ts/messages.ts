@@ -29,7 +29,7 @@ export type Progress =
   /** A stored file was damaged; it alone is fetched again. */
   | { phase: "bad-shard"; file: string }
   | { phase: "uploading"; done: number; total: number }
-  /** Pipelines; `total` is what the bundled model takes, others a few more or less. 0 of 0 once the kernels run for the first time. */
+  /** Pipelines; `total` is what this device compiled last time for this model, else what the bundled one takes. 0 of 0 once the kernels run for the first time. */
   | { phase: "compiling"; done: number; total: number }
   /** Another tab took the model over: this engine is gone. */
   | { phase: "taken" };
@@ -95,6 +95,8 @@ export interface Answer {
   vision_runs: number;
   timings_ms: { vision: number; resample: number; prefill: number; first_token: number; decode: number; total: number };
   tokens_per_second: number;
+  /** How likely the model held its own words, 0 to 1; null if there are none. A low one says that more image tokens may help. */
+  mean_probability: number | null;
 }
 
 /** What a question would cost. */
@@ -164,6 +166,7 @@ export interface WorkerApi {
   heat(rgb: Uint8Array, weights: Float32Array, scale: number, opacity: number): Promise<Heat>;
   takeBack(): Promise<void>;
   startAnew(): Promise<void>;
+  instruct(system?: string): Promise<void>;
   resume(turns: Turn[]): Promise<void>;
   memory(): Promise<Memory>;
 }

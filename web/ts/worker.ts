@@ -145,6 +145,7 @@ const api: WorkerApi = {
   },
   takeBack: () => inTurn((engine) => engine.takeBack()),
   startAnew: () => inTurn((engine) => engine.startAnew()),
+  instruct: (system) => inTurn((engine) => engine.instruct(system)),
   resume: (turns) => inTurn((engine) => engine.resume(turns)),
   memory: async () => ({ wasmBytes: memory?.buffer.byteLength ?? 0, gpuBytes: gpuBytes() }),
 };

@@ -111,6 +111,7 @@ class App {
     notices.clear();
     if (fellBack) notices.remark("No adapter could be used: this runs on the processor, slowly.");
     this.changed();
+    if (settings.sampling().system) await this.instruct();
     // After a rebuild that is the picture and all that was said about it.
     if (this.picture) await this.encode();
     else enter("ready");
@@ -215,6 +216,16 @@ class App {
     }
   }
 
+  /** Lets the conversation open as the drawer says. */
+  async instruct(): Promise<void> {
+    try {
+      await this.engine?.instruct(settings.sampling().system || undefined);
+    } catch (error) {
+      return this.failed(EngineError.from(error));
+    }
+    void this.prepare();
+  }
+
   /** Reads the image tokens while the person types. */
   async prepare(): Promise<void> {
     const { engine, picture } = this;
@@ -254,7 +265,8 @@ class App {
     try {
       picture.view ??= await engine.look(picture.blob, { signal: work.signal });
       enter("answering");
-      const answering = engine.ask({ question, ...how, signal: work.signal, ...settings.sampling() });
+      const { system, ...sampling } = settings.sampling(); // `instruct` has told the engine of the first
+      const answering = engine.ask({ question, ...how, signal: work.signal, ...sampling });
       await show(answering);
       const answer = await answering.answer;
       this.records.push({ question, answer });

@@ -10,6 +10,9 @@ import * as tokens from "./tokens";
 
 const list = () => find("#answers");
 
+/** Below this mean probability of its words an answer with few image tokens is worth asking again. */
+const UNSURE = 0.75;
+
 /** One answer on the page. */
 export class Card {
   readonly element: HTMLElement;
@@ -91,6 +94,7 @@ export class Card {
       h("span", { title: `image tokens${auto}` }, `m = ${a.image_tokens}`),
       h("span", { title: "from the question to the first word, looking at the picture included if that had not happened" }, `first word ${seconds(a.timings_ms.first_token)}`),
       h("span", count(a.completion_tokens, "token")),
+      a.mean_probability !== null && h("span", { title: "how likely the model held its own words, on average" }, `${Math.round(a.mean_probability * 100)} % sure`),
       a.tokens_per_second > 0 && h("span", `${a.tokens_per_second.toFixed(1)} words/s`),
       settings.sampling().temperature > 0 && h("span", `seed ${settings.sampling().seed}`),
       h("span", { title: `${a.cached_tokens} of ${a.prompt_tokens} prompt tokens were computed before` }, `${a.cached_tokens}/${a.prompt_tokens} cached`),
@@ -101,15 +105,18 @@ export class Card {
   private actions(): (HTMLElement | false)[] {
     const a = this.answer!;
     const max = tokens.maximum();
-    const press = (label: string, run: () => unknown, title?: string) => h("button", { type: "button", title, onclick: () => !isBusy() && run() }, label);
+    const press = (label: string, run: () => unknown, title?: string, main = false) =>
+      h(main ? "button.main" : "button", { type: "button", title, onclick: () => !isBusy() && run() }, label);
     const last = latest === this && app.turns.length > 0;
     const other = tokens.shown();
+    const unsure = last && a.image_tokens < max && (a.mean_probability ?? 1) < UNSURE;
     const again = last && a.finish_reason !== "cancelled" && (settings.sampling().temperature > 0 || (other !== a.image_tokens && other !== max));
     const copyIt = h("button", { type: "button" }, "Copy");
     copyIt.onclick = () => void copy(a.answer, copyIt);
     return [
       last && a.finish_reason === "cancelled" && press("Continue", () => app.again(this, { soFar: a.token_ids }), "go on where it was stopped"),
-      last && a.image_tokens < max && press(`Refine with ${max}`, () => app.again(this, { tokens: max }), "ask again with all image tokens; the picture is not encoded again"),
+      last && a.image_tokens < max && press(`Refine with ${max}`, () => app.again(this, { tokens: max }), "ask again with all image tokens; the picture is not encoded again", unsure),
+      unsure && h("span.hint", "unsure: try more tokens"),
       again && press(`Again with ${other}`, () => app.again(this, { tokens: other }), "ask again with the image tokens chosen now; the picture is not encoded again"),
       press("Compare", () => compare(this.question), "the same question with few and many image tokens"),
       copyIt,
@@ -171,7 +178,7 @@ export function newComparison(text: string, several: number[], picture: Picture)
     card.element.prepend(h("h3", `${several[i]} tokens`));
     return card.element;
   });
-  const box = h("section.comparison", { "aria-label": `Comparison: ${text}` }, h("div.columns", ...columns), h("div.plot"));
+  const box = h("section.comparison", { "aria-label": `Comparison: ${text}` }, h("div.columns", ...columns), h("div.plot"), otherColumns(text, several));
   latest = undefined;
   list().append(question(text, picture), box);
   find("#empty").hidden = true;
@@ -179,11 +186,34 @@ export function newComparison(text: string, several: number[], picture: Picture)
   return cards;
 }
 
-/** Few, some, many, all: as many of 2, 16, 64 and M as the model has. */
+/** The m that the person compares; until one was chosen, few, some, many, all: as many of 2, 16, 64 and M as the model has. */
+let chosen: number[] | undefined;
+const MOST_COLUMNS = 6;
+
 export function compare(text: string): void {
   const max = tokens.maximum();
-  const several = [...new Set([2, 16, 64, max].filter((m) => m <= max))];
-  void app.compare(text, several.length > 3 ? several : [...new Set([2, 8, 16, max].filter((m) => m <= max))]);
+  const fit = (list: number[]) => [...new Set(list.filter((m) => m <= max))];
+  const usual = fit([2, 16, 64, max]).length > 3 ? fit([2, 16, 64, max]) : fit([2, 8, 16, max]);
+  const own = fit(chosen ?? []);
+  void app.compare(text, own.length > 1 ? own : usual);
+}
+
+/** Under a comparison: the same question with other columns. */
+function otherColumns(text: string, several: number[]): HTMLElement {
+  const max = tokens.maximum();
+  const field = h<HTMLInputElement>("input", { type: "text", value: several.join(", "), inputMode: "numeric", "aria-label": `Image tokens to compare, 2 to ${MOST_COLUMNS} numbers up to ${max}` });
+  const form = h<HTMLFormElement>("form", h("span.quiet", "Columns"), field, h("button", { type: "submit" }, "Compare again"));
+  field.addEventListener("input", () => field.setCustomValidity(""));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const wanted = [...new Set(field.value.split(/[^\d]+/).filter(Boolean).map(Number))].sort((a, b) => a - b);
+    const good = wanted.length > 1 && wanted.length <= MOST_COLUMNS && wanted.every((m) => m >= 1 && m <= max);
+    field.setCustomValidity(good ? "" : `Give 2 to ${MOST_COLUMNS} different numbers from 1 to ${max}.`);
+    if (!field.reportValidity() || isBusy()) return;
+    chosen = wanted;
+    compare(text);
+  });
+  return form;
 }
 
 /** Time to the first word over m, under a comparison. */

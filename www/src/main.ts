@@ -5,12 +5,12 @@ import { app } from "./app";
 import * as benchmark from "./benchmark";
 import { compare } from "./conversation";
 import { find, h, log } from "./dom";
+import * as drawer from "./drawer";
 import * as models from "./models";
 import { welcome } from "./notices";
 import * as picture from "./picture";
 import { openDiagnostics, report } from "./report";
 import { samples } from "./samples";
-import { settings } from "./settings";
 import { isBusy, isOpen, onState, state } from "./state";
 import * as tokens from "./tokens";
 
@@ -62,25 +62,6 @@ function keys(event: KeyboardEvent): void {
   else if (!typing && event.key === "]") tokens.step(true);
 }
 
-function drawer(): void {
-  const number = (id: string, change: (value: number) => void) => {
-    const input = find<HTMLInputElement>(id);
-    input.addEventListener("change", () => input.validity.valid && change(Number(input.value)));
-  };
-  number("#temperature", (temperature) => settings.change({ temperature }));
-  number("#top-p", (topP) => settings.change({ topP }));
-  number("#top-k", (topK) => settings.change({ topK }));
-  number("#repetition", (repetitionPenalty) => settings.change({ repetitionPenalty }));
-  number("#target", (s) => (settings.change({ targetMs: s * 1000 }), void tokens.refresh().then(() => app.prepare())));
-  number("#most", (maxNewTokens) => settings.change({ maxNewTokens }));
-  number("#seed", (seed) => settings.change({ seed }));
-  const { seed, targetMs } = settings.sampling();
-  find<HTMLInputElement>("#seed").value = String(seed);
-  find<HTMLInputElement>("#target").value = String(targetMs / 1000);
-  const stop = find<HTMLInputElement>("#stop-text");
-  stop.addEventListener("change", () => settings.change({ stop: stop.value ? [stop.value] : [] }));
-}
-
 find("#composer-form").addEventListener("submit", (event) => {
   event.preventDefault();
   ask();
@@ -117,7 +98,7 @@ network();
 
 picture.setUp();
 tokens.setUp();
-drawer();
+drawer.setUp();
 chips();
 refresh();
 void welcome();

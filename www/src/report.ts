@@ -1,8 +1,10 @@
-// Diagnostics, and the same as text for a report. The picture is never part of it, only its hash.
+// Diagnostics, and the same for a report: as Markdown or JSON. Of the picture its hash, and itself only if the person ticks that.
 
-import { app } from "./app";
+import { app, bundled } from "./app";
 import { bytes, copy, dialog, find, h, logged } from "./dom";
+import { permalink, settings } from "./settings";
 import { state } from "./state";
+import * as tokens from "./tokens";
 
 let box: HTMLDialogElement | undefined;
 
@@ -28,19 +30,57 @@ function facts(): Fact[] {
   return list.flatMap(([name, value]) => (value ? [{ name, value }] : []));
 }
 
+/** What happened, for programs: `mqt.report/1`. */
+export function reportJson(data?: string): string {
+  const { picture, records } = app;
+  const about = Object.fromEntries(facts().map(({ name, value }) => [name, value]));
+  const image = picture ? { hash: picture.view?.hash ?? null, data: data ?? null } : null;
+  const answers = records.slice(-10).map(({ question, answer }) => ({ question, ...answer }));
+  return JSON.stringify({ schema: "mqt.report/1", about, settings: settings.sampling(), picture: image, answers, log: logged() }, null, 2);
+}
+
+/** The picture's file as a `data:` address. */
+async function dataUrl(blob: Blob): Promise<string> {
+  const reader = new FileReader();
+  return new Promise((done, failed) => {
+    reader.onload = () => done(reader.result as string);
+    reader.onerror = () => failed(reader.error);
+    reader.readAsDataURL(blob);
+  });
+}
+
 /** What happened, as Markdown. */
-export function report(): string {
+export function report(picture?: string): string {
   const answers = app.records.slice(-10).map(({ question, answer: a }) => {
     const ms = Object.entries(a.timings_ms).map(([stage, value]) => `${stage} ${value.toFixed(1)}`);
     return `- ${JSON.stringify(question)} → ${JSON.stringify(a.answer)} · m=${a.image_tokens} (${a.image_tokens_mode}) · ${a.finish_reason} · vision runs ${a.vision_runs} · ms: ${ms.join(", ")} · ids ${a.token_ids.join(" ")}`;
   });
-  return ["## mqt in the browser", ...facts().map(({ name, value }) => `- ${name}: ${value}`), "", "### Answers", ...answers, "", "### Log", "```", ...logged(), "```", ""].join("\n");
+  return ["## mqt in the browser", ...facts().map(({ name, value }) => `- ${name}: ${value}`), "", "### Answers", ...answers, "", "### Log", "```", ...logged(), "```", "", ...(picture ? [`![picture](${picture})`, ""] : [])].join("\n");
 }
 
 export async function openDiagnostics(): Promise<void> {
-  const button = h("button.main", { type: "button" }, "Copy report");
-  button.onclick = () => void copy(report(), button);
-  box ??= dialog("diagnostics", "Diagnostics", h("dl#facts"), h("h3", "Log"), h("pre#log", { tabIndex: 0, role: "region", "aria-label": "Log" }), h("p.small", "The report holds questions and answers, and the picture's hash; not the picture."), h("div.actions.end", button));
+  const button = (label: string, text: () => string | Promise<string>, what = "button") => {
+    const made = h(what, { type: "button" }, label);
+    made.onclick = async () => copy(await text(), made);
+    return made;
+  };
+  const ticked = h<HTMLInputElement>("input", { type: "checkbox" });
+  const attached = async () => (ticked.checked && app.picture ? dataUrl(app.picture.blob) : undefined);
+  const buttons = [
+    button("Copy link", () => permalink(tokens.wanted(), typeof app.model.from === "string" && app.model !== bundled ? app.model.from : undefined)),
+    button("Copy JSON", async () => reportJson(await attached())),
+    button("Copy report", async () => report(await attached()), "button.main"),
+  ];
+  box ??= dialog(
+    "diagnostics",
+    "Diagnostics",
+    h("dl#facts"),
+    h("h3", "Log"),
+    h("pre#log", { tabIndex: 0, role: "region", "aria-label": "Log" }),
+    h("p.small", "The report holds questions and answers, and the picture's hash. The link holds settings only."),
+    h("label.check", ticked, " The picture too"),
+    h("div.actions.end", ...buttons),
+  );
   const memory = await app.engine?.memory().catch(() => undefined);
   const sizes = memory ? [{ name: "WebAssembly memory", value: bytes(memory.wasmBytes) }] : [];
   if (memory?.gpuBytes) sizes.push({ name: "Device memory", value: bytes(memory.gpuBytes) });

@@ -1,12 +1,8 @@
-// What the address says (`?model=URL&adapter=cpu&tokens=N&seed=N`) and what the drawer holds.
+// What the address says and what the drawer holds. `?model=URL&adapter=cpu&tokens=N&seed=N` opens the page in a certain way;
+// `#m=16&seed=7&temperature=0.8` is what *Copy link* gives: settings only, never a picture or a question.
 
 const query = new URLSearchParams(location.search);
-
-function number(name: string): number | undefined {
-  const text = query.get(name);
-  const value = text === null || text.trim() === "" ? NaN : Number(text);
-  return Number.isFinite(value) ? value : undefined;
-}
+let hash = new URLSearchParams(location.hash.slice(1));
 
 export interface Sampling {
   temperature: number;
@@ -17,6 +13,8 @@ export interface Sampling {
   maxNewTokens: number;
   seed: number;
   stop: string[];
+  /** What opens the conversation; empty: what the model was trained with. */
+  system: string;
   /** What *Auto* aims for: milliseconds to the first word. */
   targetMs: number;
 }
@@ -30,17 +28,80 @@ const usual: Sampling = {
   topK: 50,
   repetitionPenalty: 1,
   maxNewTokens: 512,
-  seed: number("seed") ?? 0,
+  seed: 0,
   stop: [],
+  system: "",
   targetMs: isPhone ? 4000 : 2000,
 };
-let now: Sampling = { ...usual };
+
+type Numbers = Exclude<keyof Sampling, "stop" | "system">;
+
+/** Names in a link, and what a number may be there; the drawer's fields have the same limits. */
+const NAMES: Record<Numbers, { name: string; least: number; most: number; whole?: boolean }> = {
+  temperature: { name: "temperature", least: 0, most: 2 },
+  topP: { name: "top_p", least: 0.05, most: 1 },
+  topK: { name: "top_k", least: 0, most: 1000, whole: true },
+  repetitionPenalty: { name: "repetition_penalty", least: 0.5, most: 2 },
+  maxNewTokens: { name: "max_new_tokens", least: 1, most: 2048, whole: true },
+  seed: { name: "seed", least: 0, most: Number.MAX_SAFE_INTEGER, whole: true },
+  targetMs: { name: "target_ms", least: 100, most: 60_000 },
+};
+
+/** Longer ones are no settings: somebody pasted a book. */
+const LONGEST = 4000;
+
+function number(from: URLSearchParams, name: string): number | undefined {
+  const text = from.get(name);
+  const value = text === null || text.trim() === "" ? NaN : Number(text);
+  return Number.isFinite(value) ? value : undefined;
+}
+
+/** The settings that a link holds; what makes no sense is left as usual. */
+function linked(): Sampling {
+  const found: Sampling = { ...usual, seed: number(query, "seed") ?? usual.seed };
+  for (const [key, { name, least, most, whole }] of Object.entries(NAMES)) {
+    const value = number(hash, name);
+    if (value !== undefined && value >= least && value <= most && (!whole || Number.isInteger(value))) found[key as Numbers] = value;
+  }
+  const stop = hash.get("stop");
+  if (stop) found.stop = [stop.slice(0, LONGEST)];
+  found.system = hash.get("system")?.slice(0, LONGEST) ?? "";
+  return found;
+}
+
+let now = linked();
 
 export const settings = {
   model: query.get("model") ? new URL(query.get("model")!, document.baseURI).href : undefined,
   adapter: query.get("adapter") ?? "auto",
-  tokens: number("tokens"),
   arithmetic: query.get("arithmetic") === "exact" ? ("exact" as const) : ("fast" as const),
+  /** Image tokens; without a number it is Auto. */
+  tokens: (): number | undefined => number(hash, "m") ?? number(query, "tokens"),
   sampling: (): Sampling => ({ ...now }),
   change: (part: Partial<Sampling>) => void (now = { ...now, ...part }),
 };
+
+/** Calls `listener` when somebody follows a link with settings to this open page. */
+export function onLink(listener: () => void): void {
+  addEventListener("hashchange", () => {
+    const names = ["m", "stop", "system", ...Object.values(NAMES).map(({ name }) => name)];
+    const next = new URLSearchParams(location.hash.slice(1));
+    if (!names.some((name) => next.has(name))) return; // a place on this page
+    hash = next;
+    now = linked();
+    listener();
+  });
+}
+
+/** An address that opens this page with the settings of now; `tokens`: m unless it is Auto, `model`: unless it is the bundled one. */
+export function permalink(tokens: number | undefined, model: string | undefined): string {
+  const to = new URL(location.pathname, location.href);
+  if (model) to.searchParams.set("model", model);
+  for (const name of ["adapter", "arithmetic"]) if (query.get(name)) to.searchParams.set(name, query.get(name)!);
+  const said = new URLSearchParams({ m: tokens === undefined ? "auto" : String(tokens), seed: String(now.seed) });
+  for (const [key, { name }] of Object.entries(NAMES)) if (now[key as Numbers] !== usual[key as Numbers]) said.set(name, String(now[key as Numbers]));
+  if (now.stop[0]) said.set("stop", now.stop[0]);
+  if (now.system) said.set("system", now.system);
+  to.hash = said.toString();
+  return to.href;
+}

@@ -9,8 +9,8 @@ const LADDER = [2, 4, 8, 16, 36, 64, 144, 256];
 
 let max = __BUNDLED__.imageTokens;
 let ladder = LADDER.filter((m) => m < max).concat(max);
-let auto = settings.tokens === undefined;
-let m = Math.min(Math.max(1, Math.round(settings.tokens ?? 16)), max);
+let auto = settings.tokens() === undefined;
+let m = Math.min(Math.max(1, Math.round(settings.tokens() ?? 16)), max);
 const listeners: (() => void)[] = [];
 
 /** m, if the person chose it; `undefined` is Auto. */
@@ -39,6 +39,15 @@ const nearest = (value: number) => ladder.reduce((best, step) => (Math.abs(Math.
 export function choose(value: number): void {
   auto = false;
   m = Math.min(Math.max(1, Math.round(value)), max);
+  draw();
+  void refresh().then(() => app.prepare());
+}
+
+/** As a link says that was followed to the open page. */
+export function fromLink(): void {
+  const tokens = settings.tokens();
+  if (tokens !== undefined) return choose(tokens);
+  auto = true;
   draw();
   void refresh().then(() => app.prepare());
 }

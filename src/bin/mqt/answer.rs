@@ -30,6 +30,7 @@ pub(crate) struct Record {
     model: ModelId,
     arithmetic: String,
     seed: u64,
+    mean_probability: Option<f32>,
     #[serde(skip)]
     cached_tokens: usize,
 }
@@ -102,6 +103,7 @@ impl Record {
             model: ModelId { name: model.name().to_owned(), weights: model.weights_name(), sha256: model.sha256().to_owned() },
             arithmetic: model.arithmetic().to_string(),
             seed: request.sampling.seed,
+            mean_probability: answer.mean_probability,
             cached_tokens: answer.cached_tokens,
         }
     }

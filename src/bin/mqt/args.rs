@@ -334,6 +334,9 @@ pub(crate) struct AnswerArgs {
     /// End the answer before this text; may be given several times
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
+    /// Open the conversation with this text instead of the model's own
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) system: Option<String>,
 }
 
 #[derive(Debug, Args)]
