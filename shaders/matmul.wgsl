@@ -2,7 +2,7 @@
 // x [tokens, cols] f32 - w panels (data, scales) - bias [rows] f32 - out [tokens, rows] f32, read-write because of ADD
 // grid: (panels / ROWS / (WG / 32 / SLICES), tokens / TOKENS) of WG lanes; constants ADD, BIAS, ACT (0 none, 1 quick-GELU,
 // 2 GELU), SLICES (a row's columns are shared out among so many lanes), TOKENS and ROWS of common/tile.wgsl, COLUMNS of its tile in use
-// preludes: common/x_*.wgsl (binding 1), common/data_*.wgsl (2), common/weight_*.wgsl, common/tile.wgsl
+// preludes: common/x_*.wgsl (binding 1), common/data_*.wgsl (2), common/weight_*.wgsl, common/product.wgsl, common/tile.wgsl
 struct Params { n_tokens: u32, rows: u32, blocks: u32, x_stride: u32, out_stride: u32, first_row: u32, first_token: u32, to_token: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
@@ -14,29 +14,6 @@ const PER_TOKEN: u32 = max(1u, COLUMNS / TOKENS); // columns of a token, where a
 // The slices' sums, 4 columns per lane; without slices it shrinks to nothing much.
 var<workgroup> partial: array<vec4<f32>, PARTIAL>;
 
-fn erf(v: f32) -> f32 {
-    // Abramowitz and Stegun 7.1.26: within 1.5e-7, below what f32 activations carry.
-    let t = 1.0 / (1.0 + 0.3275911 * abs(v));
-    let poly = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
-    return sign(v) * (1.0 - poly * exp(-v * v));
-}
-
-fn activate(v: f32) -> f32 {
-    if ACT == 1u { return v / (1.0 + exp(-1.702 * v)); }
-    if ACT == 2u { return 0.5 * v * (1.0 + erf(v * 0.70710678)); }
-    return v;
-}
-
-fn store(token: u32, row: u32, sum: f32) {
-    if token >= params.n_tokens || row >= params.rows { return; }
-    var v = sum;
-    if BIAS == 1u { v += bias[params.first_row + row]; }
-    v = activate(v);
-    let at = (params.to_token + token) * params.out_stride + params.first_row + row;
-    if ADD == 1u { v += out[at]; }
-    out[at] = v;
-}
-
 // Stores value k of a column of the tile: the column is four rows of a token, or four tokens of a row.
 fn store_one(token: u32, row: u32, column: u32, k: u32, sum: f32) {
     if TOKENS <= 2u {
@@ -44,11 +21,6 @@ fn store_one(token: u32, row: u32, column: u32, k: u32, sum: f32) {
     } else {
         store(token + column / ROWS * 4u + k, row + column % ROWS * 32u, sum);
     }
-}
-
-fn row_of(token: u32) -> u32 {
-    // Tokens past the end repeat the last one; their sums are not stored.
-    return (params.first_token + min(token, params.n_tokens - 1u)) * (params.x_stride / 4u);
 }
 
 fn quad(token: u32) -> vec4<u32> {

@@ -89,7 +89,7 @@ fn largest(local: u32, value: f32, index: u32) {
     }
 }
 
-// Σ exp(value − top) over all tokens, known to lane 0.
+// The sum of exp(value - top) over all tokens, known to lane 0.
 fn weigh(local: u32, top: f32) {
     var sum = 0.0;
     for (var i = local; i < params.cols; i += WG) { sum += exp(value_of(i) - top); }

@@ -62,8 +62,9 @@ pub fn pick(logits: &[f32], seen: &[u32], sampling: &Sampling, count: u32) -> Pi
     let best = largest(values.iter().copied().enumerate());
     let token = if sampling.temperature <= 0.0 { best } else { draw(&values, best, sampling, count) };
     let value = |token: u32| values.get(token as usize).copied().unwrap_or(f32::NAN);
-    let all: f32 = values.iter().map(|v| (v - value(best)).exp()).sum();
-    Picked::new(token, (value(token) - value(best)).exp() / all)
+    // In f64: of so many terms f32 would lose the last digits one after the other.
+    let all: f64 = values.iter().map(|v| f64::from((v - value(best)).exp())).sum();
+    Picked::new(token, (f64::from((value(token) - value(best)).exp()) / all) as f32)
 }
 
 /// One of `values` by Gumbel noise, after the limits; `best` is the largest.

@@ -167,12 +167,14 @@ def report(work, answers, top):
 
 def samples(work, answers, top, folder):
     """models/toybox/samples: pictures to try, each with questions that this checkpoint answers rightly."""
-    os.makedirs(folder, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
     good = [line for line in read_lines(f"{work}/user/questions.jsonl") if same(answers[line["question_id"], top], line["answer"])]
-    for name in {line["image"] for line in good}:
-        shutil.copy(f"{work}/user/{name}", f"{folder}/toybox-{name}")
+    names = {image: f"toybox-{i + 1}.png" for i, image in enumerate(sorted({line["image"] for line in good}))}
+    for image, name in names.items():
+        shutil.copy(f"{work}/user/{image}", f"{folder}/{name}")
     with open(f"{folder}/questions.jsonl", "w") as f:
-        f.writelines(json.dumps({"image": f"toybox-{g['image']}", "text": g["text"], "answer": g["answer"]}) + "\n" for g in good)
+        f.writelines(json.dumps({"image": names[g["image"]], "text": g["text"], "answer": g["answer"]}) + "\n" for g in good)
 
 
 def learning(run):

@@ -38,10 +38,10 @@ def card(text, x, y, size, variant=0):
 SQUARE, WIDE, TALL = (0.0, 0.0, 1.0, 1.0), (0.0, 0.125, 1.0, 0.75), (0.125, 0.0, 0.75, 1.0)
 # Box, ground, things, [(question, right answer), ...]; "screenshot" draws a window around it.
 USER_PICTURES = [
+    (WIDE, ("manifest", 3), [sticker("apple", 0.2, 0.5, 0.27), sticker("car", 0.5, 0.55, 0.3), sticker("cat", 0.8, 0.5, 0.27)],
+     [("How many things are there?", "3"), ("what is left of the car?", "an apple"), ("where is the car?", "middle"), ("what do you see?", "an apple, a car and a cat"), ("is there a dog", "no")]),
     (SQUARE, ("manifest", 0), [sticker("dog", 0.5, 0.5, 0.4)],
      [("What is this?", "a dog"), ("what animal is this", "a dog"), ("where is the dog?", "middle"), ("who painted this?", "i can't tell")]),
-    (WIDE, ("manifest", 3), [sticker("apple", 0.2, 0.5, 0.27), sticker("car", 0.5, 0.55, 0.3), sticker("cat", 0.8, 0.5, 0.27)],
-     [("what is left of the car?", "an apple"), ("what do you see?", "an apple, a car and a cat"), ("How many things are there?", "3"), ("is there a dog", "no")]),
     (SQUARE, ("manifest", 5), [stroke("red", "heart", 0.5, 0.5, 0.45)],
      [("What is this?", "a red heart"), ("what color is the heart", "red"), ("how many hearts are there?", "1")]),
     (WIDE, ("manifest", 0), [stroke("blue", "line", 0.45, 0.72, 0.28, 3), stroke("green", "scribble", 0.25, 0.35, 0.3), sticker("boat", 0.7, 0.4, 0.3)],

@@ -3,10 +3,21 @@
 use crate::gpu::{Gpu, Matrix, Window};
 use crate::quant::{Format, PANEL, padded_cols};
 
+/// How lanes come by activations and weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Via {
+    /// Every lane loads what it needs.
+    Lanes,
+    /// Activations are uniforms, a dispatch per `tokens`: drivers that load per lane load those once for all lanes.
+    Window,
+    /// Both go through workgroup memory, a tile at a time: `gemm`. Tokens and rows are a workgroup's then, rows in panels.
+    Tile,
+}
+
 /// Tokens and rows of one lane, and how the columns are shared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cut {
-    /// Tokens that share each weight a lane loads: 1, 2, 4, 8 or 16.
+    /// Tokens that share each weight a lane loads: 1, 2, 4, 8 or 16; 64 of a tile.
     pub tokens: u32,
     /// Rows that share each activation a lane loads: 1, 2, 4, 8 or 16.
     pub rows: u32,
@@ -14,8 +25,8 @@ pub struct Cut {
     pub slices: u32,
     /// Lanes of a workgroup.
     pub lanes: u32,
-    /// Activations are read as uniforms, a dispatch per `tokens`: drivers that load per lane load those once for all lanes.
-    pub uniform: bool,
+    /// Where a lane's operands come from.
+    pub via: Via,
 }
 
 impl Cut {
@@ -23,44 +34,62 @@ impl Cut {
     pub const EXACT: Cut = Cut::new(4, 4, 1, 64);
 
     const fn new(tokens: u32, rows: u32, slices: u32, lanes: u32) -> Cut {
-        Cut { tokens, rows, slices, lanes, uniform: false }
+        Cut { tokens, rows, slices, lanes, via: Via::Lanes }
     }
 
     const fn uniform(tokens: u32, rows: u32) -> Cut {
-        Cut { tokens, rows, slices: 1, lanes: 32, uniform: true }
+        Cut { tokens, rows, slices: 1, lanes: 32, via: Via::Window }
+    }
+
+    const fn tile(panels: u32) -> Cut {
+        Cut { tokens: 64, rows: panels, slices: 1, lanes: 256, via: Via::Tile }
     }
 
     /// Whether so many columns of all tokens fit a window.
     pub fn takes(self, cols: usize) -> bool {
-        !self.uniform || self.tokens as usize * padded_cols(cols) * 4 <= Window::BYTES
+        self.via != Via::Window || self.tokens as usize * padded_cols(cols) * 4 <= Window::BYTES
     }
 
     /// The text that binds the activations.
     pub(super) fn prelude(self) -> &'static str {
-        if self.uniform { include_str!("../../shaders/common/x_uniform.wgsl") } else { include_str!("../../shaders/common/x_storage.wgsl") }
+        match self.via {
+            Via::Window => include_str!("../../shaders/common/x_uniform.wgsl"),
+            Via::Lanes | Via::Tile => include_str!("../../shaders/common/x_storage.wgsl"),
+        }
     }
 
-    /// Columns of the tile in use; at most 16, with slices at most 4.
+    /// Columns of a lane's tile in use; at most 16, with slices at most 4.
     pub fn columns(self) -> u32 {
         if self.tokens <= 2 { self.tokens * self.rows.div_ceil(4) } else { self.tokens / 4 * self.rows }
     }
 
     /// Rows of one workgroup.
     pub fn group_rows(self) -> usize {
+        if self.via == Via::Tile {
+            return self.rows as usize * PANEL;
+        }
         (self.lanes / 32 / self.slices * self.rows) as usize * PANEL
     }
 
-    /// The constants of `common/tile.wgsl` and its kernels, for a matrix of `cols` columns.
+    /// The constants of the kernel and of `common/tile.wgsl`, for a matrix of `cols` columns.
     pub(super) fn constants(self, cols: usize) -> Vec<(&'static str, u32)> {
-        let Cut { tokens, rows, slices, lanes, uniform } = self;
-        let window = uniform.then_some(("QUADS", tokens * padded_cols(cols) as u32 / 4));
+        let Cut { tokens, rows, slices, lanes, via } = self;
+        if via == Via::Tile {
+            return vec![("PANELS", rows), ("WG", lanes)];
+        }
+        let window = (via == Via::Window).then_some(("QUADS", tokens * padded_cols(cols) as u32 / 4));
         [("TOKENS", tokens), ("ROWS", rows), ("SLICES", slices), ("WG", lanes), ("COLUMNS", self.columns())].into_iter().chain(window).collect()
     }
 }
 
 impl std::fmt::Display for Cut {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}x{}/{}@{}{}", self.tokens, self.rows, self.slices, self.lanes, if self.uniform { "u" } else { "" })
+        let via = match self.via {
+            Via::Lanes => "",
+            Via::Window => "u",
+            Via::Tile => "t",
+        };
+        write!(f, "{}x{}/{}@{}{via}", self.tokens, self.rows, self.slices, self.lanes)
     }
 }
 
@@ -100,9 +129,12 @@ const SLICED: [Cut; 7] = [
 /// As [`LANES`], activations through a window.
 const WINDOWED: [Cut; 5] = [Cut::uniform(1, 8), Cut::uniform(1, 16), Cut::uniform(2, 16), Cut::uniform(4, 16), Cut::uniform(8, 8)];
 
+/// Prompts and pictures on devices whose workgroup memory is one.
+const TILES: [Cut; 2] = [Cut::tile(2), Cut::tile(4)];
+
 /// Every cut there is.
 pub fn all() -> Vec<Cut> {
-    LANES.into_iter().chain(SLICED).chain(WINDOWED).collect()
+    LANES.into_iter().chain(SLICED).chain(WINDOWED).chain(TILES).collect()
 }
 
 /// Batches for which a cut is chosen; a batch takes the choice of the next one up.
@@ -144,7 +176,7 @@ pub fn candidates(software: bool, panels: usize, cols: usize, n: usize, step: bo
         good && cut.takes(cols)
             && (cut.rows as usize <= panels || cut.rows <= 4)
             && !(step && (tokens != 1 || cut.rows == 1))
-            && !(software && cut.slices > 1)
+            && !(software && (cut.slices > 1 || cut.via == Via::Tile))
     };
     all().into_iter().filter(fits).collect()
 }
@@ -176,8 +208,13 @@ pub fn runs(n: usize, main: Cut, of: impl Fn(usize) -> Cut) -> Vec<(usize, usize
     let tokens = main.tokens as usize;
     let rest = n % tokens;
     let idle = (tokens - rest) % tokens;
-    // A lane with a token too many costs less than another pipeline and dispatch.
-    if main.rows < 8 || n <= tokens || rest == 0 || idle <= 1 {
+    let whole = match main.via {
+        // A quarter of a tile: the tower's 577 patches are nine tiles and one.
+        Via::Tile => rest > tokens / 4,
+        // A lane with a token too many costs less than another pipeline and dispatch.
+        Via::Lanes | Via::Window => main.rows < 8 || idle <= 1,
+    };
+    if n <= tokens || rest == 0 || whole {
         return vec![(0, n, main)];
     }
     let mut all = vec![(0, n - rest, main)];
@@ -192,10 +229,10 @@ mod tests {
     #[test]
     fn every_cut_fits_its_tile_and_has_a_name() {
         for cut in all() {
-            assert!(cut.columns() <= if cut.slices > 1 { 4 } else { 16 }, "{cut}");
+            assert!(cut.via == Via::Tile || cut.columns() <= if cut.slices > 1 { 4 } else { 16 }, "{cut}");
             assert!(cut.lanes <= 256 && cut.lanes.is_multiple_of(32 * cut.slices), "{cut}");
             assert_eq!(cut.to_string().parse(), Ok(cut));
-            assert!(cut.takes(64) && (cut.takes(16_448) != cut.uniform), "{cut}");
+            assert!(cut.takes(64) && (cut.takes(16_448) != (cut.via == Via::Window)), "{cut}");
         }
         assert!("3x3/1@64".parse::<Cut>().is_err());
     }
@@ -218,8 +255,8 @@ mod tests {
 
     #[test]
     fn runs_cover_every_token_once() {
-        for main in [Cut::new(4, 16, 1, 32), Cut::uniform(8, 8), Cut::EXACT] {
-            for n in 1..40 {
+        for main in [Cut::new(4, 16, 1, 32), Cut::uniform(8, 8), Cut::EXACT, Cut::tile(2)] {
+            for n in (1..40).chain([64, 65, 80, 81, 577]) {
                 let mut next = 0;
                 for (first, count, cut) in runs(n, main, |rest| guess(true, 4096, 4096, rest)) {
                     assert!(first == next && count > 0, "{n}");

@@ -1,14 +1,15 @@
 //! `out[t, r] = act(Σ_c x[t, c] · w[r, c] + bias[r])`, for every weight format and any number of tokens.
 
 use super::check::{Case, F32_LIMIT, random};
-use super::cut::{self, Cut};
-use super::{Variant, data_prelude, kernel, params, weight_prelude};
+use super::cut::{self, Cut, Via};
+use super::{Variant, data_prelude, gemm, kernel, params, weight_prelude};
 use crate::gpu::{Bind, Kernel, Matrix, Recorder, Tensor, Window};
 use crate::quant::{BLOCK, Format, PANEL, Packed, padded_cols};
 
 params! { n_tokens: u32, rows: u32, blocks: u32, x_stride: u32, out_stride: u32, first_row: u32, first_token: u32, to_token: u32 }
 
 static KERNEL: Kernel = kernel!("matmul", [Read, Read, Read, Read, Write]);
+
 /// What happens to a sum before it is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Act {
@@ -31,22 +32,35 @@ pub enum Store {
     Add,
 }
 
-/// The tile that every cut shares.
+/// What this kernel shares with `gemm`.
+pub(super) const PRODUCT: &str = include_str!("../../shaders/common/product.wgsl");
+
+/// The tile of a lane, which every cut but `gemm`'s shares.
 pub(super) const TILE: &str = include_str!("../../shaders/common/tile.wgsl");
 
-fn constants(cut: Cut, cols: usize, bias: bool, act: Act, store: Store) -> Vec<(&'static str, u32)> {
-    let partial = if cut.slices > 1 { 4 * cut.lanes } else { 1 };
-    let own = [("PARTIAL", partial), ("BIAS", u32::from(bias)), ("ACT", act as u32), ("ADD", u32::from(store == Store::Add))];
-    cut.constants(cols).into_iter().chain(own).collect()
+pub(super) fn constants(cut: Cut, cols: usize, bias: bool, act: Act, store: Store) -> Vec<(&'static str, u32)> {
+    let partial = (cut.via != Via::Tile).then_some(("PARTIAL", if cut.slices > 1 { 4 * cut.lanes } else { 1 }));
+    let own = [("BIAS", u32::from(bias)), ("ACT", act as u32), ("ADD", u32::from(store == Store::Add))];
+    cut.constants(cols).into_iter().chain(partial).chain(own).collect()
+}
+
+/// The kernel of a cut, and the texts in front of it.
+fn kernel_of(cut: Cut, w: &Matrix) -> (&'static Kernel, Vec<&'static str>) {
+    let mut preludes = vec![cut.prelude(), data_prelude(w.in_textures()), weight_prelude(w.format), PRODUCT];
+    if cut.via == Via::Tile {
+        return (&gemm::KERNEL, preludes);
+    }
+    preludes.push(TILE);
+    (&KERNEL, preludes)
 }
 
 pub(super) fn variants() -> Vec<Variant> {
     let mut all = Vec::new();
     for (f, format) in [Format::F32, Format::F16, Format::Q8, Format::Q4].into_iter().enumerate() {
-        for (i, cut) in cut::all().into_iter().enumerate() {
+        for (i, cut) in cut::all().into_iter().filter(|cut| cut.via != Via::Tile).enumerate() {
             let (bias, act, store) =
                 [(false, Act::None, Store::Replace), (true, Act::QuickGelu, Store::Add), (true, Act::Gelu, Store::Replace)][i % 3];
-            let preludes = vec![cut.prelude(), data_prelude((f + i) % 2 == 0), weight_prelude(format), TILE];
+            let preludes = vec![cut.prelude(), data_prelude((f + i) % 2 == 0), weight_prelude(format), PRODUCT, TILE];
             all.push(Variant { kernel: &KERNEL, preludes, constants: constants(cut, 128, bias, act, store) });
         }
     }
@@ -82,7 +96,7 @@ pub fn matmul_cut(
     assert!(first + n <= x.rows && to + n <= out.rows, "matmul: {n} tokens from {first} to {to}");
     let how = How { w, bias, act, store, cut };
     let tokens = cut.tokens as usize;
-    if !cut.uniform {
+    if cut.via != Via::Window {
         return dispatch(rec, x, (x, first), n, &how, (out, to));
     }
     for at in (0..n).step_by(tokens) {
@@ -91,7 +105,7 @@ pub fn matmul_cut(
             dispatch(rec, &Window::new(x, first + at, tokens), (x, 0), count, &how, (out, to + at));
         } else {
             // The window would end beyond the tensor.
-            let how = How { cut: Cut { uniform: false, ..cut }, ..how };
+            let how = How { cut: Cut { via: Via::Lanes, ..cut }, ..how };
             dispatch(rec, x, (x, first + at), count, &how, (out, to + at));
         }
     }
@@ -110,7 +124,7 @@ struct How<'a> {
 /// One dispatch per part of the matrix: rows `first..first + n` of what is bound for `x`.
 fn dispatch(rec: &mut Recorder, bound: &dyn Bind, (x, first): (&Tensor, usize), n: usize, how: &How, (out, to): (&Tensor, usize)) {
     let &How { w, bias, act, store, cut } = how;
-    let preludes = [cut.prelude(), data_prelude(w.in_textures()), weight_prelude(w.format), TILE];
+    let (kernel, preludes) = kernel_of(cut, w);
     let constants = constants(cut, w.cols, bias.is_some(), act, store);
     // A dispatch has at most 65 535 workgroups in y; so many tokens are far beyond any chunk.
     for part in &w.parts {
@@ -127,7 +141,7 @@ fn dispatch(rec: &mut Recorder, bound: &dyn Bind, (x, first): (&Tensor, usize), 
         // Without a bias the scales stand in for it: a binding must exist, the constant BIAS keeps it unread.
         let bias = bias.map_or(&part.scales, |b| &b.storage);
         let grid = [part.rows.div_ceil(cut.group_rows()) as u32, (n as u32).div_ceil(cut.tokens), 1];
-        rec.dispatch(&KERNEL, &preludes, &constants, params, &[bound, &part.data, &part.scales, bias, out], grid);
+        rec.dispatch(kernel, &preludes, &constants, params, &[bound, &part.data, &part.scales, bias, out], grid);
     }
 }
 
@@ -187,40 +201,65 @@ fn erf(v: f32) -> f32 {
     v.signum() * (1.0 - poly * (-v * v).exp())
 }
 
+/// What a case computes.
+#[derive(Clone, Copy)]
+struct Shape {
+    n: usize,
+    rows: usize,
+    cols: usize,
+    format: Format,
+    cut: Cut,
+    with_bias: bool,
+    act: Act,
+    store: Store,
+    in_textures: bool,
+}
+
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let shapes = [(1, 1, 1), (1, 64, 64), (2, 31, 63), (3, 33, 65), (4, 127, 128), (5, 700, 72), (9, 96, 588)];
+    // More than a tile of each, and less than two.
+    let large = [(64, 128, 64), (70, 200, 136), (130, 65, 200)];
     for (f, format) in [Format::F32, Format::F16, Format::Q8, Format::Q4].into_iter().enumerate() {
-        for (i, &(n, rows, cols)) in shapes.iter().enumerate() {
+        let of = |i: usize, c: usize, (n, rows, cols): (usize, usize, usize), cut: Cut| {
             let act = [Act::None, Act::QuickGelu, Act::Gelu][i % 3];
-            let store = if i % 2 == 0 { Store::Replace } else { Store::Add };
-            let with_bias = i % 3 != 0;
+            let store = if i.is_multiple_of(2) { Store::Replace } else { Store::Add };
+            case(Shape { n, rows, cols, format, cut, with_bias: !i.is_multiple_of(3), act, store, in_textures: (f + c).is_multiple_of(2) })
+        };
+        for (i, &shape) in shapes.iter().enumerate() {
             // Every cut meets every format; the shapes go round.
-            for (c, cut) in cut::all().into_iter().enumerate().skip(i).step_by(shapes.len()) {
-                let name = format!("matmul {} {cut} {n}x{cols} by {rows} {act:?} {store:?}", format.name());
-                cases.push(Case::new(name, F32_LIMIT, async move |gpu| {
-                    let w = Packed::pack(format, &random(1, rows * cols), rows, cols);
-                    // One row in front, which `first` must skip.
-                    let x = random(2, (n + 1) * cols);
-                    let bias = random(3, rows);
-                    let before = random(4, n * rows);
-                    let x_gpu = gpu.upload("x", &x, n + 1, cols).await?;
-                    let bias_gpu = gpu.upload("bias", &bias, 1, rows).await?;
-                    let out = gpu.upload("out", &before, n, rows).await?;
-                    let w_gpu = gpu.upload_matrix_as("w", &w, (f + c) % 2 == 0).await?;
-                    let mut rec = gpu.recorder();
-                    matmul_cut(&mut rec, (&x_gpu, 1), n, &w_gpu, with_bias.then_some(&bias_gpu), act, store, (&out, 0), cut);
-                    rec.submit();
-                    let mut want = reference(&x[cols..], &w, with_bias.then_some(&bias[..]), act);
-                    if store == Store::Add {
-                        want.iter_mut().zip(&before).for_each(|(w, b)| *w += b);
-                    }
-                    Ok((gpu.read_rows(&out, 0, n).await?, want))
-                }));
-            }
+            cases.extend(cut::all().into_iter().enumerate().skip(i).step_by(shapes.len()).map(|(c, cut)| of(i, c, shape, cut)));
+        }
+        let tiles: Vec<Cut> = cut::all().into_iter().filter(|cut| cut.via == Via::Tile).collect();
+        for (i, &shape) in large.iter().enumerate() {
+            cases.extend(tiles.iter().enumerate().map(|(c, &cut)| of(i + f, i + c, shape, cut)));
         }
     }
     cases
+}
+
+fn case(shape: Shape) -> Case {
+    let Shape { n, rows, cols, format, cut, with_bias, act, store, in_textures } = shape;
+    let name = format!("matmul {} {cut} {n}x{cols} by {rows} {act:?} {store:?}", format.name());
+    Case::new(name, F32_LIMIT, async move |gpu| {
+        let w = Packed::pack(format, &random(1, rows * cols), rows, cols);
+        // One row in front, which `first` must skip.
+        let x = random(2, (n + 1) * cols);
+        let bias = random(3, rows);
+        let before = random(4, n * rows);
+        let x_gpu = gpu.upload("x", &x, n + 1, cols).await?;
+        let bias_gpu = gpu.upload("bias", &bias, 1, rows).await?;
+        let out = gpu.upload("out", &before, n, rows).await?;
+        let w_gpu = gpu.upload_matrix_as("w", &w, in_textures).await?;
+        let mut rec = gpu.recorder();
+        matmul_cut(&mut rec, (&x_gpu, 1), n, &w_gpu, with_bias.then_some(&bias_gpu), act, store, (&out, 0), cut);
+        rec.submit();
+        let mut want = reference(&x[cols..], &w, with_bias.then_some(&bias[..]), act);
+        if store == Store::Add {
+            want.iter_mut().zip(&before).for_each(|(w, b)| *w += b);
+        }
+        Ok((gpu.read_rows(&out, 0, n).await?, want))
+    })
 }
 
 #[cfg(test)]

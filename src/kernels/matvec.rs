@@ -4,7 +4,7 @@
 //! is one factor, 1 / RMS, which a product's result is multiplied by.
 
 use super::check::{Case, F32_LIMIT, random};
-use super::cut::{self, Cut};
+use super::cut::{self, Cut, Via};
 use super::matmul::{self, Act, TILE};
 use super::{Variant, data_prelude, kernel, params, state, swiglu, weight_prelude};
 use crate::gpu::{Bind, Kernel, Matrix, Recorder, Storage, Tensor, Window};
@@ -76,7 +76,7 @@ pub fn matvec_cut(rec: &mut Recorder, state: &Storage, x: &Tensor, norm: Norm, w
     };
     assert!(kind == 2 || out.cols == w.rows, "matvec: {} rows into {}", w.rows, out.cols);
     let constants = constants(cut, w.cols, norm.is_some(), kind, extra.is_some());
-    let window = cut.uniform.then(|| Window::new(x, 0, 1));
+    let window = (cut.via == Via::Window).then(|| Window::new(x, 0, 1));
     let bound: &dyn Bind = window.as_ref().map_or(x, |window| window);
     let (stream, eps) = norm.unwrap_or((x, 0.0));
     for part in &w.parts {

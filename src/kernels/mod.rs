@@ -12,6 +12,7 @@ pub mod check;
 pub mod cut;
 pub mod embed;
 pub mod embed_step;
+mod gemm;
 pub mod heads;
 pub mod layer_norm;
 #[cfg(test)]
@@ -37,10 +38,10 @@ macro_rules! params {
     ($($field:ident: $type:ty),* $(,)?) => {
         #[repr(C)]
         #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-        struct Params { $($field: $type),* }
+        pub(super) struct Params { $($field: $type),* }
         impl Params {
             /// Field names in order.
-            const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
+            pub(super) const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
         }
     };
 }
@@ -79,6 +80,7 @@ pub fn variants() -> Vec<Variant> {
         attention_step::variants(),
         embed::variants(),
         embed_step::variants(),
+        gemm::variants(),
         heads::variants(),
         layer_norm::variants(),
         matmul::variants(),

@@ -13,7 +13,9 @@ const lines = Object.values(questions)
   .flatMap((text) => text.trim().split("\n"))
   .map((line) => JSON.parse(line) as { image: string; text: string; answer?: string });
 
-export const samples: Sample[] = Object.entries(pictures).map(([path, url]) => {
+const byNumber = ([a]: [string, string], [b]: [string, string]) => a.localeCompare(b, "en", { numeric: true });
+
+export const samples: Sample[] = Object.entries(pictures).sort(byNumber).map(([path, url]) => {
   const name = path.split("/").pop()!;
   const own = lines.filter((line) => line.image === name);
   return { name, url, questions: own.map(({ text, answer }) => ({ text, answer: answer ?? "" })) };
