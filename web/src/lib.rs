@@ -5,6 +5,7 @@
 pub mod engine;
 pub mod failure;
 pub mod kernels;
+pub mod settings;
 pub mod stop;
 pub mod store;
 

@@ -13,6 +13,10 @@ use mqt::session::Request;
 use mqt::weights::Weights;
 use std::ffi::OsString;
 use std::path::PathBuf;
+pub(crate) use values::{Tokens, tokens};
+use values::{adapter, not_negative, positive, positive_f32, probability};
+
+mod values;
 
 /// Ask about a picture, and choose how many image tokens to spend.
 #[derive(Debug, Parser)]
@@ -360,45 +364,6 @@ pub(crate) struct ModelArgs {
     /// exact: the same on every device; fast: whatever is fastest here [default: fast; exact in trace and eval]
     #[arg(long, value_name = "KIND", hide_possible_values = true, value_parser = PossibleValuesParser::new(["exact", "fast"]).try_map(|text| text.parse::<Arithmetic>()))]
     pub(crate) arithmetic: Option<Arithmetic>,
-}
-
-/// `-m`: `auto` or a number; whether the model has so many is known once it is loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tokens {
-    Auto,
-    Fixed(u64),
-}
-
-/// Reads `auto` or a number.
-pub(crate) fn tokens(text: &str) -> std::result::Result<Tokens, String> {
-    match text {
-        "auto" => Ok(Tokens::Auto),
-        _ => text.parse().map(Tokens::Fixed).map_err(|_| "give `auto` or a whole number".into()),
-    }
-}
-
-fn adapter(text: &str) -> std::result::Result<AdapterChoice, std::convert::Infallible> {
-    text.parse()
-}
-
-fn number<T: std::str::FromStr + PartialOrd>(text: &str, good: impl Fn(&T) -> bool, want: &str) -> std::result::Result<T, String> {
-    text.parse().ok().filter(good).ok_or_else(|| format!("give {want}"))
-}
-
-fn positive(text: &str) -> std::result::Result<f64, String> {
-    number(text, |&n: &f64| n > 0.0 && n.is_finite(), "a number above 0")
-}
-
-fn positive_f32(text: &str) -> std::result::Result<f32, String> {
-    number(text, |&n: &f32| n > 0.0 && n.is_finite(), "a number above 0")
-}
-
-fn not_negative(text: &str) -> std::result::Result<f32, String> {
-    number(text, |&n: &f32| n >= 0.0 && n.is_finite(), "0 or a number above it")
-}
-
-fn probability(text: &str) -> std::result::Result<f32, String> {
-    number(text, |&n: &f32| n > 0.0 && n <= 1.0, "a number above 0, at most 1")
 }
 
 impl BudgetArgs {
