@@ -39,6 +39,8 @@ def export(net, folder, tokenizer_folder):
     for name in ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
         shutil.copy(f"{tokenizer_folder}/{name}", folder)
     shutil.copy(f"{STICKERS}/manifest.json", f"{folder}/scenes.json")  # what the page's composer may offer for this model
+    with open(f"{folder}/README.md", "w") as f:  # the model card, whose licence `mqt convert` takes over
+        f.write("---\nlicense: MIT OR Apache-2.0\n---\n\nThe toybox model; `models/toybox/README.md` says what it knows, `training/README.md` how it was made.\n")
     write_json(f"{folder}/config.json", {
         "architectures": ["LlavaLlamaForCausalLM"], "model_type": "llava_llama",
         "vocab_size": c.vocab, "hidden_size": c.hidden, "intermediate_size": c.mlp, "num_hidden_layers": c.layers,

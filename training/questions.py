@@ -29,7 +29,7 @@ import templates
 from scenes import ALSO, COLOUR_NAMES, DRAWN, GROUP, NAMES, PLURAL, SHAPES, STICKER_COLOUR
 
 KINDS = ["what", "list", "colour", "count", "exists", "where", "beside", "size", "read", "compare", "describe", "unknown", "follow"]
-WEIGHTS = dict(zip(KINDS, (10, 9, 8, 16, 8, 12, 12, 6, 4, 6, 5, 4, 8)))
+WEIGHTS = dict(zip(KINDS, (10, 9, 8, 14, 7, 12, 14, 8, 12, 6, 5, 4, 8)))
 PLACES = {(0, 0): "top left", (1, 0): "top", (2, 0): "top right", (0, 1): "left", (1, 1): "middle", (2, 1): "right",
           (0, 2): "bottom left", (1, 2): "bottom", (2, 2): "bottom right"}
 WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight"]
