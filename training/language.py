@@ -28,6 +28,7 @@ FEATURE_SEED, QUESTION_SEED = 50_000_000, 90_000_000
 LADDER = [1, 2, 4, 8, 16, 36, 64]
 STAGE_2 = dict(zip(LADDER, (0.07, 0.08, 0.1, 0.1, 0.13, 0.13, 0.39)))  # how often each m is drawn
 LONG = ("list", "describe", "follow")  # rows of these are long: they share every third step, half as many
+FLAT = 0.3  # share of the stage at the full rate; the tower needs more of it, answers come while the rate falls
 PARTS_TRAINED = ("query_abstractor", "model", "lm_head")
 
 
@@ -187,7 +188,7 @@ def train(run, clock, plan, device, stage_1=0.45, seed=1):
     while clock.tick():
         halves = workers.get()
         m = largest if clock.share() < stage_1 else rng.choices(LADDER, [STAGE_2[x] for x in LADDER])[0]
-        factor = min(1, (step + 1) / 100) * optimiser.schedule(clock.share())
+        factor = min(1, (step + 1) / 100) * optimiser.schedule(clock.share(), FLAT)
         optimiser.set_rate(opts, plan.language_lr * factor)
         loss = twin.gradient([(*half, m) for half in halves], plan.shares(plan.language_pictures))
         twin.step(1.0)

@@ -70,9 +70,9 @@ def make(modules, lr, weight_decay=0.02, slow=lambda name: False):
 FLAT = 0.6  # of a stage: the rate stays, so that a longer budget continues the same run; then it comes down
 
 
-def schedule(share, floor=0.01):
+def schedule(share, flat=FLAT, floor=0.01):
     """Factor on the learning rate after this share of a stage: flat, then a straight line down to `floor`."""
-    return 1.0 if share < FLAT else max(floor, (1 - share) / (1 - FLAT))
+    return 1.0 if share < flat else max(floor, (1 - share) / (1 - flat))
 
 
 def set_rate(opts, lr):

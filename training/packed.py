@@ -124,8 +124,9 @@ def forward(net, prefix, visual, rows, fuse=False):
         # One softmax over shared and own keys, without joining the two score tables (the copies cost more than the sums).
         shared = qr.flatten(2, 3) @ ks.transpose(-1, -2)  # [b, h, per * wide, p + m]
         own = (qr @ kr.transpose(-1, -2)).masked_fill(mask, -1e4)  # [b, h, per, wide, length]
-        # No maximum is taken off first: that would take longer than the exponentials, and scores stay far below 88.
-        shared, own = shared.exp(), own.exp()
+        # With few visual tokens it happens that nothing matches a loud query: without the maximum the sum would be zero.
+        most = torch.maximum(shared.amax(-1, keepdim=True), own.amax(-1, keepdim=True).flatten(2, 3)).detach()
+        shared, own = (shared - most).exp(), (own - most.view(*own.shape[:-1], 1)).exp()
         total = shared.sum(-1, keepdim=True) + own.sum(-1, keepdim=True).flatten(2, 3)
         out = (shared @ vs + (own @ vr).flatten(2, 3)) / total
         out = out.view(b, h, per, wide, d)

@@ -19,7 +19,7 @@ class Twin:
     """
 
     def __init__(self, params, opts, loss_of, alone=False):
-        self.params, self.opts, self.loss_of, self.alone = params, opts, loss_of, alone
+        self.params, self.opts, self.loss_of, self.alone, self.broken = params, opts, loss_of, alone, 0
         if alone:
             return
         for p in params:
@@ -84,8 +84,12 @@ class Twin:
         return loss.lerp(torch.as_tensor(other), share)
 
     def step(self, clip):
-        """One update from the parameters' gradients, clipped to the norm `clip`."""
-        torch.nn.utils.clip_grad_norm_(self.params, clip)
+        """One update from the parameters' gradients, clipped to the norm `clip`. One that is no number is left out; ten are an error."""
+        if not torch.nn.utils.clip_grad_norm_(self.params, clip).isfinite():
+            self.broken += 1
+            if self.broken == 10:
+                raise RuntimeError("the gradient is no number for the tenth time; what was saved last is good")
+            return
         if self.alone:
             [opt.step() for opt in self.opts]
             return

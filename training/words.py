@@ -17,7 +17,7 @@ from scenes import ALSO, COLOUR_NAMES, MAX_THINGS, NAMES, PLURAL, TEXTS
 from targets import COUNTS, MEASURED, PARTS, SIDES, read
 
 # How long each part of a patch's message is, in a vector whose words are 8 long.
-LENGTHS = {"name": 3.5, "colour": 2.5, "text": 3.0, "centre": 3.0, "offset": 1.0, "size": 1.5, "place": 3.0, "cell": 2.5, "rank": 2.0,
+LENGTHS = {"name": 3.5, "colour": 2.5, "text": 6.0, "centre": 3.0, "offset": 1.0, "size": 1.5, "place": 3.0, "cell": 2.5, "rank": 2.0,
            "last": 1.5, "biggest": 1.5, "smallest": 1.5} | dict.fromkeys(COUNTS, 1.5)
 for _side in (*SIDES, "near"):
     LENGTHS |= {_side: 1.6, _side + " colour": 1.1}
