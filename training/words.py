@@ -17,7 +17,7 @@ from scenes import ALSO, COLOUR_NAMES, MAX_THINGS, NAMES, PLURAL, TEXTS
 from targets import COUNTS, MEASURED, PARTS, SIDES, read
 
 # How long each part of a patch's message is, in a vector whose words are 8 long.
-LENGTHS = {"name": 3.5, "colour": 2.5, "text": 6.0, "centre": 3.0, "offset": 1.0, "size": 1.5, "place": 3.0, "cell": 2.5, "rank": 2.0,
+LENGTHS = {"name": 3.5, "colour": 2.5, "text": 14.0, "centre": 3.0, "offset": 1.0, "size": 1.5, "place": 3.0, "cell": 2.5, "rank": 2.0,
            "last": 1.5, "biggest": 1.5, "smallest": 1.5} | dict.fromkeys(COUNTS, 1.5)
 for _side in (*SIDES, "near"):
     LENGTHS |= {_side: 1.6, _side + " colour": 1.1}
@@ -54,7 +54,8 @@ def directions(table, prompt):
     out = {
         "name": torch.cat([nothing, words(NAMES)]),
         "colour": torch.cat([nothing, words(COLOUR_NAMES), nothing]),
-        "text": torch.cat([nothing, words(TEXTS)]),
+        # Without their mean: what says "no text" about every other thing would be said loudly otherwise.
+        "text": torch.cat([nothing, words(TEXTS) - words(TEXTS).mean(0)]),
         "centre": fresh(1), "offset": fresh(2), "size": unit(vector("big") - vector("hi"))[None], "place": fresh(2),
         "cell": torch.stack([unit(sum(map(vector, PLACES[c % 3, c // 3].split()))) for c in range(9)]),
         "rank": fresh(5),
@@ -82,7 +83,8 @@ def speak(net, head, prompt, features):
         if part not in MEASURED:  # classes: only differences count
             weight, out = weight - weight.mean(0), out - out.mean(-1, keepdim=True)
         ways = ways.to(device)
-        spoken = ((out @ ways).norm(dim=-1) * there).sum() / there.sum()  # mean length where things are
+        about = (out.argmax(-1) > 0) + 1e-6 if part == "text" else there  # few things have one
+        spoken = ((out @ ways).norm(dim=-1) * about).sum() / about.sum()  # mean length where there is something to say
         proj += weight.T @ ways * (LENGTHS[part] / spoken.clamp(min=1e-3))
         if part in KEYS:
             proj += weight.T @ ways @ key.to(device) * (KEYS[part] / spoken.clamp(min=1e-3))
