@@ -1,7 +1,7 @@
 // pick: the next token of a row of logits, greedy or drawn with temperature, top-k and top-p, and how likely it was among all;
 // then the state moves on by one position
 // logits [cols] f32 - seen [cols / 32] bits: tokens that the repetition penalty falls on - state: see src/kernels/pick.rs
-// grid: one workgroup of WG lanes; constant GREEDY: 1 takes the largest logit and looks at nothing else
+// grid: one workgroup of WG lanes; constant GREEDY: 1 takes the largest logit, without penalty or draw
 // Thresholds come from radix selection on the logits' bits, draws from Gumbel noise by a hash of (seed, count, token): no sorting.
 struct Params { cols: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -114,6 +114,7 @@ fn main(@builtin(local_invocation_index) local: u32) {
     }
     largest(local, value, index);
     let top = best_value[0];
+    let best = best_index[0];
     weigh(local, top);
     if GREEDY == 0u {
         let temperature = bitcast<f32>(state[7]);
@@ -138,8 +139,8 @@ fn main(@builtin(local_invocation_index) local: u32) {
         value = -3.4e38;
         index = 0xffffffffu;
         if !draw && local == 0u {
-            value = best_value[0];
-            index = best_index[0];
+            value = top;
+            index = best;
         }
         workgroupBarrier();
         for (var i = local; i < params.cols && draw; i += WG) {
@@ -155,7 +156,8 @@ fn main(@builtin(local_invocation_index) local: u32) {
         largest(local, value, index);
     }
     if local != 0u || state[2] != 0u { return; }
-    let token = best_index[0];
+    // Of logits that are no numbers nothing is drawn.
+    let token = select(best_index[0], best, best_index[0] >= params.cols);
     state[0] = token;
     state[1] += 1u;
     state[32u + (state[3] & 63u)] = token;

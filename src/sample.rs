@@ -93,7 +93,10 @@ fn draw(values: &[f32], best: u32, sampling: &Sampling, count: u32) -> u32 {
         let uniform = ((hash(i as u32 ^ seed) >> 8) as f32 + 0.5) / 16_777_216.0;
         (i, (v - top) / heat - (-uniform.ln()).ln())
     });
-    largest(scores)
+    // Of logits that are no numbers nothing is drawn.
+    scores
+        .fold(None, |found: Option<(f32, u32)>, (i, v)| if v > found.map_or(f32::MIN, |f| f.0) { Some((v, i as u32)) } else { found })
+        .map_or(best, |f| f.1)
 }
 
 /// The place of the largest value, the lowest among equals; NaN is never the largest, and of nothing it is 0.

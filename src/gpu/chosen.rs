@@ -32,10 +32,13 @@ impl Gpu {
         self.0.chosen.lock().insert(key, variant);
     }
 
-    /// Takes over what was chosen before on adapters of this name.
+    /// Takes over what was chosen before on adapters of this name; what is chosen already stays.
     pub fn recall(&self, choices: &Choices) {
         for adapter in [&*self.info().key(), "*"] {
-            self.0.chosen.lock().extend(choices.get(adapter).cloned().unwrap_or_default());
+            let mut chosen = self.0.chosen.lock();
+            for (key, variant) in choices.get(adapter).into_iter().flatten() {
+                chosen.entry(key.clone()).or_insert_with(|| variant.clone());
+            }
         }
     }
 

@@ -35,7 +35,7 @@ pub fn seen_words(vocab: usize, tokens: impl Iterator<Item = u32>) -> Vec<u32> {
 
 /// Records the choice from row 0 of `logits` [≥ 1, vocab]: `state` moves on by one token, `seen` gains it.
 ///
-/// `greedy`: temperature 0 and no penalty, which needs a single pass.
+/// `greedy`: temperature 0 and no penalty, which needs two passes.
 pub fn pick(rec: &mut Recorder, logits: &Tensor, seen: &Storage, state: &Storage, greedy: bool) {
     let constants = constants(rec.gpu().is_software(), greedy);
     rec.dispatch(&KERNEL, &[], &constants, Params { cols: logits.cols as u32 }, &[logits, seen, state], [1, 1, 1]);
@@ -99,4 +99,32 @@ async fn rounds_of(gpu: &Gpu, cols: usize, rounds: u32, sampling: &Sampling) -> 
     });
     let want = want.collect();
     Ok((got, want))
+}
+
+#[cfg(all(test, feature = "native"))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    /// Whatever comes of a broken model: a token that exists, a probability that is one.
+    #[test]
+    fn logits_that_are_no_numbers_pick_a_token_all_the_same() {
+        let Some(gpu) = crate::kernels::check::gpu_or_skip() else { return };
+        for logits in [[f32::NAN; 70], [f32::NEG_INFINITY; 70], [f32::INFINITY; 70]] {
+            for sampling in [Sampling::default(), Sampling { temperature: 1.0, top_k: 5, top_p: 0.5, ..Sampling::default() }] {
+                let state = pollster::block_on(async {
+                    let logits = gpu.upload("logits", &logits, 1, 70).await.unwrap();
+                    let seen = gpu.storage("seen", seen_bytes(70)).await.unwrap();
+                    let state_gpu = state::upload(&gpu, |words| *words = state::start(0, 9, &sampling, &[])).await.unwrap();
+                    let mut rec = gpu.recorder();
+                    pick(&mut rec, &logits, &seen, &state_gpu, sampling.is_plain_greedy());
+                    rec.submit();
+                    state::State::new(&gpu.read(&state_gpu, 0, state::WORDS as u64 * 4).await.unwrap())
+                });
+                let Picked { token, probability } = state.picked(0);
+                assert!(state.count() == 1 && token < 70 && (0.0..=1.0).contains(&probability), "{token} {probability} of {}", logits[0]);
+            }
+        }
+    }
 }

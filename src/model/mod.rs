@@ -166,6 +166,11 @@ impl Model {
         self.gpu().map(Gpu::choices).unwrap_or_default()
     }
 
+    /// The same without what is no variant: for people.
+    pub fn variants(&self) -> BTreeMap<String, String> {
+        self.choices().into_iter().filter(|(key, _)| !key.starts_with(rehearsal::COUNTED)).collect()
+    }
+
     /// The device, unless the model runs on the processor.
     pub fn gpu(&self) -> Option<&Gpu> {
         match &self.network {

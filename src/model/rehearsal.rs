@@ -20,6 +20,9 @@ const TOKENS: usize = 5;
 /// Pipelines of the bundled model on a software adapter: the guess for models that this device has not compiled before.
 const PIPELINES: u64 = 25;
 
+/// How the keys begin under which those are remembered.
+pub(super) const COUNTED: &str = "pipelines";
+
 struct Zeros(Weights);
 
 impl Supply for Zeros {
@@ -39,7 +42,8 @@ impl Supply for Zeros {
     }
 }
 
-/// Encodes a grey picture, reads a few tokens, generates one: every kernel that `opened` will use is compiled afterwards.
+/// Encodes a grey picture, reads a few tokens, generates one: the kernels that a first question needs are compiled afterwards; long
+/// prompts may have some of their own.
 /// `on_progress` counts pipelines, each time that the device has run what it got.
 ///
 /// # Errors
@@ -47,7 +51,7 @@ impl Supply for Zeros {
 pub(super) async fn rehearse(gpu: &Gpu, opened: &Opened, options: &LoadOptions, on_progress: &mut dyn FnMut(Progress)) -> Result<()> {
     gpu.recall(&options.choices);
     // Kept with the variants that were chosen: both are what this device did with this model.
-    let key = format!("pipelines {}", &opened.sha256[..12.min(opened.sha256.len())]);
+    let key = format!("{COUNTED} {} {}", options.arithmetic, &opened.sha256[..12.min(opened.sha256.len())]);
     let expected = gpu.chosen(&key).and_then(|count| count.parse().ok()).unwrap_or(PIPELINES);
     let mut tell = || {
         let done = gpu.pipeline_count() as u64;

@@ -168,13 +168,14 @@ impl Session {
     pub fn estimate(&self, budget: &Budget, question: &str) -> Result<Estimate> {
         let question = if question.trim().is_empty() { 12 } else { self.question_ids(question).len() };
         let encode = if self.picture.is_some() { 0.0 } else { self.speed.encode_ms.unwrap_or(0.0) };
+        let unread = self.unread();
         let choice = self.choose(&Request { budget: budget.clone(), ..Request::new("") }, question, encode)?;
         let shared = self.cached.iter().take(self.prefix.len() + choice.m).skip(self.prefix.len());
-        let prepared = shared.filter(|slot| slot.token().is_none()).count();
+        let prepared = if unread > 0 { 0 } else { shared.filter(|slot| slot.token().is_none()).count() };
         Ok(Estimate {
             image_tokens: choice.m,
             reason: choice.reason,
-            first_word_ms: self.speed.first_word_ms(choice.m - prepared + question).map(|ms| ms + encode),
+            first_word_ms: self.speed.first_word_ms(choice.m - prepared + unread + question).map(|ms| ms + encode),
             first_word_from_scratch_ms: self.speed.first_word_ms(choice.m + question),
             words_per_second: self.speed.decode_ms_per_token.map(|ms| 1e3 / ms),
             cache_bytes: choice.m as u64 * self.model.cache_bytes_per_token(),
@@ -312,7 +313,16 @@ impl Session {
         }
         let used: usize = self.turns.iter().map(|t| t.question.len() + t.answer.len() + 1).sum();
         let free = self.cache.capacity().saturating_sub(self.prefix.len() + used + question + 1);
-        budget::choose(&request.budget, &self.model.config().offer(), &self.speed, encode, question, free)
+        budget::choose(&request.budget, &self.model.config().offer(), &self.speed, encode, self.unread() + question, free)
+    }
+
+    /// Tokens of prefix and turns to be read again because the conversation opens with other words than those in the cache.
+    fn unread(&self) -> usize {
+        let common = self.cached.iter().zip(&self.prefix).take_while(|(slot, id)| slot.token() == Some(**id)).count();
+        if common == self.prefix.len() {
+            return 0;
+        }
+        self.prefix.len() - common + self.turns.iter().map(|t| t.question.len() + t.answer.len() + 1).sum::<usize>()
     }
 
     /// The whole conversation as slots: prefix, m image tokens, turns, the new question.

@@ -162,6 +162,15 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     await expect(others.last()).toHaveAttribute("data-image-tokens", "36", { timeout: 240_000 });
     expect(await others.evaluateAll((all) => all.map((a) => a.dataset.imageTokens))).toEqual(["3", "36"]);
     await reached(page, "ready");
+    // A question that is stopped at once does not bring the last column back into the conversation.
+    const before = await page.evaluate(async () => (await globalThis.mqt.engine.estimate(16, "")).context_used);
+    await page.evaluate(async () => {
+      const soon = new AbortController();
+      const answering = globalThis.mqt.engine.ask({ question: "Where is the cross?", tokens: 64, signal: soon.signal });
+      soon.abort();
+      await answering.answer.catch(() => {});
+    });
+    expect(await page.evaluate(async () => (await globalThis.mqt.engine.estimate(16, "")).context_used)).toBe(before);
   });
 
   await test.step("an answer says how sure it is; an unsure draft asks to be refined", async () => {
@@ -199,7 +208,9 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     await page.getByText("Sampling").click();
     await field.fill("xq".repeat(1999));
     await field.press("Tab");
-    await expect(page.locator(".notice")).toContainText(/system prompt/);
+    await expect.poll(() => field.evaluate((input) => input.validationMessage)).toContain("system prompt");
+    expect(await page.evaluate(() => globalThis.mqt.engine.estimate(16, "").then((e) => e.context_used))).toBeLessThan(own);
+    await reached(page, "ready", "stopped");
     await field.fill("");
     await field.press("Tab");
     await expect.poll(used).toBeGreaterThan(own);
@@ -319,7 +330,8 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     const plain = JSON.parse(await copied("Copy JSON"));
     expect([plain.schema, plain.picture.data, plain.answers.length]).toEqual(["mqt.report/1", null, 10]);
     expect(plain.picture.hash).toMatch(/^[0-9a-f]{64}$/);
-    await box.getByRole("checkbox", { name: "The picture too" }).check();
+    expect(plain.answers.at(-1).picture).toMatch(/^[0-9a-f]{64}$/);
+    await box.getByRole("checkbox", { name: /What the model sees/ }).check();
     expect(JSON.parse(await copied("Copy JSON")).picture.data).toMatch(/^data:image\/png;base64,/);
     expect(await copied("Copy report")).toContain("![picture](data:image/png");
     const link = await copied("Copy link");
@@ -327,13 +339,24 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     await page.keyboard.press("Escape");
 
     // A link to the open page changes its settings; what it says of other things is not taken.
-    await page.goto(`${link.split("#")[0]}#m=12&seed=5&temperature=0.5&top_p=7&system=Be+kind.`);
+    await page.goto(`${link.split("#")[0]}#m=12&seed=5&temperature=0.85&top_p=7&system=Be+kind.`);
     await expect(page.getByRole("slider", { name: "Image tokens" })).toHaveValue("12");
     await expect(page.locator("#seed")).toHaveValue("5");
-    await expect(page.locator("#temperature")).toHaveValue("0.5");
+    await expect(page.locator("#temperature")).toHaveValue("0.85");
     await expect(page.locator("#top-p")).toHaveValue("1");
     await expect(page.locator("#system")).toHaveValue("Be kind.");
+    await expect(page.locator("#remark")).toContainText("system prompt");
     await reached(page, "ready", "stopped");
+    // A value between the field's steps does not block the button; another engine is told the same.
+    const used = () => page.evaluate(async () => (await globalThis.mqt.engine.estimate(16, "")).context_used);
+    await page.getByRole("button", { name: "Start anew" }).click();
+    await expect.poll(() => page.evaluate(() => globalThis.mqt.turns.length)).toBe(0);
+    const before = await used();
+    await expect(await ask(page, "Where is the cross?")).toHaveAttribute("data-finish-reason", "stop");
+    await page.getByRole("button", { name: "Start anew" }).click();
+    await page.evaluate(() => globalThis.mqt.switchTo({}));
+    await reached(page, "ready");
+    expect(await used()).toBe(before);
   });
   expect(site.weights().map((w) => w.start)).toEqual([0]);
   expect(weightBytes).toBeGreaterThan(0);

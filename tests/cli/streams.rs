@@ -209,3 +209,18 @@ fn colours_only_for_terminals_that_want_them() {
     let (_, text) = said(Some("1")).unwrap();
     assert!(text.contains("error: ") && !text.contains('\x1b'), "{text:?}");
 }
+
+#[test]
+fn a_system_prompt_opens_the_conversation() {
+    let model = checkpoint("a-f32-tower");
+    let picture = picture("blobs.png");
+    let tokens = |more: &[&str]| {
+        mqt(line(&model, &[&picture, "What is this?", "-m", "4", "--json"]).into_iter().chain(more.iter().copied())).ok().record()["prompt_tokens"]
+            .as_u64()
+            .unwrap()
+    };
+    let (own, brief) = (tokens(&[]), tokens(&["--system", "Be brief."]));
+    assert!(brief < own, "{brief} {own}");
+    mqt(line(&model, &[&picture, "What is this?", "--context", "100", "--system", &"word ".repeat(200)])).run().refused(2, "system prompt");
+    mqt(["eval", "questions.jsonl", "--images", ".", "-o", "answers.jsonl", "--system", "Be brief."]).run().refused(2, "--system");
+}

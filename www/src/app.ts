@@ -5,7 +5,7 @@ import { type Answer, type Answering, Engine, EngineError, type Loading, type Pr
 import * as conversation from "./conversation";
 import { log } from "./dom";
 import * as notices from "./notices";
-import { settings } from "./settings";
+import { type Sampling, settings } from "./settings";
 import { enter, isBusy, isOpen, setPlace, state } from "./state";
 import * as tokens from "./tokens";
 import { type Probe, probe } from "./webgpu";
@@ -39,8 +39,8 @@ class App {
   seen: Probe | undefined;
   /** The conversation about the picture, to rebuild it from. */
   turns: Turn[] = [];
-  /** Of every answer, for the report. */
-  records: { question: string; answer: Answer }[] = [];
+  /** Of every answer, for the report: the picture by its hash, and what was set then. */
+  records: { question: string; answer: Answer; picture: string; model: string; settings: Sampling }[] = [];
   private losses: number[] = [];
   private keep: "storage" | "memory" = "storage";
   private cancelLoad: AbortController | undefined;
@@ -111,7 +111,7 @@ class App {
     notices.clear();
     if (fellBack) notices.remark("No adapter could be used: this runs on the processor, slowly.");
     this.changed();
-    if (settings.sampling().system) await this.instruct();
+    if (settings.sampling().system) await this.instruct().catch((error) => notices.remark(EngineError.from(error).message));
     // After a rebuild that is the picture and all that was said about it.
     if (this.picture) await this.encode();
     else enter("ready");
@@ -216,13 +216,9 @@ class App {
     }
   }
 
-  /** Lets the conversation open as the drawer says. */
+  /** Lets the conversation open as the drawer says; rejects with what is wrong with that, and the one before stays. */
   async instruct(): Promise<void> {
-    try {
-      await this.engine?.instruct(settings.sampling().system || undefined);
-    } catch (error) {
-      return this.failed(EngineError.from(error));
-    }
+    await this.engine?.instruct(settings.sampling().system || undefined);
     void this.prepare();
   }
 
@@ -269,7 +265,8 @@ class App {
       const answering = engine.ask({ question, ...how, signal: work.signal, ...sampling });
       await show(answering);
       const answer = await answering.answer;
-      this.records.push({ question, answer });
+      const { name, weights } = engine.model;
+      this.records.push({ question, answer, picture: picture.view.hash, model: `${name} ${weights}`, settings: settings.sampling() });
       tokens.measured(answer.image_tokens, answer.timings_ms.first_token);
       return answer;
     } catch (error) {
@@ -326,10 +323,15 @@ class App {
     for (const [i, m] of several.entries()) {
       const column = columns[i]!;
       const answer = await this.run(question, { tokens: m }, (answering) => column.stream(answering)).catch((error) => void column.fail(error));
-      if (!answer) return;
-      column.finish(answer);
-      await this.engine?.takeBack();
-      if (answer.finish_reason === "cancelled") return this.settle(answer);
+      if (answer) {
+        column.finish(answer);
+        // Not `takeBack`: should the next question fail, that would bring this one back.
+        await this.engine?.resume(this.turns);
+      }
+      if (!answer || answer.finish_reason === "cancelled") {
+        for (const left of columns.slice(i + 1)) left.skip();
+        return answer && this.settle(answer);
+      }
     }
     conversation.plot(columns);
     enter("ready");

@@ -82,6 +82,13 @@ export class Card {
     this.foot.replaceChildren(h("div.actions", ask));
   }
 
+  /** One that was not asked any more. */
+  skip(): void {
+    this.text.replaceChildren(h("i", "(not asked)"));
+    this.text.removeAttribute("aria-hidden");
+    this.done("cancelled");
+  }
+
   private done(reason: string): void {
     this.element.classList.remove("running");
     this.element.dataset.finishReason = reason;
@@ -206,10 +213,11 @@ function otherColumns(text: string, several: number[]): HTMLElement {
   field.addEventListener("input", () => field.setCustomValidity(""));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
+    const max = tokens.maximum(); // of the model that is loaded now
     const wanted = [...new Set(field.value.split(/[^\d]+/).filter(Boolean).map(Number))].sort((a, b) => a - b);
     const good = wanted.length > 1 && wanted.length <= MOST_COLUMNS && wanted.every((m) => m >= 1 && m <= max);
     field.setCustomValidity(good ? "" : `Give 2 to ${MOST_COLUMNS} different numbers from 1 to ${max}.`);
-    if (!field.reportValidity() || isBusy()) return;
+    if (!field.reportValidity() || !isOpen() || !app.engine) return;
     chosen = wanted;
     compare(text);
   });

@@ -32,21 +32,22 @@ function facts(): Fact[] {
 
 /** What happened, for programs: `mqt.report/1`. */
 export function reportJson(data?: string): string {
-  const { picture, records } = app;
+  const { picture } = app;
   const about = Object.fromEntries(facts().map(({ name, value }) => [name, value]));
   const image = picture ? { hash: picture.view?.hash ?? null, data: data ?? null } : null;
-  const answers = records.slice(-10).map(({ question, answer }) => ({ question, ...answer }));
+  const answers = app.records.slice(-10).map(({ answer, ...asked }) => ({ ...asked, ...answer }));
   return JSON.stringify({ schema: "mqt.report/1", about, settings: settings.sampling(), picture: image, answers, log: logged() }, null, 2);
 }
 
-/** The picture's file as a `data:` address. */
-async function dataUrl(blob: Blob): Promise<string> {
-  const reader = new FileReader();
-  return new Promise((done, failed) => {
-    reader.onload = () => done(reader.result as string);
-    reader.onerror = () => failed(reader.error);
-    reader.readAsDataURL(blob);
-  });
+/** What the model sees of the picture, as a `data:` address: the pixels of the hash, without what a file says of place and camera. */
+function seenAsPng(): string | undefined {
+  const view = app.picture?.view;
+  if (!view) return undefined;
+  const canvas = h<HTMLCanvasElement>("canvas", { width: view.size, height: view.size });
+  const image = new ImageData(view.size, view.size);
+  for (let i = 0; i < view.rgb.length / 3; i++) image.data.set([...view.rgb.subarray(3 * i, 3 * i + 3), 255], 4 * i);
+  canvas.getContext("2d")!.putImageData(image, 0, 0);
+  return canvas.toDataURL("image/png");
 }
 
 /** What happened, as Markdown. */
@@ -59,17 +60,17 @@ export function report(picture?: string): string {
 }
 
 export async function openDiagnostics(): Promise<void> {
-  const button = (label: string, text: () => string | Promise<string>, what = "button") => {
+  const button = (label: string, text: () => string, what = "button") => {
     const made = h(what, { type: "button" }, label);
-    made.onclick = async () => copy(await text(), made);
+    made.onclick = () => void copy(text(), made);
     return made;
   };
   const ticked = h<HTMLInputElement>("input", { type: "checkbox" });
-  const attached = async () => (ticked.checked && app.picture ? dataUrl(app.picture.blob) : undefined);
+  const attached = () => (ticked.checked ? seenAsPng() : undefined);
   const buttons = [
-    button("Copy link", () => permalink(tokens.wanted(), typeof app.model.from === "string" && app.model !== bundled ? app.model.from : undefined)),
-    button("Copy JSON", async () => reportJson(await attached())),
-    button("Copy report", async () => report(await attached()), "button.main"),
+    button("Copy link", () => permalink(tokens.wanted(), typeof app.model.from === "string" && app.model !== bundled ? app.model.from : undefined, app.adapter)),
+    button("Copy JSON", () => reportJson(attached())),
+    button("Copy report", () => report(attached()), "button.main"),
   ];
   box ??= dialog(
     "diagnostics",
@@ -77,8 +78,8 @@ export async function openDiagnostics(): Promise<void> {
     h("dl#facts"),
     h("h3", "Log"),
     h("pre#log", { tabIndex: 0, role: "region", "aria-label": "Log" }),
-    h("p.small", "The report holds questions and answers, and the picture's hash. The link holds settings only."),
-    h("label.check", ticked, " The picture too"),
+    h("p.small", "The reports hold questions, answers and settings, and the picture's hash. The link holds settings only, the system prompt and the text to stop before among them."),
+    h("label.check", ticked, " What the model sees of the picture, too"),
     h("div.actions.end", ...buttons),
   );
   const memory = await app.engine?.memory().catch(() => undefined);

@@ -36,7 +36,7 @@ const usual: Sampling = {
 
 type Numbers = Exclude<keyof Sampling, "stop" | "system">;
 
-/** Names in a link, and what a number may be there; the drawer's fields have the same limits. */
+/** Names in a link, and what a number may be there; the drawer's fields have the same limits and any step. */
 const NAMES: Record<Numbers, { name: string; least: number; most: number; whole?: boolean }> = {
   temperature: { name: "temperature", least: 0, most: 2 },
   topP: { name: "top_p", least: 0.05, most: 1 },
@@ -58,9 +58,9 @@ function number(from: URLSearchParams, name: string): number | undefined {
 
 /** The settings that a link holds; what makes no sense is left as usual. */
 function linked(): Sampling {
-  const found: Sampling = { ...usual, seed: number(query, "seed") ?? usual.seed };
+  const found: Sampling = { ...usual };
   for (const [key, { name, least, most, whole }] of Object.entries(NAMES)) {
-    const value = number(hash, name);
+    const value = number(hash, name) ?? (name === "seed" ? number(query, name) : undefined);
     if (value !== undefined && value >= least && value <= most && (!whole || Number.isInteger(value))) found[key as Numbers] = value;
   }
   const stop = hash.get("stop");
@@ -76,7 +76,9 @@ export const settings = {
   adapter: query.get("adapter") ?? "auto",
   arithmetic: query.get("arithmetic") === "exact" ? ("exact" as const) : ("fast" as const),
   /** Image tokens; without a number it is Auto. */
-  tokens: (): number | undefined => number(hash, "m") ?? number(query, "tokens"),
+  tokens: (): number | undefined => number(hash.has("m") ? hash : query, hash.has("m") ? "m" : "tokens"),
+  /** Whether the link says which, be it a number or `auto`. */
+  saysTokens: (): boolean => hash.has("m"),
   sampling: (): Sampling => ({ ...now }),
   change: (part: Partial<Sampling>) => void (now = { ...now, ...part }),
 };
@@ -94,12 +96,13 @@ export function onLink(listener: () => void): void {
 }
 
 /** An address that opens this page with the settings of now; `tokens`: m unless it is Auto, `model`: unless it is the bundled one. */
-export function permalink(tokens: number | undefined, model: string | undefined): string {
+export function permalink(tokens: number | undefined, model: string | undefined, adapter: string): string {
   const to = new URL(location.pathname, location.href);
   if (model) to.searchParams.set("model", model);
-  for (const name of ["adapter", "arithmetic"]) if (query.get(name)) to.searchParams.set(name, query.get(name)!);
+  if (adapter !== "auto") to.searchParams.set("adapter", adapter);
+  if (settings.arithmetic !== "fast") to.searchParams.set("arithmetic", settings.arithmetic);
   const said = new URLSearchParams({ m: tokens === undefined ? "auto" : String(tokens), seed: String(now.seed) });
-  for (const [key, { name }] of Object.entries(NAMES)) if (now[key as Numbers] !== usual[key as Numbers]) said.set(name, String(now[key as Numbers]));
+  for (const [key, { name }] of Object.entries(NAMES)) if (now[key as Numbers] !== usual[key as Numbers] || (key === "targetMs" && tokens === undefined)) said.set(name, String(now[key as Numbers]));
   if (now.stop[0]) said.set("stop", now.stop[0]);
   if (now.system) said.set("system", now.system);
   to.hash = said.toString();

@@ -10,7 +10,9 @@ const LADDER = [2, 4, 8, 16, 36, 64, 144, 256];
 let max = __BUNDLED__.imageTokens;
 let ladder = LADDER.filter((m) => m < max).concat(max);
 let auto = settings.tokens() === undefined;
-let m = Math.min(Math.max(1, Math.round(settings.tokens() ?? 16)), max);
+/** What was asked for: a larger model, loaded later, may have so many. */
+let wish = Math.max(1, Math.round(settings.tokens() ?? 16));
+let m = Math.min(wish, max);
 const listeners: (() => void)[] = [];
 
 /** m, if the person chose it; `undefined` is Auto. */
@@ -38,13 +40,15 @@ const nearest = (value: number) => ladder.reduce((best, step) => (Math.abs(Math.
 
 export function choose(value: number): void {
   auto = false;
-  m = Math.min(Math.max(1, Math.round(value)), max);
+  wish = Math.max(1, Math.round(value));
+  m = Math.min(wish, max);
   draw();
   void refresh().then(() => app.prepare());
 }
 
 /** As a link says that was followed to the open page. */
 export function fromLink(): void {
+  if (!settings.saysTokens()) return;
   const tokens = settings.tokens();
   if (tokens !== undefined) return choose(tokens);
   auto = true;
@@ -92,7 +96,7 @@ export function setUp(): void {
       max = app.engine.model.image_tokens_max;
       ladder = app.engine.model.ladder;
       waited.clear();
-      m = Math.min(m, max);
+      m = Math.min(wish, max);
     }
     draw();
     if (app.engine && isOpen()) void refresh();

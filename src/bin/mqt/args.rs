@@ -94,6 +94,8 @@ pub(crate) struct AskArgs {
     #[command(flatten)]
     pub(crate) answer: AnswerArgs,
     #[command(flatten)]
+    pub(crate) opening: SystemArgs,
+    #[command(flatten)]
     pub(crate) model: ModelArgs,
 }
 
@@ -108,6 +110,8 @@ pub(crate) struct ChatArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) answer: AnswerArgs,
+    #[command(flatten)]
+    pub(crate) opening: SystemArgs,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
 }
@@ -126,6 +130,8 @@ pub(crate) struct CompareArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) answer: AnswerArgs,
+    #[command(flatten)]
+    pub(crate) opening: SystemArgs,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
 }
@@ -338,6 +344,11 @@ pub(crate) struct AnswerArgs {
     /// End the answer before this text; may be given several times
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
+}
+
+/// Not for `eval`, which measures a model under the prompt it was trained with.
+#[derive(Debug, Args)]
+pub(crate) struct SystemArgs {
     /// Open the conversation with this text instead of the model's own
     #[arg(long, value_name = "TEXT")]
     pub(crate) system: Option<String>,

@@ -46,7 +46,7 @@ pub(crate) fn run(mut args: AskArgs, console: &Console) -> Result<()> {
     let rounds = rounds(&args);
     let checked: Vec<u64> = rounds.iter().filter_map(|budget| if let Budget::Fixed(m) = budget { Some(*m) } else { None }).collect();
     let mut conversation = Conversation::start(&args.model, Arithmetic::Fast, &checked, console)?;
-    conversation.session.instruct(args.answer.system.as_deref())?;
+    conversation.session.instruct(args.opening.system.as_deref())?;
     let mut output = Output::new();
     let style = Style::new(args.json);
     for picture in &pictures {

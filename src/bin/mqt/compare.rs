@@ -15,7 +15,7 @@ pub(crate) fn run(args: CompareArgs, console: &Console) -> Result<()> {
     args::question(&args.question)?;
     let picture = Picture::find(&args.image)?;
     let mut conversation = Conversation::start(&args.model, Arithmetic::Fast, &args.tokens, console)?;
-    conversation.session.instruct(args.answer.system.as_deref())?;
+    conversation.session.instruct(args.opening.system.as_deref())?;
     let mut tokens = args.tokens;
     if tokens.is_empty() {
         tokens = conversation.model().config().offer().ladder().into_iter().map(|m| m as u64).collect();
