@@ -91,7 +91,7 @@ test("the keyboard alone: everything is reached, a question is asked, stopped, c
   await page.keyboard.press("Escape");
   await reached(page, "stopped", "ready");
   // Once around: every button, field and link that can be used now.
-  const names = await page.locator("button:enabled:visible, input:visible, textarea, summary:visible, input[type=file]").evaluateAll((all) =>
+  const names = await page.locator("button:enabled:visible, input:visible, textarea:visible, summary:visible, input[type=file]").evaluateAll((all) =>
     all.map((e) => e.ariaLabel || e.labels?.[0]?.textContent.trim() || e.textContent.trim()),
   );
   await page.evaluate(() => document.activeElement.blur());
