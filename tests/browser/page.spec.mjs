@@ -354,6 +354,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     const before = await used();
     await expect(await ask(page, "Where is the cross?")).toHaveAttribute("data-finish-reason", "stop");
     await page.getByRole("button", { name: "Start anew" }).click();
+    await expect.poll(used).toBe(before);
     await page.evaluate(() => globalThis.mqt.switchTo({}));
     await reached(page, "ready");
     expect(await used()).toBe(before);

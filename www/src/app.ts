@@ -339,8 +339,9 @@ class App {
   }
 
   async startAnew(): Promise<void> {
-    await this.engine?.startAnew();
     this.turns = [];
+    // An engine that goes away just now has nothing to forget.
+    await this.engine?.startAnew().catch((error) => log(`start anew: ${(error as Error).message}`));
     notices.clear();
     conversation.clear();
     if (this.engine) enter("ready");
