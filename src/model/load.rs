@@ -14,7 +14,7 @@ impl Model {
     /// Loads a model from disk or from the program itself.
     ///
     /// # Errors
-    /// The model's ([`Error::exit_code`] 3), the adapter's (4) and the device's (5) failures.
+    /// The model's ([`crate::Error::exit_code`] 3), the adapter's (4) and the device's (5) failures.
     #[cfg(feature = "native")]
     pub async fn load(source: &ModelSource, options: &LoadOptions, on_progress: &mut dyn FnMut(Progress)) -> Result<Model> {
         let opened = Opened::from_source(source, options.vision_tower.as_deref(), options.weights).await?;
