@@ -222,5 +222,7 @@ fn a_system_prompt_opens_the_conversation() {
     let (own, brief) = (tokens(&[]), tokens(&["--system", "Be brief."]));
     assert!(brief < own, "{brief} {own}");
     mqt(line(&model, &[&picture, "What is this?", "--context", "100", "--system", &"word ".repeat(200)])).run().refused(2, "system prompt");
-    mqt(["eval", "questions.jsonl", "--images", ".", "-o", "answers.jsonl", "--system", "Be brief."]).run().refused(2, "--system");
+    // A model is measured under the prompt it was trained with.
+    let eval = mqt(["eval", "questions.jsonl", "--images", ".", "-o", "answers.jsonl", "--system", "Be brief."]).run();
+    assert!(eval.code == 2 && eval.stderr.contains("--system"), "{eval:#?}");
 }
