@@ -38,6 +38,9 @@ struct Turn {
 /// Tokens that must be left for question and answer.
 const LEAST_ROOM: usize = 8;
 
+/// Tokens that an unwritten question counts as.
+const SHORT_QUESTION: usize = 12;
+
 /// A conversation: a picture, turns, and the cache that holds what was computed for them.
 pub struct Session {
     model: Arc<Model>,
@@ -102,8 +105,9 @@ impl Session {
             system.clone_into(&mut template.system);
         }
         let prefix = template.prefix_ids(self.model.tokenizer());
-        if prefix.len() + LEAST_ROOM > self.cache.capacity() {
-            let why = format!("its {} tokens leave no room for a question in a context of {}", prefix.len(), self.cache.capacity());
+        let picture = self.model.config().offer().ladder().first().copied().unwrap_or(1);
+        if prefix.len() + picture + SHORT_QUESTION + LEAST_ROOM > self.cache.capacity() {
+            let why = format!("its {} tokens leave no room for a picture and a question in a context of {}", prefix.len(), self.cache.capacity());
             return Err(Error::InvalidSetting { what: "the system prompt".into(), why });
         }
         self.prefix = prefix;
@@ -166,7 +170,7 @@ impl Session {
     /// # Errors
     /// [`Error::BudgetOutOfRange`].
     pub fn estimate(&self, budget: &Budget, question: &str) -> Result<Estimate> {
-        let question = if question.trim().is_empty() { 12 } else { self.question_ids(question).len() };
+        let question = if question.trim().is_empty() { SHORT_QUESTION } else { self.question_ids(question).len() };
         let encode = if self.picture.is_some() { 0.0 } else { self.speed.encode_ms.unwrap_or(0.0) };
         let unread = self.unread();
         let choice = self.choose(&Request { budget: budget.clone(), ..Request::new("") }, question, encode)?;

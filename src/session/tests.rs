@@ -87,10 +87,12 @@ fn a_system_prompt_is_read_instead_of_the_models_own() {
         s.start_anew();
         s.instruct(Some("Be brief.")).unwrap();
         let estimated = |s: &Session| s.estimate(&Budget::Fixed(16), "What is this?").unwrap().first_word_ms.unwrap();
-        let before = estimated(&s);
         let brief = ask(&mut s, "What is this?", 16);
         s.start_anew();
-        assert!(estimated(&s) < before, "words that are not read yet cost time");
+        let read = estimated(&s);
+        s.instruct(Some("Be long.")).unwrap();
+        assert!(estimated(&s) > read, "words that are not read yet cost time");
+        s.instruct(Some("Be brief.")).unwrap();
         assert!(brief.prompt_tokens < own.prompt_tokens && brief.cached_tokens < 4, "{brief:?}");
         let error = s.instruct(Some(&"word ".repeat(300))).unwrap_err();
         assert!(matches!(error, Error::InvalidSetting { .. }), "{error}");
@@ -100,6 +102,15 @@ fn a_system_prompt_is_read_instead_of_the_models_own() {
         s.instruct(None).unwrap();
         let again = ask(&mut s, "What is this?", 16);
         assert_eq!((again.prompt_tokens, again.token_ids), (own.prompt_tokens, own.token_ids));
+        // What is accepted leaves room to ask: the longest one, with the fewest image tokens.
+        let mut longest = 0;
+        while s.instruct(Some(&"a ".repeat(longest + 1))).is_ok() {
+            longest += 1;
+        }
+        assert!(longest > 10, "{longest}");
+        s.start_anew();
+        s.instruct(Some(&"a ".repeat(longest))).unwrap();
+        ask(&mut s, "What is it?", 2);
     }
 }
 
