@@ -179,7 +179,7 @@ impl Packed {
     }
 
     /// The same without the scales: integers as floats for q8 and q4.
-    fn unpack_unscaled(&self, panel: usize, lane: usize, out: &mut [f32]) {
+    pub(crate) fn unpack_unscaled(&self, panel: usize, lane: usize, out: &mut [f32]) {
         let data = &self.data[panel * self.panel_data_words()..][..self.panel_data_words()];
         let step = self.format.chunk_cols();
         for (chunk, out) in out.chunks_exact_mut(step).enumerate() {

@@ -16,3 +16,8 @@ fn block_scale(panel: u32, block: u32, lane: u32) -> f32 {
     let pair = unpack2x16float(scales[(panel * params.blocks + block) * 16u + lane / 2u]);
     return select(pair.x, pair.y, (lane & 1u) == 1u);
 }
+// Sixteen columns of a chunk, the part'th, as signed bytes: nibble - 8 in each, without a borrow from the next.
+fn bytes(w: vec4<u32>, part: u32) -> vec4<u32> {
+    let nibbles = (w >> vec4<u32>(4u * part)) & vec4<u32>(0x0f0f0f0fu);
+    return ((nibbles | vec4<u32>(0x80808080u)) - vec4<u32>(0x08080808u)) ^ vec4<u32>(0x80808080u);
+}

@@ -14,3 +14,5 @@ fn block_scale(panel: u32, block: u32, lane: u32) -> f32 {
     let pair = unpack2x16float(scales[(panel * params.blocks + block) * 16u + lane / 2u]);
     return select(pair.x, pair.y, (lane & 1u) == 1u);
 }
+// A chunk's sixteen columns, its only part, as signed bytes.
+fn bytes(w: vec4<u32>, part: u32) -> vec4<u32> { return w; }

@@ -7,7 +7,7 @@ use super::profile::Profile;
 use super::readback::Poller;
 use super::recorder::Shared;
 use crate::error::{Error, Result};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Which adapter to run on.
@@ -105,6 +105,7 @@ pub(super) struct Inner {
     pub(super) profile: Profile,
     pub(super) lost: Arc<Mutex<Option<Trouble>>>,
     info: AdapterInfo,
+    packed_dot: AtomicBool,
     limits: wgpu::Limits,
     binding_limit: AtomicU64,
 }
@@ -120,7 +121,7 @@ impl Gpu {
         if *choice == AdapterChoice::Cpu {
             return Ok(None);
         }
-        let adapters = adapters().await;
+        let (adapters, packed_dot) = adapters().await;
         match choice {
             AdapterChoice::Named(wanted) => {
                 let matches = |a: &wgpu::Adapter| contains(&AdapterInfo::of(&a.get_info()).name, wanted);
@@ -129,11 +130,11 @@ impl Gpu {
                     names.push("cpu".into());
                     return Err(Error::AdapterNotFound { wanted: wanted.clone(), available: names.join(", ") });
                 };
-                Gpu::from_adapter(adapter).await.map(Some)
+                Gpu::from_adapter(adapter, packed_dot).await.map(Some)
             }
             _ => {
                 for adapter in &adapters {
-                    if let Ok(gpu) = Gpu::from_adapter(adapter).await {
+                    if let Ok(gpu) = Gpu::from_adapter(adapter, packed_dot).await {
                         return Ok(Some(gpu));
                     }
                 }
@@ -144,11 +145,11 @@ impl Gpu {
 
     /// Every adapter of this machine, best first.
     pub async fn list() -> Vec<AdapterInfo> {
-        adapters().await.iter().map(|a| AdapterInfo::of(&a.get_info())).collect()
+        adapters().await.0.iter().map(|a| AdapterInfo::of(&a.get_info())).collect()
     }
 
     #[allow(clippy::arc_with_non_send_sync, reason = "in the browser WebGPU's handles stay on their thread; natively they do not")]
-    async fn from_adapter(adapter: &wgpu::Adapter) -> Result<Gpu> {
+    async fn from_adapter(adapter: &wgpu::Adapter, packed_dot: bool) -> Result<Gpu> {
         let info = AdapterInfo::of(&adapter.get_info());
         let refused = |why: String| Error::DeviceRefused { adapter: info.name.clone(), why };
         let limits = wgpu::Limits::default();
@@ -193,6 +194,7 @@ impl Gpu {
             profile: Profile::default(),
             lost,
             info,
+            packed_dot: AtomicBool::new(packed_dot),
             limits,
             binding_limit,
         })))
@@ -236,6 +238,17 @@ impl Gpu {
         self.0.device.features().contains(wgpu::Features::SHADER_F16)
     }
 
+    /// Whether WGSL has products of packed bytes here (`packed_4x8_integer_dot_product`).
+    pub fn has_packed_dot(&self) -> bool {
+        self.0.packed_dot.load(Ordering::Relaxed)
+    }
+
+    /// Does without them, so that tests reach the text for devices that have to.
+    #[cfg(test)]
+    pub(crate) fn forget_packed_dot(&self) {
+        self.0.packed_dot.store(false, Ordering::Relaxed);
+    }
+
     /// Whether the device can time its own passes.
     pub fn has_timestamps(&self) -> bool {
         self.0.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
@@ -270,8 +283,8 @@ fn contains(name: &str, wanted: &str) -> bool {
     name.to_lowercase().contains(&wanted.to_lowercase())
 }
 
-/// All adapters, best kind first. The order within a kind is the driver's.
-async fn adapters() -> Vec<wgpu::Adapter> {
+/// All adapters, best kind first, and whether WGSL has products of packed bytes. The order within a kind is the driver's.
+async fn adapters() -> (Vec<wgpu::Adapter>, bool) {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::PRIMARY;
     let instance = wgpu::Instance::new(descriptor);
@@ -290,5 +303,5 @@ async fn adapters() -> Vec<wgpu::Adapter> {
         wgpu::DeviceType::Other => 3,
         wgpu::DeviceType::Cpu => 4,
     });
-    adapters
+    (adapters, instance.wgsl_language_features().contains(wgpu::WgslLanguageFeatures::Packed4x8IntegerDotProduct))
 }

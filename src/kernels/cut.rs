@@ -12,6 +12,8 @@ pub enum Via {
     Window,
     /// Both go through workgroup memory, a tile at a time: `gemm`. Tokens and rows are a workgroup's then, rows in panels.
     Tile,
+    /// Activations are rounded to bytes in workgroup memory: `matmul_i8`. Tokens are a workgroup's.
+    Bytes,
 }
 
 /// Tokens and rows of one lane, and how the columns are shared.
@@ -41,20 +43,29 @@ impl Cut {
         Cut { tokens, rows, slices: 1, lanes: 32, via: Via::Window }
     }
 
+    const fn bytes(tokens: u32, rows: u32, slices: u32, lanes: u32) -> Cut {
+        Cut { tokens, rows, slices, lanes, via: Via::Bytes }
+    }
+
     const fn tile(panels: u32) -> Cut {
         Cut { tokens: 64, rows: panels, slices: 1, lanes: 256, via: Via::Tile }
     }
 
-    /// Whether so many columns of all tokens fit a window.
-    pub fn takes(self, cols: usize) -> bool {
-        self.via != Via::Window || self.tokens as usize * padded_cols(cols) * 4 <= Window::BYTES
+    /// Whether matrices of this format and so many columns can be cut so: the columns of all tokens fit a window, and bytes are
+    /// multiplied with integers.
+    pub fn takes(self, format: Format, cols: usize) -> bool {
+        match self.via {
+            Via::Window => self.tokens as usize * padded_cols(cols) * 4 <= Window::BYTES,
+            Via::Bytes => format.is_scaled(),
+            Via::Lanes | Via::Tile => true,
+        }
     }
 
     /// The text that binds the activations.
     pub(super) fn prelude(self) -> &'static str {
         match self.via {
             Via::Window => include_str!("../../shaders/common/x_uniform.wgsl"),
-            Via::Lanes | Via::Tile => include_str!("../../shaders/common/x_storage.wgsl"),
+            Via::Lanes | Via::Tile | Via::Bytes => include_str!("../../shaders/common/x_storage.wgsl"),
         }
     }
 
@@ -77,6 +88,10 @@ impl Cut {
         if via == Via::Tile {
             return vec![("PANELS", rows), ("WG", lanes)];
         }
+        if via == Via::Bytes {
+            let partial = if slices > 1 { lanes * tokens / 4 } else { 1 };
+            return vec![("TOKENS", tokens), ("ROWS", rows), ("SLICES", slices), ("WG", lanes), ("PARTIAL", partial)];
+        }
         let window = (via == Via::Window).then_some(("QUADS", tokens * padded_cols(cols) as u32 / 4));
         [("TOKENS", tokens), ("ROWS", rows), ("SLICES", slices), ("WG", lanes), ("COLUMNS", self.columns())].into_iter().chain(window).collect()
     }
@@ -88,6 +103,7 @@ impl std::fmt::Display for Cut {
             Via::Lanes => "",
             Via::Window => "u",
             Via::Tile => "t",
+            Via::Bytes => "b",
         };
         write!(f, "{}x{}/{}@{}{via}", self.tokens, self.rows, self.slices, self.lanes)
     }
@@ -132,9 +148,12 @@ const WINDOWED: [Cut; 5] = [Cut::uniform(1, 8), Cut::uniform(1, 16), Cut::unifor
 /// Prompts and pictures on devices whose workgroup memory is one.
 const TILES: [Cut; 2] = [Cut::tile(2), Cut::tile(4)];
 
+/// Integer products: few tokens with the columns shared, many with the rows.
+const BYTES: [Cut; 5] = [Cut::bytes(4, 1, 8, 256), Cut::bytes(8, 1, 8, 256), Cut::bytes(16, 1, 4, 128), Cut::bytes(16, 1, 1, 256), Cut::bytes(16, 2, 1, 256)];
+
 /// Every cut there is.
 pub fn all() -> Vec<Cut> {
-    LANES.into_iter().chain(SLICED).chain(WINDOWED).chain(TILES).collect()
+    LANES.into_iter().chain(SLICED).chain(WINDOWED).chain(TILES).chain(BYTES).collect()
 }
 
 /// Batches for which a cut is chosen; a batch takes the choice of the next one up.
@@ -157,14 +176,30 @@ pub fn cut(gpu: &Gpu, w: &Matrix, n: usize, step: bool) -> Cut {
     }
     let chosen = |n: usize| {
         let cut = gpu.chosen(&key(w.format, w.rows, w.cols, n, step)).and_then(|text| text.parse().ok());
-        cut.filter(|cut: &Cut| cut.takes(w.cols))
+        cut.filter(|cut: &Cut| cut.takes(w.format, w.cols))
     };
     let chosen = chosen(n).or_else(|| if n > 64 { chosen(64) } else { None });
     chosen.unwrap_or_else(|| guess(gpu.is_software(), w.rows, w.cols, n))
 }
 
-/// Cuts worth measuring for `n` tokens and a matrix of `panels` panels and `cols` columns on this kind of device.
-pub fn candidates(software: bool, panels: usize, cols: usize, n: usize, step: bool) -> Vec<Cut> {
+/// A product that cuts are wanted for.
+#[derive(Clone, Copy, Debug)]
+pub struct Product {
+    /// Whether the device is a program on the processor.
+    pub software: bool,
+    /// Whether activations may be rounded to bytes, and the device has a product for them.
+    pub bytes: bool,
+    /// Of the matrix.
+    pub format: Format,
+    /// The matrix' height in panels.
+    pub panels: usize,
+    /// The matrix' width.
+    pub cols: usize,
+}
+
+/// Cuts worth measuring for the product of `n` tokens.
+pub fn candidates(product: Product, n: usize, step: bool) -> Vec<Cut> {
+    let Product { software, bytes, format, panels, cols } = product;
     let fits = |cut: &Cut| {
         let tokens = cut.tokens as usize;
         let good = match n {
@@ -173,10 +208,11 @@ pub fn candidates(software: bool, panels: usize, cols: usize, n: usize, step: bo
             _ => tokens > 2 && tokens <= batch(n).max(4),
         };
         // A lane whose rows are past the end works for nothing.
-        good && cut.takes(cols)
+        good && cut.takes(format, cols)
+            && (bytes || cut.via != Via::Bytes)
             && (cut.rows as usize <= panels || cut.rows <= 4)
             && !(step && (tokens != 1 || cut.rows == 1))
-            && !(software && (cut.slices > 1 || cut.via == Via::Tile))
+            && !(software && (cut.slices > 1 || matches!(cut.via, Via::Tile | Via::Bytes)))
     };
     all().into_iter().filter(fits).collect()
 }
@@ -185,7 +221,7 @@ pub fn candidates(software: bool, panels: usize, cols: usize, n: usize, step: bo
 pub fn guess(software: bool, rows: usize, cols: usize, n: usize) -> Cut {
     // Large tiles take software adapters a second to compile, which only large matrices give back.
     let large = rows * cols >= 1 << 20 && rows >= 16 * PANEL;
-    let windowed = |cut: Cut, otherwise: Cut| if cut.takes(cols) { cut } else { otherwise };
+    let windowed = |cut: Cut, otherwise: Cut| if cut.takes(Format::F32, cols) { cut } else { otherwise };
     match (software, n) {
         // Sixteen rows a lane, where that leaves enough groups for a few cores.
         (true, 1) if large && rows >= 64 * PANEL => windowed(Cut::uniform(1, 16), Cut::new(1, 16, 1, 32)),
@@ -212,7 +248,7 @@ pub fn runs(n: usize, main: Cut, of: impl Fn(usize) -> Cut) -> Vec<(usize, usize
         // A quarter of a tile: the tower's 577 patches are nine tiles and one.
         Via::Tile => rest > tokens / 4,
         // A lane with a token too many costs less than another pipeline and dispatch.
-        Via::Lanes | Via::Window => main.rows < 8 || idle <= 1,
+        Via::Lanes | Via::Window | Via::Bytes => main.rows < 8 || idle <= 1,
     };
     if n <= tokens || rest == 0 || whole {
         return vec![(0, n, main)];
@@ -229,10 +265,11 @@ mod tests {
     #[test]
     fn every_cut_fits_its_tile_and_has_a_name() {
         for cut in all() {
-            assert!(cut.via == Via::Tile || cut.columns() <= if cut.slices > 1 { 4 } else { 16 }, "{cut}");
+            assert!(matches!(cut.via, Via::Tile | Via::Bytes) || cut.columns() <= if cut.slices > 1 { 4 } else { 16 }, "{cut}");
             assert!(cut.lanes <= 256 && cut.lanes.is_multiple_of(32 * cut.slices), "{cut}");
             assert_eq!(cut.to_string().parse(), Ok(cut));
-            assert!(cut.takes(64) && (cut.takes(16_448) != (cut.via == Via::Window)), "{cut}");
+            assert!(cut.takes(Format::Q4, 64) && (cut.takes(Format::Q4, 16_448) != (cut.via == Via::Window)), "{cut}");
+            assert!(cut.takes(Format::F16, 64) != (cut.via == Via::Bytes), "{cut}");
         }
         assert!("3x3/1@64".parse::<Cut>().is_err());
     }
@@ -241,21 +278,32 @@ mod tests {
     fn every_batch_has_a_candidate_and_a_listed_guess() {
         for software in [true, false] {
             for panels in [1, 4, 8, 64] {
+                let product = Product { software, bytes: false, format: Format::Q4, panels, cols: 4096 };
                 for n in 1..=80 {
-                    assert!(!candidates(software, panels, 4096, n, false).is_empty(), "{software} {panels} {n}");
+                    assert!(!candidates(product, n, false).is_empty(), "{software} {panels} {n}");
                     for cols in [64, 4096] {
                         assert!(all().contains(&guess(software, panels * PANEL, cols, n)), "{software} {panels} {n}");
                     }
                 }
-                assert!(!candidates(software, panels, 4096, 1, true).is_empty());
+                assert!(!candidates(product, 1, true).is_empty());
                 assert!(guess(software, panels * PANEL, 4096, 1).rows.is_multiple_of(2), "gates and ups stand side by side");
             }
         }
     }
 
     #[test]
+    fn bytes_are_candidates_only_where_they_may_be() {
+        let has = |product, n| candidates(product, n, false).iter().any(|cut| cut.via == Via::Bytes);
+        let product = Product { software: false, bytes: true, format: Format::Q4, panels: 64, cols: 4096 };
+        assert!(!has(product, 1) && [2, 4, 5, 17, 64, 300].into_iter().all(|n| has(product, n)));
+        for other in [Product { software: true, ..product }, Product { bytes: false, ..product }, Product { format: Format::F16, ..product }] {
+            assert!((1..80).all(|n| !has(other, n)), "{other:?}");
+        }
+    }
+
+    #[test]
     fn runs_cover_every_token_once() {
-        for main in [Cut::new(4, 16, 1, 32), Cut::uniform(8, 8), Cut::EXACT, Cut::tile(2)] {
+        for main in [Cut::new(4, 16, 1, 32), Cut::uniform(8, 8), Cut::EXACT, Cut::tile(2), Cut::bytes(16, 1, 4, 128)] {
             for n in (1..40).chain([64, 65, 80, 81, 577]) {
                 let mut next = 0;
                 for (first, count, cut) in runs(n, main, |rest| guess(true, 4096, 4096, rest)) {

@@ -2,8 +2,8 @@
 
 use super::check::{Case, F32_LIMIT, random};
 use super::cut::{self, Cut, Via};
-use super::{Variant, data_prelude, gemm, kernel, params, weight_prelude};
-use crate::gpu::{Bind, Kernel, Matrix, Recorder, Tensor, Window};
+use super::{Variant, data_prelude, gemm, kernel, matmul_i8, params, weight_prelude};
+use crate::gpu::{Bind, Gpu, Kernel, Matrix, Recorder, Tensor, Window};
 use crate::quant::{BLOCK, Format, PANEL, Packed, padded_cols};
 
 params! { n_tokens: u32, rows: u32, blocks: u32, x_stride: u32, out_stride: u32, first_row: u32, first_token: u32, to_token: u32 }
@@ -39,25 +39,31 @@ pub(super) const PRODUCT: &str = include_str!("../../shaders/common/product.wgsl
 pub(super) const TILE: &str = include_str!("../../shaders/common/tile.wgsl");
 
 pub(super) fn constants(cut: Cut, cols: usize, bias: bool, act: Act, store: Store) -> Vec<(&'static str, u32)> {
-    let partial = (cut.via != Via::Tile).then_some(("PARTIAL", if cut.slices > 1 { 4 * cut.lanes } else { 1 }));
+    let partial = matches!(cut.via, Via::Lanes | Via::Window).then_some(("PARTIAL", if cut.slices > 1 { 4 * cut.lanes } else { 1 }));
     let own = [("BIAS", u32::from(bias)), ("ACT", act as u32), ("ADD", u32::from(store == Store::Add))];
     cut.constants(cols).into_iter().chain(partial).chain(own).collect()
 }
 
 /// The kernel of a cut, and the texts in front of it.
-fn kernel_of(cut: Cut, w: &Matrix) -> (&'static Kernel, Vec<&'static str>) {
+fn kernel_of(gpu: &Gpu, cut: Cut, w: &Matrix) -> (&'static Kernel, Vec<&'static str>) {
     let mut preludes = vec![cut.prelude(), data_prelude(w.in_textures()), weight_prelude(w.format), PRODUCT];
-    if cut.via == Via::Tile {
-        return (&gemm::KERNEL, preludes);
+    match cut.via {
+        Via::Tile => (&gemm::KERNEL, preludes),
+        Via::Bytes => {
+            preludes.extend(matmul_i8::preludes(gpu));
+            (&matmul_i8::KERNEL, preludes)
+        }
+        Via::Lanes | Via::Window => {
+            preludes.push(TILE);
+            (&KERNEL, preludes)
+        }
     }
-    preludes.push(TILE);
-    (&KERNEL, preludes)
 }
 
 pub(super) fn variants() -> Vec<Variant> {
     let mut all = Vec::new();
     for (f, format) in [Format::F32, Format::F16, Format::Q8, Format::Q4].into_iter().enumerate() {
-        for (i, cut) in cut::all().into_iter().filter(|cut| cut.via != Via::Tile).enumerate() {
+        for (i, cut) in cut::all().into_iter().filter(|cut| matches!(cut.via, Via::Lanes | Via::Window)).enumerate() {
             let (bias, act, store) =
                 [(false, Act::None, Store::Replace), (true, Act::QuickGelu, Store::Add), (true, Act::Gelu, Store::Replace)][i % 3];
             let preludes = vec![cut.prelude(), data_prelude((f + i) % 2 == 0), weight_prelude(format), PRODUCT, TILE];
@@ -124,7 +130,7 @@ struct How<'a> {
 /// One dispatch per part of the matrix: rows `first..first + n` of what is bound for `x`.
 fn dispatch(rec: &mut Recorder, bound: &dyn Bind, (x, first): (&Tensor, usize), n: usize, how: &How, (out, to): (&Tensor, usize)) {
     let &How { w, bias, act, store, cut } = how;
-    let (kernel, preludes) = kernel_of(cut, w);
+    let (kernel, preludes) = kernel_of(rec.gpu(), cut, w);
     let constants = constants(cut, w.cols, bias.is_some(), act, store);
     // A dispatch has at most 65 535 workgroups in y; so many tokens are far beyond any chunk.
     for part in &w.parts {
@@ -186,7 +192,7 @@ fn reference_panel(x: &[f32], n: usize, w: &Packed, panel: usize) -> Vec<f32> {
     out
 }
 
-fn activate(v: f32, act: Act) -> f32 {
+pub(super) fn activate(v: f32, act: Act) -> f32 {
     match act {
         Act::None => v,
         Act::QuickGelu => v / (1.0 + (-1.702 * v).exp()),
@@ -200,6 +206,8 @@ fn erf(v: f32) -> f32 {
     let poly = t * (0.254_829_6 + t * (-0.284_496_74 + t * (1.421_413_7 + t * (-1.453_152 + t * 1.061_405_4))));
     v.signum() * (1.0 - poly * (-v * v).exp())
 }
+
+type Twin = fn(&[f32], &Packed, Option<&[f32]>, Act) -> Vec<f32>;
 
 /// What a case computes.
 #[derive(Clone, Copy)]
@@ -228,11 +236,12 @@ pub(crate) fn cases() -> Vec<Case> {
         };
         for (i, &shape) in shapes.iter().enumerate() {
             // Every cut meets every format; the shapes go round.
-            cases.extend(cut::all().into_iter().enumerate().skip(i).step_by(shapes.len()).map(|(c, cut)| of(i, c, shape, cut)));
+            let cuts = cut::all().into_iter().enumerate().filter(|(_, cut)| cut.takes(format, shape.2));
+            cases.extend(cuts.skip(i).step_by(shapes.len()).map(|(c, cut)| of(i, c, shape, cut)));
         }
-        let tiles: Vec<Cut> = cut::all().into_iter().filter(|cut| cut.via == Via::Tile).collect();
+        let shared = |cut: &Cut| cut.takes(format, 64) && matches!(cut.via, Via::Tile | Via::Bytes);
         for (i, &shape) in large.iter().enumerate() {
-            cases.extend(tiles.iter().enumerate().map(|(c, &cut)| of(i + f, i + c, shape, cut)));
+            cases.extend(cut::all().into_iter().filter(shared).enumerate().map(|(c, cut)| of(i + f, i + c, shape, cut)));
         }
     }
     cases
@@ -241,7 +250,8 @@ pub(crate) fn cases() -> Vec<Case> {
 fn case(shape: Shape) -> Case {
     let Shape { n, rows, cols, format, cut, with_bias, act, store, in_textures } = shape;
     let name = format!("matmul {} {cut} {n}x{cols} by {rows} {act:?} {store:?}", format.name());
-    Case::new(name, F32_LIMIT, async move |gpu| {
+    let (limit, reference) = if cut.via == Via::Bytes { (matmul_i8::LIMIT, matmul_i8::reference as Twin) } else { (F32_LIMIT, reference as Twin) };
+    Case::new(name, limit, async move |gpu| {
         let w = Packed::pack(format, &random(1, rows * cols), rows, cols);
         // One row in front, which `first` must skip.
         let x = random(2, (n + 1) * cols);

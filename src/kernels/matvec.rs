@@ -4,7 +4,7 @@
 //! is one factor, 1 / RMS, which a product's result is multiplied by.
 
 use super::check::{Case, F32_LIMIT, random};
-use super::cut::{self, Cut, Via};
+use super::cut::{self, Cut, Product, Via};
 use super::matmul::{self, Act, TILE};
 use super::{Variant, data_prelude, kernel, params, state, swiglu, weight_prelude};
 use crate::gpu::{Bind, Kernel, Matrix, Recorder, Storage, Tensor, Window};
@@ -35,7 +35,7 @@ fn constants(cut: Cut, cols: usize, norm: bool, end: u32, bias: bool) -> Vec<(&'
 
 /// Cuts for one token whose rows come in pairs.
 fn cuts() -> Vec<Cut> {
-    cut::candidates(false, usize::MAX, PANEL, 1, true)
+    cut::candidates(Product { software: false, bytes: false, format: Format::Q4, panels: usize::MAX, cols: PANEL }, 1, true)
 }
 
 pub(super) fn variants() -> Vec<Variant> {

@@ -18,6 +18,7 @@ pub mod layer_norm;
 #[cfg(test)]
 mod lint;
 pub mod matmul;
+mod matmul_i8;
 pub mod matvec;
 pub mod mix;
 pub mod patchify;
@@ -84,6 +85,7 @@ pub fn variants() -> Vec<Variant> {
         heads::variants(),
         layer_norm::variants(),
         matmul::variants(),
+        matmul_i8::variants(),
         matvec::variants(),
         mix::variants(),
         patchify::variants(),

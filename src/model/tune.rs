@@ -10,7 +10,7 @@ use super::slot::Arithmetic;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Matrix, Recorder, Storage, Tensor};
 use crate::kernels::attention_step::{self, Split, attention_step, part_values};
-use crate::kernels::cut::{self, BATCHES, Cut};
+use crate::kernels::cut::{self, BATCHES, Cut, Product};
 use crate::kernels::heads::{HeadShape, KvLayer};
 use crate::kernels::matmul::{Act, Store, matmul_cut};
 use crate::kernels::matvec::{End, matvec_cut};
@@ -125,8 +125,12 @@ impl Tuner<'_> {
             let vision = if n >= 64 { &vision[..] } else { &[] };
             // The head sees the last token only.
             let language = if n == 1 { &language[..] } else { &language[..language.len() - 1] };
-            for matrices in language.iter().map(|family| &family.matrices).chain(vision) {
-                self.batch(matrices, n).await?;
+            for family in language {
+                self.batch(&family.matrices, n, true).await?;
+            }
+            // The tower's largest activations are hundreds of times the others: bytes would lose those.
+            for matrices in vision {
+                self.batch(matrices, n, false).await?;
             }
         }
         Ok(())
@@ -185,7 +189,7 @@ impl Tuner<'_> {
     async fn step(&self, family: &Family<'_>) -> Result<()> {
         let (gpu, w) = (self.gpu, family.first());
         let (rows, cols) = (w.rows, w.cols);
-        let variants = with_guess(gpu, w, 1, true);
+        let variants = with_guess(gpu, w, 1, true, false);
         let state = started(gpu, 0).await?;
         let (x, stream) = (gpu.tensor("tune x", 1, cols).await?, gpu.tensor("tune stream", 1, cols).await?);
         let (extra, next) = (gpu.tensor("tune extra", 1, rows).await?, gpu.tensor("tune next", 1, rows).await?);
@@ -202,15 +206,15 @@ impl Tuner<'_> {
         .await
     }
 
-    /// The product of `n` tokens.
-    async fn batch(&self, matrices: &[&Matrix], n: usize) -> Result<()> {
+    /// The product of `n` tokens; `bytes`: whether they may be rounded to those.
+    async fn batch(&self, matrices: &[&Matrix], n: usize, bytes: bool) -> Result<()> {
         let (gpu, w) = (self.gpu, matrices[0]);
         // Software takes as long per token from 64 on.
         if self.time_is_up() || n > 64 && gpu.is_software() {
             return Ok(());
         }
         let (x, out) = (gpu.tensor("tune x", n, w.cols).await?, gpu.tensor("tune out", n, w.rows).await?);
-        self.choose(cut::key(w.format, w.rows, w.cols, n, false), &with_guess(gpu, w, n, false), |rec, cut, round| {
+        self.choose(cut::key(w.format, w.rows, w.cols, n, false), &with_guess(gpu, w, n, false, bytes), |rec, cut, round| {
             let w = matrices[round % matrices.len()];
             matmul_cut(rec, (&x, 0), n, w, None, Act::None, Store::Replace, (&out, 0), cut);
         })
@@ -240,9 +244,11 @@ impl Tuner<'_> {
 }
 
 /// The guess for `n` tokens, then everything worth comparing with it.
-fn with_guess(gpu: &Gpu, w: &Matrix, n: usize, step: bool) -> Vec<Cut> {
+fn with_guess(gpu: &Gpu, w: &Matrix, n: usize, step: bool, bytes: bool) -> Vec<Cut> {
     let guess = cut::guess(gpu.is_software(), w.rows, w.cols, n);
-    let others = cut::candidates(gpu.is_software(), w.rows.div_ceil(PANEL), w.cols, n, step);
+    let bytes = bytes && gpu.has_packed_dot();
+    let product = Product { software: gpu.is_software(), bytes, format: w.format, panels: w.rows.div_ceil(PANEL), cols: w.cols };
+    let others = cut::candidates(product, n, step);
     [guess].into_iter().chain(others.into_iter().filter(|cut| *cut != guess)).collect()
 }
 
@@ -275,7 +281,7 @@ mod tests {
         let tuner = Tuner { gpu: &gpu, deadline: None };
         let run = || {
             block_on(tuner.step(&Family { matrices: vec![&w, &w], role: Role::Residual })).unwrap();
-            block_on(tuner.batch(&[&w], 4)).unwrap();
+            block_on(tuner.batch(&[&w], 4, true)).unwrap();
             block_on(tuner.split(shape)).unwrap();
         };
         run();

@@ -1,0 +1,118 @@
+// matmul_i8: as matmul, with activations rounded to bytes: 64 columns of a token share a step, their largest magnitude / 127
+// x [tokens, cols] f32 - w panels (data, scales) of q8 or q4 - bias [rows] f32 - out [tokens, rows] f32, read-write because of ADD
+// A workgroup rounds a block of TOKENS tokens into workgroup memory, or SLICES blocks at once. A lane owns ROWS rows (the same one of
+// neighbouring panels) and every SLICESth of their blocks; a block's sum is one of integers, exact.
+// grid: (panels / ROWS / (WG / 32 / SLICES), tokens / TOKENS) of WG lanes; constants TOKENS (4, 8, 16), ROWS (1, 2), SLICES, PARTIAL, ADD, BIAS, ACT
+// preludes: common/x_storage.wgsl (binding 1), common/data_*.wgsl (2), common/weight_q*.wgsl, common/product.wgsl, common/bytes.wgsl, common/dot_*.wgsl
+struct Params { n_tokens: u32, rows: u32, blocks: u32, x_stride: u32, out_stride: u32, first_row: u32, first_token: u32, to_token: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(3) var<storage, read> scales: array<u32>;
+@group(0) @binding(4) var<storage, read> bias: array<f32>;
+@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+
+const UNITS: u32 = TOKENS * SLICES; // a unit is a block of a token; units of a slice lie side by side
+const QUADS: u32 = TOKENS / 4u;
+var<workgroup> packed: array<vec4<u32>, UNITS * 4u>; // sixteen columns each
+var<workgroup> peaks: array<f32, UNITS * 4u>;
+var<workgroup> steps: array<f32, UNITS>;
+// The slices' sums, a token quad of a row each; without slices it shrinks to nothing much.
+var<workgroup> partial: array<vec4<f32>, PARTIAL>;
+
+// Sums over a block; column q holds tokens 4q to 4q + 3.
+struct Dots { a: vec4<i32>, b: vec4<i32>, c: vec4<i32>, d: vec4<i32> }
+
+// Where sixteen columns of a unit start in x; a block past the end stands for the last one.
+fn place(i: u32, first: u32, token: u32) -> u32 {
+    let unit = i / 4u;
+    let block = min(first + unit / TOKENS, params.blocks - 1u);
+    return row_of(token + unit % TOKENS) + block * 16u + (i & 3u) * 4u;
+}
+
+fn round_units(first: u32, token: u32, local: u32) {
+    for (var i = local; i < UNITS * 4u; i += WG) { peaks[i] = peak_of(place(i, first, token)); }
+    workgroupBarrier();
+    for (var i = local; i < UNITS * 4u; i += WG) {
+        let at = i & ~3u;
+        let peak = max(max(peaks[at], peaks[at + 1u]), max(peaks[at + 2u], peaks[at + 3u]));
+        let exists = first + i / 4u / TOKENS < params.blocks;
+        packed[i] = rounded(place(i, first, token), select(0.0, inverse_step(peak), exists));
+        if (i & 3u) == 0u { steps[i / 4u] = peak / 127.0; }
+    }
+    workgroupBarrier();
+}
+
+fn quad(w: vec4<u32>, at: u32) -> vec4<i32> {
+    return vec4<i32>(dot16(w, packed[at]), dot16(w, packed[at + 4u]), dot16(w, packed[at + 8u]), dot16(w, packed[at + 12u]));
+}
+
+// Adds sixteen columns of a row; `at`: those of the first token.
+fn add(d: ptr<function, Dots>, w: vec4<u32>, at: u32) {
+    (*d).a += quad(w, at);
+    if TOKENS >= 8u { (*d).b += quad(w, at + 16u); }
+    if TOKENS == 16u {
+        (*d).c += quad(w, at + 32u);
+        (*d).d += quad(w, at + 48u);
+    }
+}
+
+fn steps4(unit: u32) -> vec4<f32> { return vec4<f32>(steps[unit], steps[unit + 1u], steps[unit + 2u], steps[unit + 3u]); }
+
+fn scaled(d: Dots, unit: u32, scale: f32) -> mat4x4<f32> {
+    var t = mat4x4<f32>();
+    t[0] = vec4<f32>(d.a) * steps4(unit) * scale;
+    if TOKENS >= 8u { t[1] = vec4<f32>(d.b) * steps4(unit + 4u) * scale; }
+    if TOKENS == 16u {
+        t[2] = vec4<f32>(d.c) * steps4(unit + 8u) * scale;
+        t[3] = vec4<f32>(d.d) * steps4(unit + 12u) * scale;
+    }
+    return t;
+}
+
+// The panel `offset` beyond `panel`; the last one stands in for those past the end, whose sums are not stored.
+fn panel_at(panel: u32, offset: u32) -> u32 { return min(panel + offset, (params.rows - 1u) / 32u); }
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let lane = local & 31u;
+    let slice = local / 32u % SLICES;
+    let panel = (group.x * (WG / 32u / SLICES) + local / (32u * SLICES)) * ROWS;
+    let token = group.y * TOKENS;
+    let words = params.blocks * CHUNKS_PER_BLOCK * 32u;
+    var low = mat4x4<f32>();
+    var high = mat4x4<f32>();
+    for (var first = 0u; first < params.blocks; first += SLICES) {
+        round_units(first, token, local);
+        let block = min(first + slice, params.blocks - 1u);
+        var a = Dots();
+        var b = Dots();
+        for (var c = 0u; c < CHUNKS_PER_BLOCK; c++) {
+            let word = (block * CHUNKS_PER_BLOCK + c) * 32u + lane;
+            let w = chunk(panel_at(panel, 0u) * words + word);
+            var v = w;
+            if ROWS == 2u { v = chunk(panel_at(panel, 1u) * words + word); }
+            for (var part = 0u; part < GROUPS / 4u; part++) {
+                let at = slice * TOKENS * 4u + c * (GROUPS / 4u) + part;
+                add(&a, bytes(w, part), at);
+                if ROWS == 2u { add(&b, bytes(v, part), at); }
+            }
+        }
+        low += scaled(a, slice * TOKENS, block_scale(panel_at(panel, 0u), block, lane));
+        if ROWS == 2u { high += scaled(b, slice * TOKENS, block_scale(panel_at(panel, 1u), block, lane)); }
+        workgroupBarrier();
+    }
+    if SLICES > 1u {
+        let mine = local * QUADS;
+        for (var q = 0u; q < QUADS; q++) { partial[mine + q] = low[q]; }
+        workgroupBarrier();
+        if slice > 0u { return; }
+        for (var s = 1u; s < SLICES; s++) {
+            for (var q = 0u; q < QUADS; q++) { low[q] += partial[mine + s * 32u * QUADS + q]; }
+        }
+    }
+    // One store in a loop: thirty-two in a row would take some drivers seconds to compile.
+    for (var i = 0u; i < ROWS * TOKENS; i++) {
+        let t = i % TOKENS;
+        let sum = select(low[t / 4u][t & 3u], high[t / 4u][t & 3u], i >= TOKENS);
+        store(token + t, (panel + i / TOKENS) * 32u + lane, sum);
+    }
+}
