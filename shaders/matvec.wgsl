@@ -3,7 +3,7 @@
 // w panels (data, scales) - extra [rows] f32: the bias (END 0, BIAS 1) or the next norm's gain (END 1) - out f32 - next [rows] f32
 // END 0: out[r] = v + bias; 1: out[r] += v, next[r] = out[r] * extra[r]; 2: out[f] = silu(v of gate f) * (v of up f)
 // grid: (panels / ROWS / (WG / 32 / SLICES)) of WG lanes; constants NORM, END, BIAS, WG, SLICES, ROWS (even for END 2), TOKENS = 1
-// preludes: common/x_*.wgsl (binding 1), common/data_*.wgsl (2), common/weight_*.wgsl, common/tile.wgsl
+// preludes: common/x_*.wgsl (binding 1), common/data_*.wgsl (2), common/weight_*.wgsl, common/tile.wgsl, common/sum_*.wgsl
 struct Params { rows: u32, blocks: u32, first_row: u32, cols: u32, eps: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
@@ -56,7 +56,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let slice = local / 32u % SLICES;
     let panel = (group.x * (WG / 32u / SLICES) + local / (32u * SLICES)) * ROWS;
     let scale = inverse_rms(local);
-    var t = accumulate(panel, lane, slice, SLICES, Bases());
+    var t = lane_sums(panel, lane, slice, local);
     if SLICES > 1u {
         // With slices a lane has at most four rows.
         partial[local] = t.a[0];

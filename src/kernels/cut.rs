@@ -1,7 +1,7 @@
 //! How a product with a weight matrix is cut up among lanes. Any cut gives the same result up to rounding; which is fastest is measured.
 
 use crate::gpu::{Gpu, Matrix, Window};
-use crate::quant::{Format, PANEL, padded_cols};
+use crate::quant::{BLOCK, Format, PANEL, padded_cols};
 
 /// How lanes come by activations and weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,8 +56,19 @@ impl Cut {
     pub fn takes(self, format: Format, cols: usize) -> bool {
         match self.via {
             Via::Window => self.tokens as usize * padded_cols(cols) * 4 <= Window::BYTES,
+            // A step rounds all of a token's columns into workgroup memory, of which WebGPU grants 16 KiB.
+            Via::Bytes if self.is_for(true) => format.is_scaled() && padded_cols(cols) / 16 * 17 + self.lanes as usize * 20 <= 16 << 10,
             Via::Bytes => format.is_scaled(),
             Via::Lanes | Via::Tile => true,
+        }
+    }
+
+    /// Whether this is a cut for the fused product of decoding (`step`), or else for `matmul`.
+    pub fn is_for(self, step: bool) -> bool {
+        match (self.via, step) {
+            (Via::Bytes, _) => step == (self.tokens == 1),
+            (_, true) => self.tokens == 1 && self.rows > 1,
+            (_, false) => true,
         }
     }
 
@@ -89,8 +100,13 @@ impl Cut {
             return vec![("PANELS", rows), ("WG", lanes)];
         }
         if via == Via::Bytes {
-            let partial = if slices > 1 { lanes * tokens / 4 } else { 1 };
-            return vec![("TOKENS", tokens), ("ROWS", rows), ("SLICES", slices), ("WG", lanes), ("PARTIAL", partial)];
+            let all = [("TOKENS", tokens), ("ROWS", rows), ("SLICES", slices), ("WG", lanes)];
+            let own = if self.is_for(true) {
+                [("COLUMNS", 1), ("BLOCKS", (padded_cols(cols) / BLOCK) as u32)].to_vec()
+            } else {
+                [("PARTIAL", if slices > 1 { lanes * tokens / 4 } else { 1 })].to_vec()
+            };
+            return all.into_iter().chain(own).collect();
         }
         let window = (via == Via::Window).then_some(("QUADS", tokens * padded_cols(cols) as u32 / 4));
         [("TOKENS", tokens), ("ROWS", rows), ("SLICES", slices), ("WG", lanes), ("COLUMNS", self.columns())].into_iter().chain(window).collect()
@@ -148,8 +164,8 @@ const WINDOWED: [Cut; 5] = [Cut::uniform(1, 8), Cut::uniform(1, 16), Cut::unifor
 /// Prompts and pictures on devices whose workgroup memory is one.
 const TILES: [Cut; 2] = [Cut::tile(2), Cut::tile(4)];
 
-/// Integer products: few tokens with the columns shared, many with the rows.
-const BYTES: [Cut; 5] = [Cut::bytes(4, 1, 8, 256), Cut::bytes(8, 1, 8, 256), Cut::bytes(16, 1, 4, 128), Cut::bytes(16, 1, 1, 256), Cut::bytes(16, 2, 1, 256)];
+/// Integer products: one token, few tokens with the columns shared, many with the rows.
+const BYTES: [Cut; 8] = [Cut::bytes(1, 2, 8, 256), Cut::bytes(1, 2, 4, 128), Cut::bytes(1, 4, 4, 128), Cut::bytes(4, 1, 8, 256), Cut::bytes(8, 1, 8, 256), Cut::bytes(16, 1, 4, 128), Cut::bytes(16, 1, 1, 256), Cut::bytes(16, 2, 1, 256)];
 
 /// Every cut there is.
 pub fn all() -> Vec<Cut> {
@@ -176,7 +192,7 @@ pub fn cut(gpu: &Gpu, w: &Matrix, n: usize, step: bool) -> Cut {
     }
     let chosen = |n: usize| {
         let cut = gpu.chosen(&key(w.format, w.rows, w.cols, n, step)).and_then(|text| text.parse().ok());
-        cut.filter(|cut: &Cut| cut.takes(w.format, w.cols))
+        cut.filter(|cut: &Cut| cut.takes(w.format, w.cols) && cut.is_for(step))
     };
     let chosen = chosen(n).or_else(|| if n > 64 { chosen(64) } else { None });
     chosen.unwrap_or_else(|| guess(gpu.is_software(), w.rows, w.cols, n))
@@ -211,7 +227,7 @@ pub fn candidates(product: Product, n: usize, step: bool) -> Vec<Cut> {
         good && cut.takes(format, cols)
             && (bytes || cut.via != Via::Bytes)
             && (cut.rows as usize <= panels || cut.rows <= 4)
-            && !(step && (tokens != 1 || cut.rows == 1))
+            && cut.is_for(step)
             && !(software && (cut.slices > 1 || matches!(cut.via, Via::Tile | Via::Bytes)))
     };
     all().into_iter().filter(fits).collect()
@@ -268,7 +284,8 @@ mod tests {
             assert!(matches!(cut.via, Via::Tile | Via::Bytes) || cut.columns() <= if cut.slices > 1 { 4 } else { 16 }, "{cut}");
             assert!(cut.lanes <= 256 && cut.lanes.is_multiple_of(32 * cut.slices), "{cut}");
             assert_eq!(cut.to_string().parse(), Ok(cut));
-            assert!(cut.takes(Format::Q4, 64) && (cut.takes(Format::Q4, 16_448) != (cut.via == Via::Window)), "{cut}");
+            let bounded = cut.via == Via::Window || cut.via == Via::Bytes && cut.tokens == 1;
+            assert!(cut.takes(Format::Q4, 64) && cut.takes(Format::Q4, 16_448) != bounded, "{cut}");
             assert!(cut.takes(Format::F16, 64) != (cut.via == Via::Bytes), "{cut}");
         }
         assert!("3x3/1@64".parse::<Cut>().is_err());
@@ -295,7 +312,8 @@ mod tests {
     fn bytes_are_candidates_only_where_they_may_be() {
         let has = |product, n| candidates(product, n, false).iter().any(|cut| cut.via == Via::Bytes);
         let product = Product { software: false, bytes: true, format: Format::Q4, panels: 64, cols: 4096 };
-        assert!(!has(product, 1) && [2, 4, 5, 17, 64, 300].into_iter().all(|n| has(product, n)));
+        assert!(!has(product, 1) && candidates(product, 1, true).iter().any(|cut| cut.via == Via::Bytes));
+        assert!( [2, 4, 5, 17, 64, 300].into_iter().all(|n| has(product, n)));
         for other in [Product { software: true, ..product }, Product { bytes: false, ..product }, Product { format: Format::F16, ..product }] {
             assert!((1..80).all(|n| !has(other, n)), "{other:?}");
         }

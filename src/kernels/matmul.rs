@@ -50,7 +50,7 @@ fn kernel_of(gpu: &Gpu, cut: Cut, w: &Matrix) -> (&'static Kernel, Vec<&'static 
     match cut.via {
         Via::Tile => (&gemm::KERNEL, preludes),
         Via::Bytes => {
-            preludes.extend(matmul_i8::preludes(gpu));
+            preludes.extend(matmul_i8::preludes(gpu.has_packed_dot()));
             (&matmul_i8::KERNEL, preludes)
         }
         Via::Lanes | Via::Window => {
@@ -207,7 +207,13 @@ fn erf(v: f32) -> f32 {
     v.signum() * (1.0 - poly * (-v * v).exp())
 }
 
-type Twin = fn(&[f32], &Packed, Option<&[f32]>, Act) -> Vec<f32>;
+/// x [n, cols], weights, bias → [n, rows].
+pub(super) type Twin = fn(&[f32], &Packed, Option<&[f32]>, Act) -> Vec<f32>;
+
+/// A cut's twin, and how close the kernel comes to it.
+pub(super) fn twin(cut: Cut) -> (f64, Twin) {
+    if cut.via == Via::Bytes { (matmul_i8::LIMIT, matmul_i8::reference) } else { (F32_LIMIT, reference) }
+}
 
 /// What a case computes.
 #[derive(Clone, Copy)]
@@ -236,10 +242,10 @@ pub(crate) fn cases() -> Vec<Case> {
         };
         for (i, &shape) in shapes.iter().enumerate() {
             // Every cut meets every format; the shapes go round.
-            let cuts = cut::all().into_iter().enumerate().filter(|(_, cut)| cut.takes(format, shape.2));
+            let cuts = cut::all().into_iter().enumerate().filter(|(_, cut)| cut.takes(format, shape.2) && cut.is_for(false));
             cases.extend(cuts.skip(i).step_by(shapes.len()).map(|(c, cut)| of(i, c, shape, cut)));
         }
-        let shared = |cut: &Cut| cut.takes(format, 64) && matches!(cut.via, Via::Tile | Via::Bytes);
+        let shared = |cut: &Cut| cut.takes(format, 64) && cut.is_for(false) && matches!(cut.via, Via::Tile | Via::Bytes);
         for (i, &shape) in large.iter().enumerate() {
             cases.extend(cut::all().into_iter().filter(shared).enumerate().map(|(c, cut)| of(i + f, i + c, shape, cut)));
         }
@@ -250,7 +256,7 @@ pub(crate) fn cases() -> Vec<Case> {
 fn case(shape: Shape) -> Case {
     let Shape { n, rows, cols, format, cut, with_bias, act, store, in_textures } = shape;
     let name = format!("matmul {} {cut} {n}x{cols} by {rows} {act:?} {store:?}", format.name());
-    let (limit, reference) = if cut.via == Via::Bytes { (matmul_i8::LIMIT, matmul_i8::reference as Twin) } else { (F32_LIMIT, reference as Twin) };
+    let (limit, reference) = twin(cut);
     Case::new(name, limit, async move |gpu| {
         let w = Packed::pack(format, &random(1, rows * cols), rows, cols);
         // One row in front, which `first` must skip.

@@ -6,7 +6,7 @@
 use super::cut::{self, Cut, Via};
 use super::matmul::{self, Act, Store};
 use super::{Variant, data_prelude, kernel, weight_prelude};
-use crate::gpu::{Gpu, Kernel};
+use crate::gpu::Kernel;
 use crate::quant::{BLOCK, Format, PANEL, Packed, padded_cols, round_to};
 use matmul::Params;
 
@@ -17,8 +17,8 @@ pub(super) static KERNEL: Kernel = kernel!("matmul_i8", [Read, Read, Read, Read,
 pub(super) const LIMIT: f64 = 1e-3;
 
 /// What rounds activations, and what multiplies the words.
-pub(super) fn preludes(gpu: &Gpu) -> [&'static str; 2] {
-    [BYTES, if gpu.has_packed_dot() { BUILTIN } else { PLAIN }]
+pub(super) fn preludes(packed_dot: bool) -> [&'static str; 2] {
+    [BYTES, if packed_dot { BUILTIN } else { PLAIN }]
 }
 
 const BYTES: &str = include_str!("../../shaders/common/bytes.wgsl");
@@ -30,8 +30,8 @@ pub(super) fn variants() -> Vec<Variant> {
     for format in [Format::Q8, Format::Q4] {
         for (i, cut) in cuts().enumerate() {
             let (bias, act, store) = [(false, Act::None, Store::Replace), (true, Act::QuickGelu, Store::Add)][i % 2];
-            let dot = [BUILTIN, PLAIN][i % 2];
-            let preludes = vec![cut.prelude(), data_prelude(i % 2 == 0), weight_prelude(format), matmul::PRODUCT, BYTES, dot];
+            let own = [cut.prelude(), data_prelude(i % 2 == 0), weight_prelude(format), matmul::PRODUCT];
+            let preludes = own.into_iter().chain(preludes(i % 2 == 0)).collect();
             all.push(Variant { kernel: &KERNEL, preludes, constants: matmul::constants(cut, 128, bias, act, store) });
         }
     }
@@ -66,8 +66,8 @@ pub(super) fn reference(x: &[f32], w: &Packed, bias: Option<&[f32]>, act: Act) -
 }
 
 /// Cuts of this kernel.
-pub(super) fn cuts() -> impl Iterator<Item = Cut> {
-    cut::all().into_iter().filter(|cut| cut.via == Via::Bytes)
+fn cuts() -> impl Iterator<Item = Cut> {
+    cut::all().into_iter().filter(|cut| cut.via == Via::Bytes && cut.is_for(false))
 }
 
 #[cfg(test)]

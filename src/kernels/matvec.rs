@@ -3,10 +3,10 @@
 //! RMSNorm costs no pass of its own: whoever wrote the residual stream also wrote it times the norm's gain (`x`), so what is left
 //! is one factor, 1 / RMS, which a product's result is multiplied by.
 
-use super::check::{Case, F32_LIMIT, random};
+use super::check::{Case, random};
 use super::cut::{self, Cut, Product, Via};
-use super::matmul::{self, Act, TILE};
-use super::{Variant, data_prelude, kernel, params, state, swiglu, weight_prelude};
+use super::matmul::{self, Act, TILE, Twin};
+use super::{Variant, data_prelude, kernel, matmul_i8, params, state, swiglu, weight_prelude};
 use crate::gpu::{Bind, Kernel, Matrix, Recorder, Storage, Tensor, Window};
 use crate::quant::{BLOCK, Format, PANEL, Packed, padded_cols};
 
@@ -34,21 +34,29 @@ fn constants(cut: Cut, cols: usize, norm: bool, end: u32, bias: bool) -> Vec<(&'
 }
 
 /// Cuts for one token whose rows come in pairs.
-fn cuts() -> Vec<Cut> {
-    cut::candidates(Product { software: false, bytes: false, format: Format::Q4, panels: usize::MAX, cols: PANEL }, 1, true)
+fn cuts(format: Format) -> Vec<Cut> {
+    cut::candidates(Product { software: false, bytes: true, format, panels: usize::MAX, cols: PANEL }, 1, true)
+}
+
+/// The texts in front of the kernel.
+fn preludes(cut: Cut, format: Format, in_textures: bool, packed_dot: bool) -> Vec<&'static str> {
+    let mut all = vec![cut.prelude(), data_prelude(in_textures), weight_prelude(format), TILE];
+    if cut.via == Via::Bytes {
+        all.extend(matmul_i8::preludes(packed_dot));
+        all.push(include_str!("../../shaders/common/sum_bytes.wgsl"));
+    } else {
+        all.push(include_str!("../../shaders/common/sum_floats.wgsl"));
+    }
+    all
 }
 
 pub(super) fn variants() -> Vec<Variant> {
     let mut all = Vec::new();
     for (f, format) in [Format::F32, Format::F16, Format::Q8, Format::Q4].into_iter().enumerate() {
-        for (i, cut) in cuts().into_iter().enumerate() {
+        for (i, cut) in cuts(format).into_iter().enumerate() {
             for end in 0..3 {
                 let constants = constants(cut, 128, end != 1, end, i % 2 == 0 && end == 0);
-                all.push(Variant {
-                    kernel: &KERNEL,
-                    preludes: vec![cut.prelude(), data_prelude((f + i) % 2 == 0), weight_prelude(format), TILE],
-                    constants,
-                });
+                all.push(Variant { kernel: &KERNEL, preludes: preludes(cut, format, (f + i) % 2 == 0, end == 0), constants });
             }
         }
     }
@@ -59,7 +67,7 @@ pub(super) fn variants() -> Vec<Variant> {
 #[allow(clippy::too_many_arguments, reason = "one argument per operand of the formula")]
 pub fn matvec(rec: &mut Recorder, state: &Storage, x: &Tensor, norm: Norm, w: &Matrix, end: End, out: &Tensor, spare: &Storage) {
     let mut cut = cut::cut(rec.gpu(), w, 1, true);
-    if cut.tokens != 1 || cut.rows < 2 {
+    if !cut.is_for(true) {
         cut = cut::guess(rec.gpu().is_software(), w.rows, w.cols, 1);
     }
     matvec_cut(rec, state, x, norm, w, end, out, spare, cut);
@@ -91,14 +99,19 @@ pub fn matvec_cut(rec: &mut Recorder, state: &Storage, x: &Tensor, norm: Norm, w
         let extra = extra.map_or(&part.scales, |e| &e.storage);
         let binds: [&dyn Bind; 8] = [bound, &part.data, &part.scales, state, stream, extra, out, next];
         let grid = [part.rows.div_ceil(cut.group_rows()) as u32, 1, 1];
-        rec.dispatch(&KERNEL, &[cut.prelude(), data_prelude(w.in_textures()), weight_prelude(w.format), TILE], &constants, params, &binds, grid);
+        let preludes = preludes(cut, w.format, w.in_textures(), rec.gpu().has_packed_dot());
+        rec.dispatch(&KERNEL, &preludes, &constants, params, &binds, grid);
     }
 }
 
 /// The twin's product: x \[cols\] (times the gain), scaled by 1 / RMS of `stream` \[cols\] if there is one → \[rows\].
 pub fn reference(x: &[f32], stream: Option<(&[f32], f32)>, w: &Packed, bias: Option<&[f32]>) -> Vec<f32> {
+    reference_of(matmul::reference, x, stream, w, bias)
+}
+
+fn reference_of(product: Twin, x: &[f32], stream: Option<(&[f32], f32)>, w: &Packed, bias: Option<&[f32]>) -> Vec<f32> {
     let scale = stream.map_or(1.0, |(s, eps)| 1.0 / (s.iter().map(|v| v * v).sum::<f32>() / s.len() as f32 + eps).sqrt());
-    let products = matmul::reference(x, w, None, Act::None);
+    let products = product(x, w, None, Act::None);
     products.iter().enumerate().map(|(r, v)| v * scale + bias.map_or(0.0, |b| b[r])).collect()
 }
 
@@ -106,12 +119,13 @@ pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let shapes: [(usize, usize); 5] = [(1, 1), (63, 65), (320, 72), (704, 136), (96, 588)];
     for (f, format) in [Format::F32, Format::F16, Format::Q8, Format::Q4].into_iter().enumerate() {
-        for (i, cut) in cuts().into_iter().enumerate() {
+        for (i, cut) in cuts(format).into_iter().enumerate() {
+            let (limit, twin) = matmul::twin(cut);
             let (rows, cols) = shapes[i % shapes.len()];
             for end in 0..3 {
                 // Gates and ups come in whole panels.
                 let rows = if end == 2 { rows.next_multiple_of(64) } else { rows };
-                cases.push(Case::new(format!("matvec {} {cut} {cols} by {rows} end {end}", format.name()), F32_LIMIT, async move |gpu| {
+                cases.push(Case::new(format!("matvec {} {cut} {cols} by {rows} end {end}", format.name()), limit, async move |gpu| {
                     let w = Packed::pack(format, &random(1, rows * cols), rows, cols);
                     let (x, stream, extra, before) = (random(2, cols), random(3, cols), random(4, rows), random(5, rows));
                     let state = state::upload(gpu, |_| ()).await?;
@@ -125,7 +139,7 @@ pub(super) fn cases() -> Vec<Case> {
                     let mut rec = gpu.recorder();
                     matvec_cut(&mut rec, &state, &x_gpu, norm, &w_gpu, how, &out, &spare, cut);
                     rec.submit();
-                    let product = reference(&x, norm.map(|n| (&stream[..], n.1)), &w, (end == 0).then_some(&extra[..]));
+                    let product = reference_of(twin, &x, norm.map(|n| (&stream[..], n.1)), &w, (end == 0).then_some(&extra[..]));
                     let mut got = gpu.read_rows(&out, 0, 1).await?;
                     let want = match end {
                         0 => product,

@@ -189,7 +189,7 @@ impl Tuner<'_> {
     async fn step(&self, family: &Family<'_>) -> Result<()> {
         let (gpu, w) = (self.gpu, family.first());
         let (rows, cols) = (w.rows, w.cols);
-        let variants = with_guess(gpu, w, 1, true, false);
+        let variants = with_guess(gpu, w, 1, true, true);
         let state = started(gpu, 0).await?;
         let (x, stream) = (gpu.tensor("tune x", 1, cols).await?, gpu.tensor("tune stream", 1, cols).await?);
         let (extra, next) = (gpu.tensor("tune extra", 1, rows).await?, gpu.tensor("tune next", 1, rows).await?);
