@@ -5,16 +5,17 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking, and its tables are its output")]
 
 use super::open::{LoadOptions, ModelSource, Opened};
-use super::{Arithmetic, Model, Slot, Want, Wanted, Weights};
+use super::{Arithmetic, Model, Network, Slot, Want, Wanted, Weights};
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::gpu::AdapterChoice;
 use crate::image::{Pixels, Reading};
+use crate::kernels::cut::{self, Via};
 use crate::quant::{Format, Packed, best_scale, round_to};
 use crate::synth::Synth;
 use crate::weights::Supply;
 use crate::weights::files::Local;
-use crate::weights::layout::{Entry, Role};
+use crate::weights::layout::{Entry, Role, layout};
 use half::f16;
 use pollster::block_on;
 use std::cell::RefCell;
@@ -158,6 +159,23 @@ fn load(path: &Path, scheme: Scheme) -> (Model, Errors) {
     (model, errors)
 }
 
+/// On the GPU, with all of the decoder's products made of bytes; prompts and single tokens take the same kernel here.
+fn load_with_bytes(path: &Path, weights: Weights) -> Model {
+    let source = ModelSource::Path(path.to_owned());
+    let opened = block_on(Opened::from_source(&source, None, weights)).unwrap();
+    let entries = layout(&opened.config).into_iter().filter(|entry| matches!(entry.role, Role::Layer | Role::Head));
+    let keys = entries.flat_map(|e| cut::BATCHES.map(|n| cut::key(weights.format(e.role), e.rows, e.cols, n, false)));
+    let forced = keys.map(|key| (key, "4x1/8@256b".to_owned())).collect();
+    let options = LoadOptions { arithmetic: Arithmetic::Fast, choices: [("*".to_owned(), forced)].into(), ..Default::default() };
+    let model = block_on(Model::place(opened, &options, &mut |_| {})).unwrap();
+    let Network::Gpu(network) = &model.network else { panic!("no adapter") };
+    let layer = &network.parts.language.layers[0];
+    for w in [&layer.qkv.weight, &layer.o, &layer.gate_up, &layer.down] {
+        assert!([1, 5, 90].into_iter().all(|n| cut::cut(&network.gpu, w, n, false).via == Via::Bytes), "{} x {}", w.rows, w.cols);
+    }
+    model
+}
+
 struct Nothing;
 
 impl Supply for Nothing {
@@ -276,7 +294,34 @@ fn table(title: &str, path: &Path, asked: usize, m: usize) -> Vec<(Scheme, f64, 
         println!("| {} | {:.3} | {} | {kl:.2e} | {:.2} % |", scheme.name(), scheme.bits(), relative.join(" | "), 100.0 * same);
         rows.push((scheme, kl, same));
     }
+    for weights in [Weights::Q8, Weights::Q4] {
+        let model = load_with_bytes(path, weights);
+        let got: Vec<Vec<f32>> = asked.iter_mut().map(|a| logits(&model, a, m)).collect();
+        let (kl, same) = compare(&want, &got, vocab);
+        println!("| {weights}, bytes | {:.3} | {}{kl:.2e} | {:.2} % |", Scheme::Plain(weights).bits(), "as above | ".repeat(6), 100.0 * same);
+    }
     rows
+}
+
+/// What `--arithmetic fast` may do on devices that multiply bytes faster: the gate of the design.
+#[test]
+fn bytes_change_few_likeliest_tokens() {
+    if crate::kernels::check::gpu_or_skip().is_none() {
+        return;
+    }
+    let toybox = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models/toybox/checkpoint");
+    let mut asked = questions(&toybox, 12);
+    for weights in [Weights::Q8, Weights::Q4] {
+        asked.iter_mut().for_each(|a| a.answer.clear());
+        let (floats, _) = load(&toybox, Scheme::Plain(weights));
+        let want: Vec<Vec<f32>> = asked.iter_mut().map(|a| logits(&floats, a, 16)).collect();
+        let bytes = load_with_bytes(&toybox, weights);
+        let got: Vec<Vec<f32>> = asked.iter_mut().map(|a| logits(&bytes, a, 16)).collect();
+        let (kl, same) = compare(&want, &got, floats.config().language.vocab);
+        println!("{weights}: KL {kl:.2e}, the same likeliest token in {:.2} %", 100.0 * same);
+        // Half a byte's step is a tenth of what q4 rounds weights by; as much again as q4's gate leaves would be a mistake.
+        assert!(kl <= 0.01 && same >= 0.97, "{weights}: KL {kl}, top-1 {same}");
+    }
 }
 
 /// Prints the tables, and holds the chosen formats to their promise.
