@@ -27,6 +27,8 @@ from twin import Twin
 FEATURE_SEED, QUESTION_SEED = 50_000_000, 90_000_000
 LADDER = [1, 2, 4, 8, 16, 36, 64]
 STAGE_2 = dict(zip(LADDER, (0.07, 0.08, 0.1, 0.1, 0.13, 0.13, 0.39)))  # how often each m is drawn
+# What is learned last is asked more often than people ask it.
+TAUGHT = WEIGHTS | {"colour": 6, "exists": 4, "where": 9, "beside": 15, "size": 16, "read": 16, "compare": 4, "describe": 8}
 LONG = ("list", "describe", "follow")  # rows of these are long: they share every third step, half as many
 FLAT = 0.3  # share of the stage at the full rate; the tower needs more of it, answers come while the rate falls
 PARTS_TRAINED = ("query_abstractor", "model", "lm_head")
@@ -94,7 +96,7 @@ class Asker:
         pair, later = divmod(i, 2)
         rng, group, long = random.Random(QUESTION_SEED * self.seed + pair), pair % feature_groups(self.plan), pair % 3 == 2
         scenes, per = self.scenes(group), self.plan.questions // 2 if long else self.plan.questions
-        weights = {k: w for k, w in WEIGHTS.items() if (k in LONG) == long}
+        weights = {k: w for k, w in TAUGHT.items() if (k in LONG) == long}
         halves = []
         for count in self.plan.shares(self.plan.language_pictures):
             pick, pairs = [], []
