@@ -118,6 +118,7 @@ fn timeless(answers: &str) -> Vec<Value> {
     let line = |line: &str| {
         let mut value: Value = serde_json::from_str(line).unwrap();
         assert!(value["metadata"].as_object_mut().unwrap().remove("milliseconds").unwrap().as_f64().unwrap() > 0.0, "{line}");
+        assert!((0.0..=1.0).contains(&value["metadata"]["mean_probability"].as_f64().unwrap()), "{line}");
         value
     };
     answers.lines().map(line).collect()

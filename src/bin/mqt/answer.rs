@@ -30,7 +30,7 @@ pub(crate) struct Record {
     model: ModelId,
     arithmetic: String,
     seed: u64,
-    mean_probability: Option<f32>,
+    pub(crate) mean_probability: Option<f32>,
     #[serde(skip)]
     cached_tokens: usize,
 }

@@ -105,8 +105,7 @@ fn answer(talk: &mut Conversation, args: &EvalArgs, question: &Question, open: &
         if record.finish_reason == FinishReason::Cancelled {
             return Err(Failure::interrupted());
         }
-        let ms = record.answering_ms();
-        ledger.write(question, m, record.answer, ms)?;
+        ledger.write(question, m, record)?;
         bar.inc(1);
     }
     Ok(())

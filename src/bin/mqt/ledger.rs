@@ -1,5 +1,6 @@
 //! The answers' file of `mqt eval`: what an earlier run left, and a way to add to it.
 
+use crate::answer::Record;
 use crate::eval::Question;
 use crate::failure::{Failure, Result};
 use crate::score::Answers;
@@ -28,6 +29,9 @@ struct Metadata {
     /// From the question to the answer's end; earlier versions did not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     milliseconds: Option<f64>,
+    /// How likely the model held its words, on average: `mean_probability` of `mqt ask --json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mean_probability: Option<f64>,
 }
 
 /// (`question_id` as JSON, m) → milliseconds it took to answer.
@@ -97,7 +101,10 @@ impl Ledger {
         self.answers.contains_key(&(question.question_id.to_string(), m))
     }
 
-    pub(crate) fn write(&mut self, question: &Question, m: u64, text: String, ms: f64) -> Result<()> {
+    pub(crate) fn write(&mut self, question: &Question, m: u64, record: Record) -> Result<()> {
+        let (ms, mean_probability) = (record.answering_ms(), record.mean_probability.map(f64::from));
+        let text = record.answer;
+        let rounded = |v: f64, places: f64| (v * places).round() / places;
         let model_id = self.model_id.clone().expect("`begin` comes before `write`");
         let id = question.question_id.to_string();
         let digest = Sha256::digest(format!("{model_id} {m} {id}"));
@@ -107,7 +114,11 @@ impl Ledger {
             text: text.clone(),
             answer_id: digest.iter().take(11).map(|byte| format!("{byte:02x}")).collect(),
             model_id,
-            metadata: Metadata { image_tokens: m, milliseconds: Some((ms * 1e3).round() / 1e3) },
+            metadata: Metadata {
+                image_tokens: m,
+                milliseconds: Some(rounded(ms, 1e3)),
+                mean_probability: mean_probability.map(|p| rounded(p, 1e4)),
+            },
         };
         let json = serde_json::to_string(&line).expect("our records have only string keys") + "\n";
         self.file.write_all(json.as_bytes()).map_err(|error| Failure::output(&self.path.display().to_string(), &error))?;
