@@ -54,7 +54,8 @@ pub enum Wanted {
 pub enum Arithmetic {
     /// Float activations and caches; a row's result does not depend on its neighbours.
     Exact,
-    /// Whatever measures fastest within the documented quality: today, keys and values kept as halves.
+    /// Whatever measures fastest within the documented quality: keys and values kept as halves; where the device multiplies bytes
+    /// faster, the decoder's activations rounded to those in products with q8 and q4.
     #[default]
     Fast,
 }
