@@ -98,7 +98,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         low += scaled(a, slice * TOKENS, block_scale(panel_at(panel, 0u), block, lane));
         if ROWS == 2u { high += scaled(b, slice * TOKENS, block_scale(panel_at(panel, 1u), block, lane)); }
-        workgroupBarrier();
+        // The next round's first barrier stands between these reads and its writes.
     }
     if SLICES > 1u {
         let mine = local * QUADS;

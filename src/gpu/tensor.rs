@@ -61,6 +61,8 @@ pub struct Matrix {
     pub rows: usize,
     /// Columns without padding.
     pub cols: usize,
+    /// Whether what it is multiplied with may be rounded to bytes: the decoder's may, under `--arithmetic fast`.
+    pub may_round: bool,
     /// The pieces, in order of rows.
     pub parts: Vec<MatrixPart>,
 }
@@ -255,6 +257,6 @@ impl Gpu {
             parts.push(part);
             first += panels;
         }
-        Ok(Matrix { format: packed.format, rows: packed.rows, cols: packed.cols, parts })
+        Ok(Matrix { format: packed.format, rows: packed.rows, cols: packed.cols, may_round: false, parts })
     }
 }

@@ -1,4 +1,5 @@
-//! How a product with a weight matrix is cut up among lanes. Any cut gives the same result up to rounding; which is fastest is measured.
+//! How a product with a weight matrix is cut up among lanes. Any cut of floats gives the same result up to the order of sums; those of
+//! bytes (`Via::Bytes`) round the activations first. Which is fastest is measured.
 
 use crate::gpu::{Gpu, Matrix, Window};
 use crate::quant::{BLOCK, Format, PANEL, padded_cols};
@@ -12,7 +13,7 @@ pub enum Via {
     Window,
     /// Both go through workgroup memory, a tile at a time: `gemm`. Tokens and rows are a workgroup's then, rows in panels.
     Tile,
-    /// Activations are rounded to bytes in workgroup memory: `matmul_i8`. Tokens are a workgroup's.
+    /// Activations are rounded to bytes in workgroup memory: `matmul_i8`, and `matvec` for one token. Tokens are a workgroup's.
     Bytes,
 }
 
@@ -51,8 +52,8 @@ impl Cut {
         Cut { tokens: 64, rows: panels, slices: 1, lanes: 256, via: Via::Tile }
     }
 
-    /// Whether matrices of this format and so many columns can be cut so: the columns of all tokens fit a window, and bytes are
-    /// multiplied with integers.
+    /// Whether matrices of this format and so many columns can be cut so: a window holds so much, workgroup memory holds so much, and
+    /// bytes need weights that are integers.
     pub fn takes(self, format: Format, cols: usize) -> bool {
         match self.via {
             Via::Window => self.tokens as usize * padded_cols(cols) * 4 <= Window::BYTES,
@@ -165,7 +166,16 @@ const WINDOWED: [Cut; 5] = [Cut::uniform(1, 8), Cut::uniform(1, 16), Cut::unifor
 const TILES: [Cut; 2] = [Cut::tile(2), Cut::tile(4)];
 
 /// Integer products: one token, few tokens with the columns shared, many with the rows.
-const BYTES: [Cut; 8] = [Cut::bytes(1, 2, 8, 256), Cut::bytes(1, 2, 4, 128), Cut::bytes(1, 4, 4, 128), Cut::bytes(4, 1, 8, 256), Cut::bytes(8, 1, 8, 256), Cut::bytes(16, 1, 4, 128), Cut::bytes(16, 1, 1, 256), Cut::bytes(16, 2, 1, 256)];
+const BYTES: [Cut; 8] = [
+    Cut::bytes(1, 2, 8, 256),
+    Cut::bytes(1, 2, 4, 128),
+    Cut::bytes(1, 4, 4, 128),
+    Cut::bytes(4, 1, 8, 256),
+    Cut::bytes(8, 1, 8, 256),
+    Cut::bytes(16, 1, 4, 128),
+    Cut::bytes(16, 1, 1, 256),
+    Cut::bytes(16, 2, 1, 256),
+];
 
 /// Every cut there is.
 pub fn all() -> Vec<Cut> {
@@ -180,9 +190,12 @@ pub fn batch(n: usize) -> usize {
     BATCHES.into_iter().find(|&b| b >= n).unwrap_or(256)
 }
 
-/// The key of a choice for `n` tokens. `step`: the fused product of decoding.
-pub fn key(format: Format, rows: usize, cols: usize, n: usize, step: bool) -> String {
-    format!("{} {} {rows}x{cols} by {}", if step { "matvec" } else { "matmul" }, format.name(), batch(n))
+/// The key of a choice for `n` tokens. `step`: the fused product of decoding; `may_round`: [`Matrix::may_round`], since matrices of one
+/// shape with and without it have different cuts to choose from.
+pub fn key(format: Format, rows: usize, cols: usize, n: usize, step: bool, may_round: bool) -> String {
+    let kernel = if step { "matvec" } else { "matmul" };
+    let bytes = if may_round && format.is_scaled() { " or bytes" } else { "" };
+    format!("{kernel} {} {rows}x{cols} by {}{bytes}", format.name(), batch(n))
 }
 
 /// The cut for the product of `n` tokens with `w`: what was chosen, else a guess from the kind of device.
@@ -191,8 +204,10 @@ pub fn cut(gpu: &Gpu, w: &Matrix, n: usize, step: bool) -> Cut {
         return Cut::EXACT;
     }
     let chosen = |n: usize| {
-        let cut = gpu.chosen(&key(w.format, w.rows, w.cols, n, step)).and_then(|text| text.parse().ok());
-        cut.filter(|cut: &Cut| cut.takes(w.format, w.cols) && cut.is_for(step))
+        let cut = gpu.chosen(&key(w.format, w.rows, w.cols, n, step, w.may_round)).and_then(|text| text.parse().ok());
+        // Choices come from a file.
+        let allowed = |cut: &Cut| cut.via != Via::Bytes || w.may_round && gpu.has_packed_dot();
+        cut.filter(|cut: &Cut| cut.takes(w.format, w.cols) && cut.is_for(step) && allowed(cut))
     };
     let chosen = chosen(n).or_else(|| if n > 64 { chosen(64) } else { None });
     chosen.unwrap_or_else(|| guess(gpu.is_software(), w.rows, w.cols, n))
@@ -313,7 +328,7 @@ mod tests {
         let has = |product, n| candidates(product, n, false).iter().any(|cut| cut.via == Via::Bytes);
         let product = Product { software: false, bytes: true, format: Format::Q4, panels: 64, cols: 4096 };
         assert!(!has(product, 1) && candidates(product, 1, true).iter().any(|cut| cut.via == Via::Bytes));
-        assert!( [2, 4, 5, 17, 64, 300].into_iter().all(|n| has(product, n)));
+        assert!([2, 4, 5, 17, 64, 300].into_iter().all(|n| has(product, n)));
         for other in [Product { software: true, ..product }, Product { bytes: false, ..product }, Product { format: Format::F16, ..product }] {
             assert!((1..80).all(|n| !has(other, n)), "{other:?}");
         }

@@ -59,7 +59,7 @@ fn every_variant_validates_and_binds_as_rust_says() {
         for (_, variable) in module.global_variables.iter() {
             let Some(binding) = &variable.binding else {
                 if variable.space == naga::AddressSpace::WorkGroup {
-                    shared += module.types[variable.ty].inner.size(module.to_ctx());
+                    shared += module.types[variable.ty].inner.size(module.to_ctx()).next_multiple_of(16);
                 }
                 continue;
             };

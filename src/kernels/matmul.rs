@@ -246,6 +246,9 @@ pub(crate) fn cases() -> Vec<Case> {
             cases.extend(cuts.skip(i).step_by(shapes.len()).map(|(c, cut)| of(i, c, shape, cut)));
         }
         let shared = |cut: &Cut| cut.takes(format, 64) && cut.is_for(false) && matches!(cut.via, Via::Tile | Via::Bytes);
+        // So many blocks that every cut's slices go round more than once, unevenly.
+        let bytes = cut::all().into_iter().filter(|cut| cut.via == Via::Bytes && cut.is_for(false) && cut.takes(format, 1100));
+        cases.extend(bytes.enumerate().map(|(c, cut)| of(f + c, c, (17, 96, 1100), cut)));
         for (i, &shape) in large.iter().enumerate() {
             cases.extend(cut::all().into_iter().filter(shared).enumerate().map(|(c, cut)| of(i + f, i + c, shape, cut)));
         }

@@ -1,7 +1,9 @@
 //! The product of [`super::matmul`] with activations rounded to bytes: integers are multiplied, four at a time where the device can.
 //!
-//! One of the cuts that `matmul` chooses among, for q8 and q4 weights under `--arithmetic fast`. What the rounding costs:
-//! docs/quantisation.md. On devices whose WGSL has no packed dot product it works and is no candidate.
+//! One of the cuts that `matmul` chooses among, for the decoder's q8 and q4 weights under `--arithmetic fast`. What the rounding costs:
+//! docs/quantisation.md. On devices whose WGSL has no packed dot product it works and is no candidate; where the driver only imitates
+//! one, it loses by measurement. A step covers a weight block, 64 columns, so that its sum is one of integers; each group rounds for
+//! itself, which needs no pass and no memory of its own.
 
 use super::cut::{self, Cut, Via};
 use super::matmul::{self, Act, Store};

@@ -54,13 +54,20 @@ pub(super) fn variants() -> Vec<Variant> {
     let mut all = Vec::new();
     for (f, format) in [Format::F32, Format::F16, Format::Q8, Format::Q4].into_iter().enumerate() {
         for (i, cut) in cuts(format).into_iter().enumerate() {
+            // Bytes of all columns lie in workgroup memory: the widest matrix shows whether they fit.
+            let cols = if cut.via == Via::Bytes { widest(format, cut) } else { 128 };
             for end in 0..3 {
-                let constants = constants(cut, 128, end != 1, end, i % 2 == 0 && end == 0);
+                let constants = constants(cut, cols, end != 1, end, i % 2 == 0 && end == 0);
                 all.push(Variant { kernel: &KERNEL, preludes: preludes(cut, format, (f + i) % 2 == 0, end == 0), constants });
             }
         }
     }
     all
+}
+
+/// The most columns that a cut takes.
+fn widest(format: Format, cut: Cut) -> usize {
+    (1..).map(|blocks| blocks * BLOCK).take_while(|&cols| cut.takes(format, cols)).last().unwrap_or(BLOCK)
 }
 
 /// Records the product of `x` [1, w.cols] with `w`, and its end, into `out`. `spare` is a buffer that nobody reads.
@@ -121,7 +128,8 @@ pub(super) fn cases() -> Vec<Case> {
     for (f, format) in [Format::F32, Format::F16, Format::Q8, Format::Q4].into_iter().enumerate() {
         for (i, cut) in cuts(format).into_iter().enumerate() {
             let (limit, twin) = matmul::twin(cut);
-            let (rows, cols) = shapes[i % shapes.len()];
+            // Bytes: enough rows for every panel of a lane, more blocks than slices.
+            let (rows, cols) = if cut.via == Via::Bytes { (320, 588) } else { shapes[i % shapes.len()] };
             for end in 0..3 {
                 // Gates and ups come in whole panels.
                 let rows = if end == 2 { rows.next_multiple_of(64) } else { rows };

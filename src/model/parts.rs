@@ -113,7 +113,9 @@ impl Place for Gpu {
     type Map = Map;
 
     async fn matrix(&self, entry: &Entry, packed: Packed) -> Result<Matrix> {
-        self.upload_matrix(&entry.name, &packed).await
+        let matrix = self.upload_matrix(&entry.name, &packed).await?;
+        // The tower's largest activations are hundreds of times the others: bytes would lose those.
+        Ok(Matrix { may_round: matches!(entry.role, Role::Layer | Role::Head), ..matrix })
     }
 
     async fn vector(&self, entry: &Entry, values: Vec<f32>) -> Result<Tensor> {

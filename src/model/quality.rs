@@ -6,12 +6,14 @@
 
 use super::open::{LoadOptions, ModelSource, Opened};
 use super::{Arithmetic, Model, Network, Slot, Want, Wanted, Weights};
+use crate::budget::Budget;
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::gpu::AdapterChoice;
 use crate::image::{Pixels, Reading};
 use crate::kernels::cut::{self, Via};
 use crate::quant::{Format, Packed, best_scale, round_to};
+use crate::session::{Request, Session};
 use crate::synth::Synth;
 use crate::weights::Supply;
 use crate::weights::files::Local;
@@ -22,6 +24,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// How the values of a decoder layer's matrices are rounded; everything else is as in `--weights q4`, unless it is a plain format.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -159,13 +162,18 @@ fn load(path: &Path, scheme: Scheme) -> (Model, Errors) {
     (model, errors)
 }
 
-/// On the GPU, with all of the decoder's products made of bytes; prompts and single tokens take the same kernel here.
+/// On the GPU, with all of the decoder's products made of bytes, prompts and steps; keys and values are halves, as in all that is fast.
 fn load_with_bytes(path: &Path, weights: Weights) -> Model {
     let source = ModelSource::Path(path.to_owned());
     let opened = block_on(Opened::from_source(&source, None, weights)).unwrap();
     let entries = layout(&opened.config).into_iter().filter(|entry| matches!(entry.role, Role::Layer | Role::Head));
-    let keys = entries.flat_map(|e| cut::BATCHES.map(|n| cut::key(weights.format(e.role), e.rows, e.cols, n, false)));
-    let forced = keys.map(|key| (key, "4x1/8@256b".to_owned())).collect();
+    let keys = entries.flat_map(|e| {
+        cut::BATCHES.map(|n| (n, false)).into_iter().chain([(1, true)]).map(move |(n, step)| {
+            let cut = if step { "1x2/4@128b" } else { "4x1/8@256b" };
+            (cut::key(weights.format(e.role), e.rows, e.cols, n, step, true), cut.to_owned())
+        })
+    });
+    let forced = keys.collect();
     let options = LoadOptions { arithmetic: Arithmetic::Fast, choices: [("*".to_owned(), forced)].into(), ..Default::default() };
     let model = block_on(Model::place(opened, &options, &mut |_| {})).unwrap();
     let Network::Gpu(network) = &model.network else { panic!("no adapter") };
@@ -190,6 +198,7 @@ impl Supply for Nothing {
 
 struct Asked {
     pixels: Pixels,
+    text: String,
     question: Vec<u32>,
     /// What f32 answers; the logits before each of these are compared.
     answer: Vec<u32>,
@@ -253,8 +262,9 @@ fn questions(path: &Path, n: usize) -> Vec<Asked> {
         let question: serde_json::Value = serde_json::from_str(line).unwrap();
         let bytes = std::fs::read(folder.join(question["image"].as_str().unwrap())).unwrap();
         let pixels = Pixels::decode(&bytes, model.image_spec(), Reading::Reference).unwrap();
-        let ids = model.template().question_ids(model.tokenizer(), question["text"].as_str().unwrap());
-        Asked { pixels, question: ids, answer: Vec::new() }
+        let text = question["text"].as_str().unwrap().to_owned();
+        let ids = model.template().question_ids(model.tokenizer(), &text);
+        Asked { pixels, text, question: ids, answer: Vec::new() }
     };
     text.lines().take(n).map(ask).collect()
 }
@@ -298,19 +308,36 @@ fn table(title: &str, path: &Path, asked: usize, m: usize) -> Vec<(Scheme, f64, 
         let model = load_with_bytes(path, weights);
         let got: Vec<Vec<f32>> = asked.iter_mut().map(|a| logits(&model, a, m)).collect();
         let (kl, same) = compare(&want, &got, vocab);
-        println!("| {weights}, bytes | {:.3} | {}{kl:.2e} | {:.2} % |", Scheme::Plain(weights).bits(), "as above | ".repeat(6), 100.0 * same);
+        println!(
+            "| {weights}, bytes, f16 keys and values | {:.3} | {}{kl:.2e} | {:.2} % |",
+            Scheme::Plain(weights).bits(),
+            "as above | ".repeat(6),
+            100.0 * same
+        );
     }
     rows
 }
 
-/// What `--arithmetic fast` may do on devices that multiply bytes faster: the gate of the design.
+/// What the session answers, decoding included.
+fn generated(model: Model, asked: &[Asked], m: usize) -> Vec<Vec<u32>> {
+    let mut session = block_on(Session::new(Arc::new(model), 512)).unwrap();
+    let ask = |asked: &Asked| {
+        block_on(session.look(&asked.pixels, &Cancel::new())).unwrap();
+        session.start_anew();
+        let request = Request { budget: Budget::Fixed(m as u64), max_new_tokens: 12, ..Request::new(asked.text.as_str()) };
+        block_on(session.ask(&request, &mut |_| {})).unwrap().token_ids
+    };
+    asked.iter().map(ask).collect()
+}
+
+/// What `--arithmetic fast` may do on devices that multiply bytes faster, beside the same weights and floats.
 #[test]
-fn bytes_change_few_likeliest_tokens() {
+fn bytes_change_few_answers() {
     if crate::kernels::check::gpu_or_skip().is_none() {
         return;
     }
     let toybox = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models/toybox/checkpoint");
-    let mut asked = questions(&toybox, 12);
+    let mut asked = questions(&toybox, 20);
     for weights in [Weights::Q8, Weights::Q4] {
         asked.iter_mut().for_each(|a| a.answer.clear());
         let (floats, _) = load(&toybox, Scheme::Plain(weights));
@@ -318,11 +345,15 @@ fn bytes_change_few_likeliest_tokens() {
         let bytes = load_with_bytes(&toybox, weights);
         let got: Vec<Vec<f32>> = asked.iter_mut().map(|a| logits(&bytes, a, 16)).collect();
         let (kl, same) = compare(&want, &got, floats.config().language.vocab);
-        println!("{weights}: KL {kl:.2e}, the same likeliest token in {:.2} %", 100.0 * same);
-        // Half a byte's step is a tenth of what q4 rounds weights by; as much again as q4's gate leaves would be a mistake.
-        assert!(kl <= 0.01 && same >= 0.97, "{weights}: KL {kl}, top-1 {same}");
+        let alike = generated(floats, &asked, 16).iter().zip(generated(bytes, &asked, 16)).filter(|(a, b)| **a == *b).count();
+        println!("{weights}: KL {kl:.2e}, the same likeliest token in {:.2} %, {alike} of {} answers alike", 100.0 * same, asked.len());
+        // Three times what was seen; one answer may hang on a tie.
+        assert!(kl <= BYTES_KL && same >= 0.95 && alike + 1 >= asked.len(), "{weights}: KL {kl}, top-1 {same}, {alike} alike");
     }
 }
+
+/// Mean KL that bytes for activations may cost beside floats: a fiftieth of what q4's weights do.
+const BYTES_KL: f64 = 4e-5;
 
 /// Prints the tables, and holds the chosen formats to their promise.
 #[test]

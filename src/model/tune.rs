@@ -10,7 +10,7 @@ use super::slot::Arithmetic;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Matrix, Recorder, Storage, Tensor};
 use crate::kernels::attention_step::{self, Split, attention_step, part_values};
-use crate::kernels::cut::{self, BATCHES, Cut, Product};
+use crate::kernels::cut::{self, BATCHES, Cut, Product, Via};
 use crate::kernels::heads::{HeadShape, KvLayer};
 use crate::kernels::matmul::{Act, Store, matmul_cut};
 use crate::kernels::matvec::{End, matvec_cut};
@@ -125,12 +125,8 @@ impl Tuner<'_> {
             let vision = if n >= 64 { &vision[..] } else { &[] };
             // The head sees the last token only.
             let language = if n == 1 { &language[..] } else { &language[..language.len() - 1] };
-            for family in language {
-                self.batch(&family.matrices, n, true).await?;
-            }
-            // The tower's largest activations are hundreds of times the others: bytes would lose those.
-            for matrices in vision {
-                self.batch(matrices, n, false).await?;
+            for matrices in language.iter().map(|family| &family.matrices).chain(vision) {
+                self.batch(matrices, n).await?;
             }
         }
         Ok(())
@@ -140,9 +136,17 @@ impl Tuner<'_> {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    /// Chooses among `variants`, the first of which is the guess. `record` records one run of a variant, the how-many-th it is.
-    async fn choose<V: Copy + std::fmt::Display>(&self, key: String, variants: &[V], record: impl Fn(&mut Recorder, V, usize)) -> Result<()> {
-        if self.gpu.chosen(&key).is_some() {
+    /// Chooses among `variants`, the first of which is the guess. `margin`: the share of the best one's time that a challenger may take;
+    /// `record` records one run of a variant, the how-many-th it is.
+    async fn choose<V: Copy + std::fmt::Display>(
+        &self,
+        key: String,
+        variants: &[V],
+        margin: impl Fn(V, V) -> f64,
+        record: impl Fn(&mut Recorder, V, usize),
+    ) -> Result<()> {
+        // What is none of them was chosen by another version, or by hand.
+        if self.gpu.chosen(&key).is_some_and(|chosen| variants.iter().any(|v| v.to_string() == chosen)) {
             return Ok(());
         }
         let Some(&guess) = variants.first() else { return Ok(()) };
@@ -151,7 +155,7 @@ impl Tuner<'_> {
             if self.time_is_up() {
                 return Ok(());
             }
-            let margin = if i == 0 { 1.0 } else { MARGIN };
+            let margin = if i == 0 { 1.0 } else { margin(best, variant) };
             if let Some(seconds) = self.time(least * 2.0, |rec, round| record(rec, variant, round)).await?
                 && seconds < least * margin
             {
@@ -189,13 +193,13 @@ impl Tuner<'_> {
     async fn step(&self, family: &Family<'_>) -> Result<()> {
         let (gpu, w) = (self.gpu, family.first());
         let (rows, cols) = (w.rows, w.cols);
-        let variants = with_guess(gpu, w, 1, true, true);
+        let variants = with_guess(gpu, w, 1, true);
         let state = started(gpu, 0).await?;
         let (x, stream) = (gpu.tensor("tune x", 1, cols).await?, gpu.tensor("tune stream", 1, cols).await?);
         let (extra, next) = (gpu.tensor("tune extra", 1, rows).await?, gpu.tensor("tune next", 1, rows).await?);
         let out = gpu.tensor("tune out", 1, if matches!(family.role, Role::Gated) { rows / 2 } else { rows }).await?;
         let spare = gpu.storage("spare", 16).await?;
-        self.choose(cut::key(w.format, rows, cols, 1, true), &variants, |rec, cut, round| {
+        self.choose(cut::key(w.format, rows, cols, 1, true, w.may_round), &variants, margin, |rec, cut, round| {
             let (end, norm) = match family.role {
                 Role::Normed => (End::Store(None), Some((&stream, 1e-5))),
                 Role::Residual => (End::Residual(&extra, &next), None),
@@ -206,15 +210,15 @@ impl Tuner<'_> {
         .await
     }
 
-    /// The product of `n` tokens; `bytes`: whether they may be rounded to those.
-    async fn batch(&self, matrices: &[&Matrix], n: usize, bytes: bool) -> Result<()> {
+    /// The product of `n` tokens.
+    async fn batch(&self, matrices: &[&Matrix], n: usize) -> Result<()> {
         let (gpu, w) = (self.gpu, matrices[0]);
         // Software takes as long per token from 64 on.
         if self.time_is_up() || n > 64 && gpu.is_software() {
             return Ok(());
         }
         let (x, out) = (gpu.tensor("tune x", n, w.cols).await?, gpu.tensor("tune out", n, w.rows).await?);
-        self.choose(cut::key(w.format, w.rows, w.cols, n, false), &with_guess(gpu, w, n, false, bytes), |rec, cut, round| {
+        self.choose(cut::key(w.format, w.rows, w.cols, n, false, w.may_round), &with_guess(gpu, w, n, false), margin, |rec, cut, round| {
             let w = matrices[round % matrices.len()];
             matmul_cut(rec, (&x, 0), n, w, None, Act::None, Store::Replace, (&out, 0), cut);
         })
@@ -236,17 +240,27 @@ impl Tuner<'_> {
         let (qkv, out) = (gpu.tensor("tune qkv", 1, shape.sections().2).await?, gpu.tensor("tune out", 1, shape.heads * shape.head_dim).await?);
         let most = variants.iter().map(|&split| part_values(shape, split, capacity)).max().unwrap_or(4);
         let part = gpu.storage("tune part", most as u64 * 4).await?;
-        self.choose(attention_step::key(shape), &variants, |rec, split, _| {
-            attention_step(rec, &state, &qkv, &rope, &kv, split, &part, &out);
-        })
+        self.choose(
+            attention_step::key(shape),
+            &variants,
+            |_, _| MARGIN,
+            |rec, split, _| {
+                attention_step(rec, &state, &qkv, &rope, &kv, split, &part, &out);
+            },
+        )
         .await
     }
 }
 
+/// Bytes cost accuracy, so they have to be worth it; beyond that, see [`MARGIN`].
+fn margin(best: Cut, challenger: Cut) -> f64 {
+    if challenger.via == Via::Bytes && best.via != Via::Bytes { 0.85 } else { MARGIN }
+}
+
 /// The guess for `n` tokens, then everything worth comparing with it.
-fn with_guess(gpu: &Gpu, w: &Matrix, n: usize, step: bool, bytes: bool) -> Vec<Cut> {
+fn with_guess(gpu: &Gpu, w: &Matrix, n: usize, step: bool) -> Vec<Cut> {
     let guess = cut::guess(gpu.is_software(), w.rows, w.cols, n);
-    let bytes = bytes && gpu.has_packed_dot();
+    let bytes = w.may_round && gpu.has_packed_dot();
     let product = Product { software: gpu.is_software(), bytes, format: w.format, panels: w.rows.div_ceil(PANEL), cols: w.cols };
     let others = cut::candidates(product, n, step);
     [guess].into_iter().chain(others.into_iter().filter(|cut| *cut != guess)).collect()
@@ -281,7 +295,7 @@ mod tests {
         let tuner = Tuner { gpu: &gpu, deadline: None };
         let run = || {
             block_on(tuner.step(&Family { matrices: vec![&w, &w], role: Role::Residual })).unwrap();
-            block_on(tuner.batch(&[&w], 4, true)).unwrap();
+            block_on(tuner.batch(&[&w], 4)).unwrap();
             block_on(tuner.split(shape)).unwrap();
         };
         run();
@@ -306,8 +320,8 @@ mod tests {
             (0..times).for_each(|_| matmul_cut(rec, (&x, 0), n, &w, None, Act::None, Store::Replace, (&out, 0), Cut::EXACT));
         };
         let late = Tuner { gpu: &gpu, deadline: Some(Instant::now()) };
-        block_on(late.choose("late".into(), &[40, 1], record)).unwrap();
-        block_on(Tuner { gpu: &gpu, deadline: None }.choose("in time".into(), &[40, 1, 40], record)).unwrap();
+        block_on(late.choose("late".into(), &[40, 1], |_, _| MARGIN, record)).unwrap();
+        block_on(Tuner { gpu: &gpu, deadline: None }.choose("in time".into(), &[40, 1, 40], |_, _| MARGIN, record)).unwrap();
         assert_eq!((gpu.chosen("late"), gpu.chosen("in time").as_deref()), (None, Some("1")));
     }
 
@@ -315,10 +329,36 @@ mod tests {
     fn choices_are_recalled_for_the_adapter_they_were_made_on() {
         let Some(gpu) = gpu_or_skip() else { return };
         let w = matrix(&gpu);
-        let choices = |adapter: &str| Choices::from([(adapter.to_owned(), [(cut::key(w.format, 256, 128, 1, true), "1x2/8@256".to_owned())].into())]);
+        let choices =
+            |adapter: &str| Choices::from([(adapter.to_owned(), [(cut::key(w.format, 256, 128, 1, true, false), "1x2/8@256".to_owned())].into())]);
         gpu.recall(&choices("another adapter"));
         assert_eq!(cut::cut(&gpu, &w, 1, true), cut::guess(gpu.is_software(), 256, 128, 1));
         gpu.recall(&choices(&gpu.info().key()));
         assert_eq!(cut::cut(&gpu, &w, 1, true).to_string(), "1x2/8@256");
+    }
+
+    #[test]
+    fn bytes_are_for_the_decoder_alone_whatever_a_file_says() {
+        let Some(gpu) = gpu_or_skip() else { return };
+        let tower = matrix(&gpu);
+        let decoder = Matrix { may_round: true, ..tower.clone() };
+        for (n, step, name) in [(5, false, "4x1/8@256b"), (1, true, "1x2/8@256b")] {
+            for w in [&tower, &decoder] {
+                gpu.choose(cut::key(w.format, w.rows, w.cols, n, step, w.may_round), name.into());
+            }
+            assert_eq!((cut::cut(&gpu, &decoder, n, step).to_string(), cut::cut(&gpu, &tower, n, step).via == Via::Bytes), (name.into(), false));
+        }
+        gpu.forget_packed_dot();
+        assert_ne!(cut::cut(&gpu, &decoder, 5, false).via, Via::Bytes);
+    }
+
+    #[test]
+    fn a_choice_that_is_no_candidate_is_measured_anew() {
+        let Some(gpu) = gpu_or_skip() else { return };
+        let w = matrix(&gpu);
+        let key = cut::key(w.format, 256, 128, 4, false, false);
+        gpu.choose(key.clone(), "3x3/3@96".into());
+        block_on(Tuner { gpu: &gpu, deadline: None }.batch(&[&w], 4)).unwrap();
+        assert!(gpu.chosen(&key).unwrap().parse::<Cut>().is_ok());
     }
 }

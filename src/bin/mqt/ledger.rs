@@ -104,7 +104,7 @@ impl Ledger {
     pub(crate) fn write(&mut self, question: &Question, m: u64, record: Record) -> Result<()> {
         let (ms, mean_probability) = (record.answering_ms(), record.mean_probability.map(f64::from));
         let text = record.answer;
-        let rounded = |v: f64, places: f64| (v * places).round() / places;
+        let rounded = |v: f64, steps: f64| (v * steps).round() / steps;
         let model_id = self.model_id.clone().expect("`begin` comes before `write`");
         let id = question.question_id.to_string();
         let digest = Sha256::digest(format!("{model_id} {m} {id}"));
@@ -114,11 +114,7 @@ impl Ledger {
             text: text.clone(),
             answer_id: digest.iter().take(11).map(|byte| format!("{byte:02x}")).collect(),
             model_id,
-            metadata: Metadata {
-                image_tokens: m,
-                milliseconds: Some(rounded(ms, 1e3)),
-                mean_probability: mean_probability.map(|p| rounded(p, 1e4)),
-            },
+            metadata: Metadata { image_tokens: m, milliseconds: Some(rounded(ms, 1e3)), mean_probability: mean_probability.map(|p| rounded(p, 1e4)) },
         };
         let json = serde_json::to_string(&line).expect("our records have only string keys") + "\n";
         self.file.write_all(json.as_bytes()).map_err(|error| Failure::output(&self.path.display().to_string(), &error))?;
