@@ -5,7 +5,7 @@
 
 In WORK, made once and kept: `heldout` (5,000 questions in phrasings and over scenes that training never sees),
 `composed` (200 scenes put together as on the page) and `user` (ten pictures made by hand). `mqt eval` answers them with
-every m and in every format; it resumes, so the command can be repeated. `--limit` asks fewer held-out questions.
+every m and in every format; it resumes, so the command can be repeated. `--limit` asks fewer held-out questions of f32 and q4.
 The report is the part of README.md between its two marks, accuracy.svg, failures.jpg and user.jpg.
 """
 
@@ -137,14 +137,16 @@ def short(text, most=38):
 
 def report(work, answers, top):
     """The text between README.md's marks; writes the pictures beside it."""
-    held = [line for line in read_lines(f"{work}/heldout/questions.jsonl") if (line["question_id"], top) in answers["heldout", "q8"]]
+    asked = read_lines(f"{work}/heldout/questions.jsonl")
+    of = {weights: [line for line in asked if (line["question_id"], top) in answers["heldout", weights]] for weights in FORMATS}
+    held = of["q8"]
     composed, user = (read_lines(f"{work}/{name}/questions.jsonl") for name in ("composed", "user"))
     parts = []
     kinds = [k for k in ASKED if any(line["kind"] == k for line in held)]
     for weights in FORMATS:
         rows = [(m, *(f"{share[k]:.1f}" for k in kinds), f"**{share['all']:.1f}**")
-                for m in LADDER for share in [shares(held, answers["heldout", weights], m)]]
-        parts.append(f"**{weights}, {len(held)} held-out questions**, exact match in %:\n\n" + table(["m", *kinds, "all"], rows))
+                for m in LADDER for share in [shares(of[weights], answers["heldout", weights], m)]]
+        parts.append(f"**{weights}, {len(of[weights])} held-out questions**, exact match in %:\n\n" + table(["m", *kinds, "all"], rows))
     rows = [(weights, *(f"{shares(composed, answers['composed', weights], m)['all']:.1f}" for m in LADDER)) for weights in FORMATS]
     parts.append(f"**{len(composed)} questions over 200 composed scenes**, exact match in %, by m:\n\n" + table(["weights", *LADDER], rows))
     plot({f"toybox, {name}, q8": {m: shares(lines, answers[name, "q8"], m)["all"] for m in LADDER}
@@ -203,7 +205,7 @@ def main():
     args.add_argument("work", nargs="?", help="folder for question sets and answers")
     args.add_argument("--mqt", default=f"{HERE}/../target/release/mqt")
     args.add_argument("--run", help="training's folder: adds the table of its diary")
-    args.add_argument("--limit", type=int, help="held-out questions to ask (default: all 5,000)")
+    args.add_argument("--limit", type=int, help="held-out questions to ask of f32 and q4 (default: all 5,000, as of q8)")
     args.add_argument("--sample", help="write the shipped sample there, and nothing else")
     args.add_argument("--samples", help="folder for the pictures made by hand with the questions that are answered rightly (q8, all tokens)")
     args = args.parse_args()
@@ -213,7 +215,7 @@ def main():
     if not args.checkpoint or not args.work:
         raise SystemExit("CHECKPOINT and WORK are needed; see --help")
     make_sets(args.work)
-    answers = {(name, weights): ask(args.mqt, args.checkpoint, args.work, name, weights, LADDER, args.limit if name == "heldout" else None)
+    answers = {(name, weights): ask(args.mqt, args.checkpoint, args.work, name, weights, LADDER, args.limit if name == "heldout" and weights != "q8" else None)
                for name in ("heldout", "composed", "user") for weights in FORMATS}
     replace(report(args.work, answers, LADDER[-1]), "report")
     if args.samples:
