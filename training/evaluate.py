@@ -83,7 +83,7 @@ def shares(lines, answers, m):
 
 
 def table(head, rows):
-    return "\n".join(["| " + " | ".join(head) + " |", "|---" * len(head) + "|"] + ["| " + " | ".join(str(c) for c in row) + " |" for row in rows])
+    return "\n".join(["| " + " | ".join(map(str, head)) + " |", "|---" * len(head) + "|"] + ["| " + " | ".join(str(c) for c in row) + " |" for row in rows])
 
 
 def confusions(lines, answers, m, kinds=3, pairs=6):

@@ -20,7 +20,7 @@ test("first visit, second visit, no network", async ({ site, context }) => {
   const policy = await page.evaluate(async () => (await fetch(location.href)).headers.get("content-security-policy"));
   expect(policy).toContain("script-src 'self' 'wasm-unsafe-eval'");
 
-  await page.getByRole("button", { name: "Sample picture 1" }).click();
+  await page.getByRole("button", { name: "Sample picture 1", exact: true }).click();
   // What the card says while kernels compile.
   await page.evaluate(() => {
     globalThis.compiled = new Set();
@@ -51,7 +51,7 @@ test("first visit, second visit, no network", async ({ site, context }) => {
   await page.evaluate(() => navigator.serviceWorker.ready);
   const again = Date.now();
   await page.reload();
-  await page.getByRole("button", { name: "Sample picture 1" }).click();
+  await page.getByRole("button", { name: "Sample picture 1", exact: true }).click();
   const second = await ask(page, "How many things are there?");
   console.log(`second visit to answer: ${((Date.now() - again) / 1000).toFixed(1)} s`);
   expect((Date.now() - again) / 1000).toBeLessThan(10);
@@ -61,7 +61,7 @@ test("first visit, second visit, no network", async ({ site, context }) => {
   site.server.close();
   await context.setOffline(true);
   await page.reload();
-  await page.getByRole("button", { name: "Sample picture 1" }).click();
+  await page.getByRole("button", { name: "Sample picture 1", exact: true }).click();
   await expect((await ask(page, "How many things are there?")).locator(".text")).toHaveText("3");
   await expect(page.locator("#network")).toBeVisible();
   await context.setOffline(false);
@@ -282,7 +282,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
       await reached(page, "stopped", "ready");
       expect(Date.now() - pressed, `stop while ${state}`).toBeLessThan(1000);
     };
-    await stopWhile("encoding", () => page.getByRole("button", { name: "Sample picture 2" }).click());
+    await stopWhile("encoding", () => page.getByRole("button", { name: "Sample picture 2", exact: true }).click());
     await stopWhile("answering", async () => {
       await page.getByRole("textbox", { name: "Question" }).fill("What is there?");
       await page.getByRole("button", { name: "Ask" }).click();

@@ -171,7 +171,7 @@ export async function load(page) {
 }
 
 export async function sample(page, n) {
-  await page.getByRole("button", { name: `Sample picture ${n}` }).click();
+  await page.getByRole("button", { name: `Sample picture ${n}`, exact: true }).click();
   await expect.poll(() => page.evaluate(() => globalThis.mqt.picture?.view !== undefined), { timeout: 240_000 }).toBe(true);
   await reached(page, "ready");
 }

@@ -22,7 +22,7 @@ const PHASES = {
 
 test("stop in every phase of loading, then a question", async ({ site }) => {
   const page = await site.open();
-  await page.getByRole("button", { name: "Sample picture 1" }).click();
+  await page.getByRole("button", { name: "Sample picture 1", exact: true }).click();
   for (const [phase, { prelude = " ", stall = false }] of Object.entries(PHASES)) {
     site.prelude = prelude;
     site.intercept = (name, _, response, start) => {
@@ -49,7 +49,7 @@ test("stop while it looks, reads and writes, then a question", async ({ site }) 
   await load(page);
   for (let round = 0; round < 3; round++) {
     const encoding = stopIn(page, "encoding", ["stopped"]);
-    await page.getByRole("button", { name: `Sample picture ${2 + round}` }).click();
+    await page.getByRole("button", { name: `Sample picture ${2 + round}`, exact: true }).click();
     const looked = await encoding;
     await sample(page, 1);
     const answering = stopIn(page, "answering", ["stopped"]);

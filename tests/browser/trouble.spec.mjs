@@ -150,7 +150,7 @@ test("no WebGPU: the reason, and the processor answers alike; Stop works there t
   await reached(page, "ready");
   await expect(page.getByRole("status")).toContainText("Processor");
   const stopped = stopIn(page, "encoding", ["stopped", "ready"]);
-  await page.getByRole("button", { name: "Sample picture 2" }).click();
+  await page.getByRole("button", { name: "Sample picture 2", exact: true }).click();
   expect(await stopped).toBeLessThan(1000);
   await sample(page, 1);
   await tokens(page, 64);
