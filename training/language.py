@@ -42,6 +42,19 @@ def load_tower(run, device):
     return tower.requires_grad_(False), head.requires_grad_(False)
 
 
+TURNS = (1, 1, 1, 2, 3)  # questions of a conversation, in rotation: people go on asking about a picture
+
+
+def conversations(made):
+    """Chains questions about one picture, [turns, ...] -> [turns, ...]; five conversations of every eight questions."""
+    rows, left = [], list(made)
+    while left:
+        size = TURNS[len(rows) % len(TURNS)]
+        rows.append([turn for turns in left[:size] for turn in turns])
+        left = left[size:]
+    return rows
+
+
 class Pictures(Batches):
     """The pictures that are asked about: groups of `feature_batch`, remade from their seeds wherever they are needed."""
 
@@ -105,8 +118,9 @@ class Asker:
                 made = questions(scenes[at], 2 * per, rng, weights=weights)
                 if len(made) == 2 * per:  # an empty corner of a scene offers too few
                     pick.append(group * self.plan.feature_batch + at)
-                    rows = sorted((self.prompt.turns(turns) for _, turns in made), key=lambda row: len(row[0]))
-                    pairs += rows[per:] if later else rows[:per]
+                    rows = sorted(map(self.prompt.turns, conversations(turns for _, turns in made)), key=lambda row: len(row[0]))
+                    half = len(rows) // 2
+                    pairs += rows[half:] if later else rows[:half]
             halves.append((pick, packed.Rows.pack(pairs)))
         return halves
 

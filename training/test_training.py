@@ -73,6 +73,14 @@ class Training(unittest.TestCase):
     def test_both_ways_of_painting_agree(self):
         self.assertLess(max(people.check_painter(seed=s) for s in range(5)), 6)
 
+    def test_conversations_ask_everything_once_in_order(self):
+        for n in (1, 7, 16, 32):
+            made = [[(f"q{i}", f"a{i}")] for i in range(n)]
+            rows = language.conversations(made)
+            self.assertEqual([turn for row in rows for turn in row], [turn for turns in made for turn in turns])
+            self.assertLessEqual(max(map(len, rows)), max(language.TURNS))
+        self.assertEqual(len(rows), 20)
+
     def test_many_rows_at_once_are_each_row_alone(self):
         net, rng = MqtLlava(Config()).eval(), random.Random(5)
         scenes = [sample_scene(rng) for _ in range(2)]

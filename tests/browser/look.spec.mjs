@@ -32,7 +32,7 @@ test("narrow and dark: nothing serious for axe, nothing wider than the screen, e
   await draft.getByRole("button", { name: /Refine/ }).click();
   await expect(page.locator("details.draft")).toHaveCount(1);
   await reached(page, "ready");
-  await page.getByRole("textbox", { name: "Question" }).fill("Where is the car?");
+  await page.getByRole("textbox", { name: "Question" }).fill("Where is the cross?");
   await page.getByRole("button", { name: "Compare m" }).click();
   await expect(page.locator("#answers .plot svg")).toBeVisible({ timeout: 120_000 });
   await check("compare");
@@ -84,7 +84,7 @@ test("the keyboard alone: everything is reached, a question is asked, stopped, c
   for (let i = 0; i < 3; i++) await page.keyboard.press("ArrowRight");
   await expect(page.locator("#reads")).toContainText("Token 3 reads mostly");
   await tabTo("Question");
-  await page.keyboard.type("Where is the car?");
+  await page.keyboard.type("Where is the cross?");
   await tabTo("Compare m");
   await page.keyboard.press("Enter");
   await reached(page, "answering");

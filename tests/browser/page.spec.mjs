@@ -113,10 +113,10 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     await expect(few).toHaveAttribute("data-image-tokens", "4");
     await expect(few).toHaveAttribute("data-vision-runs", "1");
     await tokens(page, 64);
-    const many = await ask(page, "Where is the car?");
+    const many = await ask(page, "Where is the cross?");
     await expect(many).toHaveAttribute("data-image-tokens", "64");
     await expect(many).toHaveAttribute("data-vision-runs", "0");
-    await expect(many.locator(".text")).toHaveText(/middle/);
+    await expect(many.locator(".text")).toHaveText(/bottom/);
     await expect(page.locator("#estimate")).toContainText("first word");
     await page.locator("#tokens-exact").fill("7");
     await page.locator("#tokens-exact").press("Enter");
@@ -129,17 +129,17 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
   await test.step("draft, then refine", async () => {
     await page.getByRole("button", { name: "Start anew" }).click();
     await tokens(page, 2);
-    const draft = await ask(page, "what is left of the car?");
+    const draft = await ask(page, "What is the shape of the purple shape?");
     await draft.getByRole("button", { name: /Refine/ }).click();
     const refined = page.locator("#answers > article");
     await expect(refined).toHaveAttribute("data-image-tokens", "64", { timeout: 60_000 });
     await expect(refined).toHaveAttribute("data-vision-runs", "0");
-    await expect(refined.locator(".text")).toHaveText(/apple/);
+    await expect(refined.locator(".text")).toHaveText(/ring/);
     await expect(page.locator("details.draft")).toHaveCount(1);
   });
 
   await test.step("compare", async () => {
-    await page.getByRole("textbox", { name: "Question" }).fill("Where is the car?");
+    await page.getByRole("textbox", { name: "Question" }).fill("Where is the cross?");
     await page.getByRole("button", { name: "Compare m" }).click();
     const columns = page.locator(".comparison article");
     await expect(columns.last()).toHaveAttribute("data-finish-reason", "stop", { timeout: 240_000 });
@@ -166,7 +166,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     const before = await page.evaluate(async () => (await globalThis.mqt.engine.estimate(16, "")).context_used);
     await page.evaluate(async () => {
       const soon = new AbortController();
-      const answering = globalThis.mqt.engine.ask({ question: "Where is the car?", tokens: 64, signal: soon.signal });
+      const answering = globalThis.mqt.engine.ask({ question: "Where is the cross?", tokens: 64, signal: soon.signal });
       soon.abort();
       await answering.answer.catch(() => {});
     });
@@ -175,7 +175,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
 
   await test.step("an answer says how sure it is; an unsure draft asks to be refined", async () => {
     // What the model would have to be unsure about is the model's business; that the page shows it is the page's.
-    const sure = (await ask(page, "Where is the car?")).locator(".facts");
+    const sure = (await ask(page, "Where is the cross?")).locator(".facts");
     await expect(sure).toContainText(/\d+ % sure/);
     await page.evaluate(() => {
       const { engine } = globalThis.mqt;
@@ -188,7 +188,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
       };
     });
     await tokens(page, 8);
-    const draft = await ask(page, "Where is the car?");
+    const draft = await ask(page, "Where is the cross?");
     await expect(draft).toContainText("unsure: try more tokens");
     await expect(draft.getByRole("button", { name: "Refine with 64" })).toHaveClass("main");
     expect(await axe(page)).toEqual([]);
@@ -204,7 +204,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     await field.press("Tab");
     await expect.poll(used).toBeLessThan(own);
     await page.getByText("Sampling").click();
-    await expect(await ask(page, "Where is the car?")).toHaveAttribute("data-finish-reason", "stop");
+    await expect(await ask(page, "Where is the cross?")).toHaveAttribute("data-finish-reason", "stop");
     await page.getByText("Sampling").click();
     await field.fill("xq".repeat(1999));
     await field.press("Tab");
@@ -287,7 +287,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
       await page.getByRole("textbox", { name: "Question" }).fill("What is there?");
       await page.getByRole("button", { name: "Ask" }).click();
     });
-    await expect(await ask(page, "How many dogs do you see?")).toHaveAttribute("data-finish-reason", "stop");
+    await expect(await ask(page, "How many pink triangles do you see?")).toHaveAttribute("data-finish-reason", "stop");
   });
 
   await test.step("thirty questions: memory is flat after the third", async () => {
@@ -352,7 +352,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     await page.getByRole("button", { name: "Start anew" }).click();
     await expect.poll(() => page.evaluate(() => globalThis.mqt.turns.length)).toBe(0);
     const before = await used();
-    await expect(await ask(page, "Where is the car?")).toHaveAttribute("data-finish-reason", "stop");
+    await expect(await ask(page, "Where is the cross?")).toHaveAttribute("data-finish-reason", "stop");
     await page.getByRole("button", { name: "Start anew" }).click();
     await expect.poll(used).toBe(before);
     await page.evaluate(() => globalThis.mqt.switchTo({}));

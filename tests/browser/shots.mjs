@@ -97,7 +97,7 @@ await second.reload();
 await second.locator(".notice .main").click();
 await state("no-webgpu", second);
 await shot("no-webgpu", second);
-await page.locator("#question").fill("Where is the car?");
+await page.locator("#question").fill("Where is the cross?");
 await page.locator("#compare").click();
 await page.locator("#answers .plot svg").waitFor();
 await shot("compare");

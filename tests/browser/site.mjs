@@ -2,7 +2,7 @@
 
 import { test as base, expect } from "@playwright/test";
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { HEADERS, serve } from "../../www/serve.mjs";
@@ -28,7 +28,6 @@ export const shard = shardsOf(toybox)[0];
 export function convert(folder, scenes) {
   const checkpoint = join(folder, "checkpoint");
   cpSync(join(toybox, "checkpoint"), checkpoint, { recursive: true });
-  rmSync(join(checkpoint, "scenes.json"));
   if (scenes) writeFileSync(join(checkpoint, "scenes.json"), JSON.stringify(scenes));
   const pack = join(folder, "pack");
   if (!existsSync(pack)) execFileSync(process.env.MQT_BIN, ["convert", checkpoint, "-o", pack, "--weights", "q8", "--shard-bytes", "1400000"], { stdio: "pipe" });

@@ -128,7 +128,7 @@ test("no room: in memory, this time", async ({ site }) => {
   await page.getByRole("button", { name: "Keep in memory this time" }).click();
   await reached(page, "ready");
   await sample(page, 1);
-  await expect((await ask(page, "Where is the car?")).locator(".text")).toHaveText(/middle/);
+  await expect((await ask(page, "Where is the cross?")).locator(".text")).toHaveText(/bottom/);
 });
 
 test("no storage at all", async ({ site }) => {
@@ -162,10 +162,10 @@ test("no WebGPU: the reason, and the processor answers alike; Stop works there t
   await page.getByRole("button", { name: "Start anew" }).click();
   await expect(page.locator("article")).toHaveCount(0);
   await tokens(page, 16);
-  const article = await ask(page, "Where is the car?");
+  const article = await ask(page, "Where is the cross?");
   // The stopped question told nobody of the tower's run.
   await expect(article).toHaveAttribute("data-vision-runs", "1");
-  await expect(article.locator(".text")).toHaveText(/middle/);
+  await expect(article.locator(".text")).toHaveText(/bottom/);
 });
 
 test("a weak adapter is told about, and tried on demand", async ({ site, context }) => {
@@ -214,7 +214,7 @@ test("the device goes away three times: rebuilt twice, then it is left to the pe
   await load(page);
   await sample(page, 1);
   await tokens(page, 16);
-  await ask(page, "Where is the car?");
+  await ask(page, "Where is the cross?");
   const destroy = () => page.workers().at(-1).evaluate(() => self.theDevice.destroy());
   for (const time of [1, 2, 3]) {
     const question = page.getByRole("textbox", { name: "Question" });
@@ -252,7 +252,7 @@ test("a full conversation", async ({ site }) => {
   await reached(page, "context-full");
   await page.getByRole("button", { name: "Start anew with this picture" }).click();
   await reached(page, "ready");
-  await expect(await ask(page, "Where is the car?")).toHaveAttribute("data-finish-reason", "stop");
+  await expect(await ask(page, "Where is the cross?")).toHaveAttribute("data-finish-reason", "stop");
 });
 
 test("two tabs, one model", async ({ site }) => {

@@ -11,7 +11,7 @@ import * as tokens from "./tokens";
 const list = () => find("#answers");
 
 /** Below this mean probability of its words an answer with few image tokens is worth asking again. */
-const UNSURE = 0.9;
+const UNSURE = 0.85;
 
 /** One answer on the page. */
 export class Card {

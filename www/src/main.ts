@@ -19,7 +19,7 @@ const askButton = find<HTMLButtonElement>("#ask");
 const stopButton = find<HTMLButtonElement>("#stop");
 const compareButton = find<HTMLButtonElement>("#compare");
 
-const EXAMPLES = ["What is this?", "How many things are there?", "What do you see?", "Is there a dog?"];
+const EXAMPLES = ["What is this?", "How many things are there?", "Where is the star?", "Is there a red circle?"];
 
 /** Examples that fit the picture, if it is a sample. */
 function chips(): void {

@@ -68,7 +68,7 @@ export async function welcome(): Promise<void> {
     text: [
       "Choose a picture and ask about it. The model runs in this browser, on your graphics card; the picture and your questions never leave this page.",
       own
-        ? `The bundled toybox model takes ${size}. It knows toy scenes only: shapes, stickers, strokes and cards; what and how many they are, where they lie and beside what. It knows no photographs.`
+        ? `The bundled toybox model takes ${size}. It knows toy scenes only: coloured shapes, how many there are, where they lie. It cannot read and knows no photographs.`
         : `The model at ${app.model.name} is fetched when you press the button, and stored on this device.`,
       recorded(),
     ],

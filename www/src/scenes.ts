@@ -29,7 +29,7 @@ export interface Vocabulary {
   largest: number;
 }
 
-/** Six quiet grounds and up to six shapes: what a model that says nothing is most likely to know. */
+/** Six quiet grounds and up to six shapes: what the first toybox was trained on. */
 const PLAIN: Scenes = {
   limits: { things: [1, 6], size: [20 / 112, 52 / 112] },
   colours: all.colours,
