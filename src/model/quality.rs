@@ -337,7 +337,7 @@ fn bytes_change_few_answers() {
         return;
     }
     let toybox = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models/toybox/checkpoint");
-    let mut asked = questions(&toybox, 20);
+    let mut asked = questions(&toybox, 8);
     for weights in [Weights::Q8, Weights::Q4] {
         asked.iter_mut().for_each(|a| a.answer.clear());
         let (floats, _) = load(&toybox, Scheme::Plain(weights));
