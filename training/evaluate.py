@@ -66,6 +66,19 @@ def ask(mqt, checkpoint, work, name, weights, tokens, limit=None):
     return {(line["question_id"], line["metadata"]["image_tokens"]): line["text"] for line in read_lines(out)}
 
 
+def talk(mqt, checkpoint, work):
+    """[(turn, line, answer), ...]: all questions about a composed scene asked in one conversation of `mqt chat`, in their order."""
+    lines, out = defaultdict(list), []
+    for line in read_lines(f"{work}/composed/questions.jsonl"):
+        lines[line["image"]].append(line)
+    for image, asked in lines.items():
+        said = subprocess.run([mqt, "chat", f"{work}/composed/{image}", "--model", checkpoint, "--weights", "q8", "--adapter", "cpu",
+                               "--tokens", str(LADDER[-1]), "--json", "--quiet"], input="".join(line["text"] + "\n" for line in asked),
+                              check=True, capture_output=True, text=True).stdout
+        out += [(turn, line, json.loads(answer)["answer"]) for turn, (line, answer) in enumerate(zip(asked, said.splitlines(), strict=True), 1)]
+    return out
+
+
 def same(answer, key):
     """Exact match, but for case and the space around: as `mqt eval` scores."""
     return answer.strip().lower() == key.strip().lower()
@@ -135,7 +148,7 @@ def short(text, most=38):
     return text if len(text) <= most else text[:most - 1] + "…"
 
 
-def report(work, answers, top):
+def report(work, answers, talked, top):
     """The text between README.md's marks; writes the pictures beside it."""
     asked = read_lines(f"{work}/heldout/questions.jsonl")
     of = {weights: [line for line in asked if (line["question_id"], top) in answers["heldout", weights]] for weights in FORMATS}
@@ -149,6 +162,9 @@ def report(work, answers, top):
         parts.append(f"**{weights}, {len(of[weights])} held-out questions**, exact match in %:\n\n" + table(["m", *kinds, "all"], rows))
     rows = [(weights, *(f"{shares(composed, answers['composed', weights], m)['all']:.1f}" for m in LADDER)) for weights in FORMATS]
     parts.append(f"**{len(composed)} questions over 200 composed scenes**, exact match in %, by m:\n\n" + table(["weights", *LADDER], rows))
+    turns = {turn: [same(answer, line["answer"]) for t, line, answer in talked if t == turn] for turn in sorted({t for t, _, _ in talked})}
+    parts.append(f"**The same questions, all about a scene in one conversation** (`mqt chat`, q8, m = {top}), exact match in %, by turn:\n\n"
+                 + table(["turn", *turns], [("right", *(f"{100 * sum(v) / len(v):.1f}" for v in turns.values()))]))
     plot({f"toybox, {name}, q8": {m: shares(lines, answers[name, "q8"], m)["all"] for m in LADDER}
           for name, lines in (("heldout", held), ("composed", composed))}, f"{HERE}/accuracy.svg")
     parts.append("![accuracy against m](accuracy.svg)")
@@ -217,7 +233,7 @@ def main():
     make_sets(args.work)
     answers = {(name, weights): ask(args.mqt, args.checkpoint, args.work, name, weights, LADDER, args.limit if name == "heldout" and weights != "q8" else None)
                for name in ("heldout", "composed", "user") for weights in FORMATS}
-    replace(report(args.work, answers, LADDER[-1]), "report")
+    replace(report(args.work, answers, talk(args.mqt, args.checkpoint, args.work), LADDER[-1]), "report")
     if args.samples:
         samples(args.work, answers["user", "q8"], LADDER[-1], args.samples)
     if args.run:

@@ -29,7 +29,8 @@ LADDER = [1, 2, 4, 8, 16, 36, 64]
 STAGE_2 = dict(zip(LADDER, (0.07, 0.08, 0.1, 0.1, 0.13, 0.13, 0.39)))  # how often each m is drawn
 # What is learned last is asked more often than people ask it.
 TAUGHT = WEIGHTS | {"colour": 6, "exists": 4, "where": 9, "beside": 15, "size": 16, "read": 16, "compare": 4, "describe": 8}
-LONG = ("list", "describe", "follow")  # rows of these are long: they share every third step, half as many
+LONG = ("list", "describe", "follow")  # rows of these are long: they share every third step
+AMONG_LONG = 0.25  # how often the other kinds are asked there: conversations mix them
 FLAT = 0.3  # share of the stage at the full rate; the tower needs more of it, answers come while the rate falls
 PARTS_TRAINED = ("query_abstractor", "model", "lm_head")
 
@@ -42,11 +43,11 @@ def load_tower(run, device):
     return tower.requires_grad_(False), head.requires_grad_(False)
 
 
-TURNS = (1, 1, 1, 2, 3)  # questions of a conversation, in rotation: people go on asking about a picture
+TURNS = (1, 1, 2, 3, 5)  # questions of a conversation, in rotation: people go on asking about a picture
 
 
 def conversations(made):
-    """Chains questions about one picture, [turns, ...] -> [turns, ...]; five conversations of every eight questions."""
+    """Chains questions about one picture, [turns, ...] -> [turns, ...]; five conversations of every twelve questions."""
     rows, left = [], list(made)
     while left:
         size = TURNS[len(rows) % len(TURNS)]
@@ -108,8 +109,8 @@ class Asker:
         """Steps 2k and 2k + 1 are about the same pictures: the shorter half of their questions, then the longer half (less padding)."""
         pair, later = divmod(i, 2)
         rng, group, long = random.Random(QUESTION_SEED * self.seed + pair), pair % feature_groups(self.plan), pair % 3 == 2
-        scenes, per = self.scenes(group), self.plan.questions // 2 if long else self.plan.questions
-        weights = {k: w for k, w in TAUGHT.items() if (k in LONG) == long}
+        scenes, per = self.scenes(group), self.plan.questions * 3 // 4 if long else self.plan.questions
+        weights = {k: w * (AMONG_LONG if k not in LONG else 1) for k, w in TAUGHT.items() if long or k not in LONG}
         halves = []
         for count in self.plan.shares(self.plan.language_pictures):
             pick, pairs = [], []
@@ -125,8 +126,18 @@ class Asker:
         return halves
 
 
-def held_out(tower, prompt, device, count, per=8, chunk=100):
-    """[(features, rows, kinds), ...] over held-out scenes in phrasings that training never uses; two turns count by the second."""
+def later_turns(prompt, made, k, before):
+    """Row of question k of [(kind, turns), ...] after the `before` questions that precede it, in a ring; only its own answers are asked."""
+    turns = [turn for i in range(k - before, k) for turn in made[i][1]]
+    asked = len(prompt.turns(turns)[0])
+    ids, learn = prompt.turns(turns + made[k][1])
+    return ids, [0] * asked + learn[asked:]
+
+
+def held_out(tower, prompt, device, count, per=8, chunk=100, before=0):
+    """[(features, rows, kinds), ...] over held-out scenes in phrasings that training never uses; two turns count by the second.
+
+    Each question comes after `before` others about its picture, whose answers do not count."""
     chunk = min(chunk, count)
     maker, held = Batches(HELD_SEED + 1, chunk, Config()), []
     maker.start()
@@ -138,7 +149,7 @@ def held_out(tower, prompt, device, count, per=8, chunk=100):
         images = torch.from_numpy(np.stack([drawn[j][0] for j in full])).to(device)
         with torch.no_grad():
             features = tower(to_pixels(images))
-        rows = packed.Rows.pack([prompt.turns(turns) for j in full for _, turns in made[j]]).to(device)
+        rows = packed.Rows.pack([later_turns(prompt, made[j], k, before) for j in full for k in range(per)]).to(device)
         held.append((features, rows, [kind for j in full for kind, _ in made[j]]))
     return held
 
@@ -194,6 +205,7 @@ def train(run, clock, plan, device, stage_1=0.45, seed=1):
     twin = Twin(params, opts, loss_of, alone=plan.twins == 1)
     workers = Workers(Asker(seed, plan, tokenizer), plan.workers, first=step)
     held, rng = held_out(net.vision_tower, prompt, device, plan.held), random.Random(seed + step)
+    talk = held_out(net.vision_tower, prompt, device, plan.held, before=2)
     recent, shown = torch.zeros((), device=device), clock.spent
     largest = Config().queries
 
@@ -208,7 +220,7 @@ def train(run, clock, plan, device, stage_1=0.45, seed=1):
         optimiser.set_rate(opts, plan.language_lr * factor)
         loss = twin.gradient([(*half, m) for half in halves], plan.shares(plan.language_pictures))
         twin.step(1.0)
-        step, asked = step + 1, asked + sum(rows.count for _, rows in halves)
+        step, asked = step + 1, asked + sum(rows.questions for _, rows in halves)
         if m == largest:
             recent = loss if step < 3 else 0.98 * recent + 0.02 * loss
         if clock.spent - shown > plan.language_log_seconds:
@@ -217,6 +229,7 @@ def train(run, clock, plan, device, stage_1=0.45, seed=1):
                     "lr": round(plan.language_lr * factor, 6), "loss": round(recent.item(), 4), f"m{largest}": score(net, prefix, held, largest, device)}
             if clock.share() > stage_1:
                 line["m16"], line["m2"] = (score(net, prefix, held[:2], x, device)["all"] for x in (16, 2))
+                line["third turn"] = score(net, prefix, talk[:1], largest, device)["all"]
             log(run, **line)
             save()
     save()

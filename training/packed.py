@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from model import rope_table, rotate
+from tokenizer import END
 
 
 @dataclass
@@ -30,6 +31,11 @@ class Rows:
     count: int  # r
     length: int  # of the longest row
     wide: int  # most asks of a row
+
+    @property
+    def questions(self):
+        """How many are answered: each answer ends with </s>."""
+        return int((self.want == END).sum())
 
     @staticmethod
     def pack(pairs):

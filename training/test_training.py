@@ -79,7 +79,7 @@ class Training(unittest.TestCase):
             rows = language.conversations(made)
             self.assertEqual([turn for row in rows for turn in row], [turn for turns in made for turn in turns])
             self.assertLessEqual(max(map(len, rows)), max(language.TURNS))
-        self.assertEqual(len(rows), 20)
+        self.assertEqual(len(rows), 15)
 
     def test_many_rows_at_once_are_each_row_alone(self):
         net, rng = MqtLlava(Config()).eval(), random.Random(5)

@@ -16,6 +16,7 @@ from scenes import ALSO, COLOUR_NAMES, NAMES, PLURAL, TEXTS, sample_scene
 
 VOCAB = 1536
 IMAGE = -200  # stands for the picture in a list of ids
+END = 2  # </s>
 SYSTEM = ("A chat between a curious user and an artificial intelligence assistant. "
           "The assistant gives helpful, detailed, and polite answers to the user's questions.")
 # Everyday words, so that text from outside the toybox still falls into a few pieces per word.
@@ -139,7 +140,7 @@ class Prompt:
         ids, learn = [], []
         for i, (question, answer) in enumerate(turns):
             q = self.encode(f"\n{question} ASSISTANT:" if i == 0 else f"USER: {question} ASSISTANT:")
-            a = self.encode(answer) + [2]
+            a = self.encode(answer) + [END]
             ids += q + a
             learn += [0] * len(q) + [1] * len(a)
         return ids, learn
