@@ -35,8 +35,7 @@ const offline = (): Plugin => ({
   apply: "build",
   generateBundle(_, bundle) {
     const open = readdirSync(here("public"));
-    // Stickers are many, and few visitors use them: they are kept when they were shown.
-    const needed = (name: string) => name !== "index.html" && !name.endsWith(".webp");
+    const needed = (name: string) => name !== "index.html";
     const files = [...Object.keys(bundle).filter(needed), ...open, "./"].sort();
     const hash = createHash("sha256");
     for (const [name, file] of Object.entries(bundle)) hash.update(name).update(file.type === "chunk" ? file.code : file.source);

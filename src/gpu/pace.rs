@@ -49,10 +49,11 @@ impl<'a> Paced<'a> {
         if work < pace.load(Ordering::Relaxed) {
             return Ok(());
         }
-        self.layers = 0;
+        let layers = std::mem::take(&mut self.layers);
         let start = Instant::now();
         self.rec.flush();
         self.gpu.idle().await?;
+        self.cancel.advance(layers);
         let ms = start.elapsed().as_secs_f64() * 1e3;
         if ms < SHORT_MS {
             pace.store((work * 2).min(1 << 20), Ordering::Relaxed);

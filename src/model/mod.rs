@@ -36,7 +36,7 @@ pub use slot::{Arithmetic, LoadTimes, Slot, Want, Wanted};
 use config::ResamplerConfig;
 use parts::Projector;
 
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, Stage};
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterInfo, Counters, Gpu, Letter, Matrix, Tensor};
 use crate::image::{ImageSpec, Pixels};
@@ -205,6 +205,7 @@ impl Model {
     /// The same with only the first `n` visual tokens computed, where they come from a resampler.
     pub(crate) async fn look_at(&self, pixels: &Pixels, n: usize, cancel: &Cancel) -> Result<(VisualTokens, Looked)> {
         let start = Instant::now();
+        cancel.begin(Stage::Picture, self.config.vision.layers);
         let ms = |since: Instant| since.elapsed().as_secs_f64() * 1e3;
         let (visual, vision_ms, resample_ms) = match &self.network {
             Network::Gpu(net) => {
@@ -351,6 +352,10 @@ impl Model {
         let mut all = Vec::new();
         let chunks = slots.chunks(language::CHUNK);
         let last = chunks.len().saturating_sub(1);
+        // A single token is a word of the answer, or as quick.
+        if slots.len() > 1 {
+            cancel.begin(Stage::Prompt, chunks.len() * self.config.language.layers);
+        }
         for (i, slots) in chunks.enumerate() {
             let want = if i == last || want == Want::AllLogits { want } else { Want::Nothing };
             let result = self.extend_chunk(cache, slots, visual, want, cancel).await;

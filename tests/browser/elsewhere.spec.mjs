@@ -1,8 +1,9 @@
 // Models and pictures from another origin, which has to allow it: it does, or it does not, or there is nothing.
 
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { ask, elsewhere, expect, load, reached, sample, test, toybox } from "./site.mjs";
+import { existsSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { extname, join } from "node:path";
+import { ask, elsewhere, expect, load, reached, root, sample, test, toybox } from "./site.mjs";
 
 // The second server's certificate is the tests' own.
 test.use({ ignoreHTTPSErrors: true, serviceWorkers: "block" });
@@ -84,4 +85,36 @@ test("a picture by its link: pasted, dropped, typed; and what goes wrong", async
   expect(await name()).toBe("pasted picture");
   open.close();
   closed.close();
+});
+
+test("any static server will do: in a folder, without our headers, without ranges", async ({ site, context }) => {
+  const types = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".wasm": "application/wasm" };
+  const prefix = "/some/where/";
+  const server = createServer((request, response) => {
+    const { pathname } = new URL(request.url, "http://localhost");
+    const file = join(root, "www/dist", pathname.slice(prefix.length) || "index.html");
+    if (!pathname.startsWith(prefix) || !existsSync(file)) return response.writeHead(404).end();
+    response.writeHead(200, { "content-type": types[extname(file)] ?? "application/octet-stream" }).end(readFileSync(file));
+  });
+  await new Promise((ready) => server.listen(0, "localhost", ready));
+  const url = `http://localhost:${server.address().port}${prefix}`;
+  site.allowed = [url];
+  const page = await context.newPage();
+  await page.goto(`${url}?tokens=64`);
+  await page.locator(".notice .main").click();
+  // Cut off and begun again: all of it is sent once more.
+  await reached(page, "downloading", "compiling", "uploading", "ready");
+  await page.reload();
+  await load(page);
+  await sample(page, 1);
+  await expect((await ask(page, "How many things are there?")).locator(".text")).toHaveText("3");
+  // The policy stands in the page.
+  const run = page.evaluate(() => new Promise((done) => {
+    document.addEventListener("securitypolicyviolation", (event) => done(event.effectiveDirective));
+    document.body.append(Object.assign(document.createElement("script"), { textContent: "globalThis.broken = true" }));
+    setTimeout(() => done("nothing was refused"), 2000);
+  }));
+  expect(await run).toMatch(/^script-src/);
+  server.close();
+  server.closeAllConnections();
 });

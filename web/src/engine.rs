@@ -223,9 +223,14 @@ impl Engine {
     /// Continues an earlier conversation: a list of `{ question, tokenIds, imageTokens }`.
     ///
     /// # Errors
-    /// The list is not such a list.
+    /// The list is not such a list, or it is another model's.
     pub fn resume(&mut self, turns: &JsValue) -> Result<()> {
         let turns: Vec<Earlier> = from_js(turns)?;
+        let config = self.session.model().config();
+        let fits = |turn: &Earlier| turn.token_ids.iter().all(|&id| (id as usize) < config.language.vocab) && turn.image_tokens <= config.m_max();
+        if !turns.iter().all(fits) {
+            return Err(Failure::invalid("an earlier turn is not of this model"));
+        }
         let turns: Vec<_> = turns.into_iter().map(|turn| (turn.question, turn.token_ids, turn.image_tokens)).collect();
         self.session.resume(&turns);
         Ok(())

@@ -1,6 +1,6 @@
 //! Stop, from JavaScript: one object per question, and pauses in which its call can arrive.
 
-use mqt::cancel::Cancel;
+use mqt::cancel::{Cancel, Stage};
 use mqt::weights::files::Local;
 use std::cell::Cell;
 use wasm_bindgen::prelude::*;
@@ -48,6 +48,19 @@ impl Stop {
     #[allow(clippy::new_without_default, reason = "it is a constructor in JavaScript")]
     pub fn new() -> Stop {
         Stop { cancel: Cancel::with_pause(pause) }
+    }
+
+    /// What is being computed before the first word: `encoding` or `prefilling`; none before the work has begun.
+    #[wasm_bindgen(getter)]
+    pub fn stage(&self) -> Option<String> {
+        let (stage, _) = self.cancel.progress()?;
+        Some(String::from(if stage == Stage::Picture { "encoding" } else { "prefilling" }))
+    }
+
+    /// How much of that stage is done, 0 to 1.
+    #[wasm_bindgen(getter)]
+    pub fn share(&self) -> f32 {
+        self.cancel.progress().map_or(0.0, |(_, share)| share)
     }
 
     /// Stops at the next opportunity, within some tens of milliseconds.

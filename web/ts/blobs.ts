@@ -26,6 +26,8 @@ export interface Blobs {
 }
 
 const FOLDER = "mqt-models";
+/** How often, and after how many milliseconds, a file is asked for that somebody else holds. */
+const [HELD_TRIES, HELD_MS] = [20, 150];
 
 /** The folder of stored files; throws where the browser offers none (some private windows). */
 export async function openStorage(): Promise<Blobs> {
@@ -55,9 +57,22 @@ class StoredBlobs implements Blobs {
     return (await this.file(`${sha256}.part`))?.size ?? 0;
   }
 
+  /** A worker that was just ended, here or in another tab, may hold the file for a moment. */
+  private async exclusive(handle: FileSystemFileHandle): Promise<FileSystemSyncAccessHandle> {
+    for (let tries = 0; ; tries++) {
+      try {
+        return await handle.createSyncAccessHandle();
+      } catch (error) {
+        if ((error as DOMException)?.name !== "NoModificationAllowedError") throw error;
+        if (tries === HELD_TRIES) throw new EngineError("second-tab", "another tab is writing the model's files");
+        await new Promise((wake) => setTimeout(wake, HELD_MS));
+      }
+    }
+  }
+
   async part(sha256: string): Promise<Part> {
     const handle = await this.folder.getFileHandle(`${sha256}.part`, { create: true });
-    const access = await handle.createSyncAccessHandle();
+    const access = await this.exclusive(handle);
     return {
       size: () => access.getSize(),
       append: (bytes) => {
@@ -70,7 +85,7 @@ class StoredBlobs implements Blobs {
         }
         if (written !== bytes.length) {
           access.truncate(at);
-          throw new EngineError("storage-full", "the browser's storage is full", { need: bytes.length });
+          throw new EngineError("storage-full", "the browser's storage is full");
         }
       },
       truncate: () => access.truncate(0),

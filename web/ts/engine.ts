@@ -7,12 +7,12 @@ import * as Comlink from "comlink";
 import type { AskSettings, BenchSettings } from "../pkg/mqt_web.js";
 import { EngineError } from "./errors";
 import * as kernels from "./kernels";
-import type { Answer, BenchReport, Estimate, Heat, Keep, Loaded, Memory, Progress, Sharing, Turn, View, WorkerApi } from "./messages";
+import type { Answer, BenchReport, Estimate, Heat, Keep, Loaded, Memory, Progress, Sharing, Step, Turn, View, WorkerApi } from "./messages";
 import { carryErrors } from "./transfer";
 
 export { EngineError, type ErrorCode, type Facts } from "./errors";
-export type { Answer, BenchReport, Estimate, Heat, Keep, Loaded, Memory, Progress, Scenes, Sharing, Turn, View } from "./messages";
-export { deletePack, storedPacks, type StoredPack } from "./storage";
+export type { Answer, BenchReport, Estimate, Heat, Keep, Loaded, Memory, Progress, Scenes, Sharing, Step, Turn, View } from "./messages";
+export { deletePack, storedBytes, storedPacks, type StoredPack } from "./storage";
 
 carryErrors();
 
@@ -39,6 +39,8 @@ export interface AskRequest extends Omit<AskSettings, "imageTokens"> {
   /** Image tokens; without it the measured speed decides. */
   tokens?: number;
   signal?: AbortSignal;
+  /** Hears some times a second how far the work before the first word has come. */
+  onStep?: (step: Step) => void;
 }
 
 /** The pieces of an answer as they come, and all of it at the end. */
@@ -61,7 +63,8 @@ export class Engine {
   ) {
     this.dead = new Promise((_, reject) => (this.fail = reject));
     this.dead.catch(() => undefined);
-    worker.addEventListener("error", (event) => this.fail(new EngineError("internal", event.message || "the worker failed")));
+    // Without a message it never ran: its script did not arrive.
+    worker.addEventListener("error", ({ message }) => this.fail(message ? new EngineError("internal", message) : new EngineError("network", "the engine's own files cannot be fetched")));
   }
 
   /** Loads a pack from its manifest's address, or a pack or checkpoint from files. */
@@ -83,7 +86,9 @@ export class Engine {
     const from = Array.isArray(source) ? { files: source } : { url: new URL(source, document.baseURI).href };
     const settings = { source: from, settings: { adapter, arithmetic, context, kernels: kernels.read() }, keep, sharing, refresh };
     // Ends the worker, whatever it does: what a download has written stays in storage.
-    options.signal?.addEventListener("abort", () => engine.fail(new EngineError("cancelled", "stopped; what has arrived is kept")));
+    const stop = () => engine.fail(new EngineError("cancelled", "stopped; what has arrived is kept"));
+    if (options.signal?.aborted) stop();
+    options.signal?.addEventListener("abort", stop);
     const load = async () => {
       try {
         engine.loaded = await engine.race(engine.api.load(settings, Comlink.proxy(onProgress)));
@@ -94,6 +99,7 @@ export class Engine {
         throw EngineError.from(error);
       } finally {
         settled = true;
+        options.signal?.removeEventListener("abort", stop); // it was for loading, not for what is loaded
       }
     };
     return { engine: load(), pause: () => engine.api.pause(), resume: () => engine.api.resumeDownload() };
@@ -110,7 +116,7 @@ export class Engine {
 
   /** Runs a piece of work that `signal` stops. */
   private async stoppable<T>(signal: AbortSignal | undefined, work: (id: number) => Promise<T>): Promise<T> {
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw new EngineError("cancelled", "stopped");
     const id = ++this.work;
     const stop = () => void this.api.stop(id);
     signal?.addEventListener("abort", stop);
@@ -128,14 +134,15 @@ export class Engine {
   }
 
   /** Puts a picture in front of the model and encodes it. The same one again costs nothing; another starts a new conversation. */
-  async look(image: Blob, { signal }: { signal?: AbortSignal } = {}): Promise<View> {
-    const bytes = new Uint8Array(await image.arrayBuffer());
-    return this.stoppable(signal, (id) => this.api.look(id, Comlink.transfer(bytes, [bytes.buffer])));
+  async look(image: Blob, { signal, onStep }: Pick<AskRequest, "signal" | "onStep"> = {}): Promise<View> {
+    const bytes = await read(image);
+    const tell = Comlink.proxy(onStep ?? (() => {}));
+    return this.stoppable(signal, (id) => this.api.look(id, Comlink.transfer(bytes, [bytes.buffer]), tell));
   }
 
   /** What the model would see of a picture, and the hash of those pixels. Costs no encoding and changes nothing. */
   async inspect(image: Blob): Promise<View> {
-    const bytes = new Uint8Array(await image.arrayBuffer());
+    const bytes = await read(image);
     return this.race(this.api.inspect(Comlink.transfer(bytes, [bytes.buffer])));
   }
 
@@ -146,13 +153,14 @@ export class Engine {
 
   /** Answers a question about the picture. */
   ask(request: AskRequest): Answering {
-    const { image, question, tokens, signal, ...rest } = request;
+    const { image, question, tokens, signal, onStep, ...rest } = request;
     const pieces = new Pieces();
     const answer = (async () => {
-      if (image) await this.look(image, { signal });
+      if (image) await this.look(image, { signal, onStep });
       const settings = { ...rest, ...(tokens === undefined ? {} : { imageTokens: tokens }) };
       const onText = Comlink.proxy((text: string) => pieces.push(text));
-      return this.stoppable(signal, (id) => this.api.ask(id, question, settings, onText));
+      const tell = Comlink.proxy(onStep ?? (() => {}));
+      return this.stoppable(signal, (id) => this.api.ask(id, question, settings, onText, tell));
     })();
     answer.then(
       () => pieces.end(),
@@ -212,6 +220,14 @@ export class Engine {
     this.disposed = true;
     this.fail(new EngineError("cancelled", "the engine was disposed of"));
     this.worker.terminate();
+  }
+}
+
+async function read(image: Blob): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await image.arrayBuffer());
+  } catch (error) {
+    throw new EngineError("image-unreadable", `the picture cannot be read any more; was the file changed or removed? (${(error as Error).message})`);
   }
 }
 

@@ -34,6 +34,12 @@ export type Progress =
   /** Another tab took the model over: this engine is gone. */
   | { phase: "taken" };
 
+/** How far the work before the first word has come; `share` from 0 to 1. */
+export interface Step {
+  phase: "encoding" | "prefilling";
+  share: number;
+}
+
 /** A loaded model and the device it runs on. */
 export interface Loaded {
   name: string;
@@ -155,10 +161,10 @@ export interface WorkerApi {
   load(settings: WorkerSettings, onProgress: (progress: Progress) => void): Promise<Loaded>;
   pause(): void;
   resumeDownload(): void;
-  look(id: number, picture: Uint8Array): Promise<View>;
+  look(id: number, picture: Uint8Array, onStep: (step: Step) => void): Promise<View>;
   inspect(picture: Uint8Array): Promise<View>;
   prepare(id: number, imageTokens: number): Promise<void>;
-  ask(id: number, question: string, settings: AskSettings, onText: (text: string) => void): Promise<Answer>;
+  ask(id: number, question: string, settings: AskSettings, onText: (text: string) => void, onStep: (step: Step) => void): Promise<Answer>;
   stop(id: number): void;
   estimate(question: string, settings: AskSettings): Promise<Estimate>;
   bench(id: number, settings: BenchSettings, onProgress: (what: string) => void): Promise<BenchReport>;

@@ -26,6 +26,8 @@ export interface Remembered {
   /** SHA-256 of the manifest, which is kept like any other file. */
   manifest: string;
   files: Entry[];
+  /** A newer version on its way: what has arrived of it stays, and takes this one's place when it is complete. */
+  next?: { manifest: string; files: Entry[] };
 }
 
 /** Tries after a broken connection before it counts as gone, and the pauses between them. */
@@ -38,8 +40,10 @@ export async function remembered(blobs: Blobs): Promise<Remembered[]> {
   const packs: Remembered[] = [];
   for (const { name } of await blobs.names()) {
     if (!name.startsWith("pack-") || name.endsWith(".part")) continue;
+    const text = await (await blobs.open(name))?.text();
+    if (text === undefined) continue; // just being replaced
     try {
-      packs.push(JSON.parse((await (await blobs.open(name))?.text()) ?? ""));
+      packs.push(JSON.parse(text));
     } catch {
       // Cut off while it was written: its files are fetched again.
       await blobs.remove(name);
@@ -66,7 +70,8 @@ export async function forget(blobs: Blobs, url: string): Promise<void> {
 /** Removes files that belong to no remembered pack. */
 async function prune(blobs: Blobs): Promise<void> {
   const wanted = new Set<string>();
-  for (const pack of await remembered(blobs)) for (const name of [pack.manifest, ...pack.files.map((f) => f.sha256)]) wanted.add(name);
+  for (const { manifest, files, next } of await remembered(blobs))
+    for (const name of [manifest, next?.manifest, ...[...files, ...(next?.files ?? [])].map((f) => f.sha256)]) if (name) wanted.add(name);
   for (const { name } of await blobs.names())
     if (!name.startsWith("pack-") && !wanted.has(name.replace(/\.part$/, ""))) await blobs.remove(name);
 }
@@ -81,6 +86,10 @@ export class PackStore {
   private paused = false;
   private wake = () => {};
   private done = 0;
+  /** A complete version: this one takes its place once it is complete itself. */
+  private before: Remembered | undefined;
+  /** Everything is here and remembered. */
+  whole: Promise<unknown> = Promise.resolve();
   /** What ended the download; the engine's own error would say less. */
   failure: EngineError | undefined;
 
@@ -97,22 +106,26 @@ export class PackStore {
 
   /** Opens the pack: from storage if it is there, else from the network. */
   static async open(url: string, blobs: Blobs, refresh: boolean, tell: (progress: Progress) => void): Promise<PackStore> {
-    const known = !refresh && (await remembered(blobs)).find((pack) => pack.url === url);
+    const known = (await remembered(blobs)).find((pack) => pack.url === url);
     const kept = known && (await blobs.open(known.manifest));
-    if (kept) {
+    if (kept && !refresh) {
       const text = new Uint8Array(await kept.arrayBuffer());
       if ((await sha256(text)) === known.manifest) return new PackStore(url, blobs, text, parse(text), tell);
     }
     const text = await fetchWhole(url);
     const store = new PackStore(url, blobs, text, parse(text), tell);
-    await store.keepManifest();
+    const files = await Promise.all((known?.files ?? []).map((file) => blobs.open(file.sha256)));
+    if (kept && files.every((file) => file !== undefined)) store.before = known;
+    await store.keepManifest(store.before);
     return store;
   }
 
-  private async keepManifest(): Promise<void> {
+  /** Remembers the pack; with `before` as what comes after that. */
+  private async keepManifest(before?: Remembered): Promise<void> {
     const manifest = await sha256(this.manifestText);
     await write(this.blobs, manifest, this.manifestText);
-    const record: Remembered = { url: this.url, name: this.manifest.name, manifest, files: this.entries };
+    const own = { manifest, files: this.entries };
+    const record: Remembered = before ? { ...before, next: own } : { url: this.url, name: this.manifest.name, ...own };
     await write(this.blobs, await recordName(this.url), new TextEncoder().encode(JSON.stringify(record)));
     await prune(this.blobs);
   }
@@ -137,6 +150,8 @@ export class PackStore {
       this.ready.set(entry.file, here);
       before = here;
     }
+    this.whole = this.before ? before.then(() => this.keepManifest()) : before;
+    this.whole.catch(() => undefined);
   }
 
   pause(): void {
@@ -195,6 +210,7 @@ export class PackStore {
         try {
           await this.fetchInto(entry, part, index);
         } catch (error) {
+          if (error instanceof EngineError && error.code === "storage-full") throw new EngineError(error.code, error.message, { need: (await this.sizes()).missing });
           if (error instanceof EngineError) throw error;
           if (this.paused || this.failure) continue;
           if (part.size() > before) broken = 0;
@@ -218,6 +234,7 @@ export class PackStore {
     const start = part.size();
     const headers: HeadersInit = start > 0 ? { range: `bytes=${start}-${entry.bytes - 1}` } : {};
     const response = await fetch(new URL(entry.file, this.url), { headers, signal: this.abort.signal, cache: "no-store" });
+    if (response.status === 416) throw new EngineError("bad-shard", `${entry.file} is shorter than its manifest says`, { file: entry.file });
     if (!response.ok || !response.body) throw new EngineError("network", `${entry.file}: the server answered ${response.status}`);
     // A server without ranges sends all of it again.
     if (start > 0 && response.status !== 206) part.truncate();

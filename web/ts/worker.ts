@@ -4,7 +4,7 @@ import * as Comlink from "comlink";
 import init, { type AskSettings, type BenchSettings, Engine, Heat, type View as Seen, Stop } from "../pkg/mqt_web.js";
 import { MemoryBlobs, openStorage } from "./blobs";
 import { EngineError } from "./errors";
-import type { Answer, BenchReport, Loaded, Progress, View, WorkerApi, WorkerSettings } from "./messages";
+import type { Answer, BenchReport, Loaded, Progress, Step, View, WorkerApi, WorkerSettings } from "./messages";
 import { readScenes } from "./scenes";
 import { FileStore, PackStore } from "./store";
 import { carryErrors } from "./transfer";
@@ -14,7 +14,11 @@ carryErrors();
 /** The lock that keeps a second tab from loading the stored models as well. */
 const LOCK = "mqt-models";
 
+/** How often work says how far it has come. */
+const STEP_MS = 100;
+
 const module = init();
+module.catch(() => undefined); // said by the load that needs it
 let engine: Engine | undefined;
 let store: PackStore | FileStore | undefined;
 let memory: WebAssembly.Memory | undefined;
@@ -35,11 +39,18 @@ function inTurn<T>(work: (engine: Engine) => Promise<T> | T): Promise<T> {
   return next;
 }
 
-/** The same with a `Stop` that `stop(id)` finds. */
-function stoppable<T>(id: number, work: (engine: Engine, stop: Stop) => Promise<T>): Promise<T> {
+/** The same with a `Stop` that `stop(id)` finds, and which says how far the work has come. */
+function stoppable<T>(id: number, work: (engine: Engine, stop: Stop) => Promise<T>, onStep: (step: Step) => void = () => {}): Promise<T> {
   const stop = new Stop();
   stops.set(id, stop);
+  let last = "";
+  const look = setInterval(() => {
+    const { stage: phase, share } = stop;
+    if (!phase || last === (last = `${phase} ${share}`)) return;
+    onStep({ phase: phase as Step["phase"], share });
+  }, STEP_MS);
   return inTurn((engine) => work(engine, stop)).finally(() => {
+    clearInterval(look);
     stops.delete(id);
     stop.free();
   });
@@ -63,8 +74,17 @@ async function claim(sharing: WorkerSettings["sharing"], taken: () => void): Pro
   });
 }
 
+async function program() {
+  try {
+    return await module;
+  } catch (error) {
+    throw new EngineError("network", `the engine's own program cannot be fetched: ${(error as Error).message}`);
+  }
+}
+
 async function openStore({ source, keep, refresh }: WorkerSettings, tell: (progress: Progress) => void): Promise<PackStore | FileStore> {
   if ("files" in source) return new FileStore(source.files);
+  if (!crypto.subtle) throw new EngineError("network", "over an insecure connection browsers verify no files: open the page over https, or on localhost");
   let blobs;
   try {
     blobs = keep === "memory" ? new MemoryBlobs() : await openStorage();
@@ -106,12 +126,13 @@ const api: WorkerApi = {
       if (settings.keep === "storage" && "url" in settings.source) {
         await claim(settings.sharing, () => onProgress({ phase: "taken" }));
       }
-      memory = (await module).memory;
+      memory = (await program()).memory;
       store = await openStore(settings, onProgress);
       engine = await Engine.load(store as never, settings.settings, (phase: string, done: number, total: number) => {
         if (phase === "loading weights") onProgress({ phase: "uploading", done, total });
         else onProgress({ phase: "compiling", done, total });
       });
+      if (store instanceof PackStore) await store.whole;
       const loaded = engine.loaded() as Loaded;
       const scenes = await readScenes(store);
       return scenes ? { ...loaded, scenes } : loaded;
@@ -123,12 +144,12 @@ const api: WorkerApi = {
   pause: () => (store as PackStore | undefined)?.pause(),
   resumeDownload: () => (store as PackStore | undefined)?.resume(),
 
-  look: (id, picture) =>
-    stoppable(id, async (engine, stop): Promise<View> => handOver(await engine.look(picture, stop))),
+  look: (id, picture, onStep) =>
+    stoppable(id, async (engine, stop): Promise<View> => handOver(await engine.look(picture, stop)), onStep),
   inspect: (picture) => inTurn((engine) => handOver(engine.inspect(picture))),
   prepare: (id, imageTokens) => stoppable(id, (engine, stop) => engine.prepare(imageTokens, stop)),
-  ask: (id, question, settings: AskSettings, onText) =>
-    stoppable(id, async (engine, stop) => (await engine.ask(question, settings, onText, stop)) as Answer),
+  ask: (id, question, settings: AskSettings, onText, onStep) =>
+    stoppable(id, async (engine, stop) => (await engine.ask(question, settings, onText, stop)) as Answer, onStep),
   bench: (id, settings: BenchSettings, onProgress) =>
     stoppable(id, async (engine, stop) => (await engine.bench(settings, onProgress, stop)) as BenchReport),
   stop: (id) => stops.get(id)?.stop(),

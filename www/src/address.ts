@@ -44,14 +44,30 @@ export function linkIn(text: string | undefined): URL | undefined {
   return URL.canParse(line) ? new URL(line) : undefined;
 }
 
+/** Counts what was asked for: a slow server's picture comes too late if another was taken meanwhile. */
+let asked = 0;
+
+/** The last part of the path, decoded if that can be done. */
+function fileName(link: URL): string {
+  const name = link.pathname.split("/").pop() ?? "";
+  try {
+    return decodeURIComponent(name) || link.host;
+  } catch {
+    return name;
+  }
+}
+
 /** Fetches the picture and shows it to the model; what goes wrong is said under the picture, which stays. */
 export async function take(link: URL): Promise<void> {
-  const say = (text: string) => void (find("#remark").textContent = text);
-  const name = decodeURIComponent(link.pathname.split("/").pop() ?? "") || link.host;
+  const [mine, before] = [++asked, app.picture];
+  const isLate = () => mine !== asked || app.picture !== before;
+  const say = (text: string) => void (isLate() || (find("#remark").textContent = text));
+  const name = fileName(link);
   const host = link.host || "this address";
   say(`Fetching ${link.protocol === "data:" ? "the picture" : name} …`);
   try {
     const blob = link.protocol === "data:" ? writtenOut(link.href) : await fetchPicture(link);
+    if (isLate()) return log(`picture from ${host}: came after another was chosen`);
     say("");
     await app.attach(blob, link.protocol === "data:" ? "pasted picture" : name);
   } catch (error) {

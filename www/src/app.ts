@@ -6,7 +6,8 @@ import * as conversation from "./conversation";
 import { log } from "./dom";
 import * as notices from "./notices";
 import { type Sampling, settings } from "./settings";
-import { enter, isBusy, isOpen, setPlace, state } from "./state";
+import { enter, isBusy, isOpen, setPlace, state, whenReady } from "./state";
+import * as steps from "./steps";
 import * as tokens from "./tokens";
 import { type Probe, probe } from "./webgpu";
 
@@ -37,8 +38,12 @@ class App {
   context = 2048;
   picture: Picture | undefined;
   seen: Probe | undefined;
-  /** The conversation about the picture, to rebuild it from. */
+  /** The conversation about the picture: this one holds, every question takes it along. */
   turns: Turn[] = [];
+  /** Another object with every new conversation: what an earlier one still answers belongs to none. */
+  private talk = {};
+  /** Which engine looked at which picture last. */
+  private looked: { engine: Engine; picture: Picture } | undefined;
   /** Of every answer, for the report: the picture by its hash, and what was set then. */
   records: { question: string; answer: Answer; picture: string; model: string; settings: Sampling }[] = [];
   private losses: number[] = [];
@@ -46,7 +51,10 @@ class App {
   private cancelLoad: AbortController | undefined;
   private work: AbortController | undefined;
   private preparing: AbortController | undefined;
-  private waiting: (() => void) | undefined;
+  /** A question that waits for the model: lets it go on, or drops it. */
+  private waiting: ((go: boolean) => void) | undefined;
+  /** Counts loads: what an abandoned one still says is not heard. */
+  private attempt = 0;
   private probing = false;
   private listeners: (() => void)[] = [];
 
@@ -59,29 +67,32 @@ class App {
     for (const listener of this.listeners) listener();
   }
 
-  /** Whether all of the model is in the browser's storage. */
-  async isStored(): Promise<boolean> {
-    const pack = (await storedPacks()).find((pack) => pack.url === this.model.from);
+  /** Whether all of a model is in the browser's storage. */
+  async isStored(model = this.model): Promise<boolean> {
+    const pack = (await storedPacks()).find((pack) => pack.url === model.from);
     return pack !== undefined && pack.stored === pack.bytes;
   }
 
-  /** Loads the model. Nothing is fetched or compiled before somebody asked for it. */
+  /** Loads the model. Nothing is fetched or compiled before somebody asked for it. One load at a time; taking over ends the one before. */
   async start(how: { sharing?: "try" | "wait" | "take"; force?: boolean; keep?: "storage" | "memory"; refresh?: boolean } = {}): Promise<void> {
+    if (how.sharing === "take") this.abandon();
     if (this.loading || this.probing) return;
+    const attempt = ++this.attempt;
+    const isOver = () => attempt !== this.attempt;
     this.keep = how.keep ?? this.keep;
     if (this.adapter !== "cpu" && !how.force) {
       this.probing = true;
       this.seen = await probe();
+      if (isOver()) return;
       this.probing = false;
       if (this.seen.verdict !== "good") {
         enter(this.seen.verdict === "weak" ? "weak-adapter" : "no-webgpu");
-        this.release();
+        this.release(false);
         return notices.show(this.seen.verdict === "weak" ? notices.weakAdapter(this.seen) : notices.noWebGpu(this.seen));
       }
     }
     const rebuilding = state() === "device-lost";
-    this.engine?.dispose();
-    this.engine = undefined;
+    this.unload();
     this.cancelLoad = new AbortController();
     if (how.sharing === "wait") notices.show(notices.waitingForTab());
     const options = {
@@ -92,18 +103,24 @@ class App {
       sharing: how.sharing ?? ("try" as const),
       refresh: how.refresh,
       signal: this.cancelLoad.signal,
-      onProgress: (progress: Progress) => this.progress(progress, rebuilding),
+      onProgress: (progress: Progress) => void (isOver() || this.progress(progress, rebuilding)),
     };
+    let engine: Engine;
     try {
       this.loading = Engine.begin(this.model.from, options);
-      this.engine = await this.loading.engine;
+      engine = await this.loading.engine;
+      if (isOver()) return engine.dispose();
     } catch (error) {
+      if (isOver()) return;
       this.loading = undefined;
       this.failed(EngineError.from(error));
-      return this.release();
+      // A question goes on waiting if that began another load.
+      if (!this.loading && !this.probing) this.release(false);
+      return;
     }
+    this.engine = engine;
     this.loading = undefined;
-    const { adapter, name, weights, fell_back: fellBack } = this.engine.model;
+    const { adapter, name, weights, fell_back: fellBack } = engine.model;
     log(`loaded ${name} ${weights} on ${adapter.name}`);
     const kind = this.seen?.adapter?.software ? " (software: works, slowly)" : "";
     const where = adapter.kind === "cpu" ? "Processor (slow, no WebGPU)" : `WebGPU · ${this.seen?.adapter?.name ?? adapter.name}${kind}`;
@@ -112,11 +129,28 @@ class App {
     if (fellBack) notices.remark("No adapter could be used: this runs on the processor, slowly.");
     this.changed();
     if (settings.sampling().system) await this.instruct().catch((error) => notices.remark(EngineError.from(error).message));
+    if (isOver()) return;
     // After a rebuild that is the picture and all that was said about it.
     if (this.picture) await this.encode();
     else enter("ready");
-    this.release();
+    if (isOver()) return;
+    this.release(true);
     void this.lookForUpdate();
+  }
+
+  private unload(): void {
+    this.engine?.dispose();
+    this.engine = undefined;
+  }
+
+  /** Ends the model that is there or on its way, and forgets what it is doing; what was stored stays. The caller says what comes instead. */
+  private abandon(): void {
+    this.attempt++;
+    this.probing = false;
+    this.cancelLoad?.abort();
+    this.loading = undefined;
+    this.work = undefined;
+    this.unload();
   }
 
   /** Whether a question waits for the model already. */
@@ -124,16 +158,16 @@ class App {
     return this.waiting !== undefined;
   }
 
-  /** Lets a question go on that waited for the model, whether it is there now or not. */
-  private release(): void {
-    this.waiting?.();
+  /** Lets a question go on that waited for the model; or drops it. */
+  private release(go: boolean): void {
+    this.waiting?.(go);
     this.waiting = undefined;
   }
 
   private progress(progress: Progress, rebuilding: boolean): void {
     if (progress.phase === "taken") {
-      this.engine?.dispose();
-      this.engine = undefined;
+      this.abandon();
+      this.release(false);
       enter("second-tab");
       return notices.show(notices.taken());
     }
@@ -162,9 +196,14 @@ class App {
     this.model = change.model ?? this.model;
     this.adapter = change.adapter ?? this.adapter;
     this.context = change.context ?? this.context;
-    this.engine?.dispose();
-    this.engine = undefined;
-    if (change.model) this.turns = [];
+    this.abandon();
+    if (change.model || change.refresh) {
+      // What was said is in the words of the model before, and so are the cards.
+      this.forget();
+      if (this.picture) this.picture = { ...this.picture, view: undefined };
+      conversation.newPicture();
+      this.changed();
+    }
     enter("first-visit");
     await this.start({ force: change.adapter === "cpu", refresh: change.refresh });
   }
@@ -174,11 +213,30 @@ class App {
     this.work?.abort();
     if (this.picture) URL.revokeObjectURL(this.picture.url);
     this.picture = { blob, name, url: URL.createObjectURL(blob) };
-    this.turns = [];
+    this.forget();
     conversation.newPicture();
+    notices.remark("");
     this.changed();
     if (this.engine) await this.encode();
     else if (!this.loading && state() === "first-visit" && (await this.isStored())) await this.start();
+  }
+
+  /** Begins another conversation; a question that waits belongs to the one before. */
+  private forget(): void {
+    this.turns = [];
+    this.talk = {};
+    this.release(false);
+  }
+
+  private hasLooked(engine: Engine, picture: Picture): boolean {
+    return this.looked?.engine === engine && this.looked.picture === picture;
+  }
+
+  /** Puts the picture before the engine, if it is not there. */
+  private async look(engine: Engine, picture: Picture, signal: AbortSignal): Promise<void> {
+    if (this.hasLooked(engine, picture)) return;
+    picture.view = await engine.look(picture.blob, { signal, onStep: steps.show });
+    this.looked = { engine, picture };
   }
 
   private async encode(): Promise<void> {
@@ -186,16 +244,18 @@ class App {
     if (!engine || !picture) return;
     const work = (this.work = new AbortController());
     enter("encoding");
+    steps.begin("encoding");
     try {
-      picture.view = await engine.look(picture.blob, { signal: work.signal });
-      if (this.turns.length > 0) await engine.resume(this.turns);
-      if (this.work === work) enter("ready");
+      await this.look(engine, picture, work.signal);
+      await engine.resume(this.turns);
+      if (this.work !== work) return;
+      enter("ready");
       this.changed();
-      if (picture.view.readingsDiffer) notices.remark("The file is rotated, transparent or has 16 bits: the model sees it as you do.");
+      if (picture.view?.readingsDiffer) notices.remark("The file is rotated, transparent or has 16 bits: the model sees it as you do.");
     } catch (error) {
       const problem = EngineError.from(error);
       if (problem.code === "image-unreadable" && (await this.redraw(picture))) return this.encode();
-      if (this.work === work || problem.code !== "cancelled") this.failed(problem);
+      if (this.work === work) this.failed(problem);
       return;
     }
     void this.prepare();
@@ -225,7 +285,7 @@ class App {
   /** Reads the image tokens while the person types. */
   async prepare(): Promise<void> {
     const { engine, picture } = this;
-    if (!engine || !picture?.view || !isOpen() || this.turns.length > 0) return;
+    if (!engine || !picture || !this.hasLooked(engine, picture) || !isOpen() || this.turns.length > 0) return;
     this.preparing?.abort();
     const preparing = (this.preparing = new AbortController());
     try {
@@ -238,35 +298,53 @@ class App {
     }
   }
 
-  /** Stops what is under way; the text so far is kept. */
+  /** Stops what is under way; the text so far is kept. A question that waits is not asked any more. */
   stop(): void {
-    if (this.loading) this.cancelDownload();
+    this.release(false);
+    if (this.probing) {
+      this.abandon();
+      enter("first-visit");
+      void notices.welcome();
+    } else if (this.loading) this.cancelDownload();
     else this.work?.abort();
   }
 
-  /** Asks the model, streaming into `show`; what it throws was already dealt with. */
-  private async run(question: string, how: { tokens?: number; soFar?: number[] }, show: (answering: Answering) => Promise<void>): Promise<Answer | undefined> {
-    const { picture } = this;
+  /** Asks the model after the turns `how` names, streaming into `show`; what it throws was already dealt with. */
+  private async run(
+    question: string,
+    how: { turns: Turn[]; tokens?: number; soFar?: number[] },
+    show: (answering: Answering) => Promise<void>,
+  ): Promise<Answer | undefined> {
+    const { picture, talk } = this;
     if (!picture) return undefined;
     if (!this.engine) {
-      const loaded = new Promise<void>((loaded) => (this.waiting = loaded));
+      this.release(false); // one waits at a time
+      const loaded = new Promise<boolean>((loaded) => (this.waiting = loaded));
+      this.changed();
       void this.start();
-      await loaded;
+      const goesOn = await loaded;
+      this.changed();
+      if (!goesOn || talk !== this.talk) throw new EngineError("cancelled", "the question was dropped while it waited");
     }
     const engine = this.engine;
     if (!engine) throw new EngineError("cancelled", "there is no model");
     this.preparing?.abort();
     const work = (this.work = new AbortController());
-    enter(picture.view ? "answering" : "encoding");
+    const first = this.hasLooked(engine, picture) ? "prefilling" : "encoding";
+    enter(first === "encoding" ? "encoding" : "answering");
+    steps.begin(first);
     try {
-      picture.view ??= await engine.look(picture.blob, { signal: work.signal });
+      await this.look(engine, picture, work.signal);
+      await engine.resume(how.turns);
+      if (talk !== this.talk || this.work !== work) throw new EngineError("cancelled", "something else began meanwhile");
       enter("answering");
       const { system, ...sampling } = settings.sampling(); // `instruct` has told the engine of the first
-      const answering = engine.ask({ question, ...how, signal: work.signal, ...sampling });
+      const { tokens: m, soFar } = how;
+      const answering = engine.ask({ question, tokens: m, soFar, signal: work.signal, onStep: steps.show, ...sampling });
       await show(answering);
       const answer = await answering.answer;
       const { name, weights } = engine.model;
-      this.records.push({ question, answer, picture: picture.view.hash, model: `${name} ${weights}`, settings: settings.sampling() });
+      this.records.push({ question, answer, picture: picture.view?.hash ?? "", model: `${name} ${weights}`, settings: settings.sampling() });
       tokens.measured(answer.image_tokens, answer.timings_ms.first_token);
       return answer;
     } catch (error) {
@@ -288,62 +366,68 @@ class App {
 
   /** A new question. */
   async ask(question: string): Promise<void> {
-    notices.clear();
-    const card = conversation.newAnswer(question, this.picture!);
-    const answer = await this.run(question, { tokens: tokens.wanted() }, (answering) => card.stream(answering)).catch((error) => void card.fail(error));
-    if (!answer) return;
-    this.turns.push({ question, tokenIds: answer.token_ids, imageTokens: answer.image_tokens });
-    card.finish(answer);
-    this.settle(answer);
-    this.changed();
+    if (this.engine) notices.clear(); // a load's card has the only way on
+    await this.answer(conversation.newAnswer(question, this.picture!, [...this.turns]), { tokens: tokens.wanted() });
   }
 
   /** The last question again: with other image tokens, or going on from where it was stopped. */
   async again(card: conversation.Card, how: { tokens?: number; soFar?: number[] }): Promise<void> {
-    const engine = this.engine;
     const before = this.turns.at(-1);
-    if (!engine || !before || isBusy()) return;
+    if (!this.engine || !before || isBusy()) return;
     notices.clear();
-    await engine.takeBack();
-    const next = conversation.newAnswer(card.question, this.picture!, card);
-    const answer = await this.run(card.question, { tokens: how.tokens ?? before.imageTokens, soFar: how.soFar }, (answering) => next.stream(answering)).catch(
-      (error) => void next.fail(error),
-    );
+    await this.answer(conversation.newAnswer(card.question, this.picture!, card.turns, card), { tokens: how.tokens ?? before.imageTokens, soFar: how.soFar });
+  }
+
+  /** Answers a card; if nothing new began meanwhile, that is the conversation's last turn then. */
+  private async answer(card: conversation.Card, how: { tokens?: number; soFar?: number[] }): Promise<void> {
+    const { question, turns } = card;
+    const { talk } = this;
+    const answer = await this.run(question, { turns, ...how }, (answering) => card.stream(answering)).catch((error) => void card.fail(error));
     if (!answer) return;
-    this.turns[this.turns.length - 1] = { question: card.question, tokenIds: answer.token_ids, imageTokens: answer.image_tokens };
-    next.finish(answer);
-    this.settle(answer);
+    const goesOn = talk === this.talk;
+    if (goesOn) this.turns = [...turns, { question, tokenIds: answer.token_ids, imageTokens: answer.image_tokens }];
+    card.finish(answer);
+    if (goesOn) this.settle(answer);
     this.changed();
   }
 
-  /** One question with several m, small to large; none of it becomes part of the conversation. */
-  async compare(question: string, several: number[]): Promise<void> {
-    const columns = conversation.newComparison(question, several, this.picture!);
-    notices.clear();
+  /** One question with several m, small to large, after `turns`; none of it becomes part of the conversation. */
+  async compare(question: string, several: number[], turns = this.turns): Promise<void> {
+    const columns = conversation.newComparison(question, several, this.picture!, turns);
+    const { talk } = this;
+    if (this.engine) notices.clear(); // a load's card has the only way on
+    let answer: Answer | undefined;
     for (const [i, m] of several.entries()) {
       const column = columns[i]!;
-      const answer = await this.run(question, { tokens: m }, (answering) => column.stream(answering)).catch((error) => void column.fail(error));
-      if (answer) {
-        column.finish(answer);
-        // Not `takeBack`: should the next question fail, that would bring this one back.
-        await this.engine?.resume(this.turns);
-      }
-      if (!answer || answer.finish_reason === "cancelled") {
-        for (const left of columns.slice(i + 1)) left.skip();
-        return answer && this.settle(answer);
-      }
+      answer = await this.run(question, { tokens: m, turns }, (answering) => column.stream(answering)).catch((error) => void column.fail(error));
+      if (answer) column.finish(answer);
+      if (answer && answer.finish_reason !== "cancelled" && talk === this.talk) continue;
+      for (const left of columns.slice(i + 1)) left.skip();
+      break;
     }
-    conversation.plot(columns);
-    enter("ready");
+    if (talk !== this.talk) return;
+    // So that estimates count what was said, not what was compared.
+    await this.engine?.resume(this.turns).catch((error) => log(`compare: ${(error as Error).message}`));
+    if (answer?.finish_reason === "cancelled") this.settle(answer);
+    else if (answer) {
+      conversation.plot(columns);
+      enter("ready");
+    }
     this.changed();
   }
 
   async startAnew(): Promise<void> {
-    this.turns = [];
+    if (state() === "answering") {
+      this.work?.abort();
+      this.work = undefined;
+    }
+    this.forget();
+    conversation.clear();
+    const { talk } = this;
     // An engine that goes away just now has nothing to forget.
     await this.engine?.startAnew().catch((error) => log(`start anew: ${(error as Error).message}`));
-    notices.clear();
-    conversation.clear();
+    if (talk !== this.talk) return;
+    if (this.engine) notices.clear(); // a load's card has the only way on
     if (this.engine) enter("ready");
     this.changed();
   }
@@ -361,8 +445,8 @@ class App {
       case "internal":
         return this.lost(error, question);
       case "out-of-memory":
-        this.engine?.dispose();
-        this.engine = undefined;
+        this.abandon();
+        this.release(false);
         enter("out-of-memory");
         return notices.show(notices.outOfMemory(error, this.context));
       case "context-full":
@@ -401,11 +485,10 @@ class App {
     const now = Date.now();
     this.losses = [...this.losses.filter((at) => now - at < LOSS_WINDOW_MS), now];
     const stop = this.losses.length >= LOSSES;
-    this.engine?.dispose();
-    this.engine = undefined;
+    this.abandon();
+    if (stop) this.release(false);
     enter("device-lost");
     notices.show(notices.deviceLost(error, stop, question));
-    if (this.picture) delete this.picture.view;
     if (!stop) void this.start({ force: true });
   }
 
@@ -421,7 +504,9 @@ class App {
     if (!engine || typeof model.from !== "string" || !navigator.onLine) return;
     try {
       const update = await notices.findUpdate(model.from, engine.model.sha256);
-      if (!update || state() !== "ready") return;
+      if (!update) return;
+      await whenReady();
+      if (engine !== this.engine) return;
       enter("update-available");
       notices.show(notices.update(update));
     } catch (error) {

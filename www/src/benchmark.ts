@@ -77,6 +77,8 @@ function show(r: BenchReport): HTMLElement[] {
     ["Picture", r.vision ? seconds(r.vision.ms + (r.resample_ms ?? 0)) : undefined],
     ...r.prefill.map((p): [string, string] => [`Prompt of ${p.tokens}`, `${seconds(p.ms)}, ${three(p.tokens_per_second)} tokens/s`]),
     ...r.decode.map((d): [string, string] => [`Writing at ${d.context}`, `${three(d.tokens_per_second)} tokens/s`]),
+    ["Weights to the device", seconds(r.startup_ms.weights)],
+    ["Kernels compiled", seconds(r.startup_ms.pipelines + r.startup_ms.warm_up)],
     ["Memory at the peak", r.gpu_bytes_peak > 0 ? bytes(r.gpu_bytes_peak) : undefined],
   ];
   const list = h("dl", ...rows.flatMap(([name, value]) => (value === undefined ? [] : [h("dt", name), h("dd", value)])));

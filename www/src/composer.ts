@@ -24,6 +24,8 @@ let canvas: HTMLCanvasElement;
 let words: Vocabulary;
 let things: Thing[] = [];
 let picked = -1;
+/** What could not be fetched when it was last tried. */
+let missing = "";
 let colour: string;
 let ground: string;
 
@@ -64,7 +66,7 @@ function build(): HTMLDialogElement {
   const press = (label: string, run: () => unknown) => h("button", { type: "button", onclick: run }, label);
   const use = h("button.main", { type: "button", onclick: () => void hand() }, "Use this scene");
   const clear = () => {
-    [things, picked] = [[], -1];
+    [things, picked, missing] = [[], -1, ""];
     draw();
   };
   const tools = h("div.actions", press("Larger", () => resize(1.15)), press("Smaller", () => resize(1 / 1.15)), press("Remove", remove), press("Surprise me", () => void scatter()), press("Clear", clear));
@@ -72,7 +74,7 @@ function build(): HTMLDialogElement {
   canvas.addEventListener("pointerdown", grab);
   canvas.addEventListener("pointermove", drag);
   canvas.addEventListener("keydown", key);
-  return dialog("composer", "Compose a scene", h("div.composer", h("div", canvas, h("p#scene-words.small", { role: "note" })), side), h("div.actions.end", use));
+  return dialog("composer", "Compose a scene", h("div.composer", h("div", canvas, h("p#scene-words.small", { role: "note", "aria-live": "polite" })), side), h("div.actions.end", use));
 }
 
 /** A button of the palette: pressed it adds the sticker, dragged it puts it where it is dropped. */
@@ -124,10 +126,11 @@ function swatch(label: string, key: string, value: string, run: () => void): HTM
 
 function put(sticker: Sticker, x: number, y: number): Thing {
   const thing = { sticker, colour, x, y, r: 0.15 };
+  missing = "";
   things.push(thing);
   picked = things.length - 1;
   move(thing, x, y);
-  void sticker.ready().then(draw);
+  void ready().then(draw);
   return thing;
 }
 
@@ -151,7 +154,7 @@ const any = <T>(list: T[]) => list[Math.floor(Math.random() * list.length)]!;
 
 /** Two to five things at random, as the model's own scenes have them. */
 async function scatter(): Promise<void> {
-  [things, picked] = [[], -1];
+  [things, picked, missing] = [[], -1, ""];
   ground = any(words.grounds);
   const colours = Object.keys(words.colours).filter((name) => distance(words.colours[name]!, ground) > CLEAR);
   const [shapes, sprites] = [words.stickers.filter((s) => !s.url), words.stickers.filter((s) => s.url)];
@@ -166,8 +169,16 @@ async function scatter(): Promise<void> {
   draw();
 }
 
-/** All things can be drawn; what cannot be fetched stays invisible. */
-const ready = () => Promise.allSettled(things.map((thing) => thing.sticker.ready()));
+/** All things can be drawn; those whose pictures cannot be fetched leave the scene: nobody is asked about what is not there. */
+async function ready(): Promise<void> {
+  const all = [...things];
+  const here = await Promise.all(all.map((thing) => thing.sticker.ready().then(() => true, () => false)));
+  const absent = all.filter((_, i) => !here[i]);
+  if (absent.length === 0) return;
+  things = things.filter((thing) => !absent.includes(thing));
+  picked = -1;
+  missing = absent.map(({ sticker }) => sticker.name).join(", ");
+}
 
 function render(context: CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D): void {
   context.fillStyle = ground;
@@ -192,11 +203,27 @@ function draw(): void {
     context.strokeStyle = Math.max(...rgb(ground)) < 128 ? "white" : "rgb(60 50 80)";
     context.strokeRect(thing.x * SIDE - r, thing.y * SIDE - r, 2 * r, 2 * r);
   }
-  const list = things.map((t) => (t.sticker.url ? t.sticker.name : `${t.colour} ${t.sticker.name}`)).join(", ") || "nothing yet";
+  const list = things.map(called).join(", ") || "nothing yet";
   const warning = things.length > words.most ? ` The model was trained with up to ${words.most} things.` : "";
   if (!box) return;
-  find("#scene-words", box).textContent = `On the scene: ${list}.${warning}`;
+  const lost = missing && ` Could not be fetched: ${missing}. Are you offline?`;
+  const chosen = thing ? ` Chosen: ${called(thing)}, ${where(thing)}.` : "";
+  say(`On the scene: ${list}.${chosen}${warning}${lost}`);
   for (const button of box.querySelectorAll<HTMLElement>(".swatch")) button.setAttribute("aria-pressed", String([colour, ground].includes(button.dataset.key!)));
+}
+
+const called = ({ sticker, colour }: Thing) => (sticker.url ? sticker.name : `${colour} ${sticker.name}`);
+
+/** The ninth of the scene where a thing is: "top left", "middle". */
+function where({ x, y }: Thing): string {
+  const third = (at: number, words: string[]) => words[Math.min(2, Math.floor(at * 3))]!;
+  return [third(y, ["top", "", "bottom"]), third(x, ["left", "", "right"])].filter(Boolean).join(" ") || "middle";
+}
+
+/** For those who hear the scene: only what has changed. */
+function say(text: string): void {
+  const line = find("#scene-words", box!);
+  if (line.textContent !== text) line.textContent = text;
 }
 
 function place(event: PointerEvent): [number, number] {
@@ -254,7 +281,10 @@ function key(event: KeyboardEvent): void {
 }
 
 async function hand(): Promise<void> {
+  missing = "";
   await ready();
+  draw();
+  if (missing) return;
   const page = new OffscreenCanvas(SIDE, SIDE);
   render(page.getContext("2d")!);
   const blob = await page.convertToBlob({ type: "image/png" });

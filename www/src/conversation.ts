@@ -1,11 +1,12 @@
 // Questions and answers: streaming text, what each answer took, refine, continue, compare.
 
-import type { Answer, Answering } from "mqt-web";
+import type { Answer, Answering, Turn } from "mqt-web";
 import { type Picture, app } from "./app";
 import { copy, count, find, h, seconds } from "./dom";
 import { overTokens } from "./plot";
 import { settings } from "./settings";
 import { isBusy, isOpen, onState } from "./state";
+import * as steps from "./steps";
 import * as tokens from "./tokens";
 
 const list = () => find("#answers");
@@ -21,19 +22,27 @@ export class Card {
   private streamed = "";
   private spoken = 0;
   answer: Answer | undefined;
+  /** What the answer was drawn with. */
+  private sampled = settings.sampling();
 
+  /** `turns` are what was said before the question. */
   constructor(
     readonly question: string,
+    private readonly picture: Picture,
+    readonly turns: Turn[],
     private readonly refines?: Card,
   ) {
+    cards.push(this);
     this.element = h("article.answer.running", { "aria-label": `Answer to: ${question}` }, this.text, this.foot);
     this.text.append(h("span.caret"));
   }
 
   async stream(answering: Answering): Promise<void> {
+    this.sampled = settings.sampling();
     try {
       for await (const piece of answering) {
         this.streamed += piece;
+        steps.end();
         this.text.replaceChildren(this.streamed.trimStart(), h("span.caret"));
         this.speak(false);
         this.element.scrollIntoView({ block: "nearest" });
@@ -103,7 +112,7 @@ export class Card {
       h("span", count(a.completion_tokens, "token")),
       a.mean_probability !== null && h("span", { title: "how likely the model held its own words, on average" }, `${Math.round(a.mean_probability * 100)} % sure`),
       a.tokens_per_second > 0 && h("span", `${a.tokens_per_second.toFixed(1)} words/s`),
-      settings.sampling().temperature > 0 && h("span", `seed ${settings.sampling().seed}`),
+      this.sampled.temperature > 0 && h("span", `seed ${this.sampled.seed}`),
       h("span", { title: `${a.cached_tokens} of ${a.prompt_tokens} prompt tokens were computed before` }, `${a.cached_tokens}/${a.prompt_tokens} cached`),
     ];
     this.foot.replaceChildren(h("p.facts", ...facts), h("div.actions", ...this.actions()));
@@ -125,7 +134,7 @@ export class Card {
       last && a.image_tokens < max && press(`Refine with ${max}`, () => app.again(this, { tokens: max }), "ask again with all image tokens; the picture is not encoded again", unsure),
       unsure && h("span.hint", "unsure: try more tokens"),
       again && press(`Again with ${other}`, () => app.again(this, { tokens: other }), "ask again with the image tokens chosen now; the picture is not encoded again"),
-      press("Compare", () => compare(this.question), "the same question with few and many image tokens"),
+      app.picture === this.picture && press("Compare", () => compare(this.question, this.turns), "the same question with few and many image tokens"),
       copyIt,
     ];
   }
@@ -146,6 +155,8 @@ export class Card {
 }
 
 let latest: Card | undefined;
+/** Those that are shown. */
+let cards: Card[] = [];
 
 /** Words of `after` that are not in `before`, marked. */
 function marked(before: string, after: string): (Node | string)[] {
@@ -161,8 +172,8 @@ function question(text: string, picture: Picture): HTMLElement {
 }
 
 /** A card for an answer under way; with `refines` it takes the place of that draft. */
-export function newAnswer(text: string, picture: Picture, refines?: Card): Card {
-  const card = new Card(text, refines);
+export function newAnswer(text: string, picture: Picture, turns: Turn[], refines?: Card): Card {
+  const card = new Card(text, picture, turns, refines);
   const before = latest;
   latest = card;
   if (refines) {
@@ -178,35 +189,35 @@ export function newAnswer(text: string, picture: Picture, refines?: Card): Card 
 }
 
 /** Columns for one question with several m. */
-export function newComparison(text: string, several: number[], picture: Picture): Card[] {
-  const cards = several.map(() => new Card(text));
-  const columns = cards.map((card, i) => {
+export function newComparison(text: string, several: number[], picture: Picture, turns: Turn[]): Card[] {
+  const made = several.map(() => new Card(text, picture, turns));
+  const columns = made.map((card, i) => {
     card.element.classList.add("column");
     card.element.prepend(h("h3", `${several[i]} tokens`));
     return card.element;
   });
-  const box = h("section.comparison", { "aria-label": `Comparison: ${text}` }, h("div.columns", ...columns), h("div.plot"), otherColumns(text, several));
+  const box = h("section.comparison", { "aria-label": `Comparison: ${text}` }, h("div.columns", ...columns), h("div.plot"), otherColumns(text, several, picture, turns));
   latest = undefined;
   list().append(question(text, picture), box);
   find("#empty").hidden = true;
   box.scrollIntoView({ block: "nearest" });
-  return cards;
+  return made;
 }
 
 /** The m that the person compares; until one was chosen, few, some, many, all: as many of 2, 16, 64 and M as the model has. */
 let chosen: number[] | undefined;
 const MOST_COLUMNS = 6;
 
-export function compare(text: string): void {
+export function compare(text: string, turns?: Turn[]): void {
   const max = tokens.maximum();
   const fit = (list: number[]) => [...new Set(list.filter((m) => m <= max))];
   const usual = fit([2, 16, 64, max]).length > 3 ? fit([2, 16, 64, max]) : fit([2, 8, 16, max]);
   const own = fit(chosen ?? []);
-  void app.compare(text, own.length > 1 ? own : usual);
+  void app.compare(text, own.length > 1 ? own : usual, turns);
 }
 
 /** Under a comparison: the same question with other columns. */
-function otherColumns(text: string, several: number[]): HTMLElement {
+function otherColumns(text: string, several: number[], picture: Picture, turns: Turn[]): HTMLElement {
   const max = tokens.maximum();
   const field = h<HTMLInputElement>("input", { type: "text", value: several.join(", "), inputMode: "numeric", "aria-label": `Image tokens to compare, 2 to ${MOST_COLUMNS} numbers up to ${max}` });
   const form = h<HTMLFormElement>("form", h("span.quiet", "Columns"), field, h("button", { type: "submit" }, "Compare again"));
@@ -216,35 +227,36 @@ function otherColumns(text: string, several: number[]): HTMLElement {
     const max = tokens.maximum(); // of the model that is loaded now
     const wanted = [...new Set(field.value.split(/[^\d]+/).filter(Boolean).map(Number))].sort((a, b) => a - b);
     const good = wanted.length > 1 && wanted.length <= MOST_COLUMNS && wanted.every((m) => m >= 1 && m <= max);
-    field.setCustomValidity(good ? "" : `Give 2 to ${MOST_COLUMNS} different numbers from 1 to ${max}.`);
+    const other = app.picture !== picture ? "The picture is another one now." : "";
+    field.setCustomValidity(good ? other : `Give 2 to ${MOST_COLUMNS} different numbers from 1 to ${max}.`);
     if (!field.reportValidity() || !isOpen() || !app.engine) return;
     chosen = wanted;
-    compare(text);
+    compare(text, turns);
   });
   return form;
 }
 
 /** Time to the first word over m, under a comparison. */
-export function plot(cards: Card[]): void {
-  const points = cards.flatMap(({ answer }) => (answer ? [{ m: answer.image_tokens, ms: answer.timings_ms.prefill, says: answer.answer }] : []));
-  const box = cards[0]?.element.closest(".comparison")?.querySelector(".plot");
+export function plot(columns: Card[]): void {
+  const points = columns.flatMap(({ answer }) => (answer ? [{ m: answer.image_tokens, ms: answer.timings_ms.prefill, says: answer.answer }] : []));
+  const box = columns[0]?.element.closest(".comparison")?.querySelector(".plot");
   if (!box || points.length < 2) return;
   const drawing = overTokens(points, "Time to read picture and question");
-  const pins = cards.map(({ answer }) => answer && h("button", { type: "button", onclick: () => tokens.choose(answer.image_tokens) }, `Use ${answer.image_tokens} from now on`));
+  const pins = columns.map(({ answer }) => answer && h("button", { type: "button", onclick: () => tokens.choose(answer.image_tokens) }, `Use ${answer.image_tokens} from now on`));
   box.replaceChildren(h("p.small", "Time to read picture and question, the picture encoded once"), drawing, h("div.actions", ...pins));
   box.closest(".comparison")?.scrollIntoView({ block: "nearest" });
 }
 
 /** A new picture begins a new conversation; the old one stays to be read. */
 export function newPicture(): void {
-  const before = latest;
   latest = undefined;
-  before?.refresh();
+  for (const card of cards) card.refresh();
   if (list().childElementCount > 0 && !list().lastElementChild?.matches("hr")) list().append(h("hr"));
 }
 
 export function clear(): void {
   latest = undefined;
+  cards = [];
   list().replaceChildren();
   find("#spoken").replaceChildren();
   find("#empty").hidden = false;

@@ -19,7 +19,7 @@ const askButton = find<HTMLButtonElement>("#ask");
 const stopButton = find<HTMLButtonElement>("#stop");
 const compareButton = find<HTMLButtonElement>("#compare");
 
-const EXAMPLES = ["What is this?", "How many things are there?", "Where is the star?", "Is there a red circle?"];
+const EXAMPLES = ["What do you see?", "How many things are there?", "What does it say?", "Is there a dog?"];
 
 /** Examples that fit the picture, if it is a sample. */
 function chips(): void {
@@ -31,12 +31,12 @@ function chips(): void {
 
 function refresh(): void {
   const text = box.value.trim() !== "";
-  // While a question is answered, the next one can already be typed; while the model loads, one can wait for it.
-  const loads = app.loading !== undefined && !app.isWaiting;
-  const able = text && app.picture !== undefined && (isOpen() || state() === "first-visit" || loads);
+  // While a question is answered, the next one can already be typed; until the model is there, one can wait for it.
+  const mayWait = (app.loading !== undefined || state() === "first-visit") && !app.isWaiting;
+  const able = text && app.picture !== undefined && (isOpen() || mayWait);
   askButton.disabled = !able;
   compareButton.disabled = !able || !app.engine;
-  stopButton.disabled = !isBusy() && !app.loading;
+  stopButton.disabled = !isBusy() && !app.loading && !app.isWaiting;
   const hint = !app.picture ? "First choose a picture." : !app.engine && state() === "first-visit" ? "Asking starts the download." : "";
   find("#ask-hint").textContent = text ? hint : "";
 }
@@ -57,6 +57,8 @@ function grow(): void {
 
 function keys(event: KeyboardEvent): void {
   const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement;
+  // In a dialog Escape closes that, and nothing else.
+  if (document.querySelector("dialog[open]")) return;
   if (event.key === "Escape" && (isBusy() || app.loading)) app.stop();
   else if (!typing && event.key === "[") tokens.step(false);
   else if (!typing && event.key === "]") tokens.step(true);

@@ -3,6 +3,7 @@
 import { deletePack, storedPacks } from "mqt-web";
 import { app, bundled } from "./app";
 import { bytes, dialog, find, h } from "./dom";
+import * as notices from "./notices";
 
 let chooser: HTMLDialogElement | undefined;
 let storage: HTMLDialogElement | undefined;
@@ -15,12 +16,12 @@ export function open(): void {
 
 function buildChooser(): HTMLDialogElement {
   const address = h<HTMLInputElement>("input#model-address", { type: "url", placeholder: "https://…/manifest.json", required: true });
-  const form = h<HTMLFormElement>("form", h("label", { for: "model-address" }, "Address of a pack's manifest.json"), h("div.line", address, h("button.main", { type: "submit" }, "Load")));
+  const form = h<HTMLFormElement>("form", h("label", { for: "model-address" }, "Address of a pack's manifest.json"), h("div.line", address, h("button.main", { type: "submit" }, "Look")));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const from = new URL(address.value, document.baseURI).href;
     box.close();
-    void app.switchTo({ model: { from, name: from } });
+    void notices.offer({ from, name: from });
   });
   const files = h<HTMLInputElement>("input#model-files", { type: "file", multiple: true });
   files.addEventListener("change", () => fromDisk(files));
@@ -53,11 +54,20 @@ export async function openStorage(): Promise<void> {
   storage.showModal();
 }
 
+/** One that is loaded runs on from the device's memory; one that is just arriving has its files open. */
+async function drop(url: string): Promise<void> {
+  let trouble = "";
+  if (app.loading && app.model.from === url) trouble = "It is being loaded: stop that first.";
+  else await deletePack(url).catch((error) => (trouble = `It could not be deleted: ${(error as Error).message}`));
+  await fill();
+  find("#packs").append(h("p", { role: "alert" }, trouble));
+}
+
 async function fill(): Promise<void> {
   const packs = (await storedPacks()).map((pack) => {
     const whole = pack.stored === pack.bytes;
     const words = whole ? `${bytes(pack.bytes)}, complete; its SHA-256 is checked at every start` : `${bytes(pack.stored)} of ${bytes(pack.bytes)} are here`;
-    const remove = h("button", { type: "button", "aria-label": `Delete ${pack.name}`, onclick: () => void deletePack(pack.url).then(fill) }, "Delete");
+    const remove = h("button", { type: "button", "aria-label": `Delete ${pack.name}`, onclick: () => void drop(pack.url) }, "Delete");
     return h("div.pack", h("div", h("b", pack.name), h("p.small", words), h("p.small.quiet", pack.url)), remove);
   });
   find("#packs").replaceChildren(...(packs.length > 0 ? packs : [h("p", "No model is stored.")]));

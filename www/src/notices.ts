@@ -1,12 +1,13 @@
 // The cards above the conversation: first visit, progress, and every way in which things go wrong.
 // Each says what happened, what was kept, and what to press.
 
-import { type EngineError, type Progress, storedPacks } from "mqt-web";
-import { app, bundled } from "./app";
+import { EngineError, type Progress, storedBytes, storedPacks } from "mqt-web";
+import { type Loadable, app, bundled } from "./app";
 import { bytes, copy, find, h, seconds } from "./dom";
 import * as models from "./models";
 import { report } from "./report";
 import { samples } from "./samples";
+import { enter } from "./state";
 import * as tokens from "./tokens";
 import type { Probe } from "./webgpu";
 
@@ -33,9 +34,21 @@ function button({ label, run, main }: Action): HTMLElement {
 export function show(notice: Notice): void {
   const text = notice.text.map((part) => (typeof part === "string" ? h("p", part) : part));
   const actions = notice.actions.length > 0 && h("div.actions", ...notice.actions.map(button));
-  area().replaceChildren(h(`section.notice.${notice.kind}`, { "aria-label": notice.title }, h("h2", notice.title), ...text, actions || null));
+  const role = notice.kind === "trouble" ? "alert" : "region";
+  const focus = area().contains(document.activeElement) ? document.activeElement : undefined;
+  area().replaceChildren(h(`section.notice.${notice.kind}`, { role, "aria-label": notice.title }, h("h2", notice.title), ...text, actions || null));
+  if (focus) refocus(focus);
   // On a phone one may be far below.
   if (notice.kind === "trouble") area().scrollIntoView({ block: "nearest" });
+}
+
+/** Whoever was at a button of the card before goes on at its like in this one, or at the card. */
+function refocus(before: Element): void {
+  const first = (button: Element) => button.textContent?.split(" ")[0];
+  const buttons = [...area().querySelectorAll<HTMLElement>("button")];
+  const card = area().querySelector<HTMLElement>(".notice")!;
+  card.tabIndex = -1;
+  (buttons.find((button) => first(button) === first(before)) ?? buttons[0] ?? card).focus();
 }
 
 export function clear(): void {
@@ -50,6 +63,8 @@ export function remark(text: string): void {
 const onProcessor: Action = { label: "Use the processor instead", run: () => app.switchTo({ adapter: "cpu" }) };
 const otherModel: Action = { label: "Another model…", run: () => models.open() };
 const again: Action = { label: "Try again", run: () => app.start(), main: true };
+/** The manifest that is stored may name files that its server has no more. */
+const afresh: Action = { ...again, run: async () => app.start({ refresh: !(await app.isStored()) }) };
 
 function copyReport(this: HTMLElement): void {
   void copy(report(), this);
@@ -60,19 +75,24 @@ function copyReport(this: HTMLElement): void {
 export async function welcome(): Promise<void> {
   const stored = await app.isStored();
   const size = bytes(__BUNDLED__.bytes);
-  const own = app.model.from === bundled.from;
-  const label = stored ? "Start (already on this device)" : own ? `Start: download ${size}` : "Download this model";
+  const { model } = app;
+  const [own, local] = [model.from === bundled.from, typeof model.from !== "string"];
+  const label = stored ? "Start (already on this device)" : own ? `Start: download ${size}` : local ? "Load" : "How large is it?";
   show({
     kind: "welcome",
     title: "Ask about a picture, on your own device",
     text: [
       "Choose a picture and ask about it. The model runs in this browser, on your graphics card; the picture and your questions never leave this page.",
       own
-        ? `The bundled toybox model takes ${size}. It knows toy scenes only: coloured shapes, how many there are, where they lie. It cannot read and knows no photographs.`
-        : `The model at ${app.model.name} is fetched when you press the button, and stored on this device.`,
+        ? `The bundled toybox model takes ${size}. It knows toy scenes only: shapes, stickers, strokes and cards; what and how many they are, where they lie and beside what. It knows no photographs.`
+        : local
+          ? `The model is ${model.name}, from this device's disk.`
+        : stored
+          ? `The model of ${app.model.name} is stored on this device.`
+          : `The model comes from ${app.model.name}, and is stored on this device. Nothing is asked of that server before you press the button.`,
       recorded(),
     ],
-    actions: [{ label, run: () => app.start(), main: true }, otherModel],
+    actions: [{ label, run: () => (own || stored ? app.start() : offer(model)), main: true }, otherModel],
   });
 }
 
@@ -87,12 +107,80 @@ function recorded(): HTMLElement {
   return h("div.recorded", h("p.small", "What one can ask the toybox model, and the right answers:"), h("div.row", ...cards));
 }
 
+/** What a model at an address would take, before anything of it but its manifest is fetched; one that is here is loaded at once. */
+export async function offer(model: Loadable): Promise<void> {
+  const mine = ++offers;
+  const load = () => app.switchTo({ model });
+  try {
+    if (typeof model.from !== "string" || (await app.isStored(model))) return await load();
+    const { name, missing, total } = await look(model.from);
+    const { quota, usage = 0 } = (await navigator.storage?.estimate?.()) ?? {};
+    const room = quota === undefined ? "" : ` This browser has room for ${bytes(Math.max(0, quota - usage))}.`;
+    if (mine !== offers) return;
+    const part = missing < total ? `, of ${bytes(total)} in all` : "";
+    show({
+      kind: "welcome",
+      title: name,
+      text: [`${bytes(missing)} to download${part}, from ${new URL(model.from).host}. It is stored on this device and needs no network afterwards.${room}`],
+      actions: [{ label: `Download ${bytes(missing)}`, run: load, main: true }, otherModel, ...keep()],
+    });
+  } catch (error) {
+    if (mine !== offers) return;
+    show({
+      kind: "trouble",
+      title: navigator.onLine ? "That model cannot be reached" : "No network",
+      text: [EngineError.from(error).message, "Nothing of it was fetched."],
+      actions: [{ label: "Try again", run: () => offer(model), main: true }, otherModel, ...keep()],
+    });
+    if (!app.engine && !app.loading) enter("offline");
+  }
+  area().querySelector<HTMLElement>(".notice")!.dataset.offer = "";
+}
+
+/** Counts offers: a slow server's comes too late if another was asked for meanwhile. */
+let offers = 0;
+
+/** What to press to stay with the model that is there, or on its way. */
+const keep = (): Action[] => (app.engine || app.loading ? [{ label: "Keep the one that is here", run: clear }] : []);
+
+interface Listed {
+  bytes: number;
+  sha256: string;
+}
+
+/** A pack's manifest: its hash, the pack's name, its bytes, and those that are not yet here. */
+async function look(url: string): Promise<{ sha256: string; name: string; total: number; missing: number }> {
+  let response: Response;
+  let text: ArrayBuffer;
+  try {
+    response = await fetch(url, { cache: "no-cache" });
+    text = await response.arrayBuffer();
+  } catch (error) {
+    const foreign = new URL(url).origin !== location.origin ? "; if you are online, that server does not allow other pages to read it (CORS)" : "";
+    throw new EngineError("network", `${url} cannot be fetched: ${(error as Error).message}${foreign}`);
+  }
+  if (!response.ok) throw new EngineError("network", `${url}: the server answered ${response.status}`);
+  if (!crypto.subtle) throw new EngineError("network", "over an insecure connection browsers verify no files: open the page over https, or on localhost");
+  const digest = [...new Uint8Array(await crypto.subtle.digest("SHA-256", text))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const stored = await storedBytes();
+  try {
+    const { name, files, shards } = JSON.parse(new TextDecoder().decode(text)) as { name: string; files: Listed[]; shards: Listed[] };
+    const all = [...files, ...shards];
+    const total = all.reduce((sum, file) => sum + file.bytes, 0);
+    const here = all.reduce((sum, file) => sum + Math.min(file.bytes, stored.get(file.sha256) ?? 0), 0);
+    return { sha256: digest, name: String(name), total, missing: total - here };
+  } catch {
+    throw new EngineError("model-corrupt", `what ${url} holds is no pack's manifest`, { file: "manifest.json" });
+  }
+}
+
 // Loading
 
 let started = { at: 0, done: 0 };
 
 export function progress(p: Progress, rebuilding = false): void {
-  if (p.phase === "taken") return;
+  // Somebody looks at another model's size meanwhile.
+  if (p.phase === "taken" || area().querySelector("[data-offer]")) return;
   if (rebuilding) {
     const bar = area().querySelector("progress");
     if (bar && "total" in p && p.total > 0) bar.value = p.done / p.total;
@@ -189,7 +277,7 @@ export const weakAdapter = (seen: Probe): Notice => ({
 });
 
 export function storageFull({ message, facts }: EngineError): Notice {
-  const numbers = facts.need ? `It needs ${bytes(facts.need)}; ${facts.have === undefined ? "less is" : `${bytes(facts.have)} are`} left.` : message;
+  const numbers = facts.need ? `It needs ${bytes(facts.need)} more; ${facts.have === undefined ? "less is" : `${bytes(facts.have)} are`} left.` : message;
   return {
     kind: "trouble",
     title: "No room to store the model",
@@ -206,14 +294,14 @@ export const badShard = ({ message, facts }: EngineError): Notice => ({
   kind: "trouble",
   title: "A file of the model is damaged",
   text: [message, "It is not used. The other files are kept."],
-  actions: [{ label: facts.file ? `Fetch ${facts.file} again` : "Fetch it again", run: () => app.start({ force: true }), main: true }, otherModel],
+  actions: [{ label: facts.file ? `Fetch ${facts.file} again` : "Fetch it again", run: () => app.start({ force: true, refresh: true }), main: true }, otherModel],
 });
 
 export const unreachable = ({ message }: EngineError): Notice => ({
   kind: "trouble",
   title: navigator.onLine ? "The model cannot be reached" : "No network",
   text: [message, "What has arrived is kept. A model that is on this device needs no network."],
-  actions: [again, otherModel],
+  actions: [afresh, otherModel],
 });
 
 export function outOfMemory({ message, facts }: EngineError, context: number): Notice {
@@ -232,7 +320,7 @@ export function outOfMemory({ message, facts }: EngineError, context: number): N
 }
 
 export function deviceLost({ message, code }: EngineError, stop: boolean, question?: string): Notice {
-  const what = code === "internal" ? `The engine stopped: ${message}` : message.replace(/; run again.*/, ".");
+  const what = code === "internal" ? `It said: ${message}` : message.replace(/; run again.*/, ".");
   const kept = "Picture, conversation and the text in the question box are kept.";
   if (stop)
     return {
@@ -243,7 +331,7 @@ export function deviceLost({ message, code }: EngineError, stop: boolean, questi
     };
   return {
     kind: "trouble",
-    title: "The graphics device went away",
+    title: code === "internal" ? "The engine stopped" : "The graphics device went away",
     text: [what, `Rebuilding. ${kept}${question ? " Below the cut-off answer you can repeat the question." : ""}`, h<HTMLProgressElement>("progress", { max: 1, "aria-label": "Rebuilding" })],
     actions: [],
   };
@@ -278,7 +366,7 @@ export const waitingForTab = (): Notice => ({
   kind: "progress",
   title: "Waiting for the other tab",
   text: ["The model loads as soon as the other tab is closed.", h<HTMLProgressElement>("progress", { "aria-label": "Waiting" })],
-  actions: [{ label: "Use it here instead", run: () => location.reload() }],
+  actions: [{ label: "Use it here instead", run: () => app.start({ sharing: "take" }) }],
 });
 
 export const taken = (): Notice => ({
@@ -304,14 +392,9 @@ export interface Update {
 
 /** A manifest at `url` other than the one with that hash. */
 export async function findUpdate(url: string, sha256: string): Promise<Update | undefined> {
-  const text = await (await fetch(url, { cache: "no-cache" })).arrayBuffer();
-  const digest = [...new Uint8Array(await crypto.subtle.digest("SHA-256", text))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  const known = (await storedPacks()).find((pack) => pack.url === url);
-  if (digest === sha256 || !known) return undefined;
-  const manifest = JSON.parse(new TextDecoder().decode(text)) as { files: { sha256: string; bytes: number }[]; shards: { sha256: string; bytes: number }[] };
-  const here = new Set(known.files.map((file) => file.sha256));
-  const missing = [...manifest.files, ...manifest.shards].filter((file) => !here.has(file.sha256));
-  return { bytes: missing.reduce((sum, file) => sum + file.bytes, 0) };
+  const found = await look(url);
+  const isStored = (await storedPacks()).some((pack) => pack.url === url);
+  return found.sha256 === sha256 || !isStored ? undefined : { bytes: found.missing };
 }
 
 export const update = (found: Update): Notice => ({

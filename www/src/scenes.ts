@@ -12,7 +12,7 @@ export interface Sticker {
   name: string;
   /** Address of its picture; shapes have none, they take a colour. */
   url?: string;
-  /** Whether it can be drawn already. */
+  /** Resolves when it can be drawn; rejects if its picture cannot be fetched, and may be asked again. */
   ready(): Promise<unknown>;
   /** Draws at the origin, reaching from −1 to 1. */
   draw(context: Context, colour: string): void;
@@ -29,7 +29,7 @@ export interface Vocabulary {
   largest: number;
 }
 
-/** Six quiet grounds and up to six shapes: what the first toybox was trained on. */
+/** Six quiet grounds and up to six shapes: what a model that says nothing is most likely to know. */
 const PLAIN: Scenes = {
   limits: { things: [1, 6], size: [20 / 112, 52 / 112] },
   colours: all.colours,
@@ -74,7 +74,10 @@ function sprite(name: string, url: string): Sticker {
         image = new Image();
         image.src = url;
       }
-      return image.decode();
+      return image.decode().catch((error) => {
+        image = undefined;
+        throw error;
+      });
     },
     draw: (context) => {
       if (image?.complete && image.naturalWidth > 0) context.drawImage(image, -1, -1, 2, 2);

@@ -65,6 +65,19 @@ export function onState(listener: (state: State) => void): void {
   listeners.push(listener);
 }
 
+/** Waits until the page is ready, which it may be. */
+export function whenReady(): Promise<void> {
+  if (state() === "ready") return Promise.resolve();
+  return new Promise((ready) => {
+    const look = (next: State) => {
+      if (next !== "ready") return;
+      listeners.splice(listeners.indexOf(look), 1);
+      ready();
+    };
+    listeners.push(look);
+  });
+}
+
 /** `more` is added to the status line: a percentage, a reason. */
 export function enter(next: State, more = ""): void {
   const changed = state() !== next;
@@ -73,7 +86,7 @@ export function enter(next: State, more = ""): void {
   show();
   if (!changed) return;
   log(`state ${next}${more && ` (${more})`}`);
-  for (const listener of listeners) listener(next);
+  for (const listener of [...listeners]) listener(next);
 }
 
 /** Where the model runs and which it is: the beginning of the status line. */

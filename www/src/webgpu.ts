@@ -42,9 +42,11 @@ export async function probe(): Promise<Probe> {
   }
   if (!adapter)
     return { verdict: "absent", reason: "The browser has WebGPU, but found no graphics device for it (or it is on the browser's block list).", step: nextStep() };
-  const { vendor, architecture, description } = adapter.info;
+  // Browsers of the first years have no `info`, and parts of it may be missing.
+  const info = (adapter.info ?? {}) as Partial<GPUAdapterInfo>;
+  const { vendor = "", architecture = "", description = "" } = info;
   const name = description || [vendor, architecture].filter(Boolean).join(" ") || "unnamed adapter";
-  const software = adapter.info.isFallbackAdapter || /swiftshader|llvmpipe|basic render/i.test(`${vendor} ${architecture} ${description}`);
+  const software = info.isFallbackAdapter || /swiftshader|llvmpipe|basic render/i.test(`${vendor} ${architecture} ${description}`);
   const limits: Record<string, number> = {};
   const short: string[] = [];
   for (const [limit, need] of Object.entries(NEEDED)) {
