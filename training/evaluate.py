@@ -73,7 +73,7 @@ def talk(mqt, checkpoint, work):
         lines[line["image"]].append(line)
     for image, asked in lines.items():
         said = subprocess.run([mqt, "chat", f"{work}/composed/{image}", "--model", checkpoint, "--weights", "q8", "--adapter", "cpu",
-                               "--tokens", str(LADDER[-1]), "--json", "--quiet"], input="".join(line["text"] + "\n" for line in asked),
+                               "--tokens", str(LADDER[-1]), "--json", "--quiet"], input="".join(line["text"].replace("\n", " ") + "\n" for line in asked),
                               check=True, capture_output=True, text=True).stdout
         out += [(turn, line, json.loads(answer)["answer"]) for turn, (line, answer) in enumerate(zip(asked, said.splitlines(), strict=True), 1)]
     return out
@@ -108,6 +108,21 @@ def confusions(lines, answers, m, kinds=3, pairs=6):
                         if line["kind"] == kind and not same(answers[line["question_id"], m], line["answer"]))
         rows.append((kind, f"{share[kind]:.1f}", ", ".join(f"{want} → {got} ({n})" for (want, got), n in wrong.most_common(pairs))))
     return table(["kind", "right, %", "right answer → said instead (times)"], rows)
+
+
+def by_length(lines, answers, m):
+    """Lists and descriptions by how many things or groups of a kind they name: all right, and the single names that are."""
+    named = lambda text: re.split(", | and ", text.strip().lower().removeprefix("a picture of "))
+    whole, parts = defaultdict(list), defaultdict(list)
+    for line in lines:
+        if line["kind"] in ("list", "describe"):
+            want, got = named(line["answer"]), named(answers[line["question_id"], m])
+            whole[len(want)].append(want == got)
+            parts[len(want)] += [True] * (both := sum((Counter(want) & Counter(got)).values())) + [False] * (len(want) - both)
+    share = lambda v: f"{100 * sum(v) / len(v):.0f}"
+    rows = [("questions", *(len(whole[n]) for n in sorted(whole))), ("all right, %", *(share(whole[n]) for n in sorted(whole))),
+            ("names right, %", *(share(parts[n]) for n in sorted(whole)))]
+    return table(["things or groups", *sorted(whole)], rows)
 
 
 def plot(curves, path):
@@ -174,6 +189,7 @@ def report(work, answers, talked, top):
     random.Random(1).shuffle(wrong)
     sheet([(f"{work}/heldout/{w['image']}", f"{short(w['text'])}\nsaid: {short(said[w['question_id'], top])}\nright: {short(w['answer'])}") for w in wrong[:10]],
           f"{HERE}/failures.jpg")
+    parts.append(f"Lists and descriptions by how many things, or groups of the same, there are to name (held-out, q8, m = {top}):\n\n" + by_length(held, said, top))
     parts.append("Ten failures, drawn at random:\n\n![ten failures](failures.jpg)")
     said = answers["user", "q8"]
     sheet([(f"{work}/user/{i}.png", str(i + 1)) for i in range(len(people.USER_PICTURES))], f"{HERE}/user.jpg")

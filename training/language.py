@@ -28,9 +28,9 @@ FEATURE_SEED, QUESTION_SEED = 50_000_000, 90_000_000
 LADDER = [1, 2, 4, 8, 16, 36, 64]
 STAGE_2 = dict(zip(LADDER, (0.07, 0.08, 0.1, 0.1, 0.13, 0.13, 0.39)))  # how often each m is drawn
 # What is learned last is asked more often than people ask it.
-TAUGHT = WEIGHTS | {"colour": 6, "exists": 4, "where": 9, "beside": 15, "size": 16, "read": 16, "compare": 4, "describe": 8}
+TAUGHT = WEIGHTS | {"list": 14, "colour": 6, "exists": 4, "where": 11, "beside": 15, "size": 16, "read": 16, "compare": 4, "describe": 12}
 LONG = ("list", "describe", "follow")  # rows of these are long: they share every third step
-AMONG_LONG = 0.25  # how often the other kinds are asked there: conversations mix them
+AMONG_LONG = 0.15  # how often the other kinds are asked there: conversations mix them
 FLAT = 0.3  # share of the stage at the full rate; the tower needs more of it, answers come while the rate falls
 PARTS_TRAINED = ("query_abstractor", "model", "lm_head")
 

@@ -12,6 +12,6 @@ pub(super) fn files() -> Embedded {
         };
     }
     static FILES: &[(&str, &[u8])] =
-        &[file!("manifest.json"), file!("tokenizer.json"), file!("tokenizer_config.json"), file!("weights-00001.safetensors")];
+        &[file!("manifest.json"), file!("tokenizer.json"), file!("tokenizer_config.json"), file!("scenes.json"), file!("weights-00001.safetensors")];
     Embedded { name: "the bundled model", files: FILES }
 }

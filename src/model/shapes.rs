@@ -15,7 +15,7 @@ pub fn named(name: &str) -> Option<Config> {
         _ => (clip_large(), Projector::Resampler(ResamplerConfig { m_max: 256, heads: 16 })),
     };
     let language = match name {
-        "toybox" => decoder(256, 704, 4, [8, 4], 1024, 2048),
+        "toybox" => decoder(256, 704, 4, [8, 4], 1536, 2048),
         // For the quantisation table: LLaMA's widths in few layers, behind a tower that takes no time.
         #[cfg(test)]
         "llama-60m" => decoder(1024, 2816, 4, [16, 16], 4096, 2048),
@@ -35,7 +35,7 @@ fn clip_large() -> VisionConfig {
 
 /// The bundled model's tower up to its second-to-last layer.
 fn toybox_tower() -> VisionConfig {
-    VisionConfig { image_size: 112, patch: 14, hidden: 192, heads: 3, mlp: 768, layers: 5, eps: 1e-5, exact_gelu: false }
+    VisionConfig { image_size: 112, patch: 14, hidden: 192, heads: 3, mlp: 768, layers: 7, eps: 1e-5, exact_gelu: false }
 }
 
 /// A LLaMA decoder; `heads` of queries and of keys.

@@ -1,15 +1,8 @@
 // How the page looks and is operated: with the keyboard alone, on a phone, in the dark, without motion, installed.
 
-import AxeBuilder from "@axe-core/playwright";
-import { ask, expect, load, reached, sample, test, tokens } from "./site.mjs";
+import { ask, axe, expect, load, reached, sample, test, tokens } from "./site.mjs";
 
 const NARROW = { width: 400, height: 860 };
-
-/** Serious and critical findings of axe, as text. */
-async function axe(page) {
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  return violations.filter((v) => ["serious", "critical"].includes(v.impact)).map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(" ")}`);
-}
 
 test("narrow and dark: nothing serious for axe, nothing wider than the screen, every target large enough", async ({ site }) => {
   const page = await site.open();
@@ -32,7 +25,7 @@ test("narrow and dark: nothing serious for axe, nothing wider than the screen, e
   await draft.getByRole("button", { name: /Refine/ }).click();
   await expect(page.locator("details.draft")).toHaveCount(1);
   await reached(page, "ready");
-  await page.getByRole("textbox", { name: "Question" }).fill("Where is the cross?");
+  await page.getByRole("textbox", { name: "Question" }).fill("Where is the car?");
   await page.getByRole("button", { name: "Compare m" }).click();
   await expect(page.locator("#answers .plot svg")).toBeVisible({ timeout: 120_000 });
   await check("compare");
@@ -84,7 +77,7 @@ test("the keyboard alone: everything is reached, a question is asked, stopped, c
   for (let i = 0; i < 3; i++) await page.keyboard.press("ArrowRight");
   await expect(page.locator("#reads")).toContainText("Token 3 reads mostly");
   await tabTo("Question");
-  await page.keyboard.type("Where is the cross?");
+  await page.keyboard.type("Where is the car?");
   await tabTo("Compare m");
   await page.keyboard.press("Enter");
   await reached(page, "answering");

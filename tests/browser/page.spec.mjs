@@ -1,14 +1,7 @@
 // The page as a visitor meets it: from the first visit to an answer, and everything one can do with a loaded model.
 
-import AxeBuilder from "@axe-core/playwright";
 import { join } from "node:path";
-import { ask, expect, load, passes, reached, root, sample, test, tokens, weightBytes } from "./site.mjs";
-
-/** Serious and critical findings of axe, as text. */
-async function axe(page) {
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  return violations.filter((v) => ["serious", "critical"].includes(v.impact)).map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(" ")}`);
-}
+import { ask, axe, expect, load, passes, reached, root, sample, test, tokens, weightBytes } from "./site.mjs";
 
 test("first visit, second visit, no network", async ({ site, context }) => {
   const started = Date.now();
@@ -44,6 +37,7 @@ test("first visit, second visit, no network", async ({ site, context }) => {
   await expect(first.locator(".text")).toHaveText("3");
   await expect(first).toHaveAttribute("data-vision-runs", "1");
   await expect(page.getByRole("status")).toContainText("ready");
+  await expect(page.locator("#spoken"), "those who hear the page hear the answer once").toHaveText("3");
   expect(await axe(page)).toEqual([]);
   expect(site.weights()).toHaveLength(1);
 
@@ -64,6 +58,13 @@ test("first visit, second visit, no network", async ({ site, context }) => {
   await page.getByRole("button", { name: "Sample picture 1", exact: true }).click();
   await expect((await ask(page, "How many things are there?")).locator(".text")).toHaveText("3");
   await expect(page.locator("#network")).toBeVisible();
+  // The composer was never opened, and yet its stickers are here.
+  await page.getByRole("button", { name: "Compose…" }).click();
+  const stickers = page.locator(".palette img");
+  await stickers.last().scrollIntoViewIfNeeded();
+  await expect.poll(() => stickers.last().evaluate((image) => image.naturalWidth)).toBeGreaterThan(0);
+  await page.getByRole("dialog", { name: "Compose a scene" }).getByRole("button", { name: "Use this scene" }).click();
+  await reached(page, "ready");
   await context.setOffline(false);
 });
 
@@ -109,14 +110,16 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
 
   await test.step("m is chosen, reported, and never runs the tower again", async () => {
     await tokens(page, 4);
+    // The prompt up to the question is read while the person types.
     const few = await ask(page, "How many things are there?");
+    expect(await page.evaluate(() => globalThis.mqt.records.at(-1).answer.cached_tokens)).toBeGreaterThan(30);
     await expect(few).toHaveAttribute("data-image-tokens", "4");
     await expect(few).toHaveAttribute("data-vision-runs", "1");
     await tokens(page, 64);
-    const many = await ask(page, "Where is the cross?");
+    const many = await ask(page, "Where is the car?");
     await expect(many).toHaveAttribute("data-image-tokens", "64");
     await expect(many).toHaveAttribute("data-vision-runs", "0");
-    await expect(many.locator(".text")).toHaveText(/bottom/);
+    await expect(many.locator(".text")).toHaveText(/middle/);
     await expect(page.locator("#estimate")).toContainText("first word");
     await page.locator("#tokens-exact").fill("7");
     await page.locator("#tokens-exact").press("Enter");
@@ -129,17 +132,17 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
   await test.step("draft, then refine", async () => {
     await page.getByRole("button", { name: "Start anew" }).click();
     await tokens(page, 2);
-    const draft = await ask(page, "What is the shape of the purple shape?");
+    const draft = await ask(page, "what is left of the car?");
     await draft.getByRole("button", { name: /Refine/ }).click();
     const refined = page.locator("#answers > article");
     await expect(refined).toHaveAttribute("data-image-tokens", "64", { timeout: 60_000 });
     await expect(refined).toHaveAttribute("data-vision-runs", "0");
-    await expect(refined.locator(".text")).toHaveText(/ring/);
+    await expect(refined.locator(".text")).toHaveText(/apple/);
     await expect(page.locator("details.draft")).toHaveCount(1);
   });
 
   await test.step("compare", async () => {
-    await page.getByRole("textbox", { name: "Question" }).fill("Where is the cross?");
+    await page.getByRole("textbox", { name: "Question" }).fill("Where is the car?");
     await page.getByRole("button", { name: "Compare m" }).click();
     const columns = page.locator(".comparison article");
     await expect(columns.last()).toHaveAttribute("data-finish-reason", "stop", { timeout: 240_000 });
@@ -166,7 +169,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     const before = await page.evaluate(async () => (await globalThis.mqt.engine.estimate(16, "")).context_used);
     await page.evaluate(async () => {
       const soon = new AbortController();
-      const answering = globalThis.mqt.engine.ask({ question: "Where is the cross?", tokens: 64, signal: soon.signal });
+      const answering = globalThis.mqt.engine.ask({ question: "Where is the car?", tokens: 64, signal: soon.signal });
       soon.abort();
       await answering.answer.catch(() => {});
     });
@@ -175,7 +178,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
 
   await test.step("an answer says how sure it is; an unsure draft asks to be refined", async () => {
     // What the model would have to be unsure about is the model's business; that the page shows it is the page's.
-    const sure = (await ask(page, "Where is the cross?")).locator(".facts");
+    const sure = (await ask(page, "Where is the car?")).locator(".facts");
     await expect(sure).toContainText(/\d+ % sure/);
     await page.evaluate(() => {
       const { engine } = globalThis.mqt;
@@ -188,7 +191,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
       };
     });
     await tokens(page, 8);
-    const draft = await ask(page, "Where is the cross?");
+    const draft = await ask(page, "Where is the car?");
     await expect(draft).toContainText("unsure: try more tokens");
     await expect(draft.getByRole("button", { name: "Refine with 64" })).toHaveClass("main");
     expect(await axe(page)).toEqual([]);
@@ -204,7 +207,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     await field.press("Tab");
     await expect.poll(used).toBeLessThan(own);
     await page.getByText("Sampling").click();
-    await expect(await ask(page, "Where is the cross?")).toHaveAttribute("data-finish-reason", "stop");
+    await expect(await ask(page, "Where is the car?")).toHaveAttribute("data-finish-reason", "stop");
     await page.getByText("Sampling").click();
     await field.fill("xq".repeat(1999));
     await field.press("Tab");
@@ -217,6 +220,41 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     await page.getByRole("button", { name: "Start anew" }).click();
     await expect.poll(used).toBe(own);
     await page.getByText("Sampling").click();
+  });
+
+  await test.step("example chips; what the drawer says reaches the answer", async () => {
+    await page.locator("#chips button").first().click();
+    await expect(page.getByRole("textbox", { name: "Question" })).not.toHaveValue("");
+    /** Opens the drawer, fills a field and closes it: it lies over the button. */
+    const set = async (id, value) => {
+      await page.getByText("Sampling").click();
+      await page.locator(id).fill(value);
+      await page.locator(id).press("Tab");
+      await page.getByText("Sampling").click();
+    };
+    await set("#most", "1");
+    await expect(await ask(page, "What do you see?")).toHaveAttribute("data-finish-reason", "length");
+    await set("#most", "512");
+    await set("#stop-text", "car");
+    const cut = await ask(page, "What do you see?");
+    await expect(cut).toHaveAttribute("data-finish-reason", "stop");
+    await expect(cut.locator(".text")).not.toContainText("car");
+    await set("#stop-text", "");
+    await set("#temperature", "2");
+    const drawn = new Set();
+    for (const seed of ["3", "4", "5", "3"]) {
+      await set("#seed", seed);
+      await page.getByRole("button", { name: "Start anew" }).click();
+      await expect.poll(() => page.evaluate(() => globalThis.mqt.turns.length)).toBe(0);
+      const answer = await ask(page, "What do you see?");
+      await expect(answer.locator(".facts")).toContainText(`seed ${seed}`);
+      drawn.add(await answer.getAttribute("data-token-ids"));
+    }
+    // The same seed gives the same answer, another one may give another.
+    expect(drawn.size).toBeGreaterThan(1);
+    expect(drawn.size).toBeLessThan(4);
+    await set("#temperature", "0");
+    await set("#seed", "0");
   });
 
   await test.step("what the model sees, and where tokens read from", async () => {
@@ -287,7 +325,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
       await page.getByRole("textbox", { name: "Question" }).fill("What is there?");
       await page.getByRole("button", { name: "Ask" }).click();
     });
-    await expect(await ask(page, "How many pink triangles do you see?")).toHaveAttribute("data-finish-reason", "stop");
+    await expect(await ask(page, "How many dogs do you see?")).toHaveAttribute("data-finish-reason", "stop");
   });
 
   await test.step("thirty questions: memory is flat after the third", async () => {
@@ -311,6 +349,23 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     }
   });
 
+  await test.step("thirty more in one conversation, on the page", async () => {
+    await page.getByRole("button", { name: "Start anew" }).click();
+    await expect.poll(() => page.evaluate(() => globalThis.mqt.turns.length)).toBe(0);
+    await tokens(page, 16);
+    const sizes = [];
+    for (let i = 0; i < 30; i++) {
+      await expect(await ask(page, ["Where is the car?", "What colour is the apple?", "Is there a dog?"][i % 3])).toHaveAttribute("data-finish-reason", "stop");
+      sizes.push(await page.evaluate(() => globalThis.mqt.engine.memory()));
+    }
+    expect(await page.evaluate(() => globalThis.mqt.turns.length)).toBe(30);
+    for (const kind of ["wasmBytes", "gpuBytes"]) {
+      const bytes = sizes.map((size) => size[kind]);
+      expect(new Set(bytes.slice(3)).size, `${kind} after each question: ${bytes}`).toBe(1);
+    }
+    await tokens(page, 64);
+  });
+
   await test.step("panels", async () => {
     await page.getByRole("button", { name: "Storage" }).click();
     await expect(page.getByRole("dialog", { name: /Storage/ })).toContainText("complete");
@@ -319,7 +374,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     await expect(page.locator("#facts")).toContainText("Model SHA-256");
     expect(await axe(page)).toEqual([]);
     const report = await page.evaluate(() => globalThis.mqt.report());
-    expect(report).toContain("m=64");
+    expect(report).toContain("m=16");
     const box = page.getByRole("dialog", { name: "Diagnostics" });
     const copied = async (name) => {
       await box.getByRole("button", { name }).click();
@@ -352,7 +407,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     await page.getByRole("button", { name: "Start anew" }).click();
     await expect.poll(() => page.evaluate(() => globalThis.mqt.turns.length)).toBe(0);
     const before = await used();
-    await expect(await ask(page, "Where is the cross?")).toHaveAttribute("data-finish-reason", "stop");
+    await expect(await ask(page, "Where is the car?")).toHaveAttribute("data-finish-reason", "stop");
     await page.getByRole("button", { name: "Start anew" }).click();
     await expect.poll(used).toBe(before);
     await page.evaluate(() => globalThis.mqt.switchTo({}));

@@ -1,8 +1,9 @@
 // The built page on a server of its own, with ways to break things: answers of the server, the worker's surroundings.
 
+import AxeBuilder from "@axe-core/playwright";
 import { test as base, expect } from "@playwright/test";
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { HEADERS, serve } from "../../www/serve.mjs";
@@ -28,6 +29,7 @@ export const shard = shardsOf(toybox)[0];
 export function convert(folder, scenes) {
   const checkpoint = join(folder, "checkpoint");
   cpSync(join(toybox, "checkpoint"), checkpoint, { recursive: true });
+  rmSync(join(checkpoint, "scenes.json"));
   if (scenes) writeFileSync(join(checkpoint, "scenes.json"), JSON.stringify(scenes));
   const pack = join(folder, "pack");
   if (!existsSync(pack)) execFileSync(process.env.MQT_BIN, ["convert", checkpoint, "-o", pack, "--weights", "q8", "--shard-bytes", "1400000"], { stdio: "pipe" });
@@ -163,10 +165,22 @@ export function stopIn(page, state, after) {
   );
 }
 
-/** Presses the button that starts the download, and waits until the model is ready. */
-export async function load(page) {
+/** Presses the button that starts the download; a model from elsewhere says its size first. */
+export async function start(page) {
   await page.locator(".notice .main").click();
+  if (page.url().includes("model=")) await page.getByRole("button", { name: /^Download \d/ }).click();
+}
+
+/** The same, and waits until the model is ready. */
+export async function load(page) {
+  await start(page);
   await reached(page, "ready");
+}
+
+/** Serious and critical findings of axe, as text. */
+export async function axe(page) {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  return violations.filter((v) => ["serious", "critical"].includes(v.impact)).map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(" ")}`);
 }
 
 export async function sample(page, n) {

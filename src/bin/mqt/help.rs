@@ -15,9 +15,9 @@ Examples:
 
 The bundled model:
   Without --model, mqt uses `toybox`, a tiny model of the same architecture that travels inside the program.
-  It knows toy scenes only: plain shapes in ten colours on a plain ground, as in models/toybox/samples.
-  It answers what is there, which colour, how many, whether there is one, and where, in English.
-  It cannot read text, does not know photographs, faces or animals, and will answer nonsense about them.
+  It knows toy scenes only: shapes in ten colours, 64 stickers, strokes and cards, as in models/toybox/samples.
+  It answers what is there, which colour, how many, where, what is beside it, what a card says, in English.
+  It does not know photographs or faces, reads nothing but its cards, and will answer nonsense about them.
   For photographs, download an MQT-LLaVA checkpoint and give its folder with --model.
 
 Answers go to stdout, everything else to stderr. Ctrl-C stops an answer and keeps its text; twice leaves at once.
