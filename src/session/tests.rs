@@ -4,6 +4,7 @@
 
 use super::writer::overlap;
 use super::*;
+use crate::cancel::Stage;
 use crate::gpu::AdapterChoice;
 use crate::kernels::check::gpu_or_skip;
 use crate::model::{Arithmetic, LoadOptions, ModelSource};
@@ -340,4 +341,25 @@ fn text_is_held_back_only_while_it_may_become_a_stop_string() {
     assert_eq!(overlap("hello", "world"), 0);
     assert_eq!(overlap("aaa", "aaab"), 3);
     assert_eq!(overlap("über", "r!"), 1);
+}
+
+#[test]
+fn work_before_the_first_word_says_how_far_it_is() {
+    for model in models() {
+        let mut s = session(&model, 512);
+        let asked = request("What is this?", 16);
+        let far = |stage| {
+            let (seen, share) = asked.cancel.progress().unwrap();
+            assert_eq!(seen, stage);
+            // A GPU's last layers are not waited for.
+            assert!(share <= 1.0 && (share == 1.0 || model.adapter().kind != "cpu"), "{stage:?}: {share}");
+        };
+        assert_eq!(asked.cancel.progress(), None);
+        block_on(s.look(&picture(&model, 10), &asked.cancel)).unwrap();
+        far(Stage::Picture);
+        block_on(s.ask(&asked, &mut |_| {})).unwrap();
+        far(Stage::Prompt);
+        asked.cancel.reset();
+        assert_eq!(asked.cancel.progress(), None);
+    }
 }

@@ -19,7 +19,7 @@ const askButton = find<HTMLButtonElement>("#ask");
 const stopButton = find<HTMLButtonElement>("#stop");
 const compareButton = find<HTMLButtonElement>("#compare");
 
-const EXAMPLES = ["What do you see?", "How many things are there?", "What does it say?", "Is there a dog?"];
+const EXAMPLES = ["Describe the picture", "How many things are there?", "What is in the middle?", "Is there a dog?"];
 
 /** Examples that fit the picture, if it is a sample. */
 function chips(): void {

@@ -110,7 +110,10 @@ function recorded(): HTMLElement {
 /** What a model at an address would take, before anything of it but its manifest is fetched; one that is here is loaded at once. */
 export async function offer(model: Loadable): Promise<void> {
   const mine = ++offers;
-  const load = () => app.switchTo({ model });
+  const load = () => {
+    clear(); // the offer is taken: from now on the download is told about
+    return app.switchTo({ model });
+  };
   try {
     if (typeof model.from !== "string" || (await app.isStored(model))) return await load();
     const { name, missing, total } = await look(model.from);
