@@ -4,6 +4,7 @@
 import { type Answer, type Answering, Engine, EngineError, type Loading, type Progress, type Turn, type View, storedPacks } from "mqt-web";
 import * as conversation from "./conversation";
 import { log } from "./dom";
+import { failed } from "./failures";
 import * as notices from "./notices";
 import { type Sampling, settings } from "./settings";
 import { enter, isBusy, isOpen, setPlace, state, whenReady } from "./state";
@@ -25,9 +26,6 @@ export interface Loadable {
   name: string;
 }
 
-/** A device that is lost so often in so long will be lost again. */
-const [LOSSES, LOSS_WINDOW_MS] = [3, 5 * 60_000];
-
 export const bundled: Loadable = { from: new URL("models/toybox/manifest.json", document.baseURI).href, name: __BUNDLED__.name };
 
 class App {
@@ -46,7 +44,6 @@ class App {
   private looked: { engine: Engine; picture: Picture } | undefined;
   /** Of every answer, for the report: the picture by its hash, and what was set then. */
   records: { question: string; answer: Answer; picture: string; model: string; settings: Sampling }[] = [];
-  private losses: number[] = [];
   private keep: "storage" | "memory" = "storage";
   private cancelLoad: AbortController | undefined;
   private work: AbortController | undefined;
@@ -113,7 +110,7 @@ class App {
     } catch (error) {
       if (isOver()) return;
       this.loading = undefined;
-      this.failed(EngineError.from(error));
+      failed(EngineError.from(error));
       // A question goes on waiting if that began another load.
       if (!this.loading && !this.probing) this.release(false);
       return;
@@ -144,7 +141,7 @@ class App {
   }
 
   /** Ends the model that is there or on its way, and forgets what it is doing; what was stored stays. The caller says what comes instead. */
-  private abandon(): void {
+  abandon(): void {
     this.attempt++;
     this.probing = false;
     this.cancelLoad?.abort();
@@ -159,7 +156,7 @@ class App {
   }
 
   /** Lets a question go on that waited for the model; or drops it. */
-  private release(go: boolean): void {
+  release(go: boolean): void {
     this.waiting?.(go);
     this.waiting = undefined;
   }
@@ -255,7 +252,7 @@ class App {
     } catch (error) {
       const problem = EngineError.from(error);
       if (problem.code === "image-unreadable" && (await this.redraw(picture))) return this.encode();
-      if (this.work === work) this.failed(problem);
+      if (this.work === work) failed(problem);
       return;
     }
     void this.prepare();
@@ -348,7 +345,7 @@ class App {
       tokens.measured(answer.image_tokens, answer.timings_ms.first_token);
       return answer;
     } catch (error) {
-      if (this.work === work) this.failed(EngineError.from(error), question);
+      if (this.work === work) failed(EngineError.from(error), question);
       throw error;
     } finally {
       this.changed();
@@ -430,72 +427,6 @@ class App {
     if (this.engine) notices.clear(); // a load's card has the only way on
     if (this.engine) enter("ready");
     this.changed();
-  }
-
-  /** Every failure, once: its state, what was kept, what to press. */
-  failed(error: EngineError, question?: string): void {
-    log(`error ${error.code}: ${error.message}`);
-    const loaded = this.engine !== undefined;
-    switch (error.code) {
-      case "cancelled":
-        enter(loaded ? "stopped" : "first-visit");
-        if (!loaded) void notices.welcome();
-        return;
-      case "device-lost":
-      case "internal":
-        return this.lost(error, question);
-      case "out-of-memory":
-        this.abandon();
-        this.release(false);
-        enter("out-of-memory");
-        return notices.show(notices.outOfMemory(error, this.context));
-      case "context-full":
-        enter("context-full");
-        return notices.show(notices.contextFull(error.facts.need ?? 0, error.facts.have ?? 0));
-      case "storage-full":
-        enter("storage-full");
-        return notices.show(notices.storageFull(error));
-      case "second-tab":
-        enter("second-tab");
-        return notices.show(notices.secondTab());
-      case "bad-shard":
-      case "model-corrupt":
-        enter("bad-shard");
-        return notices.show(notices.badShard(error));
-      case "no-webgpu":
-      case "no-adapter":
-        enter("no-webgpu");
-        return notices.show(notices.noWebGpu({ verdict: "absent", reason: error.message, step: "" }));
-      case "limit-too-small":
-        enter("weak-adapter");
-        return notices.show(notices.weakAdapter({ verdict: "weak", reason: error.message, step: "" }));
-      case "network":
-      case "model-missing":
-        enter("offline");
-        return notices.show(notices.unreachable(error));
-      default:
-        // The picture or a setting: the model is as it was.
-        enter(loaded ? "ready" : "first-visit");
-        notices.show(notices.refused(error));
-    }
-  }
-
-  /** Rebuilds after the device went away, unless it keeps going away. */
-  private lost(error: EngineError, question?: string): void {
-    const now = Date.now();
-    this.losses = [...this.losses.filter((at) => now - at < LOSS_WINDOW_MS), now];
-    const stop = this.losses.length >= LOSSES;
-    this.abandon();
-    if (stop) this.release(false);
-    enter("device-lost");
-    notices.show(notices.deviceLost(error, stop, question));
-    if (!stop) void this.start({ force: true });
-  }
-
-  /** By hand, after the losses were too many. */
-  async rebuild(): Promise<void> {
-    this.losses = [];
-    await this.start({ force: true });
   }
 
   /** A new version of the stored model: looked for once, after the model is ready; never fetched by itself. */

@@ -3,6 +3,7 @@
 import { type BenchReport, EngineError } from "mqt-web";
 import { app } from "./app";
 import { bytes, copy, dialog, find, h, log, seconds } from "./dom";
+import { failed } from "./failures";
 import { overTokens } from "./plot";
 import { isBusy } from "./state";
 
@@ -57,7 +58,7 @@ async function measure(): Promise<void> {
     const problem = EngineError.from(error);
     log(`benchmark: ${problem.code} ${problem.message}`);
     line = problem.code === "cancelled" ? "Stopped." : problem.message;
-    if (problem.code === "device-lost") app.failed(problem);
+    if (problem.code === "device-lost") failed(problem);
   } finally {
     running = undefined;
     refresh(line);

@@ -6,6 +6,7 @@ import * as benchmark from "./benchmark";
 import { compare } from "./conversation";
 import { find, h, log } from "./dom";
 import * as drawer from "./drawer";
+import { failed } from "./failures";
 import * as models from "./models";
 import { welcome } from "./notices";
 import * as picture from "./picture";
@@ -106,7 +107,7 @@ refresh();
 void welcome();
 
 // For the curious, in the browser's console.
-Object.assign(globalThis, { mqt: Object.assign(app, { report }) });
+Object.assign(globalThis, { mqt: Object.assign(app, { report, failed }) });
 
 if ("serviceWorker" in navigator && import.meta.env.PROD)
   navigator.serviceWorker.register("sw.js").catch((error) => log(`no offline copy of the page: ${error.message}`));

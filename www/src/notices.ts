@@ -4,6 +4,7 @@
 import { EngineError, type Progress, storedBytes, storedPacks } from "mqt-web";
 import { type Loadable, app, bundled } from "./app";
 import { bytes, copy, find, h, seconds } from "./dom";
+import { rebuild } from "./failures";
 import * as models from "./models";
 import { report } from "./report";
 import { samples } from "./samples";
@@ -330,7 +331,7 @@ export function deviceLost({ message, code }: EngineError, stop: boolean, questi
       kind: "trouble",
       title: "The graphics device keeps going away",
       text: [what, `${kept} It happened three times within five minutes, so it is not rebuilt by itself any more.`],
-      actions: [{ label: "Rebuild once more", run: () => app.rebuild(), main: true }, onProcessor, { label: "Copy report", run: copyReport }],
+      actions: [{ label: "Rebuild once more", run: () => rebuild(), main: true }, onProcessor, { label: "Copy report", run: copyReport }],
     };
   return {
     kind: "trouble",
