@@ -24,6 +24,7 @@ pub mod session;
 #[cfg(feature = "native")]
 pub mod synth;
 pub mod text;
+pub mod untrusted;
 pub mod weights;
 
 pub use budget::Budget;

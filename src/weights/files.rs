@@ -8,7 +8,7 @@ use std::pin::Pin;
 /// A future that stays on its thread, as WebGPU's do in the browser.
 pub type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// A flat set of files. Names never leave it: see [`check_name`].
+/// A flat set of files. Names never leave it: see [`check_file_name`](crate::untrusted::check_file_name).
 pub trait Files {
     /// For messages: the folder's path, or what it is.
     fn describe(&self) -> String;
@@ -54,15 +54,6 @@ pub async fn whole(files: &dyn Files, name: &str) -> Result<Option<Vec<u8>>> {
 pub async fn json(files: &dyn Files, name: &str) -> Result<Option<serde_json::Value>> {
     let Some(bytes) = whole(files, name).await? else { return Ok(None) };
     serde_json::from_slice(&bytes).map(Some).map_err(|e| Error::ModelCorrupt { file: name.into(), problem: format!("it is not valid JSON: {e}") })
-}
-
-/// Refuses names that could point outside the folder.
-///
-/// # Errors
-/// [`Error::ModelCorrupt`].
-pub fn check_name(name: &str, from: &str) -> Result<()> {
-    let plain = !name.is_empty() && !name.contains(['/', '\\', ':', '\0']) && name != "." && name != "..";
-    if plain { Ok(()) } else { Err(Error::ModelCorrupt { file: from.into(), problem: format!("it names a file outside its folder: {name:?}") }) }
 }
 
 /// Files inside the binary.

@@ -4,7 +4,7 @@
 //! resampler's map F16 or F32. Every shard's SHA-256 is checked before any of it is used: of large
 //! packs once, as long as the file does not change (`remembered.rs`).
 
-use super::files::{Files, Local, check_name, json, whole};
+use super::files::{Files, Local, json, whole};
 use super::layout::Entry;
 #[cfg(feature = "native")]
 use super::remembered::Remembered;
@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::quant::{Format, PANEL, Packed};
 use crate::text::{Template, Tokenizer};
+use crate::untrusted::check_file_name;
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -131,7 +132,7 @@ impl Pack {
         let manifest: Manifest = serde_json::from_value(value).map_err(|e| corrupt(e.to_string()))?;
         manifest.architecture.check(FILE)?;
         for shard in manifest.shards.iter().chain(&manifest.files) {
-            check_name(&shard.file, FILE)?;
+            check_file_name(&shard.file, FILE)?;
             // A shard is read whole; one panel may exceed the usual size a little.
             if shard.bytes > 4 * SHARD_BYTES {
                 return Err(corrupt(format!("shard {} claims {} bytes, far more than the {SHARD_BYTES} of a shard", shard.file, shard.bytes)));

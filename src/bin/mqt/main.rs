@@ -22,6 +22,8 @@ mod help;
 mod inspect;
 mod interrupt;
 mod ledger;
+#[expect(dead_code, reason = "pull and the outputs take it next")]
+mod lock;
 mod memory;
 mod output;
 mod picture;

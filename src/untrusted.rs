@@ -1,0 +1,109 @@
+//! What a model, a pack, a server or a file says is not to be trusted: its text, its paths, its sizes. This is the one place for each.
+//!
+//! `docs/security.md` lists who calls what.
+
+use crate::error::{Error, Result};
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// Most bytes of each kind of file. A file's size is compared before the file is read.
+pub mod limits {
+    /// A configuration: `config.json`, `preprocessor_config.json`, `generation_config.json`, `tokenizer_config.json`.
+    /// The largest published ones are tens of kilobytes; `tokenizer_config.json` lists added tokens.
+    pub const CONFIG: u64 = 4 << 20;
+    /// A pack's manifest: about 150 bytes for each tensor.
+    pub const MANIFEST: u64 = 8 << 20;
+    /// A checkpoint's index: about 100 bytes for each tensor.
+    pub const INDEX: u64 = 16 << 20;
+    /// A tokenizer: the largest published ones are about 35 MB.
+    pub const TOKENIZER: u64 = 64 << 20;
+    /// A server's listing of a model's files.
+    pub const LISTING: u64 = 8 << 20;
+    /// Files in a model.
+    pub const FILES: usize = 10_000;
+}
+
+/// `text` with every character escaped that could steer a terminal or hide what is written: control characters other than newline
+/// and tab, and the marks that reorder text. Nothing is allocated if there are none.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_steering) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_steering(c) {
+            let code = u32::from(c);
+            let written = if code < 0x100 { write!(out, "\\x{code:02x}") } else { write!(out, "\\u{{{code:x}}}") };
+            written.expect("a string takes any text");
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// A control character (C0, DEL, C1) but newline and tab, or one of Unicode's marks that change the order of what follows.
+fn is_steering(c: char) -> bool {
+    let reorders = matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() && c != '\n' && c != '\t' || reorders
+}
+
+/// Refuses names that could point outside their folder, hide in it, or be one of our own notes: no separators, no leading dot, no
+/// control characters, no names that Windows gives to devices, at most 255 bytes. `from` is the file that says the name.
+///
+/// # Errors
+/// [`Error::ModelCorrupt`].
+pub fn check_file_name(name: &str, from: &str) -> Result<()> {
+    let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
+    let numbered = |prefix: &str| stem.strip_prefix(prefix).is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9']));
+    let device = matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL") || numbered("COM") || numbered("LPT");
+    let plain = !name.is_empty() && !name.contains(['/', '\\', ':', '*', '?', '"', '<', '>', '|']) && !name.chars().any(is_steering);
+    let visible = !name.starts_with('.') && !name.ends_with(['.', ' ']) && !name.contains(['\n', '\t']);
+    if plain && visible && !device && name.len() <= 255 {
+        return Ok(());
+    }
+    let short: String = name.chars().take(100).collect();
+    Err(Error::ModelCorrupt { file: from.into(), problem: format!("it names a file {short:?}, which no file of a model may be called") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_cannot_steer_a_terminal() {
+        assert!(matches!(shown("plain, ünï, 日本\n\ttext"), Cow::Borrowed(_)));
+        assert_eq!(shown("a\x1b]52;c;eA==\x07b"), "a\\x1b]52;c;eA==\\x07b");
+        assert_eq!(shown("\r\x08\x7f\u{9b}2J\u{202e}x"), "\\x0d\\x08\\x7f\\x9b2J\\u{202e}x");
+    }
+
+    #[test]
+    fn names_stay_in_their_folder() {
+        for name in ["model.safetensors", "weights-00001.safetensors", "a b (1).json", "комплект.json", "control.json"] {
+            assert!(check_file_name(name, "x").is_ok(), "{name}");
+        }
+        let long = "a".repeat(256);
+        let bad = [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "/etc/passwd",
+            "a\\b",
+            "C:x",
+            ".bashrc",
+            ".mqt-files.json",
+            "a\0",
+            "a\x1b[2J",
+            "nul",
+            "COM1.txt",
+            "a.",
+            "a ",
+            "a\nb",
+            &long,
+        ];
+        for name in bad {
+            assert_eq!(check_file_name(name, "x").unwrap_err().exit_code(), 3, "{name:?}");
+        }
+    }
+}
