@@ -1,7 +1,7 @@
 // attention_solo: attention_step's formula without workgroup memory: a lane takes one head past all positions, 8 at a time
-// state: state.wgsl's words - qkv [sections] f32 - rope [positions, head_dim / 2] (cos, sin) - keys, values: heads.wgsl's cache in halves
+// state: common/state.wgsl - qkv [sections] f32 - rope [positions, head_dim / 2] (cos, sin) - keys, values: heads.wgsl's cache in halves
 // out [heads * head_dim] f32
-// grid: heads lanes in groups of WG; constant UNITS = dims / 8; prelude: common/newest.wgsl, which binds them all
+// grid: heads lanes in groups of WG; constant UNITS = dims / 8; preludes: common/state.wgsl, common/newest.wgsl, which binds them all
 struct Params { heads: u32, kv_heads: u32, head_dim: u32, k_at: u32, v_at: u32, capacity: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 
@@ -20,8 +20,8 @@ fn highest(v: vec4<f32>) -> f32 { return max(max(v.x, v.y), max(v.z, v.w)); }
 @compute @workgroup_size(WG)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let head = id.x;
-    if state[2] != 0u || head >= params.heads { return; }
-    let position = state[1];
+    if state.done != 0u || head >= params.heads { return; }
+    let position = state.position;
     let kv = head * params.kv_heads / params.heads;
     let k_base = params.k_at + kv * params.head_dim;
     let v_base = params.v_at + kv * params.head_dim;

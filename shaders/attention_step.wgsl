@@ -1,8 +1,8 @@
 // attention_step: one new token in decoding: rotates its q and k, stores its k and v, and attends over all positions up to its own
-// state: state.wgsl's words - qkv [sections] f32 - rope [positions, head_dim / 2] (cos, sin) - keys, values: heads.wgsl's cache in halves
+// state: common/state.wgsl - qkv [sections] f32 - rope [positions, head_dim / 2] (cos, sin) - keys, values: heads.wgsl's cache in halves
 // out [heads * head_dim] f32, or with SPLITS > 1 [heads, SPLITS, dims + 2]: unscaled sums, their largest score, their total
 // grid: (heads, SPLITS) workgroups of WG lanes; a split takes SPAN positions (2048 at most). UNITS: dims / 8 rounded up to a power of two, at most 32
-// prelude: common/newest.wgsl, which binds them all
+// preludes: common/state.wgsl, common/newest.wgsl, which binds them all
 struct Params { heads: u32, kv_heads: u32, head_dim: u32, dims: u32, k_at: u32, v_at: u32, capacity: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 
@@ -15,8 +15,8 @@ var<workgroup> lanes: array<f32, WG>;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-    if state[2] != 0u { return; }
-    let position = state[1];
+    if state.done != 0u { return; }
+    let position = state.position;
     let head = group.x;
     let kv = head * params.kv_heads / params.heads;
     let units = params.dims / 8u;

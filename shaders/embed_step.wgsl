@@ -1,9 +1,9 @@
 // embed_step: x[c] = table[token, c], next[c] = x[c] * gain[c], for the token that the state names
-// state: state.wgsl's words - table panels (data, scales) - gain [cols] f32 - x [cols] f32 - next [cols] f32
-// grid: (cols / 4 / 64) of 64 lanes; a table in several parts runs once per part; preludes: common/data_*.wgsl (binding 2), common/weight_*.wgsl
+// state: common/state.wgsl - table panels (data, scales) - gain [cols] f32 - x [cols] f32 - next [cols] f32
+// grid: (cols / 4 / 64) of 64 lanes; a table in several parts runs once per part; preludes: common/state.wgsl, common/data_*.wgsl (binding 2), common/weight_*.wgsl
 struct Params { rows: u32, blocks: u32, first_row: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> state: array<u32>;
+@group(0) @binding(1) var<storage, read> state: State;
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
 @group(0) @binding(4) var<storage, read> gain: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> x: array<vec4<f32>>;
@@ -11,8 +11,8 @@ struct Params { rows: u32, blocks: u32, first_row: u32 }
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let row = state[0] - params.first_row; // below first_row it wraps, and is past the end
-    if state[2] != 0u || id.x >= params.blocks * 16u || row >= params.rows { return; }
+    let row = state.token - params.first_row; // below first_row it wraps, and is past the end
+    if state.done != 0u || id.x >= params.blocks * 16u || row >= params.rows { return; }
     let panel = row / 32u;
     let lane = row & 31u;
     let word = chunk((panel * params.blocks * CHUNKS_PER_BLOCK + id.x / GROUPS) * 32u + lane);

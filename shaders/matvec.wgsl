@@ -1,13 +1,13 @@
 // matvec: one token's v[r] = sum over c of x[c] * w[r, c], as a step of decoding: scaled before (NORM) and finished after (END)
-// state: state.wgsl's words - x [cols] f32, gain already multiplied in - stream [cols] f32: whose RMS scales v when NORM = 1
+// state: common/state.wgsl - x [cols] f32, gain already multiplied in - stream [cols] f32: whose RMS scales v when NORM = 1
 // w panels (data, scales) - extra [rows] f32: the bias (END 0, BIAS 1) or the next norm's gain (END 1) - out f32 - next [rows] f32
 // END 0: out[r] = v + bias; 1: out[r] += v, next[r] = out[r] * extra[r]; 2: out[f] = silu(v of gate f) * (v of up f)
 // grid: (panels / ROWS / (WG / 32 / SLICES)) of WG lanes; constants NORM, END, BIAS, WG, SLICES, ROWS (even for END 2), TOKENS = 1
-// preludes: common/x_*.wgsl (binding 1), common/data_*.wgsl (2), common/weight_*.wgsl, common/tile.wgsl, common/sum_*.wgsl
+// preludes: common/state.wgsl, common/x_*.wgsl (binding 1), common/data_*.wgsl (2), common/weight_*.wgsl, common/tile.wgsl, common/sum_*.wgsl
 struct Params { rows: u32, blocks: u32, first_row: u32, cols: u32, eps: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
-@group(0) @binding(4) var<storage, read> state: array<u32>;
+@group(0) @binding(4) var<storage, read> state: State;
 @group(0) @binding(5) var<storage, read> stream: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> extra: array<f32>;
 @group(0) @binding(7) var<storage, read_write> out: array<f32>;
@@ -51,7 +51,7 @@ fn gated(row: u32, gate: f32, up: f32) {
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-    if state[2] != 0u { return; }
+    if state.done != 0u { return; }
     let lane = local & 31u;
     let slice = local / 32u % SLICES;
     let panel = (group.x * (WG / 32u / SLICES) + local / (32u * SLICES)) * ROWS;

@@ -1,13 +1,13 @@
 // pick: the next token of a row of logits, greedy or drawn with temperature, top-k and top-p, and how likely it was among all;
 // then the state moves on by one position
-// logits [cols] f32 - seen [cols / 32] bits: tokens that the repetition penalty falls on - state: see src/kernels/pick.rs
-// grid: one workgroup of WG lanes; constant GREEDY: 1 takes the largest logit, without penalty or draw
+// logits [cols] f32 - seen [cols / 32] bits: tokens that the repetition penalty falls on - state: common/state.wgsl
+// grid: one workgroup of WG lanes; prelude: common/state.wgsl; constant GREEDY: 1 takes the largest logit, without penalty or draw
 // Thresholds come from radix selection on the logits' bits, draws from Gumbel noise by a hash of (seed, count, token): no sorting.
 struct Params { cols: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> logits: array<f32>;
 @group(0) @binding(2) var<storage, read_write> seen: array<u32>;
-@group(0) @binding(3) var<storage, read_write> state: array<u32>;
+@group(0) @binding(3) var<storage, read_write> state: State;
 
 var<workgroup> bins: array<atomic<u32>, 256>;
 var<workgroup> chosen: u32;
@@ -20,8 +20,7 @@ var<workgroup> sums: array<f32, WG>;
 fn value_of(i: u32) -> f32 {
     let logit = logits[i];
     if GREEDY == 1u || ((seen[i / 32u] >> (i & 31u)) & 1u) == 0u { return logit; }
-    let penalty = bitcast<f32>(state[9]);
-    return select(logit / penalty, logit * penalty, logit < 0.0);
+    return select(logit / state.repetition_penalty, logit * state.repetition_penalty, logit < 0.0);
 }
 
 // Orders like the floats do.
@@ -117,9 +116,8 @@ fn main(@builtin(local_invocation_index) local: u32) {
     let best = best_index[0];
     weigh(local, top);
     if GREEDY == 0u {
-        let temperature = bitcast<f32>(state[7]);
-        let heat = max(temperature, 1e-6);
-        let k = select(state[6], params.cols, state[6] == 0u || state[6] > params.cols);
+        let heat = max(state.temperature, 1e-6);
+        let k = select(state.top_k, params.cols, state.top_k == 0u || state.top_k > params.cols);
         let kth = threshold(local, 0u, false, k, top, heat);
         // What the k likeliest weigh together, then the share of it that top-p keeps.
         if local == 0u { above = 0u; }
@@ -132,10 +130,10 @@ fn main(@builtin(local_invocation_index) local: u32) {
         workgroupBarrier();
         let all = f32(atomicLoad(&bins[0]));
         workgroupBarrier();
-        let least = threshold(local, kth, true, max(1u, u32(ceil(bitcast<f32>(state[8]) * all))), top, heat);
+        let least = threshold(local, kth, true, max(1u, u32(ceil(state.top_p * all))), top, heat);
         // Greedy keeps the likeliest, found above.
-        let draw = temperature > 0.0;
-        let seed = hash(state[3] ^ hash(state[4] ^ hash(state[5])));
+        let draw = state.temperature > 0.0;
+        let seed = hash(state.count ^ hash(state.seed_low ^ hash(state.seed_high)));
         value = -3.4e38;
         index = 0xffffffffu;
         if !draw && local == 0u {
@@ -155,17 +153,18 @@ fn main(@builtin(local_invocation_index) local: u32) {
         }
         largest(local, value, index);
     }
-    if local != 0u || state[2] != 0u { return; }
-    // Of logits that are no numbers nothing is drawn.
+    if local != 0u || state.done != 0u { return; }
+    // With NaN among the logits nothing may have been drawn: then the greedy token.
     let token = select(best_index[0], best, best_index[0] >= params.cols);
-    state[0] = token;
-    state[1] += 1u;
-    state[32u + (state[3] & 63u)] = token;
-    state[96u + (state[3] & 63u)] = bitcast<u32>(exp(value_of(token) - top) / sums[0]);
-    state[3] += 1u;
+    let slot = state.count % 64u;
+    state.token = token;
+    state.position += 1u;
+    state.recent[slot] = token;
+    state.probabilities[slot] = exp(value_of(token) - top) / sums[0];
+    state.count += 1u;
     seen[token / 32u] |= 1u << (token & 31u);
-    for (var i = 16u; i < 24u; i++) {
-        if state[i] == token { state[2] = 1u; }
+    for (var i = 0u; i < 8u; i++) {
+        if state.end_tokens[i] == token { state.done = 1u; }
     }
-    if state[3] >= state[10] { state[2] = 1u; }
+    if state.count >= state.limit { state.done = 1u; }
 }

@@ -259,6 +259,12 @@ impl Gpu {
         self.0.pipelines.count()
     }
 
+    /// Kernels that have run, by name.
+    #[cfg(all(test, feature = "native"))]
+    pub(crate) fn kernels(&self) -> std::collections::BTreeSet<&'static str> {
+        self.0.pipelines.kernels()
+    }
+
     /// The error behind a lost device, if it was lost.
     ///
     /// # Errors

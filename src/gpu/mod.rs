@@ -24,4 +24,4 @@ pub use pipeline::{Access, Kernel};
 pub use profile::{PASSES, Timed, Watch};
 pub use readback::{Letter, Mailbox};
 pub use recorder::{Counters, Recorder, Tape};
-pub use tensor::{Matrix, MatrixPart, Plane, Storage, Tensor, Texture};
+pub use tensor::{Matrix, MatrixPart, Plane, Rows, Storage, Tensor, Texture};

@@ -52,6 +52,12 @@ impl Pipelines {
     pub(super) fn count(&self) -> usize {
         self.0.lock().unwrap_or_else(|e| e.into_inner()).len()
     }
+
+    /// Kernels of which some variant was compiled.
+    #[cfg(all(test, feature = "native"))]
+    pub(super) fn kernels(&self) -> std::collections::BTreeSet<&'static str> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner()).keys().map(|(name, ..)| *name).collect()
+    }
 }
 
 /// The full WGSL of a variant: constants, preludes, the kernel.

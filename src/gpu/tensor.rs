@@ -3,6 +3,7 @@
 use super::device::Gpu;
 use crate::error::{Error, Result};
 use crate::quant::{Format, PANEL, Packed, padded_cols};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -50,6 +51,23 @@ impl Tensor {
     pub fn stride(&self) -> usize {
         padded_cols(self.cols)
     }
+
+    /// These rows, which must exist.
+    pub fn slice(&self, rows: Range<usize>) -> Rows<'_> {
+        assert!(rows.end <= self.rows, "rows {rows:?} of {}", self.rows);
+        Rows { tensor: self, first: rows.start, n: rows.len() }
+    }
+}
+
+/// Consecutive rows of a tensor.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    /// The tensor.
+    pub tensor: &'a Tensor,
+    /// The first of them.
+    pub first: usize,
+    /// How many.
+    pub n: usize,
 }
 
 /// Weights [rows, cols] in panel layout; one part unless it is larger than a binding may be.

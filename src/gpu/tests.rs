@@ -6,7 +6,7 @@ use super::device::Trouble;
 use super::*;
 use crate::error::Error;
 use crate::kernels::check::{F32_LIMIT, compare, gpu_or_skip, random};
-use crate::kernels::matmul::{Act, Store, matmul, reference};
+use crate::kernels::matmul::{Act, Weights, linear, reference};
 use crate::kernels::{embed, matmul as matmul_kernel};
 use crate::quant::{Format, Packed};
 use pollster::block_on;
@@ -31,7 +31,7 @@ fn a_matrix_above_the_binding_limit_is_split() {
             let ids_gpu = gpu.storage("ids", ids.len() as u64 * 4).await.unwrap();
             gpu.write(&ids_gpu, 0, bytemuck::cast_slice(&ids));
             let mut rec = gpu.recorder();
-            matmul(&mut rec, &x, 0, n, &w, Some(&bias), Act::None, Store::Replace, &out);
+            linear(&mut rec, x.slice(0..n), Weights { matrix: &w, bias: Some(&bias) }, &out);
             embed::embed(&mut rec, &ids_gpu, ids.len(), &w, &rows_out, 0);
             rec.submit();
             (gpu.read_rows(&out, 0, n).await.unwrap(), gpu.read_rows(&rows_out, 0, ids.len()).await.unwrap())

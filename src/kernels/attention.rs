@@ -121,16 +121,21 @@ pub fn reference(q: &[f32], keys: &[f32], values: &[f32], shape: HeadShape, mask
 }
 
 pub(super) fn cases() -> Vec<Case> {
+    cases_by(KERNEL.name, Way::Groups)
+}
+
+/// Cases of one way, which is the kernel `kernel`.
+pub(super) fn cases_by(kernel: &'static str, way: Way) -> Vec<Case> {
     let mut cases = Vec::new();
     let shapes =
         [(1, 1, 2, 1, 1), (4, 4, 64, 5, 63), (6, 3, 12, 3, 64), (5, 1, 24, 2, 65), (2, 1, 14, 1, 131), (2, 2, 128, 4, 70), (2, 1, 160, 2, 66)];
     for (heads, kv_heads, head_dim, n, keys) in shapes {
         for format in [Format::F32, Format::F16] {
-            for (causal, way) in [(true, Way::Groups), (false, Way::Groups), (true, Way::Lanes), (false, Way::Lanes)] {
+            for causal in [true, false] {
                 let shape = HeadShape { heads, kv_heads, head_dim };
                 let keys = if causal { keys.max(n) } else { keys };
                 let mask = if causal { Mask::Causal(keys - n) } else { Mask::All(keys) };
-                let name = format!("attention {} {heads}/{kv_heads}x{head_dim} {n} queries {mask:?} by {way:?}", format.name());
+                let name = format!("{kernel} {} {heads}/{kv_heads}x{head_dim} {n} queries {mask:?}", format.name());
                 cases.push(Case::new(name, F32_LIMIT, async move |gpu| {
                     let round = |mut x: Vec<f32>| {
                         if format == Format::F16 {

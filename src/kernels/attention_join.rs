@@ -2,7 +2,8 @@
 
 use super::check::{Case, F32_LIMIT, random};
 use super::heads::HeadShape;
-use super::{Variant, groups, kernel, params, state};
+use super::state::{self, STATE};
+use super::{Variant, groups, kernel, params};
 use crate::gpu::{Kernel, Recorder, Storage, Tensor};
 
 params! { heads: u32, head_dim: u32, dims: u32 }
@@ -10,14 +11,14 @@ params! { heads: u32, head_dim: u32, dims: u32 }
 static KERNEL: Kernel = kernel!("attention_join", [Read, Read, Write]);
 
 pub(super) fn variants() -> Vec<Variant> {
-    vec![Variant { kernel: &KERNEL, preludes: vec![], constants: vec![("SPLITS", 3)] }]
+    vec![Variant { kernel: &KERNEL, preludes: vec![STATE], constants: vec![("SPLITS", 3)] }]
 }
 
 /// Records `part` [heads, splits, dims + 2] (sums, largest score, total) → `out` [1, heads · head_dim].
 pub fn attention_join(rec: &mut Recorder, state: &Storage, part: &Storage, shape: HeadShape, splits: usize, out: &Tensor) {
     let params = Params { heads: shape.heads as u32, head_dim: shape.head_dim as u32, dims: shape.dims() as u32 };
     let grid = [groups(shape.heads * shape.head_dim), 1, 1];
-    rec.dispatch(&KERNEL, &[], &[("SPLITS", splits as u32)], params, &[state, part, out], grid);
+    rec.dispatch(&KERNEL, &[STATE], &[("SPLITS", splits as u32)], params, &[state, part, out], grid);
 }
 
 /// The twin.

@@ -1,6 +1,7 @@
-//! [`super::attention`] without workgroup memory: a lane takes four queries of a head past all keys. Its cases are that module's.
+//! [`super::attention`] without workgroup memory: a lane takes four queries of a head past all keys.
 
-use super::attention::Mask;
+use super::attention::{self, Mask, Way};
+use super::check::Case;
 use super::heads::{KvLayer, read_prelude};
 use super::{Variant, kernel, params};
 use crate::gpu::{Bind, Kernel, Recorder, Storage, Tensor};
@@ -23,6 +24,10 @@ pub(super) fn variants() -> Vec<Variant> {
     let all = [(Format::F32, 0), (Format::F32, 1), (Format::F16, 0), (Format::F16, 1)];
     let variant = |(format, causal)| Variant { kernel: &KERNEL, preludes: vec![read_prelude(format)], constants: constants(causal, 64).to_vec() };
     all.map(variant).into()
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    attention::cases_by(KERNEL.name, Way::Lanes)
 }
 
 /// Records `n` queries `q` [n, heads · dims] (scaled, as `heads` writes them) → out [≥ n, heads · head_dim].

@@ -1,7 +1,9 @@
 //! [`super::attention_step`] without workgroup memory: a lane takes a head past all positions. Its cases are that module's.
 
-use super::attention_step::{NEWEST, Split};
+use super::attention_step::{self, NEWEST, Split};
+use super::check::Case;
 use super::heads::{self, HeadShape, KvLayer};
+use super::state::STATE;
 use super::{Variant, kernel, params};
 use crate::gpu::{Kernel, Recorder, Storage, Tensor};
 
@@ -15,7 +17,11 @@ fn constants(shape: HeadShape) -> [(&'static str, u32); 2] {
 
 pub(super) fn variants() -> Vec<Variant> {
     let shape = HeadShape { heads: 1, kv_heads: 1, head_dim: 64 };
-    vec![Variant { kernel: &KERNEL, preludes: vec![NEWEST], constants: constants(shape).to_vec() }]
+    vec![Variant { kernel: &KERNEL, preludes: vec![STATE, NEWEST], constants: constants(shape).to_vec() }]
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    attention_step::cases_by(KERNEL.name, Split::SOLO)
 }
 
 /// As [`super::attention_step::attention_step`].
@@ -32,5 +38,5 @@ pub(super) fn attention_solo(rec: &mut Recorder, state: &Storage, qkv: &Tensor, 
         scale: heads::scale(shape),
     };
     let grid = [(shape.heads as u32).div_ceil(Split::SOLO.lanes), 1, 1];
-    rec.dispatch(&KERNEL, &[NEWEST], &constants(shape), params, &[state, qkv, rope, &kv.keys, &kv.values, out], grid);
+    rec.dispatch(&KERNEL, &[STATE, NEWEST], &constants(shape), params, &[state, qkv, rope, &kv.keys, &kv.values, out], grid);
 }

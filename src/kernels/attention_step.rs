@@ -1,11 +1,12 @@
 //! Attention of one new token in decoding, with what comes before it: rotation, and writing its key and value into the cache.
 
 use super::attention::{self, Mask};
-use super::attention_join::{self, attention_join};
+use super::attention_join::attention_join;
 use super::attention_solo::attention_solo;
 use super::check::{Case, F16_LIMIT, random};
 use super::heads::{self, HeadShape, KvLayer, pack_cache, rope_table};
-use super::{Variant, kernel, params, state};
+use super::state::{self, STATE};
+use super::{Variant, kernel, params};
 use crate::gpu::{Kernel, Recorder, Storage, Tensor};
 use crate::quant::Format;
 
@@ -75,7 +76,7 @@ fn constants(split: Split, splits: usize, dims: usize) -> Vec<(&'static str, u32
 
 pub(super) fn variants() -> Vec<Variant> {
     let all = Split::ALL.into_iter().filter(|split| *split != Split::SOLO).flat_map(|split| [(split, 1), (split, 3)]);
-    all.map(|(split, splits)| Variant { kernel: &KERNEL, preludes: vec![NEWEST], constants: constants(split, splits, 64) }).collect()
+    all.map(|(split, splits)| Variant { kernel: &KERNEL, preludes: vec![STATE, NEWEST], constants: constants(split, splits, 64) }).collect()
 }
 
 /// Whether heads of this shape fit the kernel's workgroup memory.
@@ -116,7 +117,14 @@ pub fn attention_step(rec: &mut Recorder, state: &Storage, qkv: &Tensor, rope: &
     };
     let constants = constants(split, splits, shape.dims());
     let to = if splits == 1 { &out.storage } else { part };
-    rec.dispatch(&KERNEL, &[NEWEST], &constants, params, &[state, qkv, rope, &kv.keys, &kv.values, to], [shape.heads as u32, splits as u32, 1]);
+    rec.dispatch(
+        &KERNEL,
+        &[STATE, NEWEST],
+        &constants,
+        params,
+        &[state, qkv, rope, &kv.keys, &kv.values, to],
+        [shape.heads as u32, splits as u32, 1],
+    );
     if splits > 1 {
         attention_join(rec, state, part, shape, splits, out);
     }
@@ -132,45 +140,46 @@ pub fn reference(qkv: &[f32], shape: HeadShape, rope: &[f32], position: usize, k
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    let mut cases = Vec::new();
+    Split::ALL.into_iter().filter(|split| *split != Split::SOLO).flat_map(|split| cases_by(KERNEL.name, split)).collect()
+}
+
+/// Cases of one split, which is the kernel `kernel`.
+pub(super) fn cases_by(kernel: &'static str, split: Split) -> Vec<Case> {
     let shapes = [(1, 1, 2, 0, 32), (4, 4, 64, 5, 64), (6, 3, 12, 63, 2500), (5, 1, 24, 64, 300), (2, 2, 128, 2300, 2500), (2, 1, 160, 290, 600)];
-    for (heads_n, kv_heads, head_dim, position, capacity) in shapes {
-        for split in Split::ALL {
-            let shape = HeadShape { heads: heads_n, kv_heads, head_dim };
-            let name = format!("attention_step {split} {heads_n}/{kv_heads}x{head_dim} at {position} of {capacity}");
-            cases.push(Case::new(name, F16_LIMIT, async move |gpu| {
-                let half = |x: Vec<f32>| -> Vec<f32> { x.iter().map(|v| half::f16::from_f32(*v).to_f32()).collect() };
-                let qkv: Vec<f32> = random(1, shape.sections().2).iter().map(|v| v * 2.0).collect();
-                let (keys, values) = (half(random(2, position * kv_heads * head_dim)), half(random(3, position * kv_heads * head_dim)));
-                let inv_freq: Vec<f64> = (0..head_dim / 2).map(|j| 10_000f64.powf(-2.0 * j as f64 / head_dim as f64)).collect();
-                let table = rope_table(&inv_freq, position + 1);
-                let (want, k, v) = reference(&qkv, shape, &table, position, &keys, &values);
-                let state = state::upload(gpu, |words| words[1] = position as u32).await?;
-                let rope = gpu.storage("rope", table.len() as u64 * 4).await?;
-                gpu.write(&rope, 0, bytemuck::cast_slice(&table));
-                let kv = KvLayer::new(gpu, shape, capacity, Format::F16).await?;
-                let (k_words, v_words) = pack_cache(&keys, &values, shape, kv.capacity, Format::F16);
-                gpu.write(&kv.keys, 0, bytemuck::cast_slice(&k_words));
-                gpu.write(&kv.values, 0, bytemuck::cast_slice(&v_words));
-                let qkv_gpu = gpu.upload("qkv", &qkv, 1, shape.sections().2).await?;
-                let out = gpu.tensor("out", 1, shape.heads * shape.head_dim).await?;
-                let part = gpu.storage("part", part_values(shape, split, kv.capacity) as u64 * 4).await?;
-                let mut rec = gpu.recorder();
-                attention_step(&mut rec, &state, &qkv_gpu, &rope, &kv, split, &part, &out);
-                rec.submit();
-                let mut got = gpu.read_rows(&out, 0, 1).await?;
-                // The cache afterwards, word for word as floats.
-                let (k_words, v_words) = pack_cache(&[keys, k].concat(), &[values, v].concat(), shape, kv.capacity, Format::F16);
-                let mut all = want;
-                for (words, storage) in [(k_words, &kv.keys), (v_words, &kv.values)] {
-                    let bytes = gpu.read(storage, 0, words.len() as u64 * 4).await?;
-                    got.extend(heads::words_to_floats(&bytes, Format::F16));
-                    all.extend(heads::words_to_floats(bytemuck::cast_slice(&words), Format::F16));
-                }
-                Ok((got, all))
-            }));
-        }
-    }
-    cases.extend(attention_join::cases());
-    cases
+    let case = |(heads_n, kv_heads, head_dim, position, capacity): (usize, usize, usize, usize, usize)| {
+        let shape = HeadShape { heads: heads_n, kv_heads, head_dim };
+        let name = format!("{kernel} {split} {heads_n}/{kv_heads}x{head_dim} at {position} of {capacity}");
+        Case::new(name, F16_LIMIT, async move |gpu| {
+            let half = |x: Vec<f32>| -> Vec<f32> { x.iter().map(|v| half::f16::from_f32(*v).to_f32()).collect() };
+            let qkv: Vec<f32> = random(1, shape.sections().2).iter().map(|v| v * 2.0).collect();
+            let (keys, values) = (half(random(2, position * kv_heads * head_dim)), half(random(3, position * kv_heads * head_dim)));
+            let inv_freq: Vec<f64> = (0..head_dim / 2).map(|j| 10_000f64.powf(-2.0 * j as f64 / head_dim as f64)).collect();
+            let table = rope_table(&inv_freq, position + 1);
+            let (want, k, v) = reference(&qkv, shape, &table, position, &keys, &values);
+            let state = state::upload(gpu, |state| state.position = position as u32).await?;
+            let rope = gpu.storage("rope", table.len() as u64 * 4).await?;
+            gpu.write(&rope, 0, bytemuck::cast_slice(&table));
+            let kv = KvLayer::new(gpu, shape, capacity, Format::F16).await?;
+            let (k_words, v_words) = pack_cache(&keys, &values, shape, kv.capacity, Format::F16);
+            gpu.write(&kv.keys, 0, bytemuck::cast_slice(&k_words));
+            gpu.write(&kv.values, 0, bytemuck::cast_slice(&v_words));
+            let qkv_gpu = gpu.upload("qkv", &qkv, 1, shape.sections().2).await?;
+            let out = gpu.tensor("out", 1, shape.heads * shape.head_dim).await?;
+            let part = gpu.storage("part", part_values(shape, split, kv.capacity) as u64 * 4).await?;
+            let mut rec = gpu.recorder();
+            attention_step(&mut rec, &state, &qkv_gpu, &rope, &kv, split, &part, &out);
+            rec.submit();
+            let mut got = gpu.read_rows(&out, 0, 1).await?;
+            // The cache afterwards, word for word as floats.
+            let (k_words, v_words) = pack_cache(&[keys, k].concat(), &[values, v].concat(), shape, kv.capacity, Format::F16);
+            let mut all = want;
+            for (words, storage) in [(k_words, &kv.keys), (v_words, &kv.values)] {
+                let bytes = gpu.read(storage, 0, words.len() as u64 * 4).await?;
+                got.extend(heads::words_to_floats(&bytes, Format::F16));
+                all.extend(heads::words_to_floats(bytemuck::cast_slice(&words), Format::F16));
+            }
+            Ok((got, all))
+        })
+    };
+    shapes.into_iter().map(case).collect()
 }

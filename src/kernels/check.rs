@@ -140,5 +140,7 @@ mod tests {
             }
         }
         assert!(failures.is_empty(), "{} on {}:\n{}", failures.len(), gpu.info().name, failures.join("\n"));
+        let table: std::collections::BTreeSet<_> = crate::kernels::KERNELS.iter().map(|row| row.name).collect();
+        assert_eq!(gpu.kernels(), table, "the cases run every kernel of the table");
     }
 }

@@ -1,7 +1,8 @@
 //! The embedding of the token that the state names, and the same times the first norm's gain: how a step of decoding begins.
 
 use super::check::{Case, F32_LIMIT, random};
-use super::{Variant, data_prelude, groups, kernel, params, state, weight_prelude};
+use super::state::{self, STATE};
+use super::{Variant, data_prelude, groups, kernel, params, weight_prelude};
 use crate::gpu::{Kernel, Matrix, Recorder, Storage, Tensor};
 use crate::quant::{BLOCK, Format, Packed, padded_cols};
 
@@ -11,7 +12,8 @@ static KERNEL: Kernel = kernel!("embed_step", [Read, Read, Read, Read, Write, Wr
 
 pub(super) fn variants() -> Vec<Variant> {
     let all = [Format::F32, Format::F16, Format::Q8, Format::Q4].into_iter().flat_map(|format| [(format, false), (format, true)]);
-    all.map(|(f, textures)| Variant { kernel: &KERNEL, preludes: vec![data_prelude(textures), weight_prelude(f)], constants: vec![] }).collect()
+    all.map(|(f, textures)| Variant { kernel: &KERNEL, preludes: vec![STATE, data_prelude(textures), weight_prelude(f)], constants: vec![] })
+        .collect()
 }
 
 /// Records: row `token` of `table` → `x` [1, cols], times `gain` [1, cols] → `next` [1, cols].
@@ -21,7 +23,7 @@ pub fn embed_step(rec: &mut Recorder, state: &Storage, table: &Matrix, gain: &Te
         let blocks = (padded_cols(table.cols) / BLOCK) as u32;
         let params = Params { rows: part.rows as u32, blocks, first_row: part.first_row as u32 };
         let grid = [groups(padded_cols(table.cols) / 4), 1, 1];
-        let preludes = [data_prelude(table.in_textures()), weight_prelude(table.format)];
+        let preludes = [STATE, data_prelude(table.in_textures()), weight_prelude(table.format)];
         rec.dispatch(&KERNEL, &preludes, &[], params, &[state, &part.data, &part.scales, gain, x, next], grid);
     }
 }
@@ -44,7 +46,7 @@ pub(super) fn cases() -> Vec<Case> {
                     let table = Packed::pack(format, &random(1, rows * cols), rows, cols);
                     let gain = random(2, cols);
                     let token = rows as u32 * 2 / 3;
-                    let state = state::upload(gpu, |words| words[0] = token).await?;
+                    let state = state::upload(gpu, |state| state.token = token).await?;
                     let (table_gpu, gain_gpu) = (gpu.upload_matrix_as("table", &table, textures).await?, gpu.upload("gain", &gain, 1, cols).await?);
                     let (x, next) = (gpu.tensor("x", 1, cols).await?, gpu.tensor("next", 1, cols).await?);
                     let mut rec = gpu.recorder();

@@ -2,6 +2,7 @@
 //!
 //! One of the cuts that `matmul` chooses among; its twin is [`super::matmul::reference`].
 
+use super::check::Case;
 use super::cut::{self, Via};
 use super::matmul::{self, Act, Store};
 use super::{Variant, data_prelude, kernel, weight_prelude};
@@ -21,4 +22,8 @@ pub(super) fn variants() -> Vec<Variant> {
         }
     }
     all
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    matmul::cases_by(KERNEL.name)
 }

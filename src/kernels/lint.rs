@@ -1,5 +1,6 @@
 //! Shaders pair up with Rust, parse, validate, translate to every backend and obey the rules. Needs no GPU.
 
+use super::state::{FIELDS, State};
 use super::{LANES, Variant};
 use crate::gpu::{Access, assemble};
 use std::collections::BTreeSet;
@@ -17,15 +18,22 @@ fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_shader_has_a_module_and_a_variant() {
+fn every_shader_has_a_module_a_variant_and_a_case() {
     let shaders = stems("shaders", ".wgsl");
     let mut modules = stems("src/kernels", ".rs");
     for other in ["mod", "check", "cut", "lint", "state"] {
         modules.remove(other);
     }
     assert_eq!(shaders, modules);
-    let named: BTreeSet<String> = super::variants().iter().map(|v| v.kernel.name.to_owned()).collect();
-    assert_eq!(shaders, named);
+    let table: BTreeSet<String> = super::KERNELS.iter().map(|row| row.name.to_owned()).collect();
+    assert_eq!(shaders, table);
+    for row in &super::KERNELS {
+        let variants = (row.variants)();
+        assert!(!variants.is_empty() && variants.iter().all(|v| v.kernel.name == row.name), "{}: its own variants", row.name);
+        let cases = (row.cases)();
+        let own = |case: &super::check::Case| case.name.split(' ').next() == Some(row.name);
+        assert!(!cases.is_empty() && cases.iter().all(own), "{}: its own cases", row.name);
+    }
 }
 
 #[test]
@@ -88,6 +96,23 @@ fn every_variant_validates_and_binds_as_rust_says() {
         assert!(access.len() <= 8 && shared <= 16 << 10, "{what}: within WebGPU's default limits");
         translate(&module, &info, &what);
     }
+}
+
+/// The shaders' state and Rust's are one struct; nothing indexes it by number.
+#[test]
+fn the_state_is_the_same_struct_in_shaders_and_in_rust() {
+    let mut seen = 0;
+    for variant in super::variants() {
+        let name = variant.kernel.name;
+        assert!(!variant.kernel.source.contains("state["), "{name}: the state has names");
+        let module = naga::front::wgsl::parse_str(&assemble(variant.kernel, &variant.preludes, &variant.constants)).unwrap();
+        let Some((_, state)) = module.types.iter().find(|(_, t)| t.name.as_deref() == Some("State")) else { continue };
+        let naga::TypeInner::Struct { members, span } = &state.inner else { panic!("{name}: State") };
+        let fields: Vec<_> = members.iter().map(|m| (m.name.as_deref().unwrap(), m.offset as usize)).collect();
+        assert_eq!((fields.as_slice(), u64::from(*span)), (FIELDS, State::BYTES), "{name}");
+        seen += 1;
+    }
+    assert!(seen > 0, "some kernel uses the state");
 }
 
 /// To the languages of Vulkan, Metal, DX12 and the browser.

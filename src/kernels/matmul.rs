@@ -3,7 +3,7 @@
 use super::check::{Case, F32_LIMIT, random};
 use super::cut::{self, Cut, Via};
 use super::{Variant, data_prelude, gemm, kernel, matmul_i8, params, weight_prelude};
-use crate::gpu::{Bind, Gpu, Kernel, Matrix, Recorder, Tensor, Window};
+use crate::gpu::{Bind, Gpu, Kernel, Matrix, Recorder, Rows, Tensor, Window};
 use crate::quant::{BLOCK, Format, PANEL, Packed, padded_cols};
 
 params! { n_tokens: u32, rows: u32, blocks: u32, x_stride: u32, out_stride: u32, first_row: u32, first_token: u32, to_token: u32 }
@@ -44,20 +44,24 @@ pub(super) fn constants(cut: Cut, cols: usize, bias: bool, act: Act, store: Stor
     cut.constants(cols).into_iter().chain(partial).chain(own).collect()
 }
 
-/// The kernel of a cut, and the texts in front of it.
-fn kernel_of(gpu: &Gpu, cut: Cut, w: &Matrix) -> (&'static Kernel, Vec<&'static str>) {
-    let mut preludes = vec![cut.prelude(), data_prelude(w.in_textures()), weight_prelude(w.format), PRODUCT];
+/// The kernel of a cut.
+fn kernel_of(cut: Cut) -> &'static Kernel {
     match cut.via {
-        Via::Tile => (&gemm::KERNEL, preludes),
-        Via::Bytes => {
-            preludes.extend(matmul_i8::preludes(gpu.has_packed_dot()));
-            (&matmul_i8::KERNEL, preludes)
-        }
-        Via::Lanes | Via::Window => {
-            preludes.push(TILE);
-            (&KERNEL, preludes)
-        }
+        Via::Tile => &gemm::KERNEL,
+        Via::Bytes => &matmul_i8::KERNEL,
+        Via::Lanes | Via::Window => &KERNEL,
     }
+}
+
+/// The texts in front of it.
+fn preludes(gpu: &Gpu, cut: Cut, w: &Matrix) -> Vec<&'static str> {
+    let mut all = vec![cut.prelude(), data_prelude(w.in_textures()), weight_prelude(w.format), PRODUCT];
+    match cut.via {
+        Via::Tile => {}
+        Via::Bytes => all.extend(matmul_i8::preludes(gpu.has_packed_dot())),
+        Via::Lanes | Via::Window => all.push(TILE),
+    }
+    all
 }
 
 pub(super) fn variants() -> Vec<Variant> {
@@ -73,80 +77,103 @@ pub(super) fn variants() -> Vec<Variant> {
     all
 }
 
-/// Records the product of rows `first..first + n` of `x` with `w` into rows 0..n of `out`, cut as was measured to be fastest.
-///
-/// x [≥ first + n, w.cols] · w [rows, cols] · bias [1, rows] · out [≥ n, w.rows].
-#[allow(clippy::too_many_arguments, reason = "one argument per operand of the formula")]
-pub fn matmul(rec: &mut Recorder, x: &Tensor, first: usize, n: usize, w: &Matrix, bias: Option<&Tensor>, act: Act, store: Store, out: &Tensor) {
-    let cut = |n: usize| cut::cut(rec.gpu(), w, n, false);
-    let runs = if rec.gpu().order_is_fixed() { vec![(0, n, Cut::EXACT)] } else { cut::runs(n, cut(n), cut) };
-    for (at, n, cut) in runs {
-        matmul_cut(rec, (x, first + at), n, w, bias, act, store, (out, at), cut);
+/// What activations are multiplied with: weights [rows, cols], and the bias [1, rows] that is added.
+#[derive(Clone, Copy)]
+pub struct Weights<'a> {
+    /// The matrix.
+    pub matrix: &'a Matrix,
+    /// The bias.
+    pub bias: Option<&'a Tensor>,
+}
+
+impl<'a> From<&'a Matrix> for Weights<'a> {
+    fn from(matrix: &'a Matrix) -> Weights<'a> {
+        Weights { matrix, bias: None }
     }
 }
 
-/// The same with a given cut: rows `x.1..x.1 + n` of `x.0` → rows `out.1..out.1 + n` of `out.0`.
-#[allow(clippy::too_many_arguments, reason = "one argument per operand of the formula")]
-pub fn matmul_cut(
-    rec: &mut Recorder,
-    (x, first): (&Tensor, usize),
-    n: usize,
-    w: &Matrix,
-    bias: Option<&Tensor>,
-    act: Act,
-    store: Store,
-    (out, to): (&Tensor, usize),
-    cut: Cut,
-) {
-    assert_eq!((x.cols, out.cols), (w.cols, w.rows), "matmul: widths");
-    assert!(first + n <= x.rows && to + n <= out.rows, "matmul: {n} tokens from {first} to {to}");
-    let how = How { w, bias, act, store, cut };
-    let tokens = cut.tokens as usize;
-    if cut.via != Via::Window {
-        return dispatch(rec, x, (x, first), n, &how, (out, to));
+/// Records out = x · wᵀ + bias, into rows 0.. of `out`, cut as was measured to be fastest. x [n, w.cols] · out [≥ n, w.rows].
+pub fn linear<'a>(rec: &mut Recorder, x: Rows, w: impl Into<Weights<'a>>, out: &Tensor) {
+    chosen(rec, x, w.into(), Act::None, Store::Replace, out);
+}
+
+/// The same with an activation function: out = act(x · wᵀ + bias).
+pub fn linear_act<'a>(rec: &mut Recorder, x: Rows, w: impl Into<Weights<'a>>, act: Act, out: &Tensor) {
+    chosen(rec, x, w.into(), act, Store::Replace, out);
+}
+
+/// The same, added to what is there: out += x · wᵀ + bias.
+pub fn linear_add<'a>(rec: &mut Recorder, x: Rows, w: impl Into<Weights<'a>>, out: &Tensor) {
+    chosen(rec, x, w.into(), Act::None, Store::Add, out);
+}
+
+/// By the cuts that were measured to be fastest, or by the one of `--arithmetic exact`.
+fn chosen(rec: &mut Recorder, x: Rows, w: Weights, act: Act, store: Store, out: &Tensor) {
+    let cut = |n: usize| cut::cut(rec.gpu(), w.matrix, n, false);
+    let runs = if rec.gpu().order_is_fixed() { vec![(0, x.n, Cut::EXACT)] } else { cut::runs(x.n, cut(x.n), cut) };
+    for (at, n, cut) in runs {
+        let x = Rows { first: x.first + at, n, ..x };
+        product(rec, x, How { w, act, store, cut }, (out, at));
+    }
+}
+
+/// Records the product by a given cut: `x` → rows `to..to + x.n` of `out`.
+pub(crate) fn product(rec: &mut Recorder, x: Rows, how: How, (out, to): (&Tensor, usize)) {
+    let Rows { tensor, first, n } = x;
+    assert_eq!((tensor.cols, out.cols), (how.w.matrix.cols, how.w.matrix.rows), "matmul: widths");
+    assert!(to + n <= out.rows, "matmul: {n} tokens to {to}");
+    let tokens = how.cut.tokens as usize;
+    if how.cut.via != Via::Window {
+        return dispatch(rec, tensor, x, how, (out, to));
     }
     for at in (0..n).step_by(tokens) {
         let count = tokens.min(n - at);
-        if first + at + tokens <= x.rows {
-            dispatch(rec, &Window::new(x, first + at, tokens), (x, 0), count, &how, (out, to + at));
+        if first + at + tokens <= tensor.rows {
+            dispatch(rec, &Window::new(tensor, first + at, tokens), Rows { tensor, first: 0, n: count }, how, (out, to + at));
         } else {
             // The window would end beyond the tensor.
-            let how = How { cut: Cut { via: Via::Lanes, ..cut }, ..how };
-            dispatch(rec, x, (x, first + at), count, &how, (out, to + at));
+            let how = How { cut: Cut { via: Via::Lanes, ..how.cut }, ..how };
+            dispatch(rec, tensor, Rows { tensor, first: first + at, n: count }, how, (out, to + at));
         }
     }
 }
 
-/// What a product does beside reading `x`.
+/// What a product does beside reading its activations.
 #[derive(Clone, Copy)]
-struct How<'a> {
-    w: &'a Matrix,
-    bias: Option<&'a Tensor>,
-    act: Act,
-    store: Store,
-    cut: Cut,
+pub(crate) struct How<'a> {
+    pub(crate) w: Weights<'a>,
+    pub(crate) act: Act,
+    pub(crate) store: Store,
+    pub(crate) cut: Cut,
 }
 
-/// One dispatch per part of the matrix: rows `first..first + n` of what is bound for `x`.
-fn dispatch(rec: &mut Recorder, bound: &dyn Bind, (x, first): (&Tensor, usize), n: usize, how: &How, (out, to): (&Tensor, usize)) {
-    let &How { w, bias, act, store, cut } = how;
-    let (kernel, preludes) = kernel_of(rec.gpu(), cut, w);
-    let constants = constants(cut, w.cols, bias.is_some(), act, store);
+impl<'a> How<'a> {
+    /// The plain product: no bias, no activation function, nothing added.
+    pub(crate) fn plain(w: &'a Matrix, cut: Cut) -> How<'a> {
+        How { w: w.into(), act: Act::None, store: Store::Replace, cut }
+    }
+}
+
+/// One dispatch for each part of the matrix. `bound` stands for the tensor of `x`, whose rows count from the start of what is bound.
+fn dispatch(rec: &mut Recorder, bound: &dyn Bind, x: Rows, how: How, (out, to): (&Tensor, usize)) {
+    let How { w: Weights { matrix, bias }, act, store, cut } = how;
+    let (kernel, preludes) = (kernel_of(cut), preludes(rec.gpu(), cut, matrix));
+    let constants = constants(cut, matrix.cols, bias.is_some(), act, store);
     // A dispatch has at most 65 535 workgroups in y; so many tokens are far beyond any chunk.
-    for part in &w.parts {
+    for part in &matrix.parts {
         let params = Params {
-            n_tokens: n as u32,
+            n_tokens: x.n as u32,
             rows: part.rows as u32,
-            blocks: (padded_cols(w.cols) / BLOCK) as u32,
-            x_stride: x.stride() as u32,
+            blocks: (padded_cols(matrix.cols) / BLOCK) as u32,
+            x_stride: x.tensor.stride() as u32,
             out_stride: out.stride() as u32,
             first_row: part.first_row as u32,
-            first_token: first as u32,
+            first_token: x.first as u32,
             to_token: to as u32,
         };
         // Without a bias the scales stand in for it: a binding must exist, the constant BIAS keeps it unread.
         let bias = bias.map_or(&part.scales, |b| &b.storage);
-        let grid = [part.rows.div_ceil(cut.group_rows()) as u32, (n as u32).div_ceil(cut.tokens), 1];
+        let grid = [part.rows.div_ceil(cut.group_rows()) as u32, (x.n as u32).div_ceil(cut.tokens), 1];
         rec.dispatch(kernel, &preludes, &constants, params, &[bound, &part.data, &part.scales, bias, out], grid);
     }
 }
@@ -230,27 +257,38 @@ struct Shape {
 }
 
 pub(crate) fn cases() -> Vec<Case> {
+    cases_by(KERNEL.name)
+}
+
+/// Cases of those cuts that are the kernel `kernel`: this one, `gemm` or `matmul_i8`.
+pub(super) fn cases_by(kernel: &'static str) -> Vec<Case> {
     let mut cases = Vec::new();
+    let mine = |cut: &Cut| kernel_of(*cut).name == kernel;
     let shapes = [(1, 1, 1), (1, 64, 64), (2, 31, 63), (3, 33, 65), (4, 127, 128), (5, 700, 72), (9, 96, 588)];
     // More than a tile of each, and less than two.
     let large = [(64, 128, 64), (70, 200, 136), (130, 65, 200)];
     for (f, format) in [Format::F32, Format::F16, Format::Q8, Format::Q4].into_iter().enumerate() {
-        let of = |i: usize, c: usize, (n, rows, cols): (usize, usize, usize), cut: Cut| {
+        let cuts = |cols: usize| cut::all().into_iter().filter(move |cut| cut.takes(format, cols) && cut.is_for(false)).enumerate();
+        let mut add = |i: usize, c: usize, (n, rows, cols): (usize, usize, usize), cut: Cut| {
             let act = [Act::None, Act::QuickGelu, Act::Gelu][i % 3];
             let store = if i.is_multiple_of(2) { Store::Replace } else { Store::Add };
-            case(Shape { n, rows, cols, format, cut, with_bias: !i.is_multiple_of(3), act, store, in_textures: (f + c).is_multiple_of(2) })
+            let in_textures = (f + c).is_multiple_of(2);
+            cases.push(case(Shape { n, rows, cols, format, cut, with_bias: !i.is_multiple_of(3), act, store, in_textures }));
         };
         for (i, &shape) in shapes.iter().enumerate() {
             // Every cut meets every format; the shapes go round.
-            let cuts = cut::all().into_iter().enumerate().filter(|(_, cut)| cut.takes(format, shape.2) && cut.is_for(false));
-            cases.extend(cuts.skip(i).step_by(shapes.len()).map(|(c, cut)| of(i, c, shape, cut)));
+            for (c, cut) in cuts(shape.2).skip(i).step_by(shapes.len()).filter(|(_, cut)| mine(cut)) {
+                add(i, c, shape, cut);
+            }
         }
-        let shared = |cut: &Cut| cut.takes(format, 64) && cut.is_for(false) && matches!(cut.via, Via::Tile | Via::Bytes);
-        // So many blocks that every cut's slices go round more than once, unevenly.
-        let bytes = cut::all().into_iter().filter(|cut| cut.via == Via::Bytes && cut.is_for(false) && cut.takes(format, 1100));
-        cases.extend(bytes.enumerate().map(|(c, cut)| of(f + c, c, (17, 96, 1100), cut)));
+        for (c, cut) in cuts(1100).filter(|(_, cut)| cut.via == Via::Bytes && mine(cut)) {
+            // So many blocks that every cut's slices go round more than once, unevenly.
+            add(f + c, c, (17, 96, 1100), cut);
+        }
         for (i, &shape) in large.iter().enumerate() {
-            cases.extend(cut::all().into_iter().filter(shared).enumerate().map(|(c, cut)| of(i + f, i + c, shape, cut)));
+            for (c, cut) in cuts(64).filter(|(_, cut)| matches!(cut.via, Via::Tile | Via::Bytes) && mine(cut)) {
+                add(i + f, i + c, shape, cut);
+            }
         }
     }
     cases
@@ -258,7 +296,7 @@ pub(crate) fn cases() -> Vec<Case> {
 
 fn case(shape: Shape) -> Case {
     let Shape { n, rows, cols, format, cut, with_bias, act, store, in_textures } = shape;
-    let name = format!("matmul {} {cut} {n}x{cols} by {rows} {act:?} {store:?}", format.name());
+    let name = format!("{} {} {cut} {n}x{cols} by {rows} {act:?} {store:?}", kernel_of(cut).name, format.name());
     let (limit, reference) = twin(cut);
     Case::new(name, limit, async move |gpu| {
         let w = Packed::pack(format, &random(1, rows * cols), rows, cols);
@@ -271,7 +309,8 @@ fn case(shape: Shape) -> Case {
         let out = gpu.upload("out", &before, n, rows).await?;
         let w_gpu = gpu.upload_matrix_as("w", &w, in_textures).await?;
         let mut rec = gpu.recorder();
-        matmul_cut(&mut rec, (&x_gpu, 1), n, &w_gpu, with_bias.then_some(&bias_gpu), act, store, (&out, 0), cut);
+        let w_and_bias = Weights { matrix: &w_gpu, bias: with_bias.then_some(&bias_gpu) };
+        product(&mut rec, x_gpu.slice(1..n + 1), How { w: w_and_bias, act, store, cut }, (&out, 0));
         rec.submit();
         let mut want = reference(&x[cols..], &w, with_bias.then_some(&bias[..]), act);
         if store == Store::Add {
@@ -315,7 +354,7 @@ mod tests {
                     let (x, w) = (gpu.upload("x", &x, 9, cols).await.unwrap(), gpu.upload_matrix("w", &w).await.unwrap());
                     let out = gpu.tensor("out", n, rows).await.unwrap();
                     let mut rec = gpu.recorder();
-                    matmul(&mut rec, &x, first, n, &w, None, Act::None, Store::Replace, &out);
+                    linear(&mut rec, x.slice(first..first + n), &w, &out);
                     rec.submit();
                     gpu.read_rows(&out, 0, n).await.unwrap()
                 })

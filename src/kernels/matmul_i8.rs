@@ -5,6 +5,7 @@
 //! one, it loses by measurement. A step covers a weight block, 64 columns, so that its sum is one of integers; each group rounds for
 //! itself, which needs no pass and no memory of its own.
 
+use super::check::Case;
 use super::cut::{self, Cut, Via};
 use super::matmul::{self, Act, Store};
 use super::{Variant, data_prelude, kernel, weight_prelude};
@@ -67,6 +68,10 @@ pub(super) fn reference(x: &[f32], w: &Packed, bias: Option<&[f32]>, act: Act) -
     out
 }
 
+pub(super) fn cases() -> Vec<Case> {
+    matmul::cases_by(KERNEL.name)
+}
+
 /// Cuts of this kernel.
 fn cuts() -> impl Iterator<Item = Cut> {
     cut::all().into_iter().filter(|cut| cut.via == Via::Bytes && cut.is_for(false))
@@ -94,8 +99,7 @@ mod tests {
     fn devices_without_a_packed_product_give_the_same() {
         let Some(gpu) = crate::kernels::check::gpu_or_skip() else { return };
         gpu.forget_packed_dot();
-        let cases = matmul::cases().into_iter().filter(|case| cuts().any(|cut| case.name.contains(&format!(" {cut} "))));
-        let checks: Vec<_> = cases.map(|case| pollster::block_on(case.run(&gpu)).unwrap()).collect();
+        let checks: Vec<_> = cases().into_iter().map(|case| pollster::block_on(case.run(&gpu)).unwrap()).collect();
         assert!(checks.len() >= 10 && checks.iter().all(|check| check.ok), "{checks:?}");
     }
 

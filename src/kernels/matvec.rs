@@ -6,7 +6,8 @@
 use super::check::{Case, random};
 use super::cut::{self, Cut, Product, Via};
 use super::matmul::{self, Act, TILE, Twin};
-use super::{Variant, data_prelude, kernel, matmul_i8, params, state, swiglu, weight_prelude};
+use super::state::{self, STATE};
+use super::{Variant, data_prelude, kernel, matmul_i8, params, swiglu, weight_prelude};
 use crate::gpu::{Bind, Kernel, Matrix, Recorder, Storage, Tensor, Window};
 use crate::quant::{BLOCK, Format, PANEL, Packed, padded_cols};
 
@@ -40,7 +41,7 @@ fn cuts(format: Format) -> Vec<Cut> {
 
 /// The texts in front of the kernel.
 fn preludes(cut: Cut, format: Format, in_textures: bool, packed_dot: bool) -> Vec<&'static str> {
-    let mut all = vec![cut.prelude(), data_prelude(in_textures), weight_prelude(format), TILE];
+    let mut all = vec![STATE, cut.prelude(), data_prelude(in_textures), weight_prelude(format), TILE];
     if cut.via == Via::Bytes {
         all.extend(matmul_i8::preludes(packed_dot));
         all.push(include_str!("../../shaders/common/sum_bytes.wgsl"));

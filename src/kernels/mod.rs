@@ -71,51 +71,53 @@ pub struct Variant {
     pub constants: Vec<(&'static str, u32)>,
 }
 
+/// One kernel's row in the table.
+struct Row {
+    /// The kernel, as its shader is called.
+    #[cfg(test)]
+    name: &'static str,
+    variants: fn() -> Vec<Variant>,
+    cases: fn() -> Vec<check::Case>,
+}
+
+/// Names the module of each kernel once: its shader, its variants and its cases follow.
+macro_rules! table {
+    ($($module:ident),* $(,)?) => {
+        [$(Row { #[cfg(test)] name: stringify!($module), variants: $module::variants, cases: $module::cases }),*]
+    };
+}
+
+/// Every kernel of a network. The lint compares this with `shaders/`; a test asserts that the cases run each of them.
+static KERNELS: [Row; 19] = table![
+    attention,
+    attention_join,
+    attention_lanes,
+    attention_solo,
+    attention_step,
+    embed,
+    embed_step,
+    gemm,
+    heads,
+    layer_norm,
+    matmul,
+    matmul_i8,
+    matvec,
+    mix,
+    patchify,
+    pick,
+    rms_norm,
+    swiglu,
+    vision_embed,
+];
+
 /// Every variant of every kernel.
 pub fn variants() -> Vec<Variant> {
-    let lists = [
-        attention::variants(),
-        attention_join::variants(),
-        attention_lanes::variants(),
-        attention_solo::variants(),
-        attention_step::variants(),
-        embed::variants(),
-        embed_step::variants(),
-        gemm::variants(),
-        heads::variants(),
-        layer_norm::variants(),
-        matmul::variants(),
-        matmul_i8::variants(),
-        matvec::variants(),
-        mix::variants(),
-        patchify::variants(),
-        pick::variants(),
-        rms_norm::variants(),
-        swiglu::variants(),
-        vision_embed::variants(),
-    ];
-    lists.into_iter().flatten().collect()
+    KERNELS.iter().flat_map(|row| (row.variants)()).collect()
 }
 
 /// Every case of every kernel: what the tests, `mqt doctor` and the browser run.
 pub fn cases() -> Vec<check::Case> {
-    let lists = [
-        attention::cases(),
-        attention_step::cases(),
-        embed::cases(),
-        embed_step::cases(),
-        heads::cases(),
-        layer_norm::cases(),
-        matmul::cases(),
-        matvec::cases(),
-        mix::cases(),
-        patchify::cases(),
-        pick::cases(),
-        rms_norm::cases(),
-        swiglu::cases(),
-        vision_embed::cases(),
-    ];
-    lists.into_iter().flatten().collect()
+    KERNELS.iter().flat_map(|row| (row.cases)()).collect()
 }
 
 /// Workgroups of [`LANES`] lanes that cover `n` items.

@@ -1,7 +1,8 @@
 //! The next token, chosen on the device: greedy, or temperature, top-k and top-p with a repetition penalty. Its twin is [`crate::sample`].
 
 use super::check::{Case, EXACT, F32_LIMIT, random};
-use super::{Variant, kernel, params, state};
+use super::state::{self, STATE, State};
+use super::{Variant, kernel, params};
 use crate::error::Result;
 use crate::gpu::{Gpu, Kernel, Recorder, Storage, Tensor};
 use crate::sample::{self, Picked, Sampling};
@@ -16,7 +17,7 @@ fn constants(software: bool, greedy: bool) -> [(&'static str, u32); 2] {
 
 pub(super) fn variants() -> Vec<Variant> {
     let all = [(true, true), (true, false), (false, true), (false, false)];
-    all.map(|(software, greedy)| Variant { kernel: &KERNEL, preludes: vec![], constants: constants(software, greedy).into() }).into()
+    all.map(|(software, greedy)| Variant { kernel: &KERNEL, preludes: vec![STATE], constants: constants(software, greedy).into() }).into()
 }
 
 /// Bytes of the set of tokens already seen.
@@ -38,7 +39,7 @@ pub fn seen_words(vocab: usize, tokens: impl Iterator<Item = u32>) -> Vec<u32> {
 /// `greedy`: temperature 0 and no penalty, which needs two passes.
 pub fn pick(rec: &mut Recorder, logits: &Tensor, seen: &Storage, state: &Storage, greedy: bool) {
     let constants = constants(rec.gpu().is_software(), greedy);
-    rec.dispatch(&KERNEL, &[], &constants, Params { cols: logits.cols as u32 }, &[logits, seen, state], [1, 1, 1]);
+    rec.dispatch(&KERNEL, &[STATE], &constants, Params { cols: logits.cols as u32 }, &[logits, seen, state], [1, 1, 1]);
 }
 
 pub(super) fn cases() -> Vec<Case> {
@@ -82,16 +83,14 @@ async fn rounds_of(gpu: &Gpu, cols: usize, rounds: u32, sampling: &Sampling) -> 
     let logits_gpu = gpu.upload("logits", &logits, 1, cols).await?;
     let seen_gpu = gpu.storage("seen", seen_bytes(cols)).await?;
     gpu.write(&seen_gpu, 0, bytemuck::cast_slice(&seen));
-    let words = state::start(6, 1000, sampling, &[]);
-    let state_gpu = gpu.storage("state", words.len() as u64 * 4).await?;
-    gpu.write(&state_gpu, 0, bytemuck::cast_slice(&words));
+    let state_gpu = state::upload(gpu, |state| *state = State::start(6, 1000, sampling, &[])).await?;
     let mut rec = gpu.recorder();
     for _ in 0..rounds {
         pick(&mut rec, &logits_gpu, &seen_gpu, &state_gpu, sampling.is_plain_greedy());
     }
     rec.submit();
-    let after = state::State::new(&gpu.read(&state_gpu, 0, words.len() as u64 * 4).await?);
-    let got = (0..after.count()).map(|i| after.picked(i)).collect();
+    let after = State::read(&gpu.read(&state_gpu, 0, State::BYTES).await?);
+    let got = (0..after.count as usize).map(|i| after.picked(i)).collect();
     let want = (0..rounds).map(|count| {
         let picked = sample::pick(&logits, &seen, sampling, count);
         seen[picked.token as usize / 32] |= 1 << (picked.token % 32);
@@ -116,14 +115,14 @@ mod tests {
                 let state = pollster::block_on(async {
                     let logits = gpu.upload("logits", &logits, 1, 70).await.unwrap();
                     let seen = gpu.storage("seen", seen_bytes(70)).await.unwrap();
-                    let state_gpu = state::upload(&gpu, |words| *words = state::start(0, 9, &sampling, &[])).await.unwrap();
+                    let state_gpu = state::upload(&gpu, |state| *state = State::start(0, 9, &sampling, &[])).await.unwrap();
                     let mut rec = gpu.recorder();
                     pick(&mut rec, &logits, &seen, &state_gpu, sampling.is_plain_greedy());
                     rec.submit();
-                    state::State::new(&gpu.read(&state_gpu, 0, state::WORDS as u64 * 4).await.unwrap())
+                    State::read(&gpu.read(&state_gpu, 0, State::BYTES).await.unwrap())
                 });
                 let Picked { token, probability } = state.picked(0);
-                assert!(state.count() == 1 && token < 70 && (0.0..=1.0).contains(&probability), "{token} {probability} of {}", logits[0]);
+                assert!(state.count == 1 && token < 70 && (0.0..=1.0).contains(&probability), "{token} {probability} of {}", logits[0]);
             }
         }
     }

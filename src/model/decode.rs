@@ -12,7 +12,7 @@ use crate::kernels::embed_step::embed_step;
 use crate::kernels::heads::KvLayer;
 use crate::kernels::matvec::{End, matvec};
 use crate::kernels::pick::{pick, seen_bytes, seen_words};
-use crate::kernels::state::{self, State};
+use crate::kernels::state::State;
 use crate::sample::Sampling;
 
 /// Letters under way at once.
@@ -28,14 +28,14 @@ pub(super) struct Picker {
 
 impl Picker {
     pub(super) async fn new(gpu: &Gpu, vocab: usize) -> Result<Picker> {
-        let (state, seen) = (gpu.storage("state", state::WORDS as u64 * 4).await?, gpu.storage("seen", seen_bytes(vocab)).await?);
+        let (state, seen) = (gpu.storage("state", State::BYTES).await?, gpu.storage("seen", seen_bytes(vocab)).await?);
         Ok(Picker { state, seen, greedy: true, vocab })
     }
 
     /// Makes ready for a generation whose prompt ends at `position`.
     pub(super) fn begin(&mut self, gpu: &Gpu, position: usize, limit: usize, sampling: &Sampling, seen: &[u32], end_ids: &[u32]) {
         self.greedy = sampling.is_plain_greedy();
-        gpu.write(&self.state, 0, bytemuck::cast_slice(&state::start(position, limit, sampling, end_ids)));
+        gpu.write(&self.state, 0, bytemuck::bytes_of(&State::start(position, limit, sampling, end_ids)));
         if sampling.repetition_penalty != 1.0 {
             let words = seen_words(self.vocab, seen.iter().copied().filter(|&t| (t as usize) < self.vocab));
             gpu.write(&self.seen, 0, bytemuck::cast_slice(&words));
@@ -44,7 +44,7 @@ impl Picker {
 
     /// The state as it is after all that was submitted.
     pub(super) async fn read(&self, gpu: &Gpu) -> Result<State> {
-        Ok(State::new(&gpu.read(&self.state, 0, state::WORDS as u64 * 4).await?))
+        Ok(State::read(&gpu.read(&self.state, 0, State::BYTES).await?))
     }
 }
 
@@ -105,7 +105,7 @@ impl Decoder {
             logits: gpu.tensor("step logits", 1, l.vocab).await?,
             spare: gpu.storage("spare", 16).await?,
         };
-        Ok(Some(Decoder { a, split, tapes: [None, None], mailbox: gpu.mailbox(LETTERS, state::WORDS as u64 * 4) }))
+        Ok(Some(Decoder { a, split, tapes: [None, None], mailbox: gpu.mailbox(LETTERS, State::BYTES) }))
     }
 
     /// Records the step for this way of picking, unless that is done.

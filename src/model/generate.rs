@@ -79,15 +79,15 @@ impl<'a> Generation<'a> {
             self.run_ahead();
             let Some((letter, steps)) = self.ahead.letters.pop_front() else { break };
             let gpu = self.model.gpu().expect("only a GPU runs ahead");
-            let state = State::new(&gpu.open_letter(letter).await?);
+            let state = State::read(&gpu.open_letter(letter).await?);
             let now = Instant::now();
             if let Some(last) = self.ahead.last.replace(now).filter(|_| steps > 0) {
                 let ms = (now - last).as_secs_f64() * 1e3 / steps as f64;
                 self.ahead.step_ms = if self.ahead.step_ms == 0.0 { ms } else { f64::midpoint(self.ahead.step_ms, ms) };
             }
             let known = self.ahead.known.len();
-            self.ahead.known.extend((known..state.count()).map(|i| state.picked(i)));
-            self.ahead.ended = state.done();
+            self.ahead.known.extend((known..state.count as usize).map(|i| state.picked(i)));
+            self.ahead.ended = state.done != 0;
         }
         Ok(self.ahead.known.get(self.taken).copied())
     }

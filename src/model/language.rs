@@ -11,7 +11,7 @@ use crate::gpu::{Gpu, Matrix, Paced, Storage, Tensor};
 use crate::kernels::attention::{Mask, attention};
 use crate::kernels::embed::embed;
 use crate::kernels::heads::{KvLayer, heads, rope_table};
-use crate::kernels::matmul::{Act, Store, matmul};
+use crate::kernels::matmul::{linear, linear_add};
 use crate::kernels::pick::pick;
 use crate::kernels::rms_norm::rms_norm;
 use crate::kernels::swiglu::swiglu;
@@ -118,15 +118,17 @@ pub(super) async fn forward(
     gather(&mut run, w, a, &chunk);
     for (layer, kv) in w.layers.iter().zip(&cache.layers) {
         let rec = &mut run.rec;
+        // Attention.
         rms_norm(rec, &a.x, 0, n, &layer.norm1, l.eps, &a.normed);
-        matmul(rec, &a.normed, 0, n, &layer.qkv.weight, layer.qkv.bias.as_ref(), Act::None, Store::Replace, &a.qkv);
+        linear(rec, a.normed.slice(0..n), &layer.qkv, &a.qkv);
         heads(rec, &a.qkv, n, Some(&cache.rope), position, &a.q, kv);
         attention(rec, &a.q, n, kv, Mask::Causal(position), &a.mixed);
-        matmul(rec, &a.mixed, 0, n, &layer.o, None, Act::None, Store::Add, &a.x);
+        linear_add(rec, a.mixed.slice(0..n), &layer.o, &a.x);
+        // MLP.
         rms_norm(rec, &a.x, 0, n, &layer.norm2, l.eps, &a.normed);
-        matmul(rec, &a.normed, 0, n, &layer.gate_up, None, Act::None, Store::Replace, &a.gate_up);
+        linear(rec, a.normed.slice(0..n), &layer.gate_up, &a.gate_up);
         swiglu(rec, &a.gate_up, n, &a.wide);
-        matmul(rec, &a.wide, 0, n, &layer.down, None, Act::None, Store::Add, &a.x);
+        linear_add(rec, a.wide.slice(0..n), &layer.down, &a.x);
         // A single token is short work: one submission.
         if n > 1 {
             run.layer_done().await?;
@@ -141,7 +143,7 @@ pub(super) async fn forward(
         Want::AllLogits => {
             let logits = gpu.tensor("all logits", n, l.vocab).await?;
             rms_norm(&mut run.rec, &a.x, 0, n, &w.norm, l.eps, &a.normed);
-            matmul(&mut run.rec, &a.normed, 0, n, head, None, Act::None, Store::Replace, &logits);
+            linear(&mut run.rec, a.normed.slice(0..n), head, &logits);
             run.submit();
             let values = gpu.read_rows(&logits, 0, n).await?;
             gpu.forget_bind_groups();
@@ -149,7 +151,7 @@ pub(super) async fn forward(
         }
         Want::Logits | Want::Pick => {
             rms_norm(&mut run.rec, &a.x, n - 1, 1, &w.norm, l.eps, &a.normed);
-            matmul(&mut run.rec, &a.normed, 0, 1, head, None, Act::None, Store::Replace, &a.logits);
+            linear(&mut run.rec, a.normed.slice(0..1), head, &a.logits);
             if want == Want::Logits {
                 run.submit();
                 return Ok(Wanted::Logits(gpu.read_rows(&a.logits, 0, 1).await?));

@@ -320,7 +320,7 @@ impl Model {
         match (&self.network, &cache.kv) {
             (Network::Gpu(net), Kv::Gpu(kv)) => {
                 let state = kv.picker.read(&net.gpu).await?;
-                Ok(state.picked(state.count().saturating_sub(1)))
+                Ok(state.picked((state.count as usize).saturating_sub(1)))
             }
             (_, Kv::Cpu(kv)) => Ok(kv.picked()),
             (Network::Cpu(_), Kv::Gpu(_)) => unreachable!("a cache belongs to the model that made it"),

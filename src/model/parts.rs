@@ -3,6 +3,7 @@
 use super::config::{self, Config};
 use crate::error::Result;
 use crate::gpu::{Gpu, Matrix, Tensor};
+use crate::kernels::matmul::Weights;
 use crate::kernels::mix::Map;
 use crate::quant::{Format, Packed};
 use crate::weights::Supply;
@@ -19,6 +20,12 @@ pub(super) struct Norm<V> {
 pub(super) struct Linear<M, V> {
     pub(super) weight: M,
     pub(super) bias: Option<V>,
+}
+
+impl<'a> From<&'a Linear<Matrix, Tensor>> for Weights<'a> {
+    fn from(linear: &'a Linear<Matrix, Tensor>) -> Weights<'a> {
+        Weights { matrix: &linear.weight, bias: linear.bias.as_ref() }
+    }
 }
 
 /// One layer of the vision tower.

@@ -12,10 +12,10 @@ use crate::gpu::{Gpu, Matrix, Recorder, Storage, Tensor};
 use crate::kernels::attention_step::{self, Split, attention_step, part_values};
 use crate::kernels::cut::{self, BATCHES, Cut, Product, Via};
 use crate::kernels::heads::{HeadShape, KvLayer};
-use crate::kernels::matmul::{Act, Store, matmul_cut};
+use crate::kernels::matmul::{How, product};
 use crate::kernels::matvec::{End, matvec_cut};
 use crate::kernels::mix::Map;
-use crate::kernels::state;
+use crate::kernels::state::State;
 use crate::quant::{Format, PANEL};
 use crate::sample::Sampling;
 use std::time::Duration;
@@ -220,7 +220,7 @@ impl Tuner<'_> {
         let (x, out) = (gpu.tensor("tune x", n, w.cols).await?, gpu.tensor("tune out", n, w.rows).await?);
         self.choose(cut::key(w.format, w.rows, w.cols, n, false, w.may_round), &with_guess(gpu, w, n, false), margin, |rec, cut, round| {
             let w = matrices[round % matrices.len()];
-            matmul_cut(rec, (&x, 0), n, w, None, Act::None, Store::Replace, (&out, 0), cut);
+            product(rec, x.slice(0..n), How::plain(w, cut), (&out, 0));
         })
         .await
     }
@@ -268,8 +268,8 @@ fn with_guess(gpu: &Gpu, w: &Matrix, n: usize, step: bool) -> Vec<Cut> {
 
 /// A state buffer in the midst of decoding at `position`.
 async fn started(gpu: &Gpu, position: usize) -> Result<Storage> {
-    let state = gpu.storage("tune state", state::WORDS as u64 * 4).await?;
-    gpu.write(&state, 0, bytemuck::cast_slice(&state::start(position, 1, &Sampling::default(), &[])));
+    let state = gpu.storage("tune state", State::BYTES).await?;
+    gpu.write(&state, 0, bytemuck::bytes_of(&State::start(position, 1, &Sampling::default(), &[])));
     Ok(state)
 }
 
@@ -317,7 +317,7 @@ mod tests {
         let (x, out) = (block_on(gpu.tensor("x", n, 128)).unwrap(), block_on(gpu.tensor("out", n, 256)).unwrap());
         // Variants that repeat the product so many times.
         let record = |rec: &mut Recorder, times: usize, _: usize| {
-            (0..times).for_each(|_| matmul_cut(rec, (&x, 0), n, &w, None, Act::None, Store::Replace, (&out, 0), Cut::EXACT));
+            (0..times).for_each(|_| product(rec, x.slice(0..n), How::plain(&w, Cut::EXACT), (&out, 0)));
         };
         let late = Tuner { gpu: &gpu, deadline: Some(Instant::now()) };
         block_on(late.choose("late".into(), &[40, 1], |_, _| MARGIN, record)).unwrap();

@@ -11,7 +11,7 @@ use crate::image::Pixels;
 use crate::kernels::attention::{Mask, attention};
 use crate::kernels::heads::{KvLayer, heads};
 use crate::kernels::layer_norm::layer_norm;
-use crate::kernels::matmul::{Act, Store, matmul};
+use crate::kernels::matmul::{Act, Weights, linear, linear_act, linear_add};
 use crate::kernels::mix::{Map, mix};
 use crate::kernels::patchify::patchify;
 use crate::kernels::vision_embed::vision_embed;
@@ -114,19 +114,21 @@ pub(super) async fn encode<'s>(
     let mut run = Paced::new(gpu, cancel, tokens);
     let rec = &mut run.rec;
     patchify(rec, &a.pixels, v.image_size, v.patch, &a.patches);
-    matmul(rec, &a.patches, 0, v.patches(), &w.patch, None, Act::None, Store::Replace, &a.embedded);
+    linear(rec, a.patches.slice(0..v.patches()), &w.patch, &a.embedded);
     vision_embed(rec, &a.embedded, &w.class, &w.position, &a.normed);
     layer_norm(rec, &a.normed, 0, tokens, Some((&w.pre_norm.weight, &w.pre_norm.bias)), v.eps, &a.x);
     for layer in &w.layers {
         let rec = &mut run.rec;
+        // Attention.
         layer_norm(rec, &a.x, 0, tokens, Some((&layer.norm1.weight, &layer.norm1.bias)), v.eps, &a.normed);
-        matmul(rec, &a.normed, 0, tokens, &layer.qkv.weight, layer.qkv.bias.as_ref(), Act::None, Store::Replace, &a.qkv);
+        linear(rec, a.normed.slice(0..tokens), &layer.qkv, &a.qkv);
         heads(rec, &a.qkv, tokens, None, 0, &a.q, &a.kv);
         attention(rec, &a.q, tokens, &a.kv, Mask::All(tokens), &a.mixed);
-        matmul(rec, &a.mixed, 0, tokens, &layer.out.weight, layer.out.bias.as_ref(), Act::None, Store::Add, &a.x);
+        linear_add(rec, a.mixed.slice(0..tokens), &layer.out, &a.x);
+        // MLP.
         layer_norm(rec, &a.x, 0, tokens, Some((&layer.norm2.weight, &layer.norm2.bias)), v.eps, &a.normed);
-        matmul(rec, &a.normed, 0, tokens, &layer.fc1.weight, layer.fc1.bias.as_ref(), act, Store::Replace, &a.wide);
-        matmul(rec, &a.wide, 0, tokens, &layer.fc2.weight, layer.fc2.bias.as_ref(), Act::None, Store::Add, &a.x);
+        linear_act(rec, a.normed.slice(0..tokens), &layer.fc1, act, &a.wide);
+        linear_add(rec, a.wide.slice(0..tokens), &layer.fc2, &a.x);
         run.layer_done().await?;
     }
     run.submit();
@@ -150,9 +152,9 @@ pub(super) async fn project(
             let out = gpu.tensor("visual tokens", n, config.language.hidden).await?;
             let mut rec = gpu.recorder();
             layer_norm(&mut rec, x, 1, patches, None, fold::EPS, features);
-            matmul(&mut rec, features, 0, patches, value, None, Act::None, Store::Replace, values);
+            linear(&mut rec, features.slice(0..patches), value, values);
             mix(&mut rec, map, values, n, gathered);
-            matmul(&mut rec, gathered, 0, n, fold, Some(bias), Act::None, Store::Replace, visual);
+            linear(&mut rec, gathered.slice(0..n), Weights { matrix: fold, bias: Some(bias) }, visual);
             // Copied rather than written in place: what no kernel binds, no bind group keeps alive.
             rec.copy_rows(visual, 0, &out, 0, n);
             rec.finish().await?;
@@ -161,10 +163,10 @@ pub(super) async fn project(
         (Projector::Mlp(Mlp { linears, pool }), ProjectorScratch::Mlp { turns, pooled }) => {
             let out = gpu.tensor("visual tokens", config.visual_rows(), config.language.hidden).await?;
             let mut run = Paced::new(gpu, cancel, patches);
-            for (i, linear) in linears.iter().enumerate() {
+            for (i, layer) in linears.iter().enumerate() {
                 let (from, first) = if i == 0 { (x, 1) } else { (&turns[(i + 1) % 2], 0) };
                 let act = if i + 1 < linears.len() { Act::Gelu } else { Act::None };
-                matmul(&mut run.rec, from, first, patches, &linear.weight, linear.bias.as_ref(), act, Store::Replace, &turns[i % 2]);
+                linear_act(&mut run.rec, from.slice(first..first + patches), layer, act, &turns[i % 2]);
                 run.layer_done().await?;
             }
             let projected = &turns[(linears.len() + 1) % 2];
