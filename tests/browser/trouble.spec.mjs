@@ -226,7 +226,8 @@ test("the device goes away three times: rebuilt twice, then it is left to the pe
   const destroy = () => page.workers().at(-1).evaluate(() => self.theDevice.destroy());
   for (const time of [1, 2, 3]) {
     const question = page.getByRole("textbox", { name: "Question" });
-    await question.fill("How many things are there?");
+    // So long that it is still being read when the device goes.
+    await question.fill("How many things are there? ".repeat(60));
     const lost = passes(page, "device-lost");
     const answering = passes(page, "answering");
     await page.getByRole("button", { name: "Ask" }).click();
