@@ -11,6 +11,22 @@ pub fn together(map: &[f32], patches: usize, m: usize) -> Vec<f32> {
     mean
 }
 
+/// The map [m, patches] of tokens that average squares of patches; without a resampler they all do. `m` is the square of a divisor
+/// of `grid`.
+pub(crate) fn pooled(grid: usize, m: usize) -> Vec<f32> {
+    let side = m.isqrt();
+    let block = grid / side;
+    let share = 1.0 / (block * block) as f32;
+    let mut map = vec![0.0; m * grid * grid];
+    for (token, row) in map.chunks_exact_mut(grid * grid).enumerate() {
+        let (top, left) = (token / side * block, token % side * block);
+        for y in top..top + block {
+            row[y * grid + left..][..block].fill(share);
+        }
+    }
+    map
+}
+
 /// The ninth of the picture that gets the most weight, and its share: ("top left", 0.42).
 /// `weights`: one for each patch, their number a square.
 pub fn mostly(weights: &[f32]) -> (&'static str, f32) {
@@ -71,6 +87,15 @@ mod tests {
     #[test]
     fn the_mean_of_m_rows_ignores_the_others() {
         assert_eq!(together(&[1.0, 0.0, 0.0, 1.0, 9.0, 9.0], 2, 2), [0.5, 0.5]);
+    }
+
+    #[test]
+    fn a_pooled_token_reads_its_square_of_patches() {
+        assert_eq!(pooled(2, 1), [0.25; 4]);
+        assert_eq!(pooled(2, 4), [1., 0., 0., 0., 0., 1., 0., 0., 0., 0., 1., 0., 0., 0., 0., 1.]);
+        // The second of four tokens over 4 x 4 patches: the upper right quarter.
+        let second = [0., 0., 0.25, 0.25, 0., 0., 0.25, 0.25, 0., 0., 0., 0., 0., 0., 0., 0.];
+        assert_eq!(pooled(4, 4)[16..32], second);
     }
 
     #[test]

@@ -89,9 +89,6 @@ pub enum Error {
         /// One error per tensor.
         faults: Vec<Error>,
     },
-    /// No GPU adapter at all.
-    #[error("no WebGPU adapter was found; `--adapter cpu` runs on the processor")]
-    NoAdapter,
     /// `--adapter NAME` matched nothing.
     #[error("no adapter's name contains {wanted:?}; there are: {available}")]
     AdapterNotFound {
@@ -184,11 +181,35 @@ impl Error {
             | Error::TensorType { .. }
             | Error::TensorUnknown { .. }
             | Error::Tensors { .. } => 3,
-            Error::NoAdapter | Error::AdapterNotFound { .. } | Error::DeviceRefused { .. } => 4,
+            Error::AdapterNotFound { .. } | Error::DeviceRefused { .. } => 4,
             Error::OutOfMemory { .. } | Error::LimitTooSmall { .. } | Error::DeviceLost { .. } => 5,
             Error::ImageMissing { .. } | Error::ImageUnreadable { .. } => 6,
             Error::ContextFull { .. } => 8,
             Error::Cancelled => 130,
+        }
+    }
+
+    /// The name of this kind of error, for programs: what the browser package has as `code` (`web/ts/errors.ts`).
+    pub fn code(&self) -> &'static str {
+        match self {
+            Error::BudgetOutOfRange { .. } => "budget-out-of-range",
+            Error::BudgetNotOffered { .. } => "budget-not-offered",
+            Error::InvalidSetting { .. } => "invalid-setting",
+            Error::ModelMissing { .. } => "model-missing",
+            Error::ModelCorrupt { .. } => "model-corrupt",
+            Error::TensorMissing { .. }
+            | Error::TensorShape { .. }
+            | Error::TensorType { .. }
+            | Error::TensorUnknown { .. }
+            | Error::Tensors { .. } => "bad-tensors",
+            Error::AdapterNotFound { .. } | Error::DeviceRefused { .. } => "no-adapter",
+            Error::OutOfMemory { .. } => "out-of-memory",
+            Error::LimitTooSmall { .. } => "limit-too-small",
+            Error::DeviceLost { .. } => "device-lost",
+            Error::ImageMissing { .. } | Error::ImageUnreadable { .. } => "image-unreadable",
+            Error::ContextFull { .. } => "context-full",
+            Error::OutputFailed { .. } => "output-failed",
+            Error::Cancelled => "cancelled",
         }
     }
 }
@@ -210,4 +231,36 @@ fn alternatives(values: &[usize]) -> String {
 /// One after the other.
 fn list(errors: &[Error]) -> String {
     errors.iter().map(Error::to_string).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    /// What stands in quotes.
+    fn quoted(text: &str) -> Vec<&str> {
+        text.split('"').skip(1).step_by(2).collect()
+    }
+
+    /// The part of `text` from `start` to `end`.
+    fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
+        let (_, rest) = text.split_once(start).expect(start);
+        rest.split_once(end).expect(end).0
+    }
+
+    #[test]
+    fn the_page_knows_every_code_and_no_other() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("web/ts");
+        let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+        let text = read("errors.ts");
+        let known = quoted(between(&text, "CODES = [", "] as const"));
+        let ours = quoted(between(include_str!("error.rs"), "pub fn code(&self)", "\n    }\n"));
+        assert!(ours.len() > 10, "{ours:?}");
+        for code in &ours {
+            assert!(known.contains(code), "{code} is not in web/ts/errors.ts");
+        }
+        // What the library does not say, the package has to throw itself.
+        let package = ["engine.ts", "worker.ts", "store.ts", "blobs.ts", "network.ts", "errors.ts"].map(read).concat();
+        for code in known.iter().filter(|code| !ours.contains(code)) {
+            assert!(package.contains(&format!("EngineError(\"{code}\"")), "nothing throws {code}");
+        }
+    }
 }

@@ -34,29 +34,66 @@ export const HEADERS = {
   "x-content-type-options": "nosniff",
 };
 
+/** A request that makes no sense. */
+class BadRequest extends Error {}
+
+/** The address that was asked for, and the file's path in it. */
+function asked(request) {
+  const { url: target = "" } = request;
+  if (!target.startsWith("/") || target.startsWith("//") || !URL.canParse(target, "http://localhost")) throw new BadRequest("no path");
+  const url = new URL(target, "http://localhost");
+  let path;
+  try {
+    path = decodeURIComponent(url.pathname);
+  } catch {
+    throw new BadRequest("not percent-encoded");
+  }
+  // What a browser sends has no such parts any more.
+  if (/[\0\\]|(^|\/)\.\.?(\/|$)/.test(path)) throw new BadRequest("a path that leads elsewhere");
+  return { url, path };
+}
+
+/**
+ * The bytes of `size` that a `range` header asks for: `undefined` if all of them, as without one.
+ * More than one range, and other units than bytes, may be answered with the whole.
+ */
+function asRange(range, size) {
+  if (range === undefined || !/^bytes\s*=/i.test(range)) return undefined;
+  const list = range.replace(/^bytes\s*=\s*/i, "").split(",").map((part) => /^\s*(\d*)-(\d*)\s*$/.exec(part));
+  const makesSense = (part) => part && (part[1] || part[2]) && (!part[1] || !part[2] || Number(part[1]) <= Number(part[2]));
+  if (!list.every(makesSense)) throw new BadRequest("not a range");
+  if (list.length > 1) return undefined;
+  const [[, first, last]] = list;
+  if (first === "") return { start: Math.max(0, size - Number(last)), end: size, isThere: Number(last) > 0 && size > 0 };
+  return { start: Number(first), end: Math.min(last ? Number(last) + 1 : size, size), isThere: Number(first) < size };
+}
+
 /**
  * Starts a server on `port` (0: any free one) of this machine.
  * `folders` maps path prefixes to folders, the longest prefix first; `intercept(request, response, url)` may answer instead and return true.
  * `tls` is a key and a certificate, for https.
  */
 export async function serve({ port = 0, folders = { "/": DIST }, headers = HEADERS, intercept = () => false, tls } = {}) {
-  const handle = async (request, response) => {
-    const url = new URL(request.url, "http://localhost");
+  const answer = async (request, response) => {
+    const { url, path } = asked(request);
     if (await intercept(request, response, url)) return;
-    const path = decodeURIComponent(url.pathname);
+    if (!["GET", "HEAD"].includes(request.method)) return void response.writeHead(405, { ...headers, allow: "GET, HEAD" }).end();
     const prefix = Object.keys(folders).find((prefix) => path.startsWith(prefix));
+    if (prefix === undefined) return void response.writeHead(404, headers).end();
     const root = normalize(folders[prefix]).replace(/[\\/]$/, "");
     const rest = path.slice(prefix.length);
     const file = normalize(join(root, rest === "" || rest.endsWith("/") ? `${rest}index.html` : rest));
-    try {
-      if (!file.startsWith(root + sep)) throw new Error("outside the folder");
-      const found = await stat(file);
-      if (!found.isFile()) throw new Error("not a file");
-      send(request, response, file, found.size, headers);
-    } catch {
-      response.writeHead(404, headers).end();
-    }
+    const found = file.startsWith(root + sep) ? await stat(file).catch(() => undefined) : undefined;
+    if (found?.isFile()) send(request, response, file, found.size, headers);
+    else response.writeHead(404, headers).end();
   };
+  // Whatever a request makes go wrong, the next one is answered.
+  const handle = (request, response) =>
+    answer(request, response).catch((error) => {
+      if (!(error instanceof BadRequest)) console.error(error);
+      if (response.headersSent) response.destroy();
+      else response.writeHead(error instanceof BadRequest ? 400 : 500, headers).end();
+    });
   const server = tls ? createSecure(tls, handle) : createServer(handle);
   await new Promise((ready, failed) => server.on("error", failed).listen(port, "localhost", ready));
   const close = () => (server.closeAllConnections(), server.close());
@@ -64,9 +101,9 @@ export async function serve({ port = 0, folders = { "/": DIST }, headers = HEADE
 }
 
 function send(request, response, file, size, headers) {
-  const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "");
-  const [start, end] = range ? [Number(range[1]), Math.min(range[2] ? Number(range[2]) + 1 : size, size)] : [0, size];
-  if (start > end || (range && start >= size)) {
+  const range = asRange(request.headers.range, size);
+  const { start, end } = range ?? { start: 0, end: size };
+  if (range && !range.isThere) {
     response.writeHead(416, { ...headers, "content-range": `bytes */${size}` }).end();
     return;
   }

@@ -29,19 +29,31 @@ const policy = (): Plugin => ({
   },
 });
 
-/** `sw.js` with the list of everything that was built: what the page needs without a network. */
+/** `sw.js` with the lists of what was built: what the page shows at first, and the rest. */
 const offline = (): Plugin => ({
   name: "offline",
   apply: "build",
   generateBundle(_, bundle) {
     const open = readdirSync(here("public"));
-    const needed = (name: string) => name !== "index.html";
-    const files = [...Object.keys(bundle).filter(needed), ...open, "./"].sort();
+    const built = Object.keys(bundle).filter((name) => name !== "index.html");
+    // The page's own script with what it cannot begin without, its style, and the sample pictures.
+    const scripts = new Set<string>();
+    const walk = (name: string) => {
+      const file = bundle[name];
+      if (file?.type !== "chunk" || scripts.has(name)) return;
+      scripts.add(name);
+      file.imports.forEach(walk);
+    };
+    for (const [name, file] of Object.entries(bundle)) if (file.type === "chunk" && file.isEntry) walk(name);
+    const first = (name: string) => scripts.has(name) || /\.css$|\/toybox-\d+-[^/]*\.png$/.test(name);
+    const shell = [...built.filter(first), ...open, "./"].sort();
+    const rest = built.filter((name) => !first(name)).sort();
     const hash = createHash("sha256");
     for (const [name, file] of Object.entries(bundle)) hash.update(name).update(file.type === "chunk" ? file.code : file.source);
     const source = readFileSync(here("src/sw.js"), "utf8")
       .replace('"__VERSION__"', JSON.stringify(hash.digest("hex").slice(0, 12)))
-      .replace('["__FILES__"]', JSON.stringify(files));
+      .replace('["__SHELL__"]', JSON.stringify(shell))
+      .replace('["__REST__"]', JSON.stringify(rest));
     this.emitFile({ type: "asset", fileName: "sw.js", source });
   },
 });

@@ -63,7 +63,7 @@ impl Default for Plan {
     }
 }
 
-/// Tokens of a typical question after the picture (performance.md A.4).
+/// Tokens of a typical question after the picture.
 const QUESTION: usize = 25;
 /// Tokens generated per measurement: as many as take [`LONG`] seconds, within these bounds. Fewer would be under way before the clock
 /// starts, on a fast device.
@@ -75,8 +75,10 @@ const BESIDE: usize = 128;
 /// Runs the plan; `on_progress` is told what is being measured.
 ///
 /// # Errors
-/// [`crate::Error::Cancelled`], or the device's failures.
+/// A number of image tokens that the model does not give, [`crate::Error::Cancelled`], or the device's failures.
 pub async fn run(model: &Model, plan: &Plan, on_progress: &mut dyn FnMut(&str)) -> Result<Report> {
+    let offer = model.config().offer();
+    plan.tokens.iter().try_for_each(|&m| budget::fixed(m as u64, &offer).map(drop))?;
     let mut bench = Bench { model, plan, on_progress };
     let startup = bench.startup().await?;
     bench.say("ceilings")?;
@@ -291,7 +293,7 @@ impl Bench<'_> {
     }
 
     async fn first_token(&mut self, cache: &mut Cache, encode_ms: f64) -> Result<Vec<FirstToken>> {
-        let ladder = budget::ladder(self.model.config().m_max());
+        let ladder = self.model.config().offer().ladder();
         let tokens = if self.plan.tokens.is_empty() { ladder } else { self.plan.tokens.clone() };
         let system = self.model.template().prefix_ids(self.model.tokenizer()).len();
         let mut rows = Vec::new();

@@ -36,6 +36,8 @@ pub use slot::{Arithmetic, LoadTimes, Slot, Want, Wanted};
 use config::ResamplerConfig;
 use parts::Projector;
 
+use crate::attention;
+use crate::budget;
 use crate::cancel::{Cancel, Stage};
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterInfo, Counters, Gpu, Letter, Matrix, Tensor};
@@ -240,18 +242,18 @@ impl Model {
         }
     }
 
-    /// Where each of the M visual tokens reads from, [M, patches]: the resampler's weights, averaged over its heads; rows sum to 1.
+    /// Where each of `m` image tokens reads from, [m, patches]: the resampler's weights, averaged over its heads; rows sum to 1.
     /// They are a constant of the model, the same for every picture.
     ///
     /// # Errors
-    /// [`Error::DeviceLost`].
-    pub async fn reading_map(&self) -> Result<Vec<f32>> {
-        let (m, patches) = (self.config.m_max(), self.config.vision.patches());
-        let config::Projector::Resampler(ResamplerConfig { heads, .. }) = self.config.projector else {
-            // Without a resampler token i is patch i.
-            return Ok((0..m * patches).map(|i| if i / patches == i % patches { 1.0 } else { 0.0 }).collect());
+    /// The model does not give `m` tokens; [`Error::DeviceLost`].
+    pub async fn reading_map(&self, m: usize) -> Result<Vec<f32>> {
+        budget::fixed(m as u64, &self.config.offer())?;
+        let patches = self.config.vision.patches();
+        let config::Projector::Resampler(ResamplerConfig { heads, m_max }) = self.config.projector else {
+            return Ok(attention::pooled(self.config.vision.grid(), m));
         };
-        let size = m * patches;
+        let size = m_max * patches;
         let map = match &self.network {
             Network::Gpu(net) => match &net.parts.projector {
                 Projector::Resampler(r) => r.map.read(&net.gpu).await?,
@@ -262,7 +264,7 @@ impl Model {
                 Projector::Mlp(_) => unreachable!("the configuration says there is a resampler"),
             },
         };
-        let mut mean = vec![0.0f32; size];
+        let mut mean = vec![0.0f32; m * patches];
         for head in map.chunks_exact(size) {
             mean.iter_mut().zip(head).for_each(|(mean, weight)| *mean += weight / heads as f32);
         }

@@ -181,7 +181,7 @@ impl Session {
             reason: choice.reason,
             first_word_ms: self.speed.first_word_ms(choice.m - prepared + unread + question).map(|ms| ms + encode),
             first_word_from_scratch_ms: self.speed.first_word_ms(choice.m + question),
-            words_per_second: self.speed.decode_ms_per_token.map(|ms| 1e3 / ms),
+            tokens_per_second: self.speed.decode_ms_per_token.map(|ms| 1e3 / ms),
             cache_bytes: choice.m as u64 * self.model.cache_bytes_per_token(),
             context_used: self.prefix.len() + choice.m + self.turns.iter().map(|t| t.question.len() + t.answer.len() + 1).sum::<usize>() + question,
             context: self.cache.capacity(),

@@ -116,7 +116,7 @@ pub struct Estimate {
     /// The same as if no image token were in the cache: what comparing different m needs.
     pub first_word_from_scratch_ms: Option<f64>,
     /// Generated tokens per second; `None` before the first answer.
-    pub words_per_second: Option<f64>,
+    pub tokens_per_second: Option<f64>,
     /// Memory the image tokens take in the cache.
     pub cache_bytes: u64,
     /// Tokens the conversation would take with this question.

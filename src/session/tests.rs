@@ -194,11 +194,11 @@ fn an_estimate_says_what_asking_does() {
         let few = s.estimate(&Budget::Fixed(4), "What is this?").unwrap();
         let many = s.estimate(&Budget::Fixed(64), "What is this?").unwrap();
         assert_eq!((few.image_tokens, many.cache_bytes), (4, 16 * few.cache_bytes));
-        assert!(few.first_word_ms < many.first_word_ms && few.words_per_second.is_none());
+        assert!(few.first_word_ms < many.first_word_ms && few.tokens_per_second.is_none());
         let answer = ask(&mut s, "What is this?", 4);
         assert_eq!(few.context_used, answer.prompt_tokens);
         assert!(s.estimate(&Budget::Fixed(65), "").is_err());
-        assert!(s.estimate(&Budget::default(), "").unwrap().words_per_second.is_some() || answer.completion_tokens < 2);
+        assert!(s.estimate(&Budget::default(), "").unwrap().tokens_per_second.is_some() || answer.completion_tokens < 2);
     }
 }
 

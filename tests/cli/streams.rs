@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::fs;
 
 /// The fields of `mqt.answer/1`, in order.
-const FIELDS: [&str; 19] = [
+const FIELDS: [&str; 20] = [
     "schema",
     "image",
     "question",
@@ -26,6 +26,7 @@ const FIELDS: [&str; 19] = [
     "arithmetic",
     "seed",
     "mean_probability",
+    "cached_tokens",
 ];
 const TIMINGS: [&str; 8] = ["load", "decode_image", "vision", "resample", "prefill", "first_token", "decode", "total"];
 

@@ -34,6 +34,9 @@ struct Loaded<'a> {
     weights: String,
     sha256: &'a str,
     image_tokens_max: usize,
+    /// The numbers of image tokens there are, rising; empty: every one from 1 to the most.
+    image_tokens_offered: Vec<usize>,
+    /// Those worth comparing.
     ladder: Vec<usize>,
     grid: usize,
     context: usize,
@@ -45,7 +48,8 @@ struct Loaded<'a> {
     kernels: Choices,
 }
 
-/// An answer, as JavaScript sees it: the fields of `mqt ask --json` that do not depend on files.
+/// An answer, as JavaScript sees it: the fields of `mqt ask --json` that tell of the answer. Those about file, device, model and
+/// settings are not among them, nor are the times of loading and of decoding the file.
 #[derive(Serialize)]
 struct Record {
     answer: String,
@@ -140,12 +144,14 @@ impl Engine {
     pub fn loaded(&self) -> Result<JsValue> {
         let model = self.session.model();
         let config = model.config();
+        let offer = config.offer();
         to_js(&Loaded {
             name: model.name(),
             weights: model.weights_name(),
             sha256: model.sha256(),
-            image_tokens_max: config.m_max(),
-            ladder: budget::ladder(config.m_max()),
+            image_tokens_max: offer.max,
+            ladder: offer.ladder(),
+            image_tokens_offered: offer.exactly,
             grid: config.vision.patches().isqrt(),
             context: self.settings.context.min(config.max_context()),
             context_max: config.max_context(),
@@ -227,8 +233,10 @@ impl Engine {
     pub fn resume(&mut self, turns: &JsValue) -> Result<()> {
         let turns: Vec<Earlier> = from_js(turns)?;
         let config = self.session.model().config();
-        let fits = |turn: &Earlier| turn.token_ids.iter().all(|&id| (id as usize) < config.language.vocab) && turn.image_tokens <= config.m_max();
-        if !turns.iter().all(fits) {
+        let offer = config.offer();
+        let fits = |turn: &Earlier| turn.token_ids.iter().all(|&id| (id as usize) < config.language.vocab);
+        let offered = |turn: &Earlier| budget::fixed(turn.image_tokens as u64, &offer).is_ok();
+        if !turns.iter().all(|turn| fits(turn) && offered(turn)) {
             return Err(Failure::invalid("an earlier turn is not of this model"));
         }
         let turns: Vec<_> = turns.into_iter().map(|turn| (turn.question, turn.token_ids, turn.image_tokens)).collect();
@@ -245,13 +253,13 @@ impl Engine {
         to_js(&self.session.estimate(&settings.budget(), question)?)
     }
 
-    /// Where each image token reads from: [M, patches], rows summing to 1.
+    /// Where each of so many image tokens reads from: [tokens, patches], rows summing to 1.
     ///
     /// # Errors
-    /// The device's failures.
+    /// The model does not give so many; the device's failures.
     #[wasm_bindgen(js_name = readingMap)]
-    pub async fn reading_map(&self) -> Result<Vec<f32>> {
-        Ok(self.session.model().reading_map().await?)
+    pub async fn reading_map(&self, image_tokens: usize) -> Result<Vec<f32>> {
+        Ok(self.session.model().reading_map(image_tokens).await?)
     }
 
     /// Answers a question about the picture, calling `on_text` with each piece of text.

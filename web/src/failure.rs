@@ -40,7 +40,7 @@ impl From<serde_json::Error> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        let failure = Failure::new(&error.to_string(), code(&error));
+        let failure = Failure::new(&error.to_string(), error.code());
         match &error {
             Error::ModelCorrupt { file, .. } => failure.with("file", &file.as_str().into()),
             Error::OutOfMemory { bytes, what } => failure.with("need", &(*bytes as f64).into()).with("file", &what.as_str().into()),
@@ -48,23 +48,5 @@ impl From<Error> for Failure {
             Error::ContextFull { need, have } => failure.with("need", &(*need as f64).into()).with("have", &(*have as f64).into()),
             _ => failure,
         }
-    }
-}
-
-/// One of the codes of `web/ts/errors.ts`.
-fn code(error: &Error) -> &'static str {
-    match error {
-        Error::BudgetOutOfRange { .. } => "budget-out-of-range",
-        Error::InvalidSetting { .. } => "invalid-setting",
-        Error::ModelMissing { .. } => "model-missing",
-        Error::ModelCorrupt { .. } | Error::TensorMissing { .. } | Error::TensorShape { .. } | Error::TensorType { .. } => "model-corrupt",
-        Error::NoAdapter | Error::AdapterNotFound { .. } | Error::DeviceRefused { .. } => "no-adapter",
-        Error::OutOfMemory { .. } => "out-of-memory",
-        Error::LimitTooSmall { .. } => "limit-too-small",
-        Error::DeviceLost { .. } => "device-lost",
-        Error::ImageMissing { .. } | Error::ImageUnreadable { .. } => "image-unreadable",
-        Error::ContextFull { .. } => "context-full",
-        Error::Cancelled => "cancelled",
-        _ => "internal",
     }
 }

@@ -15,10 +15,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
 
-/// Runs once, when the module is loaded: a panic then prints its message and place to the console.
+/// Where a panic's message and place are kept for the page's report: a property of the worker's global object.
+const PANIC: &str = "mqtPanic";
+
+/// Runs once, when the module is loaded: a panic then prints its message and place to the console, and keeps them.
 #[wasm_bindgen(start)]
 pub fn start() {
-    console_error_panic_hook::set_once();
+    std::panic::set_hook(Box::new(|panic| {
+        // An object that takes no property keeps nothing; the console has it.
+        let _ = js_sys::Reflect::set(&js_sys::global(), &PANIC.into(), &panic.to_string().into());
+        console_error_panic_hook::hook(panic);
+    }));
 }
 
 /// An opened WebGPU device.

@@ -26,7 +26,7 @@ export interface LoadSettings {
 }
 
 export interface BenchSettings {
-  /** Image tokens to measure the first word for; the ladder by default. */
+  /** Image tokens to measure the first word for; by default those worth comparing. */
   tokens?: number[];
   /** Prompt lengths; 16 and 64 by default. */
   prefill?: number[];
@@ -43,7 +43,7 @@ export interface BenchSettings {
 }
 
 export interface AskSettings {
-  /** Image tokens to spend, 1 to the model's maximum; without it the measured speed decides. */
+  /** Image tokens to spend, one of the numbers that the model gives; without it the measured speed decides. */
   imageTokens?: number;
   /** Milliseconds to the first word that an automatic choice aims for; 2000 by default. */
   targetMs?: number;

@@ -8,9 +8,13 @@ import type { AskSettings, BenchSettings } from "../pkg/mqt_web.js";
 import { EngineError } from "./errors";
 import * as kernels from "./kernels";
 import type { Answer, BenchReport, Estimate, Heat, Keep, Loaded, Memory, Progress, Sharing, Step, Turn, View, WorkerApi } from "./messages";
+import { webAddress } from "./network";
 import { carryErrors } from "./transfer";
 
 export { EngineError, type ErrorCode, type Facts } from "./errors";
+export { parseManifest } from "./manifest";
+export { Unreachable, fetchManifest, plainAddress, readAtMost, request, webAddress } from "./network";
+export { shown } from "./shown";
 export type { Answer, BenchReport, Estimate, Heat, Keep, Loaded, Memory, Progress, Scenes, Sharing, Step, Turn, View } from "./messages";
 export { deletePack, storedBytes, storedPacks, type StoredPack } from "./storage";
 
@@ -49,6 +53,9 @@ export interface Answering extends AsyncIterable<string> {
   readonly answer: Promise<Answer>;
 }
 
+/** How long an engine that broke off has to say why. */
+const LAST_WORDS_MS = 500;
+
 export class Engine {
   private work = 0;
   private disposed = false;
@@ -63,8 +70,18 @@ export class Engine {
   ) {
     this.dead = new Promise((_, reject) => (this.fail = reject));
     this.dead.catch(() => undefined);
-    // Without a message it never ran: its script did not arrive.
-    worker.addEventListener("error", ({ message }) => this.fail(message ? new EngineError("internal", message) : new EngineError("network", "the engine's own files cannot be fetched")));
+    worker.addEventListener("error", ({ message }) => {
+      if (message) void this.brokeOff(message);
+      // Without a message it never ran: its script did not arrive.
+      else this.fail(new EngineError("network", "the engine's own files cannot be fetched"));
+    });
+  }
+
+  /** An error that nothing in the worker caught: a fault of ours. */
+  private async brokeOff(message: string): Promise<void> {
+    const silence = new Promise<undefined>((wake) => setTimeout(wake, LAST_WORDS_MS));
+    const words = await Promise.race([this.api.lastWords(), silence]).catch(() => undefined);
+    this.fail(new EngineError("internal", words ?? message));
   }
 
   /** Loads a pack from its manifest's address, or a pack or checkpoint from files. */
@@ -75,6 +92,7 @@ export class Engine {
 
   /** The same, with a download that can be paused. */
   static begin(source: string | URL | File[], options: LoadOptions = {}): Loading {
+    const from = Array.isArray(source) ? { files: source } : { url: webAddress(String(source), document.baseURI).href };
     const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "mqt" });
     const engine = new Engine(worker, Comlink.wrap<WorkerApi>(worker), undefined);
     const { adapter = "auto", arithmetic = "fast", context = 2048, keep = "storage", sharing = "try", refresh = false } = options;
@@ -83,7 +101,6 @@ export class Engine {
     const onProgress = (progress: Progress) => {
       if (progress.phase === "taken" ? !engine.disposed : !settled) options.onProgress?.(progress);
     };
-    const from = Array.isArray(source) ? { files: source } : { url: new URL(source, document.baseURI).href };
     const settings = { source: from, settings: { adapter, arithmetic, context, kernels: kernels.read() }, keep, sharing, refresh };
     // Ends the worker, whatever it does: what a download has written stays in storage.
     const stop = () => engine.fail(new EngineError("cancelled", "stopped; what has arrived is kept"));
@@ -181,9 +198,9 @@ export class Engine {
     return this.stoppable(signal, (id) => this.api.bench(id, settings, tell));
   }
 
-  /** Where each image token reads from: [M, grid²], each row summing to 1. The same for every picture. */
-  readingMap(): Promise<Float32Array> {
-    return this.race(this.api.readingMap());
+  /** Where each of so many image tokens reads from: [tokens, grid²], each row summing to 1. The same for every picture. */
+  readingMap(tokens: number): Promise<Float32Array> {
+    return this.race(this.api.readingMap(tokens));
   }
 
   /** Patch `weights` as a heat map over what the model sees, `scale` times as large. */

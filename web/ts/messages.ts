@@ -24,7 +24,8 @@ export interface WorkerSettings {
 export type Progress =
   | { phase: "downloading"; done: number; total: number; file: string; index: number; count: number }
   | { phase: "paused"; done: number; total: number }
-  | { phase: "offline"; done: number; total: number; reason: string }
+  /** No answer: asked again after `retry_ms` at the latest. */
+  | { phase: "offline"; done: number; total: number; reason: string; retry_ms: number }
   | { phase: "verifying"; done: number; total: number; file: string; index: number; count: number }
   /** A stored file was damaged; it alone is fetched again. */
   | { phase: "bad-shard"; file: string }
@@ -46,7 +47,9 @@ export interface Loaded {
   weights: string;
   sha256: string;
   image_tokens_max: number;
-  /** The steps this model offers. */
+  /** The numbers of image tokens this model gives, rising; empty: every one from 1 to the most. */
+  image_tokens_offered: number[];
+  /** Those worth comparing. */
   ladder: number[];
   /** Patches per side of the picture. */
   grid: number;
@@ -87,7 +90,10 @@ export interface View {
   encodeMs: number;
 }
 
-/** An answer and what it took: the fields of `mqt ask --json`. */
+/**
+ * An answer and what it took: the fields of `mqt ask --json` that tell of the answer. Those about file, device, model and settings are
+ * not among them, nor are the times of loading and of decoding the file.
+ */
 export interface Answer {
   answer: string;
   token_ids: number[];
@@ -111,7 +117,7 @@ export interface Estimate {
   reason: string;
   first_word_ms: number | null;
   first_word_from_scratch_ms: number | null;
-  words_per_second: number | null;
+  tokens_per_second: number | null;
   cache_bytes: number;
   context_used: number;
   context: number;
@@ -168,11 +174,13 @@ export interface WorkerApi {
   stop(id: number): void;
   estimate(question: string, settings: AskSettings): Promise<Estimate>;
   bench(id: number, settings: BenchSettings, onProgress: (what: string) => void): Promise<BenchReport>;
-  readingMap(): Promise<Float32Array>;
+  readingMap(imageTokens: number): Promise<Float32Array>;
   heat(rgb: Uint8Array, weights: Float32Array, scale: number, opacity: number): Promise<Heat>;
   takeBack(): Promise<void>;
   startAnew(): Promise<void>;
   instruct(system?: string): Promise<void>;
   resume(turns: Turn[]): Promise<void>;
   memory(): Promise<Memory>;
+  /** What the engine said when it broke off, if it did. */
+  lastWords(): Promise<string | undefined>;
 }

@@ -4,20 +4,9 @@
 
 import { type Blobs, type Part, sha256 } from "./blobs";
 import { EngineError } from "./errors";
+import { type Entry, type Manifest, areEntries, parseManifest } from "./manifest";
 import type { Progress } from "./messages";
-
-/** A file of a pack, as its manifest lists it. */
-export interface Entry {
-  file: string;
-  bytes: number;
-  sha256: string;
-}
-
-interface Manifest {
-  name: string;
-  files: Entry[];
-  shards: Entry[];
-}
+import { Unreachable, fetchManifest, request } from "./network";
 
 /** What is remembered of a pack: under its manifest's address, beside the files. */
 export interface Remembered {
@@ -33,6 +22,12 @@ export interface Remembered {
 /** Tries after a broken connection before it counts as gone, and the pauses between them. */
 const RETRY_MS = [300, 1000, 2000];
 
+/** While it counts as gone: the first pause before the next try, and the longest; each is twice the one before. */
+const [AWAY_MS, MOST_AWAY_MS] = [2000, 60_000];
+
+/** Answers of a server that may be better soon: too slow, asked too much, or in trouble of its own. */
+const isPassing = (status: number) => status === 408 || status === 429 || status >= 500;
+
 const recordName = async (url: string) => `pack-${await sha256(new TextEncoder().encode(url))}`;
 
 /** The packs that are remembered, a small file for each: the page reads them too. */
@@ -42,14 +37,23 @@ export async function remembered(blobs: Blobs): Promise<Remembered[]> {
     if (!name.startsWith("pack-") || name.endsWith(".part")) continue;
     const text = await (await blobs.open(name))?.text();
     if (text === undefined) continue; // just being replaced
-    try {
-      packs.push(JSON.parse(text));
-    } catch {
-      // Cut off while it was written: its files are fetched again.
-      await blobs.remove(name);
-    }
+    const pack = readRecord(text);
+    if (pack) packs.push(pack);
+    // Cut off while it was written, or of another version: its files are fetched again.
+    else await blobs.remove(name);
   }
   return packs;
+}
+
+function readRecord(text: string): Remembered | undefined {
+  try {
+    const pack = JSON.parse(text) as Partial<Remembered> | null;
+    const sound = (version: Remembered["next"]) => typeof version?.manifest === "string" && areEntries(version.files);
+    if (typeof pack?.url !== "string" || typeof pack.name !== "string" || !sound(pack as Remembered)) return undefined;
+    return pack.next === undefined || sound(pack.next) ? (pack as Remembered) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 async function write(blobs: Blobs, name: string, bytes: Uint8Array): Promise<void> {
@@ -110,10 +114,10 @@ export class PackStore {
     const kept = known && (await blobs.open(known.manifest));
     if (kept && !refresh) {
       const text = new Uint8Array(await kept.arrayBuffer());
-      if ((await sha256(text)) === known.manifest) return new PackStore(url, blobs, text, parse(text), tell);
+      if ((await sha256(text)) === known.manifest) return new PackStore(url, blobs, text, parseManifest(text), tell);
     }
-    const text = await fetchWhole(url);
-    const store = new PackStore(url, blobs, text, parse(text), tell);
+    const text = await fetchManifest(url);
+    const store = new PackStore(url, blobs, text, parseManifest(text), tell);
     const files = await Promise.all((known?.files ?? []).map((file) => blobs.open(file.sha256)));
     if (kept && files.every((file) => file !== undefined)) store.before = known;
     await store.keepManifest(store.before);
@@ -199,7 +203,7 @@ export class PackStore {
     const part = await this.blobs.part(entry.sha256);
     try {
       if (part.size() > entry.bytes) part.truncate();
-      for (let broken = 0; part.size() < entry.bytes; ) {
+      for (let [broken, away] = [0, AWAY_MS]; part.size() < entry.bytes; ) {
         if (this.failure) throw this.failure;
         const [before, done] = [part.size(), this.done];
         if (this.paused) {
@@ -209,19 +213,20 @@ export class PackStore {
         }
         try {
           await this.fetchInto(entry, part, index);
+          if (part.size() <= before) throw new Error("the server sent nothing new");
         } catch (error) {
           if (error instanceof EngineError && error.code === "storage-full") throw new EngineError(error.code, error.message, { need: (await this.sizes()).missing });
-          if (error instanceof EngineError) throw error;
+          if (error instanceof EngineError && !(error instanceof Unreachable)) throw error;
           if (this.paused || this.failure) continue;
-          if (part.size() > before) broken = 0;
+          if (part.size() > before) [broken, away] = [0, AWAY_MS];
           if (broken < RETRY_MS.length && navigator.onLine) {
             await new Promise((wake) => setTimeout(wake, RETRY_MS[broken++]));
             continue;
           }
           const reason = navigator.onLine && new URL(this.url).origin !== self.location.origin ? "cross-origin" : String(error);
-          this.tell({ phase: "offline", done: done + part.size(), total: this.total(), reason });
-          await new Promise<void>((wake) => (this.wake = wake));
-          broken = 0;
+          this.tell({ phase: "offline", done: done + part.size(), total: this.total(), reason, retry_ms: away });
+          if (await this.woken(away)) [broken, away] = [0, AWAY_MS];
+          else away = Math.min(2 * away, MOST_AWAY_MS);
         }
       }
     } finally {
@@ -229,12 +234,22 @@ export class PackStore {
     }
   }
 
+  /** Waits so long; true, and sooner, if somebody presses the button or the network is back. */
+  private woken(ms: number): Promise<boolean> {
+    return new Promise((wake) => {
+      const timer = setTimeout(() => wake(false), ms);
+      this.wake = () => (clearTimeout(timer), wake(true));
+    });
+  }
+
   private async fetchInto(entry: Entry, part: Part, index: number): Promise<void> {
     this.abort = new AbortController();
     const start = part.size();
     const headers: HeadersInit = start > 0 ? { range: `bytes=${start}-${entry.bytes - 1}` } : {};
-    const response = await fetch(new URL(entry.file, this.url), { headers, signal: this.abort.signal, cache: "no-store" });
+    const response = await request(new URL(entry.file, this.url), { headers, signal: this.abort.signal, cache: "no-store" });
     if (response.status === 416) throw new EngineError("bad-shard", `${entry.file} is shorter than its manifest says`, { file: entry.file });
+    if (!response.ok) void response.body?.cancel();
+    if (isPassing(response.status)) throw new Error(`the server answered ${response.status}`);
     if (!response.ok || !response.body) throw new EngineError("network", `${entry.file}: the server answered ${response.status}`);
     // A server without ranges sends all of it again.
     if (start > 0 && response.status !== 206) part.truncate();
@@ -296,32 +311,4 @@ export class FileStore {
     const names = [...this.files.keys()].filter((name) => name.startsWith(start)).map((name) => name.slice(start.length));
     return names.filter((name) => !name.includes("/"));
   }
-}
-
-export async function fetchWhole(url: string): Promise<Uint8Array> {
-  let response: Response;
-  try {
-    response = await fetch(url, { cache: "no-store" });
-  } catch (error) {
-    const foreign = new URL(url).origin !== self.location.origin;
-    const hint = foreign ? "; if you are online, that server does not allow other pages to read it (CORS)" : "";
-    throw new EngineError("network", `${url} cannot be fetched: ${(error as Error).message}${hint}`);
-  }
-  if (!response.ok) throw new EngineError("network", `${url}: the server answered ${response.status}`);
-  return new Uint8Array(await response.arrayBuffer());
-}
-
-function parse(text: Uint8Array): Manifest {
-  const corrupt = (why: string) => new EngineError("model-corrupt", `manifest.json is not usable: ${why}`, { file: "manifest.json" });
-  let manifest: Manifest;
-  try {
-    manifest = JSON.parse(new TextDecoder().decode(text));
-  } catch (error) {
-    throw corrupt((error as Error).message);
-  }
-  const sound = (entries: unknown) =>
-    Array.isArray(entries) &&
-    entries.every((e) => typeof e.file === "string" && !/[\\/:]/.test(e.file) && e.bytes >= 0 && /^[0-9a-f]{64}$/.test(e.sha256));
-  if (!sound(manifest?.files) || !sound(manifest?.shards)) throw corrupt("it is not a pack's manifest");
-  return manifest;
 }

@@ -3,7 +3,7 @@
 import * as Comlink from "comlink";
 import init, { type AskSettings, type BenchSettings, Engine, Heat, type View as Seen, Stop } from "../pkg/mqt_web.js";
 import { MemoryBlobs, openStorage } from "./blobs";
-import { EngineError } from "./errors";
+import { EngineError, lastWords } from "./errors";
 import type { Answer, BenchReport, Loaded, Progress, Step, View, WorkerApi, WorkerSettings } from "./messages";
 import { readScenes } from "./scenes";
 import { FileStore, PackStore } from "./store";
@@ -155,7 +155,7 @@ const api: WorkerApi = {
   stop: (id) => stops.get(id)?.stop(),
 
   estimate: (question, settings) => inTurn((engine) => engine.estimate(question, settings)),
-  readingMap: () => inTurn((engine) => engine.readingMap()),
+  readingMap: (imageTokens) => inTurn((engine) => engine.readingMap(imageTokens)),
   // Needs no turn: it touches nothing of the model.
   heat: async (rgb, weights, scale, opacity) => {
     await module;
@@ -168,6 +168,7 @@ const api: WorkerApi = {
   startAnew: () => inTurn((engine) => engine.startAnew()),
   instruct: (system) => inTurn((engine) => engine.instruct(system)),
   resume: (turns) => inTurn((engine) => engine.resume(turns)),
+  lastWords: async () => lastWords(),
   memory: async () => ({ wasmBytes: memory?.buffer.byteLength ?? 0, gpuBytes: gpuBytes() }),
 };
 

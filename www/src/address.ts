@@ -1,12 +1,11 @@
 // A picture by its address: the one case in which the page asks another server for something, because somebody gave that address.
 
-import { app } from "./app";
+import { EngineError, Unreachable, readAtMost, request, shown, webAddress } from "mqt-web";
+import { MOST_PICTURE_BYTES, app } from "./app";
 import { dialog, find, h, log } from "./dom";
 
 /** A server that takes longer is as good as none. */
 const PATIENCE_MS = 30_000;
-/** Pictures above this are refused before they fill the memory. */
-const MOST_BYTES = 200_000_000;
 
 let box: HTMLDialogElement | undefined;
 
@@ -19,9 +18,11 @@ export function open(): void {
 function build(): HTMLDialogElement {
   const field = h<HTMLInputElement>("input#picture-address", { type: "url", placeholder: "https://…", required: true });
   const form = h<HTMLFormElement>("form", h("label", { for: "picture-address" }, "Address of a picture"), h("div.line", field, h("button.main", { type: "submit" }, "Fetch")));
+  field.addEventListener("input", () => field.setCustomValidity(""));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const link = linkIn(field.value);
+    field.setCustomValidity(link ? "" : "That is not the address of a picture.");
     if (!link) return field.reportValidity();
     made.close();
     field.value = "";
@@ -63,8 +64,8 @@ export async function take(link: URL): Promise<void> {
   const isLate = () => mine !== asked || app.picture !== before;
   const say = (text: string) => void (isLate() || (find("#remark").textContent = text));
   const name = fileName(link);
-  const host = link.host || "this address";
-  say(`Fetching ${link.protocol === "data:" ? "the picture" : name} …`);
+  const host = shown(link.host, 100) || "this address";
+  say(`Fetching ${link.protocol === "data:" ? "the picture" : shown(name, 100)} …`);
   try {
     const blob = link.protocol === "data:" ? writtenOut(link.href) : await fetchPicture(link);
     if (isLate()) return log(`picture from ${host}: came after another was chosen`);
@@ -73,6 +74,7 @@ export async function take(link: URL): Promise<void> {
   } catch (error) {
     log(`picture from ${host}: ${(error as Error).message}`);
     if (error instanceof Refused) say(error.message);
+    else if (error instanceof EngineError && !(error instanceof Unreachable)) say(`${error.message}.`);
     else if (!navigator.onLine) say("There is no network. The picture was not fetched.");
     else say(`${host} cannot be reached, or does not let other pages read its pictures (CORS). Save the picture, then choose the file.`);
   }
@@ -81,17 +83,26 @@ export async function take(link: URL): Promise<void> {
 class Refused extends Error {}
 
 async function fetchPicture(link: URL): Promise<Blob> {
-  const response = await fetch(link, { credentials: "omit", referrerPolicy: "no-referrer", signal: AbortSignal.timeout(PATIENCE_MS) });
-  if (!response.ok) throw new Refused(`${link.host} answered ${response.status}: there is no picture at that address.`);
-  if (Number(response.headers.get("content-length")) > MOST_BYTES) throw new Refused("That picture is too large.");
-  const blob = await response.blob();
-  if (/^(text|audio|video)\//.test(blob.type)) throw new Refused(`What ${link.host} sends from there is no picture.`);
-  return blob;
+  const response = await request(webAddress(link.href), { credentials: "omit", referrerPolicy: "no-referrer", signal: AbortSignal.timeout(PATIENCE_MS) });
+  const type = response.headers.get("content-type") ?? "";
+  const refuse = (why: string) => {
+    void response.body?.cancel();
+    throw new Refused(why);
+  };
+  if (!response.ok) refuse(`${link.host} answered ${response.status}: there is no picture at that address.`);
+  if (/^(text|audio|video)\//.test(type)) refuse(`What ${link.host} sends from there is no picture.`);
+  const bytes = await readAtMost(response, MOST_PICTURE_BYTES);
+  if (!bytes) throw new Refused(`What ${link.host} sends from there is too large for a picture.`);
+  return new Blob([bytes], { type: type.split(";")[0] });
 }
 
 /** The bytes of a `data:` address, which the page's policy lets nobody fetch. */
 function writtenOut(href: string): Blob {
   const [, type, encoding, data = ""] = /^data:([^;,]*)[^,]*?(;base64)?,(.*)$/is.exec(href) ?? [];
   if (!encoding) throw new Refused("Only pictures in base64 can be pasted as text.");
-  return new Blob([Uint8Array.from(atob(decodeURIComponent(data)), (c) => c.charCodeAt(0))], { type });
+  try {
+    return new Blob([Uint8Array.from(atob(decodeURIComponent(data)), (c) => c.charCodeAt(0))], { type });
+  } catch {
+    throw new Refused("That text is not a picture in base64.");
+  }
 }

@@ -1,16 +1,19 @@
 // The page's one thread of action: a model is loaded, a picture is shown to it, questions are asked. Everything on screen that
-// can be pressed ends up here; what is shown is in the other files.
+// can be pressed ends up here or in loader.ts; what is shown is in the other files.
 
-import { type Answer, type Answering, Engine, EngineError, type Loading, type Progress, type Turn, type View, storedPacks } from "mqt-web";
+import { type Answer, type Answering, type Engine, EngineError, type Keep, type Turn, type View, shown } from "mqt-web";
 import * as conversation from "./conversation";
 import { log } from "./dom";
 import { failed } from "./failures";
+import { type Loadable, Loader } from "./loader";
 import * as notices from "./notices";
 import { type Sampling, settings } from "./settings";
-import { enter, isBusy, isOpen, setPlace, state, whenReady } from "./state";
+import { enter, isBusy, isOpen, state } from "./state";
 import * as steps from "./steps";
 import * as tokens from "./tokens";
-import { type Probe, probe } from "./webgpu";
+import * as trouble from "./trouble";
+
+export { type Loadable, bundled } from "./loader";
 
 export interface Picture {
   blob: Blob;
@@ -18,136 +21,52 @@ export interface Picture {
   /** An address for `img`. */
   url: string;
   view?: View;
+  /** The browser decoded it, because the engine cannot. */
+  redrawn?: boolean;
+  /** What was there before, until the engine has read this one. */
+  before?: Before;
 }
 
-export interface Loadable {
-  /** A manifest's address, or files from disk. */
-  from: string | File[];
-  name: string;
-}
-
-export const bundled: Loadable = { from: new URL("models/toybox/manifest.json", document.baseURI).href, name: __BUNDLED__.name };
-
-class App {
-  engine: Engine | undefined;
-  loading: Loading | undefined;
-  model: Loadable = settings.model ? { from: settings.model, name: settings.model } : bundled;
-  adapter = settings.adapter;
-  context = 2048;
+/** A picture and the conversation about it, to go back to. */
+interface Before {
   picture: Picture | undefined;
-  seen: Probe | undefined;
+  turns: Turn[];
+  /** Puts the cards back as they were. */
+  restore: () => void;
+}
+
+/** Pictures above this are refused before they fill the memory. */
+export const MOST_PICTURE_BYTES = 200_000_000;
+
+class App extends Loader {
+  picture: Picture | undefined;
   /** The conversation about the picture: this one holds, every question takes it along. */
   turns: Turn[] = [];
   /** Another object with every new conversation: what an earlier one still answers belongs to none. */
   private talk = {};
+  /** The conversation that began when a model was set aside: if it is still this one, the one before comes back with that model. */
+  private talkAside: object | undefined;
   /** Which engine looked at which picture last. */
   private looked: { engine: Engine; picture: Picture } | undefined;
   /** Of every answer, for the report: the picture by its hash, and what was set then. */
   records: { question: string; answer: Answer; picture: string; model: string; settings: Sampling }[] = [];
-  private keep: "storage" | "memory" = "storage";
-  private cancelLoad: AbortController | undefined;
   private work: AbortController | undefined;
   private preparing: AbortController | undefined;
   /** A question that waits for the model: lets it go on, or drops it. */
   private waiting: ((go: boolean) => void) | undefined;
-  /** Counts loads: what an abandoned one still says is not heard. */
-  private attempt = 0;
-  private probing = false;
-  private listeners: (() => void)[] = [];
 
-  /** Called when the model, the picture or the conversation changed. */
-  onChange(listener: () => void): void {
-    this.listeners.push(listener);
-  }
-
-  changed(): void {
-    for (const listener of this.listeners) listener();
-  }
-
-  /** Whether all of a model is in the browser's storage. */
-  async isStored(model = this.model): Promise<boolean> {
-    const pack = (await storedPacks()).find((pack) => pack.url === model.from);
-    return pack !== undefined && pack.stored === pack.bytes;
-  }
-
-  /** Loads the model. Nothing is fetched or compiled before somebody asked for it. One load at a time; taking over ends the one before. */
-  async start(how: { sharing?: "try" | "wait" | "take"; force?: boolean; keep?: "storage" | "memory"; refresh?: boolean } = {}): Promise<void> {
-    if (how.sharing === "take") this.abandon();
-    if (this.loading || this.probing) return;
-    const attempt = ++this.attempt;
-    const isOver = () => attempt !== this.attempt;
-    this.keep = how.keep ?? this.keep;
-    if (this.adapter !== "cpu" && !how.force) {
-      this.probing = true;
-      this.seen = await probe();
-      if (isOver()) return;
-      this.probing = false;
-      if (this.seen.verdict !== "good") {
-        enter(this.seen.verdict === "weak" ? "weak-adapter" : "no-webgpu");
-        this.release(false);
-        return notices.show(this.seen.verdict === "weak" ? notices.weakAdapter(this.seen) : notices.noWebGpu(this.seen));
-      }
-    }
-    const rebuilding = state() === "device-lost";
-    this.unload();
-    this.cancelLoad = new AbortController();
-    if (how.sharing === "wait") notices.show(notices.waitingForTab());
-    const options = {
-      adapter: this.adapter,
-      arithmetic: settings.arithmetic,
-      context: this.context,
-      keep: this.keep,
-      sharing: how.sharing ?? ("try" as const),
-      refresh: how.refresh,
-      signal: this.cancelLoad.signal,
-      onProgress: (progress: Progress) => void (isOver() || this.progress(progress, rebuilding)),
-    };
-    let engine: Engine;
-    try {
-      this.loading = Engine.begin(this.model.from, options);
-      engine = await this.loading.engine;
-      if (isOver()) return engine.dispose();
-    } catch (error) {
-      if (isOver()) return;
-      this.loading = undefined;
-      failed(EngineError.from(error));
-      // A question goes on waiting if that began another load.
-      if (!this.loading && !this.probing) this.release(false);
-      return;
-    }
-    this.engine = engine;
-    this.loading = undefined;
-    const { adapter, name, weights, fell_back: fellBack } = engine.model;
-    log(`loaded ${name} ${weights} on ${adapter.name}`);
-    const kind = this.seen?.adapter?.software ? " (software: works, slowly)" : "";
-    const where = adapter.kind === "cpu" ? "Processor (slow, no WebGPU)" : `WebGPU · ${this.seen?.adapter?.name ?? adapter.name}${kind}`;
-    setPlace(`${where} · ${name} ${weights}${this.keep === "storage" ? " (on this device)" : " (in memory)"}`);
-    notices.clear();
-    if (fellBack) notices.remark("No adapter could be used: this runs on the processor, slowly.");
-    this.changed();
+  protected override async begin(isOver: () => boolean): Promise<void> {
     if (settings.sampling().system) await this.instruct().catch((error) => notices.remark(EngineError.from(error).message));
     if (isOver()) return;
     // After a rebuild that is the picture and all that was said about it.
     if (this.picture) await this.encode();
     else enter("ready");
-    if (isOver()) return;
-    this.release(true);
-    void this.lookForUpdate();
+    if (!isOver()) this.release(true);
   }
 
-  private unload(): void {
-    this.engine?.dispose();
-    this.engine = undefined;
-  }
-
-  /** Ends the model that is there or on its way, and forgets what it is doing; what was stored stays. The caller says what comes instead. */
-  abandon(): void {
-    this.attempt++;
-    this.probing = false;
-    this.cancelLoad?.abort();
-    this.loading = undefined;
+  override abandon(): void {
     this.work = undefined;
-    this.unload();
+    super.abandon();
   }
 
   /** Whether a question waits for the model already. */
@@ -161,57 +80,47 @@ class App {
     this.waiting = undefined;
   }
 
-  private progress(progress: Progress, rebuilding: boolean): void {
-    if (progress.phase === "taken") {
-      this.abandon();
-      this.release(false);
-      enter("second-tab");
-      return notices.show(notices.taken());
-    }
-    if (progress.phase === "bad-shard") log(`${progress.file} was damaged in storage and is fetched again`);
-    // Kernels compile beside the download; the download is what one waits for.
-    if (progress.phase === "compiling" && ["downloading", "paused", "offline"].includes(state())) return;
-    // A rebuild is one state from the loss to the end; its card shows how far it has come.
-    if (!rebuilding) enter(progress.phase);
-    notices.progress(progress, rebuilding);
-  }
-
-  pauseDownload(): void {
-    this.loading?.pause();
-  }
-
-  resumeDownload(): void {
-    this.loading?.resume();
-  }
-
-  cancelDownload(): void {
-    this.cancelLoad?.abort();
-  }
-
   /** Another model, or the same one on another device. */
-  async switchTo(change: { model?: Loadable; adapter?: string; context?: number; refresh?: boolean }): Promise<void> {
+  async switchTo(change: { model?: Loadable; adapter?: string; context?: number; refresh?: boolean; keep?: Keep }): Promise<void> {
+    if (change.model || change.refresh) this.leaveConversation(change.model !== undefined);
     this.model = change.model ?? this.model;
     this.adapter = change.adapter ?? this.adapter;
     this.context = change.context ?? this.context;
     this.abandon();
-    if (change.model || change.refresh) {
-      // What was said is in the words of the model before, and so are the cards.
-      this.forget();
-      if (this.picture) this.picture = { ...this.picture, view: undefined };
-      conversation.newPicture();
-      this.changed();
-    }
+    this.changed();
     enter("first-visit");
-    await this.start({ force: change.adapter === "cpu", refresh: change.refresh });
+    await this.start({ force: change.adapter === "cpu", refresh: change.refresh, keep: change.keep });
+  }
+
+  /** What was said is in the words of the model that was there, and so are the cards. With that model it comes back, if it `mayComeBack`. */
+  private leaveConversation(mayComeBack: boolean): void {
+    const { picture, turns, talk } = this;
+    this.forget();
+    if (picture) this.picture = { ...picture, view: undefined, before: undefined };
+    const restore = conversation.newPicture();
+    if (!mayComeBack) return;
+    if (this.engine || this.talkAside === talk) this.talkAside = this.talk;
+    this.work?.abort();
+    this.setAside(async () => {
+      if (this.talk === this.talkAside) {
+        [this.picture, this.turns] = [picture, turns];
+        restore();
+      }
+      this.changed();
+      if (this.engine && this.picture && !this.hasLooked(this.engine, this.picture)) await this.encode();
+      else enter("ready");
+    });
   }
 
   /** Takes a picture. It is encoded at once if there is a model, so that the question need not wait. */
   async attach(blob: Blob, name: string): Promise<void> {
+    if (blob.size > MOST_PICTURE_BYTES) return notices.remark(`${shown(name, 100)} is too large for a picture; the one before is kept.`);
     this.work?.abort();
-    if (this.picture) URL.revokeObjectURL(this.picture.url);
-    this.picture = { blob, name, url: URL.createObjectURL(blob) };
+    const { picture, turns } = this;
     this.forget();
-    conversation.newPicture();
+    const taken: Picture = { blob, name, url: URL.createObjectURL(blob) };
+    this.picture = taken;
+    taken.before = { picture, turns, restore: conversation.newPicture() };
     notices.remark("");
     this.changed();
     if (this.engine) await this.encode();
@@ -234,6 +143,24 @@ class App {
     if (this.hasLooked(engine, picture)) return;
     picture.view = await engine.look(picture.blob, { signal, onStep: steps.show });
     this.looked = { engine, picture };
+    // It can be read: those before it are not needed any more.
+    for (let before = picture.before?.picture; before; before = before.before?.picture) URL.revokeObjectURL(before.url);
+    picture.before = undefined;
+  }
+
+  /** Goes back to the picture before one that cannot be read. */
+  private async refuse(picture: Picture, problem: EngineError): Promise<void> {
+    if (this.picture !== picture) return;
+    const { before } = picture;
+    URL.revokeObjectURL(picture.url);
+    this.forget();
+    [this.picture, this.turns] = [before?.picture, before?.turns ?? []];
+    before?.restore();
+    this.changed();
+    const { engine } = this;
+    if (engine && this.picture && !this.hasLooked(engine, this.picture)) await this.encode();
+    else enter("ready");
+    notices.show(trouble.unreadable(problem, picture.name, this.picture !== undefined));
   }
 
   private async encode(): Promise<void> {
@@ -252,21 +179,24 @@ class App {
     } catch (error) {
       const problem = EngineError.from(error);
       if (problem.code === "image-unreadable" && (await this.redraw(picture))) return this.encode();
-      if (this.work === work) failed(problem);
-      return;
+      if (this.work !== work) return;
+      if (problem.code !== "image-unreadable") return failed(problem);
+      log(`error ${problem.code}: ${problem.message}`);
+      return this.refuse(picture, problem);
     }
     void this.prepare();
   }
 
   /** HEIC, AVIF and the like: what only the browser can decode becomes a PNG. Its colours are then the browser's. */
   private async redraw(picture: Picture): Promise<boolean> {
-    if (picture.name.endsWith(" (decoded by the browser)")) return false;
+    if (picture.redrawn) return false;
     try {
       const bitmap = await createImageBitmap(picture.blob);
       const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
       canvas.getContext("2d")?.drawImage(bitmap, 0, 0);
       picture.blob = await canvas.convertToBlob({ type: "image/png" });
       picture.name += " (decoded by the browser)";
+      picture.redrawn = true;
       return true;
     } catch {
       return false;
@@ -355,7 +285,7 @@ class App {
   private settle(answer: Answer): void {
     if (answer.finish_reason === "context") {
       enter("context-full");
-      notices.show(notices.contextFull(answer.prompt_tokens + answer.completion_tokens, this.engine?.model.context ?? 0));
+      notices.show(trouble.contextFull(answer.prompt_tokens + answer.completion_tokens, this.engine?.model.context ?? 0));
     } else {
       enter(answer.finish_reason === "cancelled" ? "stopped" : "ready");
     }
@@ -429,21 +359,6 @@ class App {
     this.changed();
   }
 
-  /** A new version of the stored model: looked for once, after the model is ready; never fetched by itself. */
-  private async lookForUpdate(): Promise<void> {
-    const { model, engine } = this;
-    if (!engine || typeof model.from !== "string" || !navigator.onLine) return;
-    try {
-      const update = await notices.findUpdate(model.from, engine.model.sha256);
-      if (!update) return;
-      await whenReady();
-      if (engine !== this.engine) return;
-      enter("update-available");
-      notices.show(notices.update(update));
-    } catch (error) {
-      log(`looking for a new version: ${(error as Error).message}`);
-    }
-  }
 }
 
 export const app = new App();

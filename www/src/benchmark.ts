@@ -1,6 +1,6 @@
 // The benchmark panel: how fast this device is, by the harness of `mqt bench`.
 
-import { type BenchReport, EngineError } from "mqt-web";
+import { type BenchReport, EngineError, shown } from "mqt-web";
 import { app } from "./app";
 import { bytes, copy, dialog, find, h, log, seconds } from "./dom";
 import { failed } from "./failures";
@@ -52,13 +52,13 @@ async function measure(): Promise<void> {
   let line = "";
   try {
     report = await engine.bench({ signal: running.signal, onProgress: (what) => refresh(`${what} …`) });
-    find("#bench-result").replaceChildren(...show(report));
+    find("#bench-result").replaceChildren(...draw(report));
     line = "Medians of this run.";
   } catch (error) {
     const problem = EngineError.from(error);
     log(`benchmark: ${problem.code} ${problem.message}`);
-    line = problem.code === "cancelled" ? "Stopped." : problem.message;
-    if (problem.code === "device-lost") failed(problem);
+    line = problem.code === "cancelled" ? "Stopped." : shown(problem.message);
+    if (["device-lost", "internal"].includes(problem.code)) failed(problem);
   } finally {
     running = undefined;
     refresh(line);
@@ -67,12 +67,12 @@ async function measure(): Promise<void> {
 
 const three = (value: number) => Number(value.toPrecision(3)).toLocaleString("en", { maximumSignificantDigits: 3 });
 
-function show(r: BenchReport): HTMLElement[] {
+function draw(r: BenchReport): HTMLElement[] {
   const c = r.ceilings;
   const rate = (value: number | null, unit: string) => (value === null ? undefined : `${three(value)} ${unit}`);
   const rows: [string, string | undefined][] = [
-    ["Where", r.adapter.kind === "cpu" ? "processor" : `${app.seen?.adapter?.name ?? r.adapter.name} (${r.adapter.backend})`],
-    ["Model", `${r.model.name} ${r.model.weights}, ${bytes(r.model.bytes_per_token)} read per word`],
+    ["Where", r.adapter.kind === "cpu" ? "processor" : shown(`${app.seen?.adapter?.name ?? r.adapter.name} (${r.adapter.backend})`, 200)],
+    ["Model", `${shown(r.model.name, 100)} ${r.model.weights}, ${bytes(r.model.bytes_per_token)} read per token`],
     ["Device reads", rate(c.read_gb_s, "GB/s")],
     ["Device computes", rate(c.fma_f32_gflop_s, "GFLOP/s in f32")],
     ["Picture", r.vision ? seconds(r.vision.ms + (r.resample_ms ?? 0)) : undefined],

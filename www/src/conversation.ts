@@ -2,7 +2,8 @@
 
 import type { Answer, Answering, Turn } from "mqt-web";
 import { type Picture, app } from "./app";
-import { copy, count, find, h, seconds } from "./dom";
+import { copy, count, find, h, reveal, seconds } from "./dom";
+import { columns, gives } from "./offer";
 import { overTokens } from "./plot";
 import { settings } from "./settings";
 import { isBusy, isOpen, onState } from "./state";
@@ -17,7 +18,7 @@ const UNSURE = 0.85;
 /** One answer on the page. */
 export class Card {
   readonly element: HTMLElement;
-  private readonly text = h("p.text", { "aria-hidden": "true" });
+  private readonly text = h("p.text", { "aria-hidden": "true", dir: "auto" });
   private readonly foot = h("footer");
   private streamed = "";
   private spoken = 0;
@@ -45,7 +46,7 @@ export class Card {
         steps.end();
         this.text.replaceChildren(this.streamed.trimStart(), h("span.caret"));
         this.speak(false);
-        this.element.scrollIntoView({ block: "nearest" });
+        reveal(this.element);
       }
     } catch {
       // `answering.answer` rejects with the same error, and it is dealt with there.
@@ -76,7 +77,7 @@ export class Card {
       tokenIds: answer.token_ids.join(" "),
     });
     this.drawFoot();
-    this.element.scrollIntoView({ block: "nearest" });
+    reveal(this.element);
   }
 
   fail(error: unknown): void {
@@ -111,7 +112,7 @@ export class Card {
       h("span", { title: "from the question to the first word, looking at the picture included if that had not happened" }, `first word ${seconds(a.timings_ms.first_token)}`),
       h("span", count(a.completion_tokens, "token")),
       a.mean_probability !== null && h("span", { title: "how likely the model held its own words, on average" }, `${Math.round(a.mean_probability * 100)} % sure`),
-      a.tokens_per_second > 0 && h("span", `${a.tokens_per_second.toFixed(1)} words/s`),
+      a.tokens_per_second > 0 && h("span", `${a.tokens_per_second.toFixed(1)} tokens/s`),
       this.sampled.temperature > 0 && h("span", `seed ${this.sampled.seed}`),
       h("span", { title: `${a.cached_tokens} of ${a.prompt_tokens} prompt tokens were computed before` }, `${a.cached_tokens}/${a.prompt_tokens} cached`),
     ];
@@ -146,7 +147,8 @@ export class Card {
 
   /** A draft that was refined: still there, folded away. */
   fold(): void {
-    const summary = h("summary", `Draft with ${this.answer?.image_tokens ?? "fewer"} image tokens`);
+    const { answer } = this;
+    const summary = h("summary", `Draft with ${answer ? count(answer.image_tokens, "image token") : "fewer image tokens"}`);
     const details = h("details.draft", summary);
     this.element.classList.add("is-draft");
     this.element.replaceWith(details);
@@ -168,7 +170,7 @@ function marked(before: string, after: string): (Node | string)[] {
 }
 
 function question(text: string, picture: Picture): HTMLElement {
-  return h("div.question", h<HTMLImageElement>("img", { src: picture.url, alt: "", width: 32, height: 32 }), h("p", text));
+  return h("div.question", h<HTMLImageElement>("img", { src: picture.url, alt: "", width: 32, height: 32 }), h("p", { dir: "auto" }, text));
 }
 
 /** A card for an answer under way; with `refines` it takes the place of that draft. */
@@ -184,51 +186,54 @@ export function newAnswer(text: string, picture: Picture, turns: Turn[], refines
   }
   before?.refresh();
   find("#empty").hidden = true;
-  card.element.scrollIntoView({ block: "nearest" });
+  reveal(card.element);
   return card;
 }
 
 /** Columns for one question with several m. */
 export function newComparison(text: string, several: number[], picture: Picture, turns: Turn[]): Card[] {
   const made = several.map(() => new Card(text, picture, turns));
-  const columns = made.map((card, i) => {
+  const shown = made.map((card, i) => {
     card.element.classList.add("column");
-    card.element.prepend(h("h3", `${several[i]} tokens`));
+    card.element.prepend(h("h3", count(several[i]!, "token")));
     return card.element;
   });
-  const box = h("section.comparison", { "aria-label": `Comparison: ${text}` }, h("div.columns", ...columns), h("div.plot"), otherColumns(text, several, picture, turns));
+  const box = h("section.comparison", { "aria-label": `Comparison: ${text}` }, h("div.columns", ...shown), h("div.plot"), otherColumns(text, several, picture, turns));
   latest = undefined;
   list().append(question(text, picture), box);
   find("#empty").hidden = true;
-  box.scrollIntoView({ block: "nearest" });
+  reveal(box);
   return made;
 }
 
-/** The m that the person compares; until one was chosen, few, some, many, all: as many of 2, 16, 64 and M as the model has. */
-let chosen: number[] | undefined;
+/** The m that the person compares; until some were chosen, few, some, many, all. */
+let chosen: number[] = [];
 const MOST_COLUMNS = 6;
 
 export function compare(text: string, turns?: Turn[]): void {
-  const max = tokens.maximum();
-  const fit = (list: number[]) => [...new Set(list.filter((m) => m <= max))];
-  const usual = fit([2, 16, 64, max]).length > 3 ? fit([2, 16, 64, max]) : fit([2, 8, 16, max]);
-  const own = fit(chosen ?? []);
-  void app.compare(text, own.length > 1 ? own : usual, turns);
+  const offer = tokens.offered();
+  const own = chosen.filter((m) => gives(offer, m));
+  void app.compare(text, own.length > 1 ? own : columns(offer), turns);
+}
+
+/** What is to be typed under a comparison. */
+function wantedColumns(): string {
+  const { most, only } = tokens.offered();
+  return only.length > 0 ? `2 to ${MOST_COLUMNS} of ${only.join(", ")}` : `2 to ${MOST_COLUMNS} different numbers from 1 to ${most}`;
 }
 
 /** Under a comparison: the same question with other columns. */
 function otherColumns(text: string, several: number[], picture: Picture, turns: Turn[]): HTMLElement {
-  const max = tokens.maximum();
-  const field = h<HTMLInputElement>("input", { type: "text", value: several.join(", "), inputMode: "numeric", "aria-label": `Image tokens to compare, 2 to ${MOST_COLUMNS} numbers up to ${max}` });
+  const field = h<HTMLInputElement>("input", { type: "text", value: several.join(", "), inputMode: "numeric", "aria-label": `Image tokens to compare: ${wantedColumns()}` });
   const form = h<HTMLFormElement>("form", h("span.quiet", "Columns"), field, h("button", { type: "submit" }, "Compare again"));
   field.addEventListener("input", () => field.setCustomValidity(""));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const max = tokens.maximum(); // of the model that is loaded now
-    const wanted = [...new Set(field.value.split(/[^\d]+/).filter(Boolean).map(Number))].sort((a, b) => a - b);
-    const good = wanted.length > 1 && wanted.length <= MOST_COLUMNS && wanted.every((m) => m >= 1 && m <= max);
+    const offer = tokens.offered(); // of the model that is loaded now
+    const wanted = [...new Set(field.value.split(/[\s,;]+/).filter(Boolean).map(Number))].sort((a, b) => a - b);
+    const good = wanted.length > 1 && wanted.length <= MOST_COLUMNS && wanted.every((m) => gives(offer, m));
     const other = app.picture !== picture ? "The picture is another one now." : "";
-    field.setCustomValidity(good ? other : `Give 2 to ${MOST_COLUMNS} different numbers from 1 to ${max}.`);
+    field.setCustomValidity(good ? other : `Give ${wantedColumns()}.`);
     if (!field.reportValidity() || !isOpen() || !app.engine) return;
     chosen = wanted;
     compare(text, turns);
@@ -244,14 +249,20 @@ export function plot(columns: Card[]): void {
   const drawing = overTokens(points, "Time to read picture and question");
   const pins = columns.map(({ answer }) => answer && h("button", { type: "button", onclick: () => tokens.choose(answer.image_tokens) }, `Use ${answer.image_tokens} from now on`));
   box.replaceChildren(h("p.small", "Time to read picture and question, the picture encoded once"), drawing, h("div.actions", ...pins));
-  box.closest(".comparison")?.scrollIntoView({ block: "nearest" });
+  reveal(box.closest(".comparison")!);
 }
 
-/** A new picture begins a new conversation; the old one stays to be read. */
-export function newPicture(): void {
+/** A new picture begins a new conversation; the old one stays to be read. What it returns takes that back. */
+export function newPicture(): () => void {
+  const [before, line] = [latest, h("hr")];
   latest = undefined;
   for (const card of cards) card.refresh();
-  if (list().childElementCount > 0 && !list().lastElementChild?.matches("hr")) list().append(h("hr"));
+  if (list().childElementCount > 0 && !list().lastElementChild?.matches("hr")) list().append(line);
+  return () => {
+    line.remove();
+    if (before && cards.includes(before)) latest = before;
+    for (const card of cards) card.refresh();
+  };
 }
 
 export function clear(): void {

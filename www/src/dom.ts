@@ -44,6 +44,13 @@ export function seconds(ms: number): string {
   return `${s >= 10 ? Math.round(s) : s >= 1 ? s.toFixed(1) : s.toFixed(2)} s`;
 }
 
+/** Scrolls to something that came or grew; of what is taller than the room for it, its end. The box for questions covers nothing of it. */
+export function reveal(element: Element): void {
+  const covered = parseFloat(getComputedStyle(document.documentElement).scrollPaddingBlockEnd) || 0;
+  const room = Math.min(innerHeight - covered, find("#scroll").clientHeight);
+  element.scrollIntoView({ block: element.getBoundingClientRect().height > room ? "end" : "nearest" });
+}
+
 export const count = (n: number, one: string, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
 
 const lines: string[] = [];

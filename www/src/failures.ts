@@ -1,16 +1,32 @@
 // Every failure, once: its state, what was kept, what to press.
 
-import type { EngineError } from "mqt-web";
+import type { EngineError, ErrorCode } from "mqt-web";
 import { app } from "./app";
 import { log } from "./dom";
 import * as notices from "./notices";
-import { enter } from "./state";
+import { type State, enter } from "./state";
+import * as trouble from "./trouble";
 
 /** A device that is lost so often in so long will be lost again. */
 const [LOSSES, LOSS_WINDOW_MS] = [3, 5 * 60_000];
 let losses: number[] = [];
 
-/** Deals with what went wrong, in an answer to `question` if there was one. */
+type Card = [State, (error: EngineError) => notices.Notice];
+
+/** What a load ran into: there is no model then. */
+const loading = (): Partial<Record<ErrorCode, Card>> => ({
+  "storage-full": ["storage-full", trouble.storageFull],
+  "second-tab": ["second-tab", trouble.secondTab],
+  "bad-shard": ["bad-shard", trouble.badShard],
+  "model-corrupt": ["bad-shard", trouble.badShard],
+  "bad-tensors": ["bad-model", trouble.badModel],
+  "no-adapter": ["no-webgpu", ({ message }) => trouble.noWebGpu({ verdict: "absent", reason: message, step: "" })],
+  "limit-too-small": ["weak-adapter", ({ message }) => trouble.weakAdapter({ verdict: "weak", reason: message, step: "" })],
+  network: ["offline", trouble.unreachable],
+  "model-missing": ["offline", trouble.unreachable],
+});
+
+/** Deals with what went wrong, in an answer to `question` if there was one. Only what ends the engine takes the model away. */
 export function failed(error: EngineError, question?: string): void {
   log(`error ${error.code}: ${error.message}`);
   const loaded = app.engine !== undefined;
@@ -20,42 +36,26 @@ export function failed(error: EngineError, question?: string): void {
       if (!loaded) void notices.welcome();
       return;
     case "device-lost":
-    case "internal":
       return lost(error, question);
+    case "internal":
+      app.abandon();
+      app.release(false);
+      enter("internal-error");
+      return notices.show(trouble.internalError(error));
     case "out-of-memory":
       app.abandon();
       app.release(false);
       enter("out-of-memory");
-      return notices.show(notices.outOfMemory(error, app.context));
+      return notices.show(trouble.outOfMemory(error, app.context));
     case "context-full":
       enter("context-full");
-      return notices.show(notices.contextFull(error.facts.need ?? 0, error.facts.have ?? 0));
-    case "storage-full":
-      enter("storage-full");
-      return notices.show(notices.storageFull(error));
-    case "second-tab":
-      enter("second-tab");
-      return notices.show(notices.secondTab());
-    case "bad-shard":
-    case "model-corrupt":
-      enter("bad-shard");
-      return notices.show(notices.badShard(error));
-    case "no-webgpu":
-    case "no-adapter":
-      enter("no-webgpu");
-      return notices.show(notices.noWebGpu({ verdict: "absent", reason: error.message, step: "" }));
-    case "limit-too-small":
-      enter("weak-adapter");
-      return notices.show(notices.weakAdapter({ verdict: "weak", reason: error.message, step: "" }));
-    case "network":
-    case "model-missing":
-      enter("offline");
-      return notices.show(notices.unreachable(error));
-    default:
-      // The picture or a setting: the model is as it was.
-      enter(loaded ? "ready" : "first-visit");
-      notices.show(notices.refused(error));
+      return notices.show(trouble.contextFull(error.facts.need ?? 0, error.facts.have ?? 0));
   }
+  // The picture or a setting: the model, if there is one, is as it was.
+  const harmless: Card = [loaded ? "ready" : "first-visit", trouble.refused];
+  const [state, card] = (loaded ? undefined : loading()[error.code]) ?? harmless;
+  enter(state);
+  notices.show(card(error));
 }
 
 /** Rebuilds after the device went away, unless it keeps going away. */
@@ -66,7 +66,7 @@ function lost(error: EngineError, question?: string): void {
   app.abandon();
   if (stop) app.release(false);
   enter("device-lost");
-  notices.show(notices.deviceLost(error, stop, question));
+  notices.show(trouble.deviceLost(error, stop, question));
   if (!stop) void app.start({ force: true });
 }
 

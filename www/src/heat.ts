@@ -5,9 +5,10 @@ import { app } from "./app";
 import { find, h } from "./dom";
 import * as tokens from "./tokens";
 
-/** [M, patches] */
+/** [tokens, patches] */
 let map: Float32Array | undefined;
-let mapOf: unknown;
+/** Which engine's map it is, and of how many tokens. */
+let [mapOf, mapTokens]: [unknown, number] = [undefined, 0];
 /** 0: all m together. */
 let token = 0;
 let canvas: HTMLCanvasElement | undefined;
@@ -41,10 +42,21 @@ function pick(index: number): void {
   void redraw();
 }
 
+/** Where the first tokens of many are taken, all of them can be looked at; where fewer are averages, they are all there is. */
+const tokensThere = () => (tokens.offered().only.length > 0 ? tokens.shown() : tokens.maximum());
+
+/** More cells than this stand without gaps. */
+const MANY = 128;
+
 /** A cell for each token; those beyond m are given up. */
 function drawStrip(): void {
   const strip = find("#strip");
-  const max = tokens.maximum();
+  const max = tokensThere();
+  if (token > max) {
+    token = 0;
+    find<HTMLInputElement>("#token").value = "0";
+  }
+  strip.classList.toggle("many", max > MANY);
   find<HTMLInputElement>("#token").max = String(max);
   if (strip.childElementCount !== max)
     strip.replaceChildren(...Array.from({ length: max }, (_, i) => h("i", { "data-token": String(i + 1) })));
@@ -73,9 +85,11 @@ export async function draw(on: HTMLCanvasElement, seen: View, attention: boolean
 
 async function redraw(): Promise<void> {
   if (!canvas || !view || !app.engine || find("#heat").hidden) return;
-  if (mapOf !== app.engine) {
-    mapOf = app.engine;
-    map = await app.engine.readingMap();
+  const [engine, there] = [app.engine, tokensThere()];
+  if (mapOf !== engine || mapTokens !== there) {
+    const read = await engine.readingMap(there);
+    if (engine !== app.engine || there !== tokensThere()) return;
+    [map, mapOf, mapTokens] = [read, engine, there];
   }
   if (!map) return;
   const patches = app.engine.model.grid ** 2;
@@ -90,7 +104,8 @@ async function redraw(): Promise<void> {
   canvas.width = canvas.height = side;
   canvas.getContext("2d")?.putImageData(new ImageData(new Uint8ClampedArray(drawn.rgba), side, side), 0, 0);
   const given = token > m ? " It is beyond m, so the language model does not get it." : "";
-  const who = token === 0 ? `The first ${m} tokens together read` : `Token ${token} reads`;
+  const all = m === there ? `All ${m} tokens` : `The first ${m} tokens`;
+  const who = token > 0 ? `Token ${token} reads` : m === 1 ? "The first token reads" : `${all} together read`;
   find("#reads").textContent = `${who} mostly ${drawn.place} (${Math.round(drawn.share * 100)} %).${given}`;
   drawStrip();
 }

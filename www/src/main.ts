@@ -60,7 +60,9 @@ function keys(event: KeyboardEvent): void {
   const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement;
   // In a dialog Escape closes that, and nothing else.
   if (document.querySelector("dialog[open]")) return;
-  if (event.key === "Escape" && (isBusy() || app.loading)) app.stop();
+  const drawer = find<HTMLDetailsElement>(".drawer");
+  if (event.key === "Escape" && drawer.open) drawer.open = false;
+  else if (event.key === "Escape" && (isBusy() || app.loading)) app.stop();
   else if (!typing && event.key === "[") tokens.step(false);
   else if (!typing && event.key === "]") tokens.step(true);
 }
@@ -98,6 +100,15 @@ const network = () => (document.body.dataset.network = navigator.onLine ? "onlin
 addEventListener("online", network);
 addEventListener("offline", network);
 network();
+
+// How much of a small screen the box for questions covers: what is scrolled to stays clear of it.
+const [form, entry] = [find("#composer-form"), find(".entry")];
+const measure = new ResizeObserver(() => {
+  const covers = getComputedStyle(form).display === "contents" ? entry : form;
+  document.documentElement.style.setProperty("--composer", `${covers.offsetHeight}px`);
+});
+measure.observe(form);
+measure.observe(entry);
 
 picture.setUp();
 tokens.setUp();

@@ -1,6 +1,6 @@
 // Which model: another address, files from disk; and what of it is stored here.
 
-import { deletePack, storedPacks } from "mqt-web";
+import { EngineError, deletePack, plainAddress, shown, storedPacks, webAddress } from "mqt-web";
 import { app, bundled } from "./app";
 import { bytes, dialog, find, h } from "./dom";
 import * as notices from "./notices";
@@ -19,10 +19,17 @@ function buildChooser(): HTMLDialogElement {
   const form = h<HTMLFormElement>("form", h("label", { for: "model-address" }, "Address of a pack's manifest.json"), h("div.line", address, h("button.main", { type: "submit" }, "Look")));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const from = new URL(address.value, document.baseURI).href;
+    let from;
+    try {
+      from = webAddress(address.value, document.baseURI).href;
+    } catch (error) {
+      address.setCustomValidity(EngineError.from(error).message);
+      return void address.reportValidity();
+    }
     box.close();
     void notices.offer({ from, name: from });
   });
+  address.addEventListener("input", () => address.setCustomValidity(""));
   const files = h<HTMLInputElement>("input#model-files", { type: "file", multiple: true });
   files.addEventListener("change", () => fromDisk(files));
   const folder = h<HTMLInputElement>("input#model-folder", { type: "file", webkitdirectory: true });
@@ -58,7 +65,11 @@ export async function openStorage(): Promise<void> {
 async function drop(url: string): Promise<void> {
   let trouble = "";
   if (app.loading && app.model.from === url) trouble = "It is being loaded: stop that first.";
-  else await deletePack(url).catch((error) => (trouble = `It could not be deleted: ${(error as Error).message}`));
+  else
+    await deletePack(url).then(
+      () => app.deleted(url),
+      (error) => (trouble = `It could not be deleted: ${(error as Error).message}`),
+    );
   await fill();
   find("#packs").append(h("p", { role: "alert" }, trouble));
 }
@@ -67,8 +78,8 @@ async function fill(): Promise<void> {
   const packs = (await storedPacks()).map((pack) => {
     const whole = pack.stored === pack.bytes;
     const words = whole ? `${bytes(pack.bytes)}, complete; its SHA-256 is checked at every start` : `${bytes(pack.stored)} of ${bytes(pack.bytes)} are here`;
-    const remove = h("button", { type: "button", "aria-label": `Delete ${pack.name}`, onclick: () => void drop(pack.url) }, "Delete");
-    return h("div.pack", h("div", h("b", pack.name), h("p.small", words), h("p.small.quiet", pack.url)), remove);
+    const remove = h("button", { type: "button", "aria-label": `Delete ${shown(pack.name, 100)}`, onclick: () => void drop(pack.url) }, "Delete");
+    return h("div.pack", h("div", h("b", shown(pack.name, 100)), h("p.small", words), h("p.small.quiet", plainAddress(pack.url))), remove);
   });
   find("#packs").replaceChildren(...(packs.length > 0 ? packs : [h("p", "No model is stored.")]));
   const { usage = 0, quota = 0 } = (await navigator.storage?.estimate?.()) ?? {};

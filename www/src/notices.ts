@@ -1,18 +1,15 @@
-// The cards above the conversation: first visit, progress, and every way in which things go wrong.
-// Each says what happened, what was kept, and what to press.
+// The cards above the conversation: first visit, a model on offer, progress. Those about trouble are in trouble.ts.
 
-import { EngineError, type Progress, storedBytes, storedPacks } from "mqt-web";
+import { EngineError, type Progress, plainAddress, shown } from "mqt-web";
 import { type Loadable, app, bundled } from "./app";
-import { bytes, copy, find, h, seconds } from "./dom";
-import { rebuild } from "./failures";
+import { bytes, find, h, seconds } from "./dom";
+import { look } from "./lookup";
 import * as models from "./models";
-import { report } from "./report";
 import { samples } from "./samples";
+import { settings } from "./settings";
 import { enter } from "./state";
-import * as tokens from "./tokens";
-import type { Probe } from "./webgpu";
 
-interface Action {
+export interface Action {
   label: string;
   run: () => unknown;
   /** The one most people want. */
@@ -56,24 +53,20 @@ export function clear(): void {
   area().replaceChildren();
 }
 
+export const otherModel: Action = { label: "Another model…", run: () => models.open() };
+
+/** What an error says, as a sentence. An address or a file's name at its beginning stays as it is. */
+export const sentence = (message: string) => `${shown(message.replace(/^[a-z]+(?=,? )/, (word) => word[0]!.toUpperCase() + word.slice(1))).replace(/\.$/, "")}.`;
+
 /** One quiet line under the picture. */
 export function remark(text: string): void {
   find("#remark").textContent = text;
 }
 
-const onProcessor: Action = { label: "Use the processor instead", run: () => app.switchTo({ adapter: "cpu" }) };
-const otherModel: Action = { label: "Another model…", run: () => models.open() };
-const again: Action = { label: "Try again", run: () => app.start(), main: true };
-/** The manifest that is stored may name files that its server has no more. */
-const afresh: Action = { ...again, run: async () => app.start({ refresh: !(await app.isStored()) }) };
-
-function copyReport(this: HTMLElement): void {
-  void copy(report(), this);
-}
-
 // First visit
 
 export async function welcome(): Promise<void> {
+  if (settings.wrongModel) return show(wrongAddress(settings.wrongModel));
   const stored = await app.isStored();
   const size = bytes(__BUNDLED__.bytes);
   const { model } = app;
@@ -87,18 +80,26 @@ export async function welcome(): Promise<void> {
       own
         ? `The bundled toybox model takes ${size}. It knows toy scenes only: shapes, stickers, strokes and cards; what and how many they are, where they lie and beside what. It knows no photographs.`
         : local
-          ? `The model is ${model.name}, from this device's disk.`
+          ? `The model is ${shown(model.name, 100)}, from this device's disk.`
         : stored
-          ? `The model of ${app.model.name} is stored on this device.`
-          : `The model comes from ${app.model.name}, and is stored on this device. Nothing is asked of that server before you press the button.`,
+          ? `The model of ${plainAddress(app.model.name)} is stored on this device.`
+          : `The model comes from ${plainAddress(app.model.name)}, and is stored on this device. Nothing is asked of that server before you press the button.`,
       recorded(),
     ],
     actions: [{ label, run: () => (own || stored ? app.start() : offer(model)), main: true }, otherModel],
   });
 }
 
+/** The link's model cannot be asked for: nothing of it is, and the bundled one is there. */
+const wrongAddress = (message: string): Notice => ({
+  kind: "trouble",
+  title: "The link's model address is wrong",
+  text: [sentence(message), "Nothing was fetched. Another model's address can be typed, or the bundled model used."],
+  actions: [{ label: "Use the bundled model", run: () => ((settings.wrongModel = undefined), welcome()), main: true }, otherModel],
+});
+
 /** Answers given earlier, so that the idea is visible before anything was downloaded. */
-function recorded(): HTMLElement {
+export function recorded(): HTMLElement {
   const cards = samples
     .filter((sample) => sample.questions.length > 0)
     .slice(0, 3)
@@ -133,7 +134,7 @@ export async function offer(model: Loadable): Promise<void> {
     show({
       kind: "trouble",
       title: navigator.onLine ? "That model cannot be reached" : "No network",
-      text: [EngineError.from(error).message, "Nothing of it was fetched."],
+      text: [sentence(EngineError.from(error).message), "Nothing of it was fetched."],
       actions: [{ label: "Try again", run: () => offer(model), main: true }, otherModel, ...keep()],
     });
     if (!app.engine && !app.loading) enter("offline");
@@ -147,40 +148,12 @@ let offers = 0;
 /** What to press to stay with the model that is there, or on its way. */
 const keep = (): Action[] => (app.engine || app.loading ? [{ label: "Keep the one that is here", run: clear }] : []);
 
-interface Listed {
-  bytes: number;
-  sha256: string;
-}
-
-/** A pack's manifest: its hash, the pack's name, its bytes, and those that are not yet here. */
-async function look(url: string): Promise<{ sha256: string; name: string; total: number; missing: number }> {
-  let response: Response;
-  let text: ArrayBuffer;
-  try {
-    response = await fetch(url, { cache: "no-cache" });
-    text = await response.arrayBuffer();
-  } catch (error) {
-    const foreign = new URL(url).origin !== location.origin ? "; if you are online, that server does not allow other pages to read it (CORS)" : "";
-    throw new EngineError("network", `${url} cannot be fetched: ${(error as Error).message}${foreign}`);
-  }
-  if (!response.ok) throw new EngineError("network", `${url}: the server answered ${response.status}`);
-  if (!crypto.subtle) throw new EngineError("network", "over an insecure connection browsers verify no files: open the page over https, or on localhost");
-  const digest = [...new Uint8Array(await crypto.subtle.digest("SHA-256", text))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  const stored = await storedBytes();
-  try {
-    const { name, files, shards } = JSON.parse(new TextDecoder().decode(text)) as { name: string; files: Listed[]; shards: Listed[] };
-    const all = [...files, ...shards];
-    const total = all.reduce((sum, file) => sum + file.bytes, 0);
-    const here = all.reduce((sum, file) => sum + Math.min(file.bytes, stored.get(file.sha256) ?? 0), 0);
-    return { sha256: digest, name: String(name), total, missing: total - here };
-  } catch {
-    throw new EngineError("model-corrupt", `what ${url} holds is no pack's manifest`, { file: "manifest.json" });
-  }
-}
-
 // Loading
 
 let started = { at: 0, done: 0 };
+
+/** Phases whose `done` counts what was fetched. */
+const FETCHING = ["downloading", "paused", "offline"];
 
 export function progress(p: Progress, rebuilding = false): void {
   // Somebody looks at another model's size meanwhile.
@@ -202,7 +175,7 @@ export function progress(p: Progress, rebuilding = false): void {
   const share = "total" in p && p.total > 0 ? p.done / p.total : undefined;
   const pause: Action = { label: "Pause", run: () => app.pauseDownload() };
   const resume: Action = { label: p.phase === "offline" ? "Try again now" : "Continue", run: () => app.resumeDownload(), main: true };
-  const cancel: Action = { label: "done" in p && p.done > 0 ? `Cancel (keeps ${bytes(p.done)})` : "Cancel", run: () => app.cancelDownload() };
+  const cancel: Action = { label: FETCHING.includes(p.phase) && "done" in p && p.done > 0 ? `Cancel (keeps ${bytes(p.done)})` : "Cancel", run: () => app.cancelDownload() };
   const actions = p.phase === "downloading" ? [pause, cancel] : p.phase === "paused" || p.phase === "offline" ? [resume, cancel] : [cancel];
   const line = describe(p);
   const card = area().querySelector<HTMLElement>(`.notice.progress[data-phase="${p.phase}"]`);
@@ -233,12 +206,12 @@ function describe(p: Progress): string {
       return `${bytes(p.done)} of ${bytes(p.total)} are here and kept, also if you close the page.`;
     case "offline":
       return p.reason === "cross-origin"
-        ? `That server cannot be reached, or does not let other pages read it (CORS). ${bytes(p.done)} of ${bytes(p.total)} are kept.`
-        : `The connection is gone. ${bytes(p.done)} of ${bytes(p.total)} are kept; the download goes on by itself when the network is back.`;
+        ? `That server cannot be reached, or does not let other pages read it (CORS). ${bytes(p.done)} of ${bytes(p.total)} are kept; it is asked again in ${seconds(p.retry_ms)}.`
+        : `There is no answer. ${bytes(p.done)} of ${bytes(p.total)} are kept. The server is asked again in ${seconds(p.retry_ms)}, and so on until it answers; also at once when the network is back.`;
     case "verifying":
-      return `Checking the SHA-256 of ${p.file} (${p.index + 1} of ${p.count}).`;
+      return `Checking the SHA-256 of ${shown(p.file, 100)} (${p.index + 1} of ${p.count}).`;
     case "bad-shard":
-      return `${p.file} does not match its SHA-256. It is not used; it alone is fetched again.`;
+      return `${shown(p.file, 100)} does not match its SHA-256. It is not used; it alone is fetched again.`;
     case "uploading":
       return `${bytes(p.done)} of ${bytes(p.total)} are on the device.`;
     case "compiling": {
@@ -258,152 +231,3 @@ function watchElapsed(): void {
     else clearInterval(tick);
   }, 200);
 }
-
-// Trouble
-
-export const noWebGpu = (seen: Probe): Notice => ({
-  kind: "trouble",
-  title: "No WebGPU here",
-  text: [
-    seen.reason,
-    seen.step,
-    "Small models, like the toybox, also run on the processor: slower, with the same answers. The mqt program for the command line uses graphics cards that browsers do not.",
-    recorded(),
-  ].filter(Boolean),
-  actions: [{ ...onProcessor, main: true }, { label: "Try again", run: () => app.start() }, { label: "Copy report", run: copyReport }],
-});
-
-export const weakAdapter = (seen: Probe): Notice => ({
-  kind: "trouble",
-  title: "A weak graphics adapter",
-  text: [seen.reason, seen.step || "The processor can run small models instead.", "Nothing was downloaded yet."],
-  actions: [{ label: "Try it anyway", run: () => app.start({ force: true }), main: true }, onProcessor, { label: "Copy report", run: copyReport }],
-});
-
-export function storageFull({ message, facts }: EngineError): Notice {
-  const numbers = facts.need ? `It needs ${bytes(facts.need)} more; ${facts.have === undefined ? "less is" : `${bytes(facts.have)} are`} left.` : message;
-  return {
-    kind: "trouble",
-    title: "No room to store the model",
-    text: [numbers, "Browsers allow a share of the free disk, and private windows little or nothing. What was stored before is kept."],
-    actions: [
-      { label: "Keep in memory this time", run: () => app.start({ force: true, keep: "memory" }), main: true },
-      { label: "Free some room…", run: () => models.openStorage() },
-      { label: "Try again", run: () => app.start() },
-    ],
-  };
-}
-
-export const badShard = ({ message, facts }: EngineError): Notice => ({
-  kind: "trouble",
-  title: "A file of the model is damaged",
-  text: [message, "It is not used. The other files are kept."],
-  actions: [{ label: facts.file ? `Fetch ${facts.file} again` : "Fetch it again", run: () => app.start({ force: true, refresh: true }), main: true }, otherModel],
-});
-
-export const unreachable = ({ message }: EngineError): Notice => ({
-  kind: "trouble",
-  title: navigator.onLine ? "The model cannot be reached" : "No network",
-  text: [message, "What has arrived is kept. A model that is on this device needs no network."],
-  actions: [afresh, otherModel],
-});
-
-export function outOfMemory({ message, facts }: EngineError, context: number): Notice {
-  const shorter = Math.max(256, context / 2);
-  const actions: Action[] = [again, onProcessor, otherModel];
-  if (shorter < context) actions.unshift({ label: `Shorter context (${shorter} tokens)`, run: () => app.switchTo({ context: shorter }) });
-  return {
-    kind: "trouble",
-    title: "Out of memory",
-    text: [
-      `${facts.file ? `The device has no room for ${facts.file}${facts.need ? ` (${bytes(facts.need)})` : ""}.` : message} The model was unloaded and its memory freed.`,
-      "Picture and conversation are kept. A shorter context takes less memory, and so do fewer image tokens or a smaller model.",
-    ],
-    actions,
-  };
-}
-
-export function deviceLost({ message, code }: EngineError, stop: boolean, question?: string): Notice {
-  const what = code === "internal" ? `It said: ${message}` : message.replace(/; run again.*/, ".");
-  const kept = "Picture, conversation and the text in the question box are kept.";
-  if (stop)
-    return {
-      kind: "trouble",
-      title: "The graphics device keeps going away",
-      text: [what, `${kept} It happened three times within five minutes, so it is not rebuilt by itself any more.`],
-      actions: [{ label: "Rebuild once more", run: () => rebuild(), main: true }, onProcessor, { label: "Copy report", run: copyReport }],
-    };
-  return {
-    kind: "trouble",
-    title: code === "internal" ? "The engine stopped" : "The graphics device went away",
-    text: [what, `Rebuilding. ${kept}${question ? " Below the cut-off answer you can repeat the question." : ""}`, h<HTMLProgressElement>("progress", { max: 1, "aria-label": "Rebuilding" })],
-    actions: [],
-  };
-}
-
-const FEWER = 8;
-
-export const contextFull = (need: number, have: number): Notice => ({
-  kind: "trouble",
-  title: "The conversation is full",
-  text: [`It takes ${need} tokens, ${have} fit. The answers so far are kept on the page.`],
-  actions: [
-    { label: "Start anew with this picture", run: () => app.startAnew(), main: true },
-    ...(tokens.shown() > FEWER ? [{ label: `Start anew with ${FEWER} image tokens`, run: () => (tokens.choose(FEWER), app.startAnew()) }] : []),
-    ...(app.context < (app.engine?.model.context_max ?? 0)
-      ? [{ label: "A longer context", run: () => app.switchTo({ context: app.engine?.model.context_max }) }]
-      : []),
-  ],
-});
-
-export const secondTab = (): Notice => ({
-  kind: "trouble",
-  title: "Open in another tab",
-  text: ["Another tab of this page uses the model. Loading it here as well would take its memory twice."],
-  actions: [
-    { label: "Use it here instead", run: () => app.start({ sharing: "take" }), main: true },
-    { label: "Wait for the other tab", run: () => app.start({ sharing: "wait" }) },
-  ],
-});
-
-export const waitingForTab = (): Notice => ({
-  kind: "progress",
-  title: "Waiting for the other tab",
-  text: ["The model loads as soon as the other tab is closed.", h<HTMLProgressElement>("progress", { "aria-label": "Waiting" })],
-  actions: [{ label: "Use it here instead", run: () => app.start({ sharing: "take" }) }],
-});
-
-export const taken = (): Notice => ({
-  kind: "trouble",
-  title: "Moved to another tab",
-  text: ["Another tab took the model over, and this one has freed its memory. The conversation is kept."],
-  actions: [{ label: "Bring it back here", run: () => app.start({ sharing: "take" }), main: true }],
-});
-
-export const refused = ({ message }: EngineError): Notice => ({
-  kind: "trouble",
-  title: "That did not work",
-  text: [`${message[0]?.toUpperCase()}${message.slice(1)}.`, "Everything else is as it was."],
-  actions: [{ label: "All right", run: clear, main: true }],
-});
-
-// News
-
-export interface Update {
-  /** Bytes that are not yet here. */
-  bytes: number;
-}
-
-/** A manifest at `url` other than the one with that hash. */
-export async function findUpdate(url: string, sha256: string): Promise<Update | undefined> {
-  const found = await look(url);
-  const isStored = (await storedPacks()).some((pack) => pack.url === url);
-  return found.sha256 === sha256 || !isStored ? undefined : { bytes: found.missing };
-}
-
-export const update = (found: Update): Notice => ({
-  kind: "news",
-  title: "A new version of the model",
-  text: [`${bytes(found.bytes)} differ from what is stored here. The old version is removed when the new one is taken.`],
-  actions: [{ label: `Update (${bytes(found.bytes)})`, run: () => app.switchTo({ refresh: true }), main: true }, { label: "Later", run: clear }],
-});

@@ -1,5 +1,6 @@
 // The picture: where it comes from, and three ways to look at it.
 
+import { shown as safe } from "mqt-web";
 import { app } from "./app";
 import * as address from "./address";
 import { dialog, find, h, log } from "./dom";
@@ -8,6 +9,8 @@ import { samples } from "./samples";
 
 type Show = "original" | "model" | "attention";
 let showing: Show = "original";
+/** The address of a picture that the browser cannot show. */
+let unshown: string | undefined;
 
 export function setUp(): void {
   const input = find<HTMLInputElement>("#file");
@@ -30,7 +33,7 @@ export function setUp(): void {
     const file = files.find((file) => file.type.startsWith("image/")) ?? files.find((file) => file.type === "");
     const link = address.linkIn(event.dataTransfer?.getData("text/uri-list") || event.dataTransfer?.getData("text/plain"));
     if (file) void app.attach(file, file.name);
-    else if (files[0]) say(`${files[0].name} is no picture.`);
+    else if (files[0]) say(`${safe(files[0].name, 100)} is no picture.`);
     else if (link) void address.take(link);
     else say("Only picture files, or links to pictures, can be dropped here.");
   });
@@ -53,6 +56,11 @@ export function setUp(): void {
     h("button", { type: "button", title: name, "aria-label": `Sample picture ${i + 1}`, onclick: () => void sample(i) }, h<HTMLImageElement>("img", { src: url, alt: "", width: 56, height: 56 })),
   );
   find("#samples").append(...thumbs);
+  // The engine may read what the browser cannot show.
+  find("#shown").addEventListener("error", () => {
+    unshown = app.picture?.url;
+    draw();
+  });
   app.onChange(draw);
   heat.setUp();
   draw();
@@ -129,9 +137,10 @@ function draw(): void {
     button.disabled = button.dataset.show !== "original" && !view;
   }
   const image = find<HTMLImageElement>("#shown");
-  image.hidden = !picture || shown !== "original";
+  image.hidden = !picture || shown !== "original" || picture.url === unshown;
   if (picture && image.src !== picture.url) image.src = picture.url;
-  image.alt = picture ? `The picture: ${picture.name}` : "";
+  const name = safe(picture?.name ?? "", 100);
+  image.alt = picture ? `The picture: ${name}` : "";
   const canvas = find<HTMLCanvasElement>("#seen");
   canvas.hidden = shown === "original";
   find("#heat").hidden = shown !== "attention";
@@ -141,8 +150,8 @@ function draw(): void {
   }
   const caption = find("#caption");
   if (!picture) caption.textContent = "";
-  else if (!view) caption.textContent = picture.name;
-  else if (shown === "original") caption.textContent = `${picture.name} · ${view.width} × ${view.height}`;
+  else if (!view) caption.textContent = picture.url === unshown ? `${name}: this browser cannot show it` : name;
+  else if (shown === "original") caption.textContent = `${name} · ${view.width} × ${view.height}`;
   else if (shown === "model") caption.textContent = `${view.size} × ${view.size} pixels, padded to a square: all that the model gets`;
   else caption.textContent = "Where a token reads from. Not why an answer was given.";
 }

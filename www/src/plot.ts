@@ -1,6 +1,6 @@
 // Little drawings: time over the number of image tokens.
 
-import { seconds } from "./dom";
+import { count, seconds } from "./dom";
 
 export interface Point {
   m: number;
@@ -26,7 +26,7 @@ export function overTokens(points: Point[], what: string): SVGElement {
   const height = 72 + room;
   const x = (i: number) => 34 + (i / Math.max(1, points.length - 1)) * (width - 68);
   const y = (ms: number) => height - room - (ms / top) * 52;
-  const words = points.map((p) => `${p.m} tokens: ${seconds(p.ms)}${p.says === undefined ? "" : `, “${p.says}”`}`).join(", ");
+  const words = points.map((p) => `${count(p.m, "token")}: ${seconds(p.ms)}${p.says === undefined ? "" : `, “${p.says}”`}`).join(", ");
   const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${what}. ${words}` });
   drawing.append(svg("polyline", { points: points.map((p, i) => `${x(i)},${y(p.ms)}`).join(" "), class: "line" }));
   for (const [i, p] of points.entries()) {

@@ -1,5 +1,6 @@
 // Diagnostics, and the same for a report: as Markdown or JSON. Of the picture its hash, and itself only if the person ticks that.
 
+import { shown } from "mqt-web";
 import { app, bundled } from "./app";
 import { bytes, copy, dialog, find, h, logged } from "./dom";
 import { permalink, settings } from "./settings";
@@ -27,7 +28,20 @@ function facts(): Fact[] {
     ["Browser", navigator.userAgent],
     ["Online", String(navigator.onLine)],
   ];
-  return list.flatMap(([name, value]) => (value ? [{ name, value }] : []));
+  return list.flatMap(([name, value]) => (value ? [{ name, value: shown(value) }] : []));
+}
+
+/** Backticks that occur nowhere in `text`, `least` or more: what stands between them is text, whatever it says. */
+function ticks(text: string, least: number): string {
+  const runs = text.match(/`+/g) ?? [];
+  return "`".repeat(Math.max(least, ...runs.map((run) => run.length + 1)));
+}
+
+/** Text of a model, a file or a server for Markdown, on one line. */
+function code(text: string): string {
+  const line = shown(text).replace(/\s/g, " ");
+  const fence = ticks(line, 1);
+  return `${fence} ${line} ${fence}`;
 }
 
 /** What happened, for programs: `mqt.report/1`. */
@@ -54,9 +68,13 @@ function seenAsPng(): string | undefined {
 export function report(picture?: string): string {
   const answers = app.records.slice(-10).map(({ question, answer: a }) => {
     const ms = Object.entries(a.timings_ms).map(([stage, value]) => `${stage} ${value.toFixed(1)}`);
-    return `- ${JSON.stringify(question)} → ${JSON.stringify(a.answer)} · m=${a.image_tokens} (${a.image_tokens_mode}) · ${a.finish_reason} · vision runs ${a.vision_runs} · ms: ${ms.join(", ")} · ids ${a.token_ids.join(" ")}`;
+    return `- ${code(JSON.stringify(question))} → ${code(JSON.stringify(a.answer))} · m=${a.image_tokens} (${a.image_tokens_mode}) · ${a.finish_reason} · vision runs ${a.vision_runs} · ms: ${ms.join(", ")} · ids ${a.token_ids.join(" ")}`;
   });
-  return ["## mqt in the browser", ...facts().map(({ name, value }) => `- ${name}: ${value}`), "", "### Answers", ...answers, "", "### Log", "```", ...logged(), "```", "", ...(picture ? [`![picture](${picture})`, ""] : [])].join("\n");
+  const lines = logged().map((line) => shown(line).replace(/\n/g, " "));
+  const fence = ticks(lines.join("\n"), 3);
+  const about = facts().map(({ name, value }) => `- ${name}: ${code(value)}`);
+  const seen = picture ? [`![picture](${picture})`, ""] : [];
+  return ["## mqt in the browser", ...about, "", "### Answers", ...answers, "", "### Log", fence, ...lines, fence, "", ...seen].join("\n");
 }
 
 export async function openDiagnostics(): Promise<void> {
@@ -87,6 +105,6 @@ export async function openDiagnostics(): Promise<void> {
   if (memory?.gpuBytes) sizes.push({ name: "Device memory", value: bytes(memory.gpuBytes) });
   const all = [...facts(), ...sizes];
   find("#facts").replaceChildren(...all.flatMap(({ name, value }) => [h("dt", name), h("dd", value)]));
-  find("#log").textContent = logged().join("\n");
+  find("#log").textContent = shown(logged().join("\n"), 100_000);
   box.showModal();
 }

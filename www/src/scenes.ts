@@ -1,7 +1,7 @@
 // What scenes can be made of: coloured shapes and stickers, as the loaded model's pack says in `scenes.json` (the schema of
 // models/toybox/stickers/manifest.json). A model that says nothing is offered plain shapes: nearly every model knows those.
 
-import type { Scenes } from "mqt-web";
+import { type Scenes, shown } from "mqt-web";
 import all from "../../models/toybox/stickers/manifest.json";
 import { app, bundled } from "./app";
 
@@ -50,7 +50,7 @@ const own = Object.values(import.meta.glob<Scenes>("../../models/toybox/scenes.j
 
 function shape({ name, outlines }: { name: string; outlines: number[][][] }): Sticker {
   return {
-    name,
+    name: shown(name, 60),
     ready: () => Promise.resolve(),
     draw: (context, colour) => {
       context.beginPath();
@@ -93,11 +93,11 @@ export async function vocabulary(): Promise<Vocabulary> {
   const scenes = (app.engine ? app.engine.model.scenes : bundledOne) ?? PLAIN;
   const known = made.get(scenes);
   if (known) return known;
-  const sprites = scenes.stickers.flatMap(({ name, file }) => (pictures.has(file) ? [sprite(name, pictures.get(file)!)] : []));
+  const sprites = scenes.stickers.flatMap(({ name, file }) => (pictures.has(file) ? [sprite(shown(name, 60), pictures.get(file)!)] : []));
   const [smallest, largest] = scenes.limits.size;
   const fresh: Vocabulary = {
     stickers: [...scenes.shapes.map(shape), ...sprites],
-    colours: scenes.colours,
+    colours: Object.fromEntries(Object.entries(scenes.colours).map(([name, value]) => [shown(name, 60), value])),
     grounds: scenes.grounds,
     most: scenes.limits.things[1],
     smallest: smallest / 2,

@@ -1,6 +1,8 @@
 // What the address says and what the drawer holds. `?model=URL&adapter=cpu&tokens=N&seed=N` opens the page in a certain way;
 // `#m=16&seed=7&temperature=0.8` is what *Copy link* gives: settings only, never a picture or a question.
 
+import { EngineError, webAddress } from "mqt-web";
+
 const query = new URLSearchParams(location.search);
 let hash = new URLSearchParams(location.hash.slice(1));
 
@@ -71,13 +73,24 @@ function linked(): Sampling {
 
 let now = linked();
 
+/** The model's address that the link holds, or what is wrong with it. */
+function linkedModel(): { model?: string; wrongModel?: string } {
+  const text = query.get("model");
+  if (!text) return {};
+  try {
+    return { model: webAddress(text, document.baseURI).href };
+  } catch (error) {
+    return { wrongModel: EngineError.from(error).message };
+  }
+}
+
 export const settings = {
-  model: query.get("model") ? new URL(query.get("model")!, document.baseURI).href : undefined,
+  ...linkedModel(),
   adapter: query.get("adapter") ?? "auto",
   arithmetic: query.get("arithmetic") === "exact" ? ("exact" as const) : ("fast" as const),
-  /** Image tokens; without a number it is Auto. */
-  tokens: (): number | undefined => number(hash.has("m") ? hash : query, hash.has("m") ? "m" : "tokens"),
-  /** Whether the link says which, be it a number or `auto`. */
+  /** Image tokens as the link says them, be it a number, `auto` or nonsense; `undefined` if it says nothing. */
+  tokens: (): string | undefined => hash.get("m") ?? query.get("tokens") ?? undefined,
+  /** Whether a link that was followed to the open page says them. */
   saysTokens: (): boolean => hash.has("m"),
   sampling: (): Sampling => ({ ...now }),
   change: (part: Partial<Sampling>) => void (now = { ...now, ...part }),

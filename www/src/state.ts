@@ -21,6 +21,8 @@ export type State =
   | "offline"
   | "storage-full"
   | "bad-shard"
+  | "bad-model"
+  | "internal-error"
   | "second-tab"
   | "update-available";
 
@@ -43,6 +45,8 @@ const WORDS: Record<State, string> = {
   offline: "waiting for the network",
   "storage-full": "no room to store the model",
   "bad-shard": "a file of the model is damaged",
+  "bad-model": "the model's tensors do not fit",
+  "internal-error": "an internal error ended the engine",
   "second-tab": "the model is open in another tab",
   "update-available": "ready; a new version of the model is there",
 };

@@ -1,18 +1,50 @@
-// The page without a network: everything that was built is kept, and answered from there. Models are not: the page stores them
-// itself, verified. `vite.config.ts` fills in the two constants.
+// The page without a network. Before anybody pressed a button it keeps what the page shows; once a model was loaded, everything that
+// was built. Models are not kept here: the page stores them itself, verified. `vite.config.ts` fills in the constants.
 
 const VERSION = "__VERSION__";
-const FILES = ["__FILES__"];
+/** What the page shows at first. */
+const SHELL = ["__SHELL__"];
+/** The engine, the composer and its stickers. */
+const REST = ["__REST__"];
 const CACHE = `mqt-${VERSION}`;
 
+const fresh = (file) => new Request(file, { cache: "reload" });
+
+/** Whether an earlier version kept everything: its user had pressed the button. */
+async function wasWhole() {
+  for (const name of await caches.keys()) {
+    if (!name.startsWith("mqt-") || name === CACHE) continue;
+    const kept = await (await caches.open(name)).keys();
+    if (kept.some(({ url }) => url.endsWith(".wasm"))) return true;
+  }
+  return false;
+}
+
+async function keepRest() {
+  const cache = await caches.open(CACHE);
+  const missing = [];
+  for (const file of REST) if (!(await cache.match(file))) missing.push(file);
+  // Their names change with what is in them: what the browser has already will do.
+  await cache.addAll(missing);
+}
+
 self.addEventListener("install", (event) => {
-  const all = caches.open(CACHE).then((cache) => cache.addAll(FILES.map((file) => new Request(file, { cache: "reload" }))));
-  event.waitUntil(all.then(() => self.skipWaiting()));
+  const keep = async () => {
+    await (await caches.open(CACHE)).addAll(SHELL.map(fresh));
+    if (await wasWhole()) await keepRest();
+    await self.skipWaiting();
+  };
+  event.waitUntil(keep());
 });
 
 self.addEventListener("activate", (event) => {
   const old = caches.keys().then((names) => names.filter((name) => name.startsWith("mqt-") && name !== CACHE));
   event.waitUntil(old.then((names) => Promise.all(names.map((name) => caches.delete(name)))).then(() => self.clients.claim()));
+});
+
+/** The page says that a model was loaded. A file that cannot be had now is asked for when it is needed. */
+self.addEventListener("message", (event) => {
+  if (event.data === "keep everything") event.waitUntil(keepRest().catch(() => undefined));
 });
 
 self.addEventListener("fetch", (event) => {

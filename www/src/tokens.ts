@@ -1,27 +1,30 @@
 // The one knob: how many image tokens the language model reads. A slider over the ladder, a field for any number, or Auto.
 
+import { type Loaded, shown as safe } from "mqt-web";
 import { app } from "./app";
-import { bytes, find, h, seconds } from "./dom";
+import { bytes, count, find, h, reveal, seconds } from "./dom";
+import { type Offer, bundledOffer, gives, inWords, nearest, nearestStep, offerOf } from "./offer";
 import { settings } from "./settings";
 import { isOpen } from "./state";
 
-const LADDER = [2, 4, 8, 16, 36, 64, 144, 256];
-
-let max = __BUNDLED__.imageTokens;
-let ladder = LADDER.filter((m) => m < max).concat(max);
-let auto = settings.tokens() === undefined;
-/** What was asked for: a larger model, loaded later, may have so many. */
-let wish = Math.max(1, Math.round(settings.tokens() ?? 16));
-let m = Math.min(wish, max);
+let offer: Offer = bundledOffer;
+let auto = true;
+/** What was asked for: another model, loaded later, may have so many. */
+let wish = 16;
+let m = nearest(offer, wish);
 const listeners: (() => void)[] = [];
 
 /** m, if the person chose it; `undefined` is Auto. */
 export const wanted = (): number | undefined => (auto ? undefined : m);
 /** m as the slider shows it. */
 export const shown = () => m;
-export const maximum = () => max;
-export const steps = () => ladder;
+export const maximum = () => offer.most;
+/** What the loaded model gives; until one is loaded, the bundled one. */
+export const offered = (): Offer => offer;
 export const onMove = (listener: () => void) => void listeners.push(listener);
+
+/** The model that `offer` is of. */
+let known: Loaded | undefined;
 
 /** First words waited for with this model, by m: better than any estimate. */
 const waited = new Map<number, number>();
@@ -34,31 +37,66 @@ const DEMANDING = /\b(how many|count|number of|read|spell|say|says|written|text)
 const FEW = 16;
 
 // The slider's scale: each step of the ladder takes as much room as the next.
-const toPlace = (value: number) => (Math.log2(value) / Math.log2(Math.max(2, max))) * 100;
-const toValue = (place: number) => Math.round(2 ** (Math.max(0, Math.min(1, place)) * Math.log2(max)));
-const nearest = (value: number) => ladder.reduce((best, step) => (Math.abs(Math.log2(step / value)) < Math.abs(Math.log2(best / value)) ? step : best));
+const toPlace = (value: number) => (Math.log2(value) / Math.log2(Math.max(2, offer.most))) * 100;
+const toValue = (place: number) => 2 ** (Math.max(0, Math.min(1, place)) * Math.log2(offer.most));
 
+/** One line under the knob: what is not possible, and what holds instead. */
+function say(text: string, isWrong = false): void {
+  find("#tokens-note").textContent = text;
+  find("#tokens-exact").ariaInvalid = isWrong ? "true" : null;
+  if (isWrong) reveal(find("#tokens-note"));
+}
+
+const outcome = () => (auto ? "Auto" : String(m));
+
+/** Takes so many, or the nearest number that the model gives. */
 export function choose(value: number): void {
   auto = false;
   wish = Math.max(1, Math.round(value));
-  m = Math.min(wish, max);
+  m = nearest(offer, wish);
+  say("");
   draw();
   void refresh().then(() => app.prepare());
+}
+
+/** What somebody typed: taken if the model gives so many. */
+function chooseTyped(text: string): void {
+  const value = Number(text);
+  if (text !== "" && gives(offer, value)) return choose(value);
+  // The field keeps what was typed, so that it can be put right.
+  say(`Give ${inWords(offer)}${text && `, not ${text}`}. It stays at ${outcome()}.`, true);
+}
+
+/** Takes what a link says, and tells what of it makes no sense. */
+function takeLinked(): void {
+  const text = settings.tokens();
+  const value = /^\d{1,9}$/.test(text ?? "") ? Number(text) : 0;
+  auto = value < 1;
+  say("");
+  if (value >= 1) wish = value;
+  else if (text !== undefined && text !== "auto") say(`The link asks for “${safe(text, 40)}” image tokens: that is not a number of them. It stays at Auto.`);
+  // A model from elsewhere may have so many; that shows when it is loaded.
+  if (app.engine || settings.model === undefined) settle("The link asks for");
+  else m = nearest(offer, wish);
+}
+
+/** Takes the wish as far as the model has it; `who` asked. */
+function settle(who: string): void {
+  m = nearest(offer, wish);
+  if (!auto && m !== wish) say(`${who} ${count(wish, "image token")}; this model gives ${inWords(offer)}. ${m} ${m === 1 ? "is" : "are"} used.`);
 }
 
 /** As a link says that was followed to the open page. */
 export function fromLink(): void {
   if (!settings.saysTokens()) return;
-  const tokens = settings.tokens();
-  if (tokens !== undefined) return choose(tokens);
-  auto = true;
+  takeLinked();
   draw();
   void refresh().then(() => app.prepare());
 }
 
 /** To the next step of the ladder, up or down. */
 export function step(up: boolean): void {
-  const next = up ? ladder.find((s) => s > m) : ladder.findLast((s) => s < m);
+  const next = up ? offer.ladder.find((s) => s > m) : offer.ladder.findLast((s) => s < m);
   if (next !== undefined) choose(next);
 }
 
@@ -76,7 +114,7 @@ export function setUp(): void {
   });
   const drag = (event: PointerEvent) => {
     const { left, width } = track.getBoundingClientRect();
-    choose(nearest(toValue((event.clientX - left) / width)));
+    choose(nearestStep(offer, toValue((event.clientX - left) / width)));
   };
   track.addEventListener("pointerdown", (event) => {
     track.setPointerCapture(event.pointerId);
@@ -85,41 +123,45 @@ export function setUp(): void {
     event.preventDefault();
   });
   track.addEventListener("pointermove", (event) => event.buttons > 0 && drag(event));
-  field.addEventListener("change", () => choose(Number(field.value) || m));
+  field.addEventListener("change", () => chooseTyped(field.value));
   box.addEventListener("change", () => {
     auto = box.checked;
+    say("");
     draw();
     void refresh().then(() => app.prepare());
   });
   app.onChange(() => {
-    if (app.engine && app.engine.model.image_tokens_max !== max) {
-      max = app.engine.model.image_tokens_max;
-      ladder = app.engine.model.ladder;
+    if (app.engine && app.engine.model !== known) {
+      known = app.engine.model;
+      offer = offerOf(known);
       waited.clear();
-      m = Math.min(wish, max);
+      // What was typed was meant for another model.
+      if (!auto || find("#tokens-exact").ariaInvalid) say("");
+      settle(settings.tokens() === String(wish) ? "The link asks for" : "You asked for");
     }
     draw();
     if (app.engine && isOpen()) void refresh();
   });
   find<HTMLTextAreaElement>("#question").addEventListener("input", () => isOpen() && void refresh());
+  takeLinked();
   draw();
   void refresh();
 }
 
 function draw(): void {
   const slider = find<HTMLInputElement>("#tokens");
-  slider.max = String(max);
+  slider.max = String(offer.most);
   slider.value = String(m);
-  slider.setAttribute("aria-valuetext", `${m} of ${max} image tokens`);
+  slider.setAttribute("aria-valuetext", `${m} of ${offer.most} image tokens`);
   find<HTMLInputElement>("#auto").checked = auto;
   const field = find<HTMLInputElement>("#tokens-exact");
-  field.max = String(max);
-  field.value = String(m);
+  field.max = String(offer.most);
+  if (!field.ariaInvalid) field.value = String(m);
   const track = find("#track");
   track.classList.toggle("auto", auto);
   find(".fill", track).style.inlineSize = `${toPlace(m)}%`;
   find(".thumb", track).style.insetInlineStart = `${toPlace(m)}%`;
-  const ticks = ladder.map((step) => {
+  const ticks = offer.ladder.map((step) => {
     const tick = h(step <= m ? "span.tick.on" : "span.tick", h("i"), h("b", String(step)));
     tick.style.insetInlineStart = `${toPlace(step)}%`;
     return tick;
@@ -135,12 +177,13 @@ export async function refresh(): Promise<void> {
   const line = find("#estimate");
   const ours = ++latest;
   if (!app.engine) {
-    line.textContent = auto ? "Auto chooses when the model has measured this device." : `${m} of ${max} image tokens.`;
+    line.textContent = auto ? "Auto chooses when the model has measured this device." : `${m} of ${offer.most} image tokens.`;
     return;
   }
   try {
     const question = find<HTMLTextAreaElement>("#question").value;
     const { targetMs } = settings.sampling();
+    const max = offer.most;
     const [estimate, most] = await Promise.all([app.engine.estimate(wanted(), question, targetMs), app.engine.estimate(max, question)]);
     if (ours !== latest) return;
     if (auto && estimate.image_tokens !== m) {
@@ -150,11 +193,11 @@ export async function refresh(): Promise<void> {
     const last = waited.get(m);
     const about = (ms: number | null) => (ms === null ? "not measured yet" : `≈ ${seconds(ms)}`);
     const parts = [
-      h("b", auto ? `Auto: ${m}` : `${m} image tokens`),
-      auto ? `, ${estimate.reason}` : m % 2 === 1 ? " (the model was trained with even numbers)" : "",
+      h("b", auto ? `Auto: ${m}` : count(m, "image token")),
+      auto ? `, ${estimate.reason}` : "",
       h("br"),
       last === undefined ? h("em", `first word ${about(estimate.first_word_from_scratch_ms)}`) : `first word ${seconds(last)} last time`,
-      estimate.words_per_second ? h("em", ` · ${estimate.words_per_second.toFixed(1)} words/s`) : "",
+      estimate.tokens_per_second ? h("em", ` · ${estimate.tokens_per_second.toFixed(1)} tokens/s`) : "",
       ` · +${bytes(estimate.cache_bytes)} memory`,
       m === max ? "" : h("span.quiet", ` (${max}: ${about(most.first_word_from_scratch_ms)})`),
       m < FEW && m < max && DEMANDING.test(question) ? h("span.hint", "Counting and reading want more image tokens.") : "",

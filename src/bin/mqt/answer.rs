@@ -31,7 +31,6 @@ pub(crate) struct Record {
     arithmetic: String,
     seed: u64,
     pub(crate) mean_probability: Option<f32>,
-    #[serde(skip)]
     cached_tokens: usize,
 }
 

@@ -20,11 +20,11 @@ pub(crate) fn run(args: AttentionArgs, console: &Console) -> Result<()> {
     check_target("-o", &args.output)?;
     let picture = Picture::find(&args.image)?;
     let model = load_model(&args.model, Arithmetic::Exact, console)?;
-    let m_max = model.config().m_max();
-    let m = budget::fixed(args.tokens.unwrap_or(m_max as u64), &model.config().offer())?;
+    let offer = model.config().offer();
+    let m = budget::fixed(args.tokens.unwrap_or(offer.max as u64), &offer)?;
     let pixels = decode(&picture, &model, Reading::People)?;
     let patches = model.config().vision.patches();
-    let weights = attention::together(&block_on(model.reading_map())?, patches, m);
+    let weights = attention::together(&block_on(model.reading_map(m))?, patches, m);
     let scale = SIDE.div_ceil(pixels.size);
     let drawn = attention::overlay(&pixels.rgb, pixels.size, &weights, scale, OPACITY);
     let side = u32::try_from(pixels.size * scale).expect("a tower's square is small");

@@ -1,0 +1,144 @@
+// On real screens, held upright and on their side, and at 200 %: what was asked for is seen, and what can be pressed is not covered.
+
+import { expect, reached, test } from "./site.mjs";
+
+test.use({ serviceWorkers: "block" });
+
+/** The last is 1280 × 800 at 200 %. */
+const SCREENS = [[320, 568], [360, 740], [390, 844], [844, 390], [412, 915], [820, 1180], [1280, 800], [640, 400]];
+
+const URL_OF_200 = `https://example.com/${"x".repeat(180)}`;
+
+/** Where `selector` is covered or cut off: of its middle and corners, those at which something else is found. */
+function hidden(page, selector) {
+  return page.evaluate((selector) => {
+    const element = [...document.querySelectorAll(selector)].at(-1);
+    const { left, right, top: start, bottom } = element.getBoundingClientRect();
+    // Of what is taller than the room for it, the end is shown.
+    const top = bottom - start > 0.5 * innerHeight ? Math.max(start, 0) : start;
+    const points = { middle: [(left + right) / 2, (top + bottom) / 2], "top left": [left + 6, top + 6], "top right": [right - 6, top + 6], "bottom left": [left + 6, bottom - 6], "bottom right": [right - 6, bottom - 6] };
+    return Object.entries(points).flatMap(([name, [x, y]]) => {
+      const found = document.elementFromPoint(x, y);
+      return element.contains(found) ? [] : [`${name} ${Math.round(x)},${Math.round(y)}: ${found?.id || found?.className || found?.tagName}`];
+    });
+  }, selector);
+}
+
+const width = (page) => page.evaluate(() => document.documentElement.scrollWidth);
+
+/** Asks; the model says `words`, piece by piece: what it would say is the model's business. */
+async function askFor(page, question, words) {
+  await page.evaluate((words) => {
+    const { engine } = globalThis.mqt;
+    const ask = engine.ask;
+    engine.ask = (request) => {
+      engine.ask = ask;
+      const answering = ask.call(engine, { ...request, maxNewTokens: 1 });
+      const pieces = words.split(/(?<= )/);
+      return {
+        answer: answering.answer.then((answer) => ({ ...answer, answer: words })),
+        async *[Symbol.asyncIterator]() {
+          await answering.answer;
+          for (const piece of pieces) yield piece;
+        },
+      };
+    };
+  }, words);
+  const before = await page.locator("article").count();
+  await page.locator("#question").fill(question);
+  await page.locator("#ask").click();
+  await expect(page.locator("article[data-finish-reason]")).toHaveCount(before + 1);
+  await reached(page, "ready");
+}
+
+test("on every screen the answer is seen, whole, and nothing covers what can be pressed", async ({ site }) => {
+  const page = await site.open("?adapter=cpu&tokens=2");
+  const covered = {};
+  const check = async (what, selector) => {
+    const found = await hidden(page, selector);
+    if (found.length > 0) covered[`${what}: ${selector}`] = found;
+  };
+  // The first visit: Start can be pressed where it is, or once it is scrolled to.
+  for (const [w, h] of SCREENS) {
+    await page.setViewportSize({ width: w, height: h });
+    await page.evaluate(() => scrollTo(0, 0));
+    if (await page.locator(".notice .main").evaluate((b) => b.getBoundingClientRect().bottom > innerHeight)) await page.locator(".notice .main").scrollIntoViewIfNeeded();
+    await check(`first visit ${w}x${h}`, ".notice .main");
+    expect(await width(page), `first visit ${w}x${h}`).toBeLessThanOrEqual(w);
+  }
+  await page.locator(".notice .main").click();
+  await reached(page, "ready");
+  await page.getByRole("button", { name: "Sample picture 1", exact: true }).click();
+  await reached(page, "ready");
+  await expect.poll(() => page.evaluate(() => globalThis.mqt.picture?.view !== undefined)).toBe(true);
+
+  const long = "a red car and a green apple lie beside a cat ".repeat(6).trim();
+  for (const [w, h] of SCREENS) {
+    await page.setViewportSize({ width: w, height: h });
+    for (const [what, question, words] of [
+      ["one word", "Where is the car?", "middle"],
+      ["a long answer", "Describe the picture", long],
+      ["a long word", URL_OF_200, "no"],
+    ]) {
+      await page.evaluate(() => globalThis.mqt.startAnew());
+      await expect(page.locator("article")).toHaveCount(0);
+      await askFor(page, question, words);
+      const where = `${what} ${w}x${h}`;
+      await check(where, "article .text");
+      await check(where, "article .actions button:last-of-type");
+      await check(where, "#ask");
+      expect(await width(page), where).toBeLessThanOrEqual(w);
+      expect(await page.locator("#answers").evaluate((e) => e.scrollWidth - e.clientWidth), where).toBeLessThanOrEqual(0);
+    }
+  }
+  expect(covered).toEqual({});
+
+  // What the keyboard goes to is not under the box for questions either.
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.locator("#picture").evaluate(() => document.querySelector("#samples button:last-child").focus());
+  const under = [];
+  for (let i = 0; i < 25; i++) {
+    await page.keyboard.press("Tab");
+    const at = await page.evaluate(() => {
+      const { activeElement: e } = document;
+      const { left, right, top, bottom } = e.getBoundingClientRect();
+      const found = document.elementFromPoint((left + right) / 2, Math.min(bottom - 4, (top + bottom) / 2));
+      return e.closest("#composer-form") || e.contains(found) || found?.closest("#track, label, #scroll") || ["scroll", "file"].includes(e.id) ? "" : `${e.id || e.textContent} under ${found?.id || found?.className}`;
+    });
+    if (at) under.push(at);
+  }
+  expect(under).toEqual([]);
+});
+
+test("the first question of all, asked on a phone before anything was loaded: its answer is seen", async ({ site }) => {
+  const page = await site.open("?adapter=cpu&tokens=64");
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.getByRole("button", { name: "Sample picture 1", exact: true }).click();
+  await page.locator("#question").fill("How many things are there?");
+  await page.locator("#ask").scrollIntoViewIfNeeded();
+  expect(await hidden(page, "#ask")).toEqual([]);
+  await page.locator("#ask").click();
+  await expect(page.locator("article[data-finish-reason]")).toHaveCount(1, { timeout: 60_000 });
+  await reached(page, "ready");
+  await expect.poll(() => hidden(page, "article .text")).toEqual([]);
+  expect(await hidden(page, "article .actions button:last-of-type")).toEqual([]);
+  expect(await hidden(page, "#question")).toEqual([]);
+});
+
+test("larger text and an open drawer fit a small screen", async ({ site }) => {
+  const page = await site.open("?adapter=cpu");
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.evaluate(() => (document.documentElement.style.fontSize = "130%"));
+  expect(await width(page)).toBeLessThanOrEqual(392);
+  await page.evaluate(() => (document.documentElement.style.fontSize = ""));
+  for (const [w, h] of [[640, 400], [844, 390], [390, 844]]) {
+    await page.setViewportSize({ width: w, height: h });
+    await page.getByText("Sampling").click();
+    for (const field of ["#temperature", "#target"]) {
+      await page.locator(field).scrollIntoViewIfNeeded();
+      expect(await hidden(page, field), `${field} ${w}x${h}`).toEqual([]);
+    }
+    await page.locator("#temperature").press("Escape");
+    await expect(page.locator("#temperature")).toBeHidden();
+  }
+});

@@ -1,0 +1,251 @@
+// Loads models, one at a time. One that is loaded stays aside while another is on its way, and goes on if that cannot be used.
+
+import { Engine, EngineError, type Keep, type Loading, type Progress, type Sharing, shown, storedPacks } from "mqt-web";
+import { log } from "./dom";
+import { failed } from "./failures";
+import { findUpdate } from "./lookup";
+import * as notices from "./notices";
+import { settings } from "./settings";
+import { enter, setPlace, state, whenReady } from "./state";
+import * as trouble from "./trouble";
+import { type Probe, probe } from "./webgpu";
+
+export interface Loadable {
+  /** A manifest's address, or files from disk. */
+  from: string | File[];
+  name: string;
+}
+
+export const bundled: Loadable = { from: new URL("models/toybox/manifest.json", document.baseURI).href, name: __BUNDLED__.name };
+
+/** A loaded model while another is on its way. */
+interface Aside {
+  engine: Engine;
+  model: Loadable;
+  adapter: string;
+  context: number;
+  keep: Keep;
+  /** Goes on with its picture and conversation. */
+  goOn: () => Promise<void>;
+}
+
+/** How to load. */
+export interface Start {
+  sharing?: Sharing;
+  /** On whatever adapter there is. */
+  force?: boolean;
+  keep?: Keep;
+  refresh?: boolean;
+}
+
+/** The part of the page that loads; what people do with a loaded model is in app.ts. */
+export abstract class Loader {
+  engine: Engine | undefined;
+  loading: Loading | undefined;
+  model: Loadable = settings.model ? { from: settings.model, name: settings.model } : bundled;
+  adapter = settings.adapter;
+  context = 2048;
+  seen: Probe | undefined;
+  private keep: Keep = "storage";
+  private aside: Aside | undefined;
+  private cancelLoad: AbortController | undefined;
+  /** Counts loads: what an abandoned one still says is not heard. */
+  private attempt = 0;
+  protected probing = false;
+  private listeners: (() => void)[] = [];
+
+  /** Begins to work with a model that was just loaded, unless that `isOver` meanwhile. */
+  protected abstract begin(isOver: () => boolean): Promise<void>;
+  /** Lets a question go on that waited for the model; or drops it. */
+  abstract release(go: boolean): void;
+
+  /** Called when the model, the picture or the conversation changed. */
+  onChange(listener: () => void): void {
+    this.listeners.push(listener);
+  }
+
+  changed(): void {
+    for (const listener of this.listeners) listener();
+  }
+
+  /** Whether all of a model is in the browser's storage. */
+  async isStored(model = this.model): Promise<boolean> {
+    const pack = (await storedPacks()).find((pack) => pack.url === model.from);
+    return pack !== undefined && pack.stored === pack.bytes;
+  }
+
+  /** Loads the model. Nothing is fetched or compiled before somebody asked for it. One load at a time; taking over ends the one before. */
+  async start(how: Start = {}): Promise<void> {
+    if (how.sharing === "take") this.abandon();
+    if (this.loading || this.probing) return;
+    const attempt = ++this.attempt;
+    const isOver = () => attempt !== this.attempt;
+    this.keep = how.keep ?? this.keep;
+    // With a model set aside the device is known to work.
+    if (this.adapter !== "cpu" && !how.force && !this.aside) {
+      this.probing = true;
+      this.seen = await probe();
+      if (isOver()) return;
+      this.probing = false;
+      if (this.seen.verdict !== "good") {
+        enter(this.seen.verdict === "weak" ? "weak-adapter" : "no-webgpu");
+        this.release(false);
+        return notices.show(this.seen.verdict === "weak" ? trouble.weakAdapter(this.seen) : trouble.noWebGpu(this.seen));
+      }
+    }
+    const rebuilding = state() === "device-lost";
+    this.unload();
+    this.cancelLoad = new AbortController();
+    // The lock of the one set aside is ours to take.
+    const { aside } = this;
+    const holdsLock = aside !== undefined && typeof aside.model.from === "string" && aside.keep === "storage";
+    if (how.sharing === "wait") notices.show(trouble.waitingForTab());
+    const options = {
+      adapter: this.adapter,
+      arithmetic: settings.arithmetic,
+      context: this.context,
+      keep: this.keep,
+      sharing: how.sharing ?? (holdsLock ? ("take" as const) : ("try" as const)),
+      refresh: how.refresh,
+      signal: this.cancelLoad.signal,
+      onProgress: (progress: Progress) => {
+        // That another tab took over is told for as long as the engine is there.
+        if (progress.phase === "taken" ? this.engine === engine : !isOver()) this.progress(progress, rebuilding);
+      },
+    };
+    let engine: Engine | undefined;
+    try {
+      this.loading = Engine.begin(this.model.from, options);
+      engine = await this.loading.engine;
+      if (isOver()) return engine.dispose();
+    } catch (error) {
+      if (isOver()) return;
+      this.loading = undefined;
+      const problem = EngineError.from(error);
+      if (this.aside) await this.takeBack(this.aside, problem);
+      else failed(problem);
+      // A question goes on waiting if that began another load.
+      if (!this.loading && !this.probing) this.release(false);
+      return;
+    }
+    this.dropAside();
+    this.engine = engine;
+    this.loading = undefined;
+    const { adapter, name, weights, fell_back: fellBack } = engine.model;
+    log(`loaded ${name} ${weights} on ${adapter.name}`);
+    this.isKept = typeof this.model.from === "string" && this.keep === "storage";
+    this.showPlace();
+    notices.clear();
+    if (fellBack) notices.remark("No adapter could be used: this runs on the processor, slowly.");
+    this.changed();
+    await this.begin(isOver);
+    if (isOver()) return;
+    void navigator.serviceWorker?.ready.then(({ active }) => active?.postMessage("keep everything"));
+    void this.lookForUpdate();
+  }
+
+  /** Whether what is loaded is in the browser's storage. */
+  private isKept = false;
+
+  /** Says in the status line where the model runs, which it is, and where it is kept. */
+  private showPlace(): void {
+    if (!this.engine) return;
+    const { adapter, name, weights } = this.engine.model;
+    const kind = this.seen?.adapter?.software ? " (software: works, slowly)" : "";
+    const where = adapter.kind === "cpu" ? "Processor (slow, no WebGPU)" : `WebGPU · ${this.seen?.adapter?.name ?? adapter.name}${kind}`;
+    const kept = typeof this.model.from !== "string" ? "from disk" : this.isKept ? "on this device" : "in memory";
+    setPlace(shown(`${where} · ${name} ${weights} (${kept})`, 300));
+  }
+
+  /** The stored model of that address was deleted: what is loaded of it runs on. */
+  deleted(url: string): void {
+    if (this.model.from === url) this.isKept = false;
+    this.showPlace();
+  }
+
+  private unload(): void {
+    this.engine?.dispose();
+    this.engine = undefined;
+  }
+
+  /** Sets the loaded model aside, so that another can be loaded; `goOn` is called if that one cannot be used. */
+  protected setAside(goOn: () => Promise<void>): void {
+    if (!this.engine) return;
+    const { engine, model, adapter, context, keep } = this;
+    this.aside = { engine, model, adapter, context, keep, goOn };
+    this.engine = undefined;
+  }
+
+  /** The other model is good: this one is not needed any more. */
+  private dropAside(): void {
+    this.aside?.engine.dispose();
+    this.aside = undefined;
+  }
+
+  /** The other model cannot be used, because of `problem`: the one set aside takes its place again. */
+  private async takeBack(aside: Aside, problem: EngineError): Promise<void> {
+    log(`error ${problem.code}: ${problem.message}`);
+    const wanted = this.model;
+    this.aside = undefined;
+    ({ engine: this.engine, model: this.model, adapter: this.adapter, context: this.context, keep: this.keep } = aside);
+    this.showPlace();
+    notices.clear();
+    await aside.goOn();
+    if (problem.code !== "cancelled") notices.show(trouble.otherModelFailed(problem, wanted));
+  }
+
+  /** Ends the model that is there or on its way, and forgets what it is doing; what was stored stays. The caller says what comes instead. */
+  abandon(): void {
+    this.attempt++;
+    this.probing = false;
+    this.cancelLoad?.abort();
+    this.loading = undefined;
+    this.unload();
+  }
+
+  private progress(progress: Progress, rebuilding: boolean): void {
+    if (progress.phase === "taken") {
+      this.abandon();
+      this.dropAside();
+      this.release(false);
+      enter("second-tab");
+      return notices.show(trouble.taken());
+    }
+    // Its weights go to the device: from now on there would be two.
+    if (progress.phase === "uploading") this.dropAside();
+    if (progress.phase === "bad-shard") log(`${progress.file} was damaged in storage and is fetched again`);
+    // Kernels compile beside the download; the download is what one waits for.
+    if (progress.phase === "compiling" && ["downloading", "paused", "offline"].includes(state())) return;
+    // A rebuild is one state from the loss to the end; its card shows how far it has come.
+    if (!rebuilding) enter(progress.phase);
+    notices.progress(progress, rebuilding);
+  }
+
+  pauseDownload(): void {
+    this.loading?.pause();
+  }
+
+  resumeDownload(): void {
+    this.loading?.resume();
+  }
+
+  cancelDownload(): void {
+    this.cancelLoad?.abort();
+  }
+
+  /** A new version of the stored model: looked for once, after the model is ready; never fetched by itself. */
+  private async lookForUpdate(): Promise<void> {
+    const { model, engine } = this;
+    if (!engine || typeof model.from !== "string" || !navigator.onLine) return;
+    try {
+      const update = await findUpdate(model.from, engine.model.sha256);
+      if (!update) return;
+      await whenReady();
+      if (engine !== this.engine) return;
+      enter("update-available");
+      notices.show(trouble.update(update));
+    } catch (error) {
+      log(`looking for a new version: ${(error as Error).message}`);
+    }
+  }
+}
