@@ -26,7 +26,7 @@ impl Interrupt {
             }
             cancel.cancel();
         };
-        ctrlc::set_handler(handler).map_err(|why| Failure { code: 1, message: Some(format!("Ctrl-C cannot be handled: {why}")) })?;
+        handle(handler)?;
         Ok(interrupt)
     }
 
@@ -43,4 +43,16 @@ impl Interrupt {
         self.answering.store(false, Ordering::SeqCst);
         done
     }
+}
+
+/// For work that may end at any moment without loss, whatever it waits for: Ctrl-C says farewell and leaves.
+pub(crate) fn leave_on_interrupt(farewell: impl Fn() + Send + 'static) -> Result<(), Failure> {
+    handle(move || {
+        farewell();
+        std::process::exit(INTERRUPTED);
+    })
+}
+
+fn handle(handler: impl FnMut() + Send + 'static) -> Result<(), Failure> {
+    ctrlc::set_handler(handler).map_err(|why| Failure { code: 1, message: Some(format!("Ctrl-C cannot be handled: {why}")) })
 }

@@ -29,6 +29,11 @@ pub(super) fn positive(text: &str) -> std::result::Result<f64, String> {
     number(text, |&n: &f64| n > 0.0 && n.is_finite(), "a number above 0")
 }
 
+/// Seconds to wait: at most a day.
+pub(super) fn seconds(text: &str) -> std::result::Result<f64, String> {
+    number(text, |&n: &f64| (0.01..=86400.0).contains(&n), "a number of seconds from 0.01 to 86400")
+}
+
 pub(super) fn positive_f32(text: &str) -> std::result::Result<f32, String> {
     number(text, |&n: &f32| n > 0.0 && n.is_finite(), "a number above 0")
 }
