@@ -28,8 +28,8 @@ pub mod limits {
     pub const PATH: usize = 1024;
 }
 
-/// What we write beside a model's files. Nobody else's file may have such a name: we would believe it.
-const OURS: [&str; 2] = ["verified.json", "convert.journal"];
+/// What we write beside a model's files, or in the cache. Nobody else's file may have such a name: we would believe it.
+const OURS: [&str; 3] = ["verified.json", "convert.journal", "kernels.json"];
 
 /// `text` with every character escaped that could steer a terminal or hide what is written: control characters other than newline
 /// and tab, and the marks that reorder text. Nothing is allocated if there are none.

@@ -49,6 +49,7 @@ fn removing_a_link_leaves_what_it_leads_to() {
     symlink(&elsewhere, root.join("linked")).unwrap();
     cache(&root, &["rm", "linked"]).ok();
     assert!(!root.join("linked").exists());
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 1);
     assert_eq!(fs::read_to_string(elsewhere.join("config.json")).unwrap(), "mine");
 }
 

@@ -173,4 +173,15 @@ fn ctrl_c_ends_a_pull_whatever_it_waits_for() {
         assert_eq!(done.code, 130, "{done:#?}");
         assert!(done.stderr.contains("what arrived is kept"), "{done:#?}");
     }
+    // A file that is there is compared first: 64 GiB of zeros take minutes to hash.
+    let folder = tempfile::tempdir().unwrap();
+    let size = 64u64 << 30;
+    let listing =
+        serde_json::json!([{"type": "file", "path": "model.safetensors", "size": size, "lfs": {"oid": "0".repeat(64), "size": size}}]).to_string();
+    let server = hub(listing, &[]);
+    fs::File::create(folder.path().join("model.safetensors")).unwrap().set_len(size).unwrap();
+    let child = pull(&server, folder.path(), folder.path()).start();
+    until("the listing", || !server.log().is_empty());
+    crate::common::interrupt(&child);
+    assert_eq!(crate::common::finish(child, "hashing".into()).code, 130);
 }

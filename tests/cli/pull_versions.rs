@@ -134,10 +134,11 @@ fn a_file_that_never_stays_the_same_is_given_up() {
 fn a_server_that_begins_again_and_again_is_given_up() {
     let folder = tempfile::tempdir().unwrap();
     let listing = json!([{"type": "file", "path": "model.safetensors", "size": BYTES}]).to_string();
-    // No ranges, and every answer is cut.
+    // No ranges, and every answer is cut, sooner or later.
+    let n = AtomicUsize::new(0);
     let server = Server::scripted(move |request| match request.path.starts_with("api/") {
         true => Reply::ok(listing.clone()),
-        false => Reply::cut(BYTES as u64, &[7; 1000]),
+        false => Reply::cut(BYTES as u64, &vec![7; 1000 + 1000 * (n.fetch_add(1, Ordering::SeqCst) % 2)]),
     });
     pull(&server, folder.path()).run().refused(7, "tried 6 times");
 }

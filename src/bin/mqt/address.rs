@@ -39,8 +39,9 @@ impl Address {
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
         let address = Address { secure, host: host.to_ascii_lowercase(), path, login };
         // ureq must be able to send it, or it would fail later with a text of its own.
-        let usable = address.plain().parse::<Uri>().is_ok_and(|uri| uri.host().is_some_and(|host| !host.is_empty()));
-        usable.then_some(address)
+        let uri = address.plain().parse::<Uri>().ok()?;
+        let port_is_read = uri.port_u16().is_some() || !address.host.trim_start_matches(uri.host()?).starts_with(':');
+        (uri.host() != Some("") && port_is_read).then_some(address)
     }
 
     /// The address that `text`, said at this one, leads to: whole, or relative to this one.

@@ -4,7 +4,7 @@ use crate::args::CacheCommand;
 use crate::console::Console;
 use crate::failure::{Failure, Result};
 use crate::folder::{Folder, find, sha256};
-use crate::interrupt::leave_on_interrupt;
+use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::pulled::Note;
 use mqt::untrusted::check_file_name;
@@ -29,7 +29,7 @@ pub(crate) fn root() -> Result<PathBuf> {
 
 pub(crate) fn run(command: CacheCommand, console: &Console) -> Result<()> {
     // Nothing here is half done if it ends early, whatever it is reading.
-    leave_on_interrupt(|| {})?;
+    Interrupt::install()?;
     match command {
         CacheCommand::Ls => list(console),
         CacheCommand::Rm { name } => remove(&name, console),
@@ -96,13 +96,13 @@ fn size(folder: &Path) -> u64 {
 fn remove(name: &str, console: &Console) -> Result<()> {
     let folder = cached(name)?;
     let failed = |error: std::io::Error| Failure::output(&folder.display().to_string(), &error);
-    let _taken = Folder::try_take(&folder)?.map_err(|busy| busy.refusal(&folder))?;
-    Note::of(&folder).remove();
     if fs::symlink_metadata(&folder).map_err(failed)?.is_symlink() {
         fs::remove_file(&folder).map_err(failed)?;
         console.line(&format!("{name} was a link and is gone; what it led to is left as it is"));
         return Ok(());
     }
+    let _taken = Folder::try_take(&folder)?.map_err(|busy| busy.refusal(&folder))?;
+    Note::of(&folder).remove();
     let bytes = size(&folder);
     fs::remove_dir_all(&folder).map_err(failed)?;
     console.line(&format!("{name} is gone, {:.2} GB are free", bytes as f64 / 1e9));
@@ -131,8 +131,9 @@ fn verified(name: &str) -> Result<String> {
 fn verify(name: &str) -> Result<usize> {
     let folder = cached(name)?;
     let wrong = |why: String| Failure { code: 3, message: Some(format!("{name}: {why}; pull it again")) };
-    // A folder that cannot be written to cannot be taken, and nobody fetches into it.
-    let taken = Folder::try_take(&folder).ok().transpose().map_err(|busy| busy.refusal(&folder))?;
+    // A folder that no pull has used, or that cannot be written to, is left as it is, and nobody fetches into it.
+    let taken = if Folder::was_taken(&folder) { Folder::try_take(&folder).ok() } else { None };
+    let taken = taken.transpose().map_err(|busy| busy.refusal(&folder))?;
     let mut note = Note::of(&folder);
     if !note.finished {
         return Err(wrong("its download has not finished".into()));

@@ -5,12 +5,12 @@
 
 use crate::address::Address;
 use crate::failure::{Failure, Result};
-use crate::fetch::{Client, PATIENCE, Range, Trouble, header, length, network, refusal};
+use crate::fetch::{Client, PATIENCE, Range, Trouble, header, length, network, read, refusal};
 use crate::folder::{read_small, sha256};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use ureq::Body;
@@ -49,7 +49,9 @@ struct Version {
 
 impl Version {
     fn of(headers: &HeaderMap, total: Option<u64>) -> Version {
-        Version { etag: header(headers, "etag"), modified: header(headers, "last-modified"), total }
+        // Sent back in requests, so of bounded length.
+        let said = |name| header(headers, name).filter(|value| value.len() <= 200);
+        Version { etag: said("etag"), modified: said("last-modified"), total }
     }
 
     /// Whether `other` is certainly another version.
@@ -224,7 +226,7 @@ impl<'a> Download<'a> {
                 };
                 self.recognise(Version::of(response.headers(), total))?;
                 let end = self.total().unwrap_or(u64::MAX).min(end).min(last.saturating_add(1));
-                self.append(response, Some(end))
+                self.append(response, Some(end), Some(self.client.deadline()))
             }
             // The server ignores ranges, or the file is another one now: from the start.
             200 => {
@@ -235,7 +237,8 @@ impl<'a> Download<'a> {
                 self.restart(Version::default())?;
                 self.recognise(seen)?;
                 let end = self.total();
-                self.append(response, end)
+                // However long all of it takes: asking again would begin again.
+                self.append(response, end, None)
             }
             // All of it was there.
             416 if self.total().is_none() && total == Some(self.at) => {
@@ -285,13 +288,13 @@ impl<'a> Download<'a> {
     }
 
     /// Appends an answer, up to `end` or, if nobody knows the size, to its own end.
-    fn append(&mut self, mut response: Response<Body>, end: Option<u64>) -> std::result::Result<(), Trouble> {
+    fn append(&mut self, mut response: Response<Body>, end: Option<u64>, deadline: Option<Instant>) -> std::result::Result<(), Trouble> {
         let mut body = response.body_mut().as_reader();
         let mut buffer = vec![0; 64 << 10];
         // A server that sends more than it should is not listened to.
         while end.is_none_or(|end| self.at < end) {
             let most = end.map_or(buffer.len(), |end| buffer.len().min(usize::try_from(end - self.at).unwrap_or(usize::MAX)));
-            match body.read(&mut buffer[..most]).map_err(|error| Trouble::passing(error.to_string()))? {
+            match read(&mut body, &mut buffer[..most], deadline)? {
                 0 if end.is_none() => {
                     self.begun.version.total = Some(self.at);
                     return Ok(());

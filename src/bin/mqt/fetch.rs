@@ -5,7 +5,7 @@ use crate::failure::{Failure, Result};
 use mqt::untrusted::short;
 use std::io::Read;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use ureq::Body;
 use ureq::http::{HeaderMap, Response};
 
@@ -13,6 +13,8 @@ use ureq::http::{HeaderMap, Response};
 pub(crate) const PATIENCE: u32 = 6;
 /// Servers may ask for patience; not for more than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// The shortest time that a server is given.
+const SHORTEST: Duration = Duration::from_millis(10);
 /// Redirects of one request.
 const REDIRECTS: usize = 10;
 
@@ -20,6 +22,8 @@ const REDIRECTS: usize = 10;
 pub(crate) struct Client {
     agent: ureq::Agent,
     token: Option<String>,
+    /// How long a server may take for a range or a small file.
+    stall: Duration,
     /// Before a second try.
     pause: Duration,
 }
@@ -59,17 +63,19 @@ impl Client {
     /// `token`: for the server that is asked first, never for one that it redirects to. `stall`: how long a server may take for
     /// a range of about a third of that.
     pub(crate) fn new(token: Option<String>, stall: Duration) -> Client {
+        let stall = stall.max(SHORTEST);
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             // Redirects are followed below, by our rules.
             .max_redirects(0)
             .user_agent(concat!("mqt/", env!("CARGO_PKG_VERSION")))
+            .timeout_resolve(Some(stall))
             .timeout_connect(Some(stall))
             .timeout_recv_response(Some(stall))
-            .timeout_recv_body(Some(stall))
+            .timeout_per_read(Some(stall))
             .build();
         let pause = (stall / 30).clamp(Duration::from_millis(10), Duration::from_secs(1));
-        Client { agent: config.new_agent(), token, pause }
+        Client { agent: config.new_agent(), token, stall, pause }
     }
 
     /// Waits as long as the server asked for, else longer after each try that brought nothing.
@@ -104,14 +110,24 @@ impl Client {
         if said.is_some_and(|said| said > most) {
             return Err(too_long().into());
         }
-        let mut bytes = Vec::new();
-        let read = response.body_mut().as_reader().take(most + 1).read_to_end(&mut bytes);
-        read.map_err(|error| Trouble::passing(error.to_string()))?;
-        match bytes.len() as u64 {
-            n if n > most => Err(too_long().into()),
-            n if said.is_some_and(|said| n < said) => Err(Trouble::passing("the connection ended early")),
-            _ => Ok(bytes),
+        let deadline = self.deadline();
+        let mut body = response.body_mut().as_reader();
+        let (mut bytes, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
+        loop {
+            match read(&mut body, &mut buffer, Some(deadline))? {
+                0 if said.is_some_and(|said| said > bytes.len() as u64) => return Err(Trouble::passing("the connection ended early")),
+                0 => return Ok(bytes),
+                n => bytes.extend(&buffer[..n]),
+            }
+            if bytes.len() as u64 > most {
+                return Err(too_long().into());
+            }
         }
+    }
+
+    /// When an answer that begins now must have come.
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + self.stall
     }
 
     /// The answer to a request for a file or a range of it, whatever its status but a redirect.
@@ -138,6 +154,14 @@ impl Client {
     }
 }
 
+/// Reads a piece of an answer; 0 at its end.
+pub(crate) fn read(body: &mut impl Read, buffer: &mut [u8], deadline: Option<Instant>) -> std::result::Result<usize, Trouble> {
+    if deadline.is_some_and(|deadline| Instant::now() > deadline) {
+        return Err(Trouble::passing("the answer comes too slowly"));
+    }
+    body.read(buffer).map_err(|error| Trouble::passing(short(&error.to_string())))
+}
+
 /// Where a redirect leads; never from an encrypted connection to one that is not.
 fn redirect(at: &Address, location: Option<&str>) -> Result<Address> {
     let next = location.and_then(|location| at.join(location));
@@ -150,7 +174,8 @@ fn redirect(at: &Address, location: Option<&str>) -> Result<Address> {
 
 /// Refuses compressed answers: none were asked for, and sizes and ranges would be of something else.
 fn encoding(at: &Address, response: Response<Body>) -> std::result::Result<Response<Body>, Trouble> {
-    match header(response.headers(), "content-encoding").filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+    let encoding = header(response.headers(), "content-encoding").filter(|encoding| !encoding.eq_ignore_ascii_case("identity"));
+    match encoding.filter(|_| response.status().is_success()) {
         Some(encoding) => Err(network(at, &format!("the server sends it as {:?}, which was not asked for", short(&encoding))).into()),
         None => Ok(response),
     }

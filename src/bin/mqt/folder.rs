@@ -41,6 +41,11 @@ impl Folder {
         }
     }
 
+    /// Whether somebody has taken it before.
+    pub(crate) fn was_taken(path: &Path) -> bool {
+        find(path, &format!("{OWN}/lock")).is_ok_and(|meta| meta.is_some())
+    }
+
     /// Takes a folder that exists, if nobody has it.
     pub(crate) fn try_take(path: &Path) -> Result<std::result::Result<Folder, Busy>> {
         let file = lock_file(path)?;

@@ -9,7 +9,7 @@ use crate::download::{self, Remote};
 use crate::failure::{Failure, Result};
 use crate::fetch::Client;
 use crate::folder::{Folder, sha256};
-use crate::interrupt::leave_on_interrupt;
+use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::pulled::Note;
 use crate::sources::{Listed, Wanted, list};
@@ -22,10 +22,10 @@ use std::time::Duration;
 pub(crate) fn run(args: PullArgs, console: &Console) -> Result<()> {
     let shown: Arc<OnceLock<ProgressBar>> = Arc::default();
     let (bar, told) = (shown.clone(), *console);
-    leave_on_interrupt(move || {
+    Interrupt::install()?.farewell(move || {
         bar.get().into_iter().for_each(ProgressBar::finish_and_clear);
         told.note("what arrived is kept; the same command goes on from there");
-    })?;
+    });
     let token = std::env::var("HF_TOKEN").ok().map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
     // The token is for the hub, not for whoever has a manifest.
     let token = token.filter(|_| !crate::address::is_address(&args.model));
