@@ -4,6 +4,7 @@
 
 use crate::error::{Error, Result};
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 
 /// Most bytes of each kind of file. A file's size is compared before the file is read.
@@ -21,7 +22,14 @@ pub mod limits {
     pub const LISTING: u64 = 8 << 20;
     /// Files in a model.
     pub const FILES: usize = 10_000;
+    /// One file of weights: the largest published ones are some hundred gigabytes.
+    pub const WEIGHTS: u64 = 1 << 40;
+    /// A path in a listing.
+    pub const PATH: usize = 1024;
 }
+
+/// What we write beside a model's files, or in the cache. Nobody else's file may have such a name: we would believe it.
+const OURS: [&str; 3] = ["verified.json", "convert.journal", "kernels.json"];
 
 /// `text` with every character escaped that could steer a terminal or hide what is written: control characters other than newline
 /// and tab, and the marks that reorder text. Nothing is allocated if there are none.
@@ -49,7 +57,8 @@ fn is_steering(c: char) -> bool {
 }
 
 /// Refuses names that could point outside their folder, hide in it, or be one of our own notes: no separators, no leading dot, no
-/// control characters, no names that Windows gives to devices, at most 255 bytes. `from` is the file that says the name.
+/// control characters, no names that Windows gives to devices or that are ours, at most 255 bytes. `from` is the file that says the
+/// name.
 ///
 /// # Errors
 /// [`Error::ModelCorrupt`].
@@ -59,11 +68,65 @@ pub fn check_file_name(name: &str, from: &str) -> Result<()> {
     let device = matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL") || numbered("COM") || numbered("LPT");
     let plain = !name.is_empty() && !name.contains(['/', '\\', ':', '*', '?', '"', '<', '>', '|']) && !name.chars().any(is_steering);
     let visible = !name.starts_with('.') && !name.ends_with(['.', ' ']) && !name.contains(['\n', '\t']);
-    if plain && visible && !device && name.len() <= 255 {
+    let ours = OURS.iter().any(|own| own.eq_ignore_ascii_case(name));
+    if plain && visible && !device && !ours && name.len() <= 255 {
         return Ok(());
     }
-    let short: String = name.chars().take(100).collect();
-    Err(Error::ModelCorrupt { file: from.into(), problem: format!("it names a file {short:?}, which no file of a model may be called") })
+    Err(Error::ModelCorrupt { file: from.into(), problem: format!("it names a file {:?}, which no file of a model may be called", short(name)) })
+}
+
+/// Like [`check_file_name`], for a file that may lie in sub-folders: each part of `path` between slashes is such a name.
+///
+/// # Errors
+/// [`Error::ModelCorrupt`].
+pub fn check_path(path: &str, from: &str) -> Result<()> {
+    if path.len() > limits::PATH {
+        let problem = format!("it names a file {:?}…, which is longer than {} bytes", short(path), limits::PATH);
+        return Err(Error::ModelCorrupt { file: from.into(), problem });
+    }
+    let problem = || format!("it names a file {:?}, which no file of a model may be called", short(path));
+    let fits = path.split('/').all(|part| check_file_name(part, from).is_ok());
+    if fits { Ok(()) } else { Err(Error::ModelCorrupt { file: from.into(), problem: problem() }) }
+}
+
+/// Refuses files that cannot lie beside each other everywhere: the same path twice, paths that differ only in case, a file where
+/// another path needs a folder.
+///
+/// # Errors
+/// [`Error::ModelCorrupt`].
+pub fn check_distinct<'a>(paths: impl IntoIterator<Item = &'a str>, from: &str) -> Result<()> {
+    let corrupt = |problem: String| Err(Error::ModelCorrupt { file: from.into(), problem });
+    let (mut files, mut folders) = (HashSet::new(), HashMap::new());
+    for path in paths {
+        let folded = path.to_lowercase();
+        for (slash, _) in folded.match_indices('/') {
+            folders.entry(folded[..slash].to_owned()).or_insert(path);
+        }
+        if !files.insert(folded) {
+            return corrupt(format!("it names the file {:?} twice (capital and small letters count as the same)", short(path)));
+        }
+    }
+    match folders.iter().find(|(folder, _)| files.contains(*folder)) {
+        Some((folder, path)) => corrupt(format!("it names a file {:?}, which is also the folder of {:?}", short(folder), short(path))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses what is no SHA-256 in small hex digits.
+///
+/// # Errors
+/// [`Error::ModelCorrupt`].
+pub fn check_sha256(sum: &str, of: &str, from: &str) -> Result<()> {
+    if sum.len() == 64 && sum.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return Ok(());
+    }
+    let problem = format!("the SHA-256 that it gives for {:?} is not 64 small hex digits: {:?}", short(of), short(sum));
+    Err(Error::ModelCorrupt { file: from.into(), problem })
+}
+
+/// The beginning of a text that may be of any length.
+pub fn short(text: &str) -> &str {
+    text.char_indices().nth(100).map_or(text, |(end, _)| &text[..end])
 }
 
 #[cfg(test)]
@@ -100,10 +163,37 @@ mod tests {
             "a.",
             "a ",
             "a\nb",
+            "verified.json",
+            "Convert.Journal",
             &long,
         ];
         for name in bad {
             assert_eq!(check_file_name(name, "x").unwrap_err().exit_code(), 3, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn paths_are_names_between_slashes() {
+        assert!(check_path("vision_tower/config.json", "x").is_ok());
+        let long = "a/".repeat(600) + "a";
+        for path in ["", "/a", "a/", "a//b", "../a", "a/../b", "a/./b", ".git/hooks/post-commit", "a/.bashrc", "a/nul/b", &long] {
+            assert_eq!(check_path(path, "x").unwrap_err().exit_code(), 3, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn files_that_would_replace_each_other_are_refused() {
+        assert!(check_distinct(["a", "b/a", "b/c"], "x").is_ok());
+        for paths in [&["a", "a"][..], &["a/Config.json", "a/config.json"], &["a", "a/b"], &["a/b/c", "A"], &["É", "é"]] {
+            assert_eq!(check_distinct(paths.iter().copied(), "x").unwrap_err().exit_code(), 3, "{paths:?}");
+        }
+    }
+
+    #[test]
+    fn sums_are_small_hex_digits() {
+        assert!(check_sha256(&"0a".repeat(32), "a", "x").is_ok());
+        for sum in [String::new(), "0A".repeat(32), "0g".repeat(32), "0a".repeat(33), "é".repeat(32)] {
+            assert_eq!(check_sha256(&sum, "a", "x").unwrap_err().exit_code(), 3, "{sum}");
         }
     }
 }

@@ -7,11 +7,15 @@
 mod cli {
     mod bad_model;
     mod bad_request;
+    mod cache;
     mod commands;
     mod eval;
     mod exact;
     mod interrupted;
     mod pull;
+    mod pull_existing;
+    mod pull_hostile;
+    mod pull_versions;
     mod server;
     mod streams;
     mod toybox;

@@ -66,12 +66,12 @@ fn a_checkpoint_from_a_hub_and_the_cache() {
     run(&["cache", "verify", "someone--toybox"]).run().refused(3, "config.json");
     run(&["pull", "someone/toybox", "--timeout", "0.6"]).ok();
     run(&["cache", "verify"]).ok();
-    run(&["cache", "rm", "../someone--toybox"]).run().refused(3, "outside");
+    run(&["cache", "rm", "../someone--toybox"]).run().refused(3, "not in the cache");
     run(&["cache", "rm", "someone--toybox"]).ok();
     assert!(!path.exists());
     run(&["cache", "rm", "someone--toybox"]).run().refused(3, "not in the cache");
     run(&["pull", "someone"]).run().refused(2, "owner/name");
     // A listing that would write elsewhere.
     server.add("api/models/someone/evil/tree/main", br#"[{"type": "file", "path": "../../evil.json", "size": 1}]"#.to_vec());
-    run(&["pull", "someone/evil"]).run().refused(3, "outside");
+    run(&["pull", "someone/evil"]).run().refused(3, "../../evil.json");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,6 +32,102 @@ pub(crate) enum Trouble {
     Broken,
 }
 
+/// What a client asks for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Request {
+    pub(crate) path: String,
+    /// First and last byte.
+    pub(crate) range: Option<(usize, usize)>,
+    pub(crate) if_range: Option<String>,
+    pub(crate) authorization: Option<String>,
+}
+
+/// What a scripted server answers: a status with headers, and a body that is sent as it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    head: String,
+    body: Vec<u8>,
+    end: End,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Stays,
+    Closes,
+    Hangs,
+    /// The body is sent again and again, as chunks.
+    Repeats,
+}
+
+impl Reply {
+    pub(crate) fn ok(body: impl Into<Vec<u8>>) -> Reply {
+        let body = body.into();
+        Reply { head: format!("200 OK\r\ncontent-length: {}", body.len()), body, end: End::Stays }
+    }
+
+    pub(crate) fn status(status: &str) -> Reply {
+        Reply { head: format!("{status}\r\ncontent-length: 0"), body: Vec::new(), end: End::Stays }
+    }
+
+    pub(crate) fn redirect(to: &str) -> Reply {
+        Reply::status("302 Found").with("location", to)
+    }
+
+    /// What was asked for of a file: a range, or all of it.
+    pub(crate) fn part(file: &[u8], range: Option<(usize, usize)>) -> Reply {
+        let Some((first, last)) = range else { return Reply::ok(file) };
+        if first >= file.len() {
+            return Reply::status("416 Range Not Satisfiable").with("content-range", &format!("bytes */{}", file.len()));
+        }
+        let last = last.min(file.len() - 1);
+        let reply = Reply::ok(&file[first..=last]);
+        let head = reply.head.replace("200 OK", "206 Partial Content");
+        Reply { head, ..reply }.with("content-range", &format!("bytes {first}-{last}/{}", file.len()))
+    }
+
+    /// A body without end.
+    pub(crate) fn endless(piece: &[u8]) -> Reply {
+        Reply { head: "200 OK\r\ntransfer-encoding: chunked".into(), body: piece.to_vec(), end: End::Repeats }
+    }
+
+    /// A body that is cut.
+    pub(crate) fn cut(length: u64, body: &[u8]) -> Reply {
+        Reply { end: End::Closes, ..Reply::promising(length, body) }
+    }
+
+    /// A body that promises more than it has.
+    pub(crate) fn promising(length: u64, body: &[u8]) -> Reply {
+        Reply { head: format!("200 OK\r\ncontent-length: {length}"), body: body.to_vec(), end: End::Hangs }
+    }
+
+    pub(crate) fn with(mut self, header: &str, value: &str) -> Reply {
+        self.head += &format!("\r\n{header}: {value}");
+        self
+    }
+
+    fn send(&self, stream: &mut TcpStream) -> std::io::Result<bool> {
+        write!(stream, "HTTP/1.1 {}\r\n\r\n", self.head)?;
+        match self.end {
+            End::Repeats => loop {
+                write!(stream, "{:x}\r\n", self.body.len())?;
+                stream.write_all(&self.body)?;
+                stream.write_all(b"\r\n")?;
+            },
+            End::Stays => stream.write_all(&self.body).map(|()| true),
+            End::Closes => stream.write_all(&self.body).map(|()| false),
+            End::Hangs => {
+                stream.write_all(&self.body)?;
+                stream.flush()?;
+                // The client leaves, or the test ends.
+                while stream.read(&mut [0])? > 0 {}
+                Ok(false)
+            }
+        }
+    }
+}
+
+type Script = Box<dyn Fn(&Request) -> Reply + Send + Sync>;
+
 /// A server of one folder, until it is dropped.
 pub(crate) struct Server {
     address: String,
@@ -45,13 +141,26 @@ struct State {
     extra: Mutex<HashMap<String, Vec<u8>>>,
     requests: AtomicU64,
     sent: AtomicU64,
+    script: Option<Script>,
+    log: Mutex<Vec<Request>>,
 }
 
 impl Server {
     pub(crate) fn start(root: &Path, trouble: Trouble) -> Server {
+        Server::run(root, trouble, None)
+    }
+
+    /// A server that answers as the script says.
+    pub(crate) fn scripted(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Server {
+        Server::run(Path::new(""), Trouble::None, Some(Box::new(script)))
+    }
+
+    fn run(root: &Path, trouble: Trouble, script: Option<Script>) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let state = Arc::new(State { root: root.to_owned(), trouble, extra: Mutex::default(), requests: AtomicU64::new(0), sent: AtomicU64::new(0) });
+        let (extra, log) = (Mutex::default(), Mutex::default());
+        let (requests, sent) = (AtomicU64::new(0), AtomicU64::new(0));
+        let state = Arc::new(State { root: root.to_owned(), trouble, extra, requests, sent, script, log });
         let shared = state.clone();
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -75,10 +184,32 @@ impl Server {
         self.state.extra.lock().unwrap().insert(path.to_owned(), bytes);
     }
 
+    /// The requests so far.
+    pub(crate) fn log(&self) -> Vec<Request> {
+        self.state.log.lock().unwrap().clone()
+    }
+
     /// Bytes of bodies so far.
     pub(crate) fn sent(&self) -> u64 {
         self.state.sent.load(Ordering::SeqCst)
     }
+}
+
+/// A hub with one model, `someone/model`: its listing, and files without anything that tells their version.
+pub(crate) fn hub(listing: impl Into<Vec<u8>>, files: &[(&str, &[u8])]) -> Server {
+    let listing = listing.into();
+    let files: HashMap<String, Vec<u8>> = files.iter().map(|(name, bytes)| (format!("someone/model/resolve/main/{name}"), bytes.to_vec())).collect();
+    Server::scripted(move |request| match files.get(&request.path) {
+        Some(bytes) => Reply::part(bytes, request.range),
+        None if request.path.starts_with("api/models/someone/model/") => Reply::ok(listing.clone()),
+        None => Reply::status("404 Not Found"),
+    })
+}
+
+/// A listing of these files, with their sizes and nothing else.
+pub(crate) fn listing(files: &[(&str, &[u8])]) -> String {
+    let entries = files.iter().map(|(path, bytes)| serde_json::json!({"type": "file", "path": path, "size": bytes.len()}));
+    serde_json::Value::from(entries.collect::<Vec<_>>()).to_string()
 }
 
 fn serve(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
@@ -89,20 +220,27 @@ fn serve(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
             return Ok(());
         }
         let path = line.split(' ').nth(1).unwrap_or("/").split('?').next().unwrap_or("/").trim_start_matches('/').to_owned();
-        let mut range = None;
+        let mut request = Request { path, ..Request::default() };
         loop {
             let mut header = String::new();
             reader.read_line(&mut header)?;
-            let lower = header.trim().to_ascii_lowercase();
-            if let Some(bytes) = lower.strip_prefix("range: bytes=") {
-                let (first, last) = bytes.split_once('-').unwrap_or((bytes, ""));
-                range = Some((first.parse::<usize>().unwrap_or(0), last.parse::<usize>().unwrap_or(usize::MAX)));
-            }
-            if lower.is_empty() {
-                break;
+            let Some((name, value)) = header.trim().split_once(": ") else { break };
+            match name.to_ascii_lowercase().as_str() {
+                "range" => {
+                    let (first, last) = value.trim_start_matches("bytes=").split_once('-').unwrap_or((value, ""));
+                    request.range = Some((first.parse().unwrap_or(0), last.parse().unwrap_or(usize::MAX)));
+                }
+                "if-range" => request.if_range = Some(value.to_owned()),
+                "authorization" => request.authorization = Some(value.to_owned()),
+                _ => {}
             }
         }
-        if !answer(state, &mut stream, &path, range)? {
+        state.log.lock().unwrap().push(request.clone());
+        let stays = match &state.script {
+            Some(script) => script(&request).send(&mut stream)?,
+            None => answer(state, &mut stream, &request.path, request.range)?,
+        };
+        if !stays {
             return Ok(());
         }
     }

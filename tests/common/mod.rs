@@ -183,6 +183,22 @@ impl Done {
     }
 }
 
+/// Presses Ctrl-C for a process.
+#[cfg(unix)]
+pub(crate) fn interrupt(child: &Child) {
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(sent.expect("every Unix has kill").success());
+}
+
+/// Waits until something is so that must come.
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "{what} has not come after {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Copies a folder with everything in it.
 pub(crate) fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();

@@ -14,7 +14,7 @@ use mqt::weights::Weights;
 use std::ffi::OsString;
 use std::path::PathBuf;
 pub(crate) use values::{Tokens, tokens};
-use values::{adapter, not_negative, positive, positive_f32, probability};
+use values::{adapter, not_negative, positive, positive_f32, probability, seconds};
 
 mod values;
 
@@ -227,7 +227,7 @@ pub(crate) struct PullArgs {
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
     /// A server that sends less than it should in so many seconds is asked again
-    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, allow_negative_numbers = true, value_parser = positive)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, allow_negative_numbers = true, value_parser = seconds)]
     pub(crate) timeout: f64,
 }
 

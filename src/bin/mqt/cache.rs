@@ -3,22 +3,13 @@
 use crate::args::CacheCommand;
 use crate::console::Console;
 use crate::failure::{Failure, Result};
-use crate::fetch::sha256;
-use crate::output::{Output, write_whole};
-use crate::pull::cached;
-use serde::{Deserialize, Serialize};
+use crate::folder::{Folder, find, sha256};
+use crate::interrupt::Interrupt;
+use crate::output::Output;
+use crate::pulled::Note;
+use mqt::untrusted::check_file_name;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// What a pull has noted: each file with its SHA-256.
-const NOTE: &str = ".mqt-files.json";
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Noted {
-    file: String,
-    bytes: u64,
-    sha256: String,
-}
 
 fn set(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
@@ -36,46 +27,34 @@ pub(crate) fn root() -> Result<PathBuf> {
     root.ok_or_else(|| Failure::usage("there is no home folder for a cache; set MQT_CACHE"))
 }
 
-/// Notes what a pull has brought; SHA-256s that nobody told are computed.
-pub(crate) fn note<'a>(folder: &Path, files: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Result<()> {
-    let mut noted = Vec::new();
-    for (file, known) in files {
-        let path = folder.join(file);
-        let failed = |e: std::io::Error| Failure::output(&path.display().to_string(), &e);
-        let bytes = fs::metadata(&path).map_err(failed)?.len();
-        let sha256 = known.map_or_else(|| sha256(&path), |known| Ok(known.to_owned())).map_err(failed)?;
-        noted.push(Noted { file: file.into(), bytes, sha256 });
-    }
-    let json = serde_json::to_vec_pretty(&noted).expect("our records have only string keys");
-    write_whole(&folder.join(NOTE), &json)
-}
-
 pub(crate) fn run(command: CacheCommand, console: &Console) -> Result<()> {
+    // Nothing here is half done if it ends early, whatever it is reading.
+    Interrupt::install()?;
     match command {
         CacheCommand::Ls => list(console),
-        CacheCommand::Rm { name } => {
-            let folder = cached(&name)?;
-            let bytes = size(&folder);
-            fs::remove_dir_all(&folder).map_err(|e| Failure::output(&folder.display().to_string(), &e))?;
-            console.line(&format!("{name} is gone, {:.2} GB are free", bytes as f64 / 1e9));
-            Ok(())
-        }
-        CacheCommand::Verify { name } => {
-            let names = name.map_or_else(names, |name| Ok(vec![name]))?;
-            let mut output = Output::new();
-            for name in names {
-                output.line(&format!("{name}: {} files, every SHA-256 right", verify(&name)?))?;
-            }
-            Ok(())
-        }
+        CacheCommand::Rm { name } => remove(&name, console),
+        CacheCommand::Verify { name: Some(name) } => Output::new().line(&verified(&name)?),
+        CacheCommand::Verify { name: None } => verify_all(console),
     }
 }
 
+/// The models' names: folders, and links to folders that the user has put there.
 fn names() -> Result<Vec<String>> {
     let entries = fs::read_dir(root()?).into_iter().flatten().flatten().filter(|e| e.path().is_dir());
-    let mut names: Vec<String> = entries.filter_map(|e| e.file_name().into_string().ok()).collect();
+    let names = entries.filter_map(|e| e.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| check_file_name(name, "the cache").is_ok()).collect();
     names.sort();
     Ok(names)
+}
+
+/// The folder of a model in the cache.
+fn cached(name: &str) -> Result<PathBuf> {
+    let folder = root()?.join(name);
+    if check_file_name(name, "the cache").is_ok() && folder.is_dir() {
+        Ok(folder)
+    } else {
+        Err(Failure { code: 3, message: Some(format!("{name:?} is not in the cache; `mqt cache ls` lists what is")) })
+    }
 }
 
 fn list(console: &Console) -> Result<()> {
@@ -86,32 +65,89 @@ fn list(console: &Console) -> Result<()> {
     let mut output = Output::new();
     for name in names {
         let folder = root()?.join(&name);
-        let state = if folder.join(NOTE).is_file() { "" } else { "  unfinished: pull it again to go on" };
+        let state = if is_finished(&folder) { "" } else { "  unfinished: pull it again to go on" };
         output.line(&format!("{name:<40} {:>8.2} GB  {}{state}", size(&folder) as f64 / 1e9, folder.display()))?;
     }
     Ok(())
 }
 
-/// Bytes of a folder.
-fn size(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|e| if e.path().is_dir() { size(&e.path()) } else { e.metadata().map_or(0, |m| m.len()) }).sum()
+/// Whether a pull came to its end and left every file in its full size.
+fn is_finished(folder: &Path) -> bool {
+    let note = Note::of(folder);
+    let is_there = |name: &str, bytes: u64| find(folder, name).is_ok_and(|meta| meta.is_some_and(|meta| meta.len() == bytes));
+    note.finished && note.files.values().all(|file| is_there(&file.file, file.bytes))
 }
 
-/// Hashes every file of a model again; how many there are.
+/// Bytes of a folder's files. Links are not followed, so that it ends; other special files have no size.
+fn size(folder: &Path) -> u64 {
+    let (mut bytes, mut folders) = (0, vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(kind) if kind.is_file() => bytes += entry.metadata().map_or(0, |meta| meta.len()),
+                _ => {}
+            }
+        }
+    }
+    bytes
+}
+
+fn remove(name: &str, console: &Console) -> Result<()> {
+    let folder = cached(name)?;
+    let failed = |error: std::io::Error| Failure::output(&folder.display().to_string(), &error);
+    if fs::symlink_metadata(&folder).map_err(failed)?.is_symlink() {
+        fs::remove_file(&folder).map_err(failed)?;
+        console.line(&format!("{name} was a link and is gone; what it led to is left as it is"));
+        return Ok(());
+    }
+    let _taken = Folder::try_take(&folder)?.map_err(|busy| busy.refusal(&folder))?;
+    Note::of(&folder).remove();
+    let bytes = size(&folder);
+    fs::remove_dir_all(&folder).map_err(failed)?;
+    console.line(&format!("{name} is gone, {:.2} GB are free", bytes as f64 / 1e9));
+    Ok(())
+}
+
+fn verify_all(console: &Console) -> Result<()> {
+    let (mut output, mut worst) = (Output::new(), None);
+    for name in names()? {
+        match verified(&name) {
+            Ok(line) => output.line(&line)?,
+            Err(failure) => {
+                failure.message.iter().for_each(|message| console.error(message));
+                worst = worst.max(Some(failure.code));
+            }
+        }
+    }
+    worst.map_or(Ok(()), |code| Err(Failure::reported(code)))
+}
+
+fn verified(name: &str) -> Result<String> {
+    Ok(format!("{name}: {} files, every SHA-256 right", verify(name)?))
+}
+
+/// Hashes every file of a model again; how many there are. A wrong one is removed, so that the next pull fetches it.
 fn verify(name: &str) -> Result<usize> {
     let folder = cached(name)?;
     let wrong = |why: String| Failure { code: 3, message: Some(format!("{name}: {why}; pull it again")) };
-    let text = fs::read(folder.join(NOTE)).map_err(|_| wrong("its download has not finished".into()))?;
-    let noted: Vec<Noted> = serde_json::from_slice(&text).map_err(|e| wrong(format!("{NOTE} is damaged ({e})")))?;
-    for Noted { file, bytes, sha256: want } in &noted {
-        let path = folder.join(file);
-        let found = fs::metadata(&path).map_err(|e| wrong(format!("{file}: {e}")))?.len();
-        if found != *bytes || sha256(&path).map_err(|e| wrong(format!("{file}: {e}")))? != *want {
-            // Gone, so that the next pull fetches it.
-            let _ = fs::remove_file(&path);
-            return Err(wrong(format!("{file} does not match its SHA-256 and was removed")));
+    // A folder that no pull has used, or that cannot be written to, is left as it is, and nobody fetches into it.
+    let taken = if Folder::was_taken(&folder) { Folder::try_take(&folder).ok() } else { None };
+    let taken = taken.transpose().map_err(|busy| busy.refusal(&folder))?;
+    let mut note = Note::of(&folder);
+    if !note.finished {
+        return Err(wrong("its download has not finished".into()));
+    }
+    for file in note.files.clone().into_values() {
+        let meta = find(&folder, &file.file).map_err(&wrong)?;
+        let found = meta.ok_or_else(|| wrong(format!("{} is missing", file.file)))?.len();
+        let path = folder.join(&file.file);
+        if found != file.bytes || sha256(&path).map_err(|e| wrong(format!("{}: {e}", file.file)))? != file.sha256 {
+            note.finish(false);
+            let removed = taken.is_some() && fs::remove_file(&path).is_ok();
+            let done = if removed { " and was removed" } else { "" };
+            return Err(wrong(format!("{} does not match its SHA-256{done}", file.file)));
         }
     }
-    Ok(noted.len())
+    Ok(note.files.len())
 }

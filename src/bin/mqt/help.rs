@@ -103,7 +103,8 @@ Examples:
   mqt ask photo.jpg \"What is unusual?\" --model \"$(mqt pull owner/name --quiet)\"
 
 HF_ENDPOINT is another server, HF_TOKEN a token for it. Sizes and SHA-256 are checked as far as the server tells them. Ctrl-C, a
-cut line or a stalled server lose nothing: run it again. The folder is printed on stdout.";
+cut line or a stalled server lose nothing: run it again. A file that no pull has written is never replaced, and a second pull into
+the same folder waits for the first. The folder is printed on stdout.";
 
 pub(crate) const INSPECT: &str = "\
 Example:

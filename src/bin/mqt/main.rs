@@ -2,6 +2,7 @@
 //!
 //! Answers go to stdout, everything else to stderr.
 
+mod address;
 mod answer;
 mod args;
 mod ask;
@@ -15,21 +16,24 @@ mod console;
 mod conversation;
 mod convert;
 mod doctor;
+mod download;
 mod eval;
 mod failure;
 mod fetch;
+mod folder;
 mod help;
 mod inspect;
 mod interrupt;
 mod ledger;
-#[expect(dead_code, reason = "pull and the outputs take it next")]
 mod lock;
 mod memory;
 mod output;
 mod picture;
 mod plot;
 mod pull;
+mod pulled;
 mod score;
+mod sources;
 mod trace;
 
 use args::{Arguments, Command};

@@ -1,150 +1,139 @@
 //! `mqt pull`: a model from a Hugging Face-compatible server, or a pack from wherever its manifest is, into the cache.
+//!
+//! A pull may be ended at any moment: what has its final name is complete and checked, and the rest is resumed.
 
 use crate::args::PullArgs;
 use crate::cache;
 use crate::console::Console;
+use crate::download::{self, Remote};
 use crate::failure::{Failure, Result};
-use crate::fetch::{Client, Remote, network, part_of};
+use crate::fetch::Client;
+use crate::folder::{Folder, sha256};
 use crate::interrupt::Interrupt;
 use crate::output::Output;
-use mqt::weights::pack::Manifest;
-use serde_json::Value;
+use crate::pulled::Note;
+use crate::sources::{Listed, Wanted, list};
+use indicatif::ProgressBar;
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// Where models are, unless `HF_ENDPOINT` says otherwise.
-const ENDPOINT: &str = "https://huggingface.co";
-
-/// A file of a model: its name in the folder, and where it is.
-struct Wanted {
-    name: String,
-    remote: Remote,
-}
-
 pub(crate) fn run(args: PullArgs, console: &Console) -> Result<()> {
-    let interrupt = Interrupt::install()?;
-    let (folder, files) = interrupt.during(|cancel| -> Result<_> {
-        let token = std::env::var("HF_TOKEN").ok().filter(|token| !token.is_empty());
-        let is_url = args.model.starts_with("http://") || args.model.starts_with("https://");
-        let client = Client::new(token.filter(|_| !is_url), Duration::from_secs_f64(args.timeout), cancel.clone());
-        let (name, files, manifest) = if is_url { from_manifest(&client, &args.model)? } else { from_hub(&client, &args.model)? };
-        let folder = match &args.output {
-            Some(folder) => folder.clone(),
-            None => cache::root()?.join(name),
-        };
-        fetch(&client, &folder, &files, console)?;
-        // Last: a folder without a manifest is unfinished.
-        if let Some(manifest) = manifest {
-            crate::output::write_whole(&folder.join("manifest.json"), &manifest)?;
-        }
-        Ok((folder, files))
-    })?;
-    cache::note(&folder, files.iter().map(|f| (f.name.as_str(), f.remote.sha256.as_deref())))?;
-    console.line(&format!("{} files; `mqt ask IMAGE QUESTION --model {}` uses them", files.len(), folder.display()));
-    Output::new().line(&folder.display().to_string())
+    let shown: Arc<OnceLock<ProgressBar>> = Arc::default();
+    let (bar, told) = (shown.clone(), *console);
+    Interrupt::install()?.farewell(move || {
+        bar.get().into_iter().for_each(ProgressBar::finish_and_clear);
+        told.note("what arrived is kept; the same command goes on from there");
+    });
+    let token = std::env::var("HF_TOKEN").ok().map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
+    // The token is for the hub, not for whoever has a manifest.
+    let token = token.filter(|_| !crate::address::is_address(&args.model));
+    let client = Client::new(token, Duration::from_secs_f64(args.timeout));
+    let listed = list(&client, &args.model)?;
+    if listed.hidden > 0 {
+        console.note(&format!("{} hidden files of {} are left out", listed.hidden, listed.source));
+    }
+    let path = match &args.output {
+        Some(folder) => folder.clone(),
+        None => cache::root()?.join(&listed.folder),
+    };
+    let folder = Folder::take(&path, |busy| console.note(&format!("{}; waiting until it has ended", busy.sentence(&path))))?;
+    let bar = shown.get_or_init(|| console.download(0));
+    let done = fetch(&client, &folder, &listed, args.output.is_none(), bar);
+    bar.finish_and_clear();
+    done?;
+    console.line(&format!("{} files; `mqt ask IMAGE QUESTION --model {}` uses them", listed.files.len(), path.display()));
+    Output::new().line(&path.display().to_string())
 }
 
-fn fetch(client: &Client, folder: &Path, files: &[Wanted], console: &Console) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|e| Failure::output(&folder.display().to_string(), &e))?;
-    let bar = console.download(files.iter().filter_map(|f| f.remote.bytes).sum());
-    for file in files {
-        let path = folder.join(&file.name);
+/// What is to be done about a file.
+enum Plan {
+    /// It is there; its SHA-256.
+    Keep(String),
+    Fetch,
+    /// It is there, and nobody says its SHA-256: fetch it and compare.
+    Compare,
+}
+
+fn fetch(client: &Client, folder: &Folder, listed: &Listed, in_cache: bool, bar: &ProgressBar) -> Result<()> {
+    let mut note = Note::of(&folder.path);
+    if let Some(other) = note.source.as_ref().filter(|source| in_cache && **source != listed.source && !note.files.is_empty()) {
+        let (path, name) = (folder.path.display(), &listed.folder);
+        let why =
+            format!("{path} holds a model from {other}, not from {}; `mqt cache rm {name}` removes it, or give a folder with -o", listed.source);
+        return Err(Failure { code: 1, message: Some(why) });
+    }
+    // Everything is looked at before anything is written.
+    bar.set_message("looking at what is there");
+    let plans = listed.files.iter().map(|file| plan(folder, &note, file)).collect::<Result<Vec<_>>>()?;
+    bar.set_length(listed.files.iter().filter_map(|file| file.remote.bytes).fold(0, u64::saturating_add));
+    note.begin(&listed.source);
+    for (file, plan) in listed.files.iter().zip(plans) {
         bar.set_message(file.name.clone());
-        // It took its name once it was checked.
-        let size = fs::metadata(&path).ok().map(|meta| meta.len());
-        if size.is_some() && (file.remote.bytes.is_none() || size == file.remote.bytes) && !part_of(&path).exists() {
-            bar.inc(size.unwrap_or(0));
-            continue;
-        }
-        if let Err(failure) = client.file(&file.remote, &path, &bar) {
-            bar.finish_and_clear();
-            if failure.code == 130 {
-                console.note("what arrived is kept; the same command goes on from there");
+        let sum = match plan {
+            Plan::Keep(sum) => {
+                bar.inc(file.remote.bytes.unwrap_or(0));
+                sum
             }
-            return Err(failure);
+            plan => one(client, folder, file, &plan, bar)?,
+        };
+        if let Some(now) = folder.find(&file.name)? {
+            note.add(&file.name, &now, sum, file.remote.mark.clone());
         }
     }
-    bar.finish_and_clear();
+    note.finish(true);
+    folder.clear();
     Ok(())
 }
 
-/// A pack's folder name, its files, and the manifest's text.
-type Listed = (String, Vec<Wanted>, Option<Vec<u8>>);
-
-fn from_manifest(client: &Client, url: &str) -> Result<Listed> {
-    let url = url.split(['?', '#']).next().unwrap_or(url);
-    let base = url.strip_suffix("manifest.json").ok_or_else(|| Failure::usage(format!("{url}: give the address of a pack's manifest.json")))?;
-    let text = client.small(url)?;
-    let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| corrupt(url, &e.to_string()))?;
-    let entries = manifest.files.iter().chain(&manifest.shards);
-    let files = entries.map(|shard| {
-        let name = checked(&shard.file, url)?;
-        let remote = Remote { url: format!("{base}{name}"), bytes: Some(shard.bytes), sha256: Some(shard.sha256.clone()) };
-        Ok(Wanted { name, remote })
-    });
-    let files = files.collect::<Result<_>>()?;
-    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
-    let name: String = manifest.name.chars().map(plain).collect();
-    Ok((format!("{}-{}", name.trim_start_matches('.'), manifest.weights), files, Some(text)))
-}
-
-fn from_hub(client: &Client, model: &str) -> Result<Listed> {
-    let (model, revision) = model.split_once('@').unwrap_or((model, "main"));
-    let word = |text: &str| !text.is_empty() && !text.starts_with('.') && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-    let Some((owner, name)) = model.split_once('/').filter(|(owner, name)| word(owner) && word(name) && word(revision)) else {
-        return Err(Failure::usage(format!("{model:?}: give owner/name, owner/name@revision or the address of a manifest.json")));
+/// Looks at what is in a file's place. Only what an earlier pull from the same source left there, and nobody changed since, may be
+/// replaced.
+fn plan(folder: &Folder, note: &Note, file: &Wanted) -> Result<Plan> {
+    let Some(now) = folder.find(&file.name)? else { return Ok(Plan::Fetch) };
+    let path = folder.path.join(&file.name);
+    let noted = note.files.get(&file.name);
+    let hash = || match noted.filter(|noted| noted.is_untouched(&now)) {
+        Some(noted) => Ok(noted.sha256.clone()),
+        None => sha256(&path).map_err(|error| Failure { code: 1, message: Some(format!("{} cannot be read: {error}", path.display())) }),
     };
-    let endpoint = std::env::var("HF_ENDPOINT").ok().filter(|e| !e.is_empty()).unwrap_or_else(|| ENDPOINT.into());
-    let endpoint = endpoint.trim_end_matches('/');
-    let listing = format!("{endpoint}/api/models/{owner}/{name}/tree/{revision}?recursive=true");
-    let json: Value = serde_json::from_slice(&client.small(&listing)?).map_err(|e| corrupt(&listing, &e.to_string()))?;
-    let entries = json.as_array().ok_or_else(|| corrupt(&listing, "it is no list of files"))?;
-    let paths = |entry: &Value| entry["path"].as_str().filter(|_| entry["type"] == "file").map(str::to_owned);
-    let all: Vec<String> = entries.iter().filter_map(paths).collect();
-    let mut files = Vec::new();
-    for entry in entries {
-        let Some(path) = paths(entry).filter(|path| is_wanted(path, &all)) else { continue };
-        let name_in = checked(&path, &listing)?;
-        let sha256 = entry["lfs"]["oid"].as_str().map(|oid| oid.trim_start_matches("sha256:").to_owned());
-        let bytes = entry["lfs"]["size"].as_u64().or(entry["size"].as_u64());
-        files.push(Wanted { remote: Remote { url: format!("{endpoint}/{owner}/{name}/resolve/{revision}/{path}"), bytes, sha256 }, name: name_in });
+    let Remote { bytes, sha256: want, mark, .. } = &file.remote;
+    let fits = bytes.is_none_or(|bytes| bytes == now.len());
+    if noted.is_none() && !fits {
+        return Err(different(&path));
     }
-    if files.is_empty() {
-        return Err(network(&listing, "it lists no model"));
+    let sum = hash()?;
+    let ours = noted.is_some_and(|noted| noted.sha256 == sum);
+    match want {
+        Some(want) if fits && sum == *want => Ok(Plan::Keep(sum)),
+        None if fits && noted.is_some_and(|noted| ours && noted.mark == *mark) => Ok(Plan::Keep(sum)),
+        _ if ours => Ok(Plan::Fetch),
+        None if fits => Ok(Plan::Compare),
+        _ => Err(different(&path)),
     }
-    // Small ones first: a mistake shows before gigabytes have come.
-    files.sort_by_key(|file| (file.remote.bytes, file.name.clone()));
-    Ok((format!("{owner}--{name}"), files, None))
 }
 
-/// Weights once, and the small files that describe them.
-fn is_wanted(path: &str, all: &[String]) -> bool {
-    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let has_safetensors = all.iter().any(|p| p.ends_with(".safetensors") && p.rsplit_once('/').map_or("", |(f, _)| f) == folder);
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let torch = name.starts_with("pytorch_model") && (name.ends_with(".bin") || name.ends_with(".bin.index.json"));
-    let small = name.ends_with(".json") && !name.ends_with(".bin.index.json") || name == "tokenizer.model" || name == "README.md";
-    small || name.ends_with(".safetensors") || torch && !has_safetensors
-}
-
-/// A name that stays inside its folder.
-fn checked(name: &str, from: &str) -> Result<String> {
-    let inside = Path::new(name).components().all(|c| matches!(c, Component::Normal(_)));
-    let plain = !name.is_empty() && !name.contains(['\\', ':', '\0']);
-    if inside && plain { Ok(name.to_owned()) } else { Err(corrupt(from, &format!("it names a file outside its folder: {name:?}"))) }
-}
-
-fn corrupt(url: &str, why: &str) -> Failure {
-    Failure { code: 3, message: Some(format!("{url} is not usable: {why}")) }
-}
-
-/// The folder of a model in the cache.
-pub(crate) fn cached(name: &str) -> Result<PathBuf> {
-    let folder = cache::root()?.join(checked(name, "the name")?);
-    if folder.is_dir() {
-        Ok(folder)
-    } else {
-        Err(Failure { code: 3, message: Some(format!("{name} is not in the cache; `mqt cache ls` lists what is")) })
+/// Brings one file to its place; its SHA-256.
+fn one(client: &Client, folder: &Folder, file: &Wanted, plan: &Plan, bar: &ProgressBar) -> Result<String> {
+    let part = folder.part(&file.name)?;
+    let sum = match (&file.content, &file.remote.sha256) {
+        (Some(content), Some(sum)) => {
+            fs::write(&part, content).map_err(|error| Failure::output(&part.display().to_string(), &error))?;
+            sum.clone()
+        }
+        _ => download::fetch(client, &file.remote, &part, bar)?,
+    };
+    let path = folder.path.join(&file.name);
+    if matches!(plan, Plan::Compare) {
+        let there = sha256(&path).map_err(|error| Failure::output(&path.display().to_string(), &error))?;
+        download::forget(&part);
+        return if there == sum { Ok(sum) } else { Err(different(&path)) };
     }
+    folder.keep(&part, &file.name)?;
+    Ok(sum)
+}
+
+fn different(path: &Path) -> Failure {
+    let why = format!("{} is there and is not what would be fetched; move it away, or give another folder with -o", path.display());
+    Failure { code: 1, message: Some(why) }
 }

@@ -29,6 +29,11 @@ pub(super) fn positive(text: &str) -> std::result::Result<f64, String> {
     number(text, |&n: &f64| n > 0.0 && n.is_finite(), "a number above 0")
 }
 
+/// A wait in seconds: at most a day.
+pub(super) fn seconds(text: &str) -> std::result::Result<f64, String> {
+    number(text, |&n: &f64| n > 0.0 && n <= 86_400.0, "a number of seconds above 0, at most 86400")
+}
+
 pub(super) fn positive_f32(text: &str) -> std::result::Result<f32, String> {
     number(text, |&n: &f32| n > 0.0 && n.is_finite(), "a number above 0")
 }
