@@ -35,7 +35,7 @@ fn usage() {
     ask(&[&picture, "-q", " \n"]).refused(2, "question is empty");
     ask(&[&picture]).refused(2, "question is missing");
     ask(&["What is this?"]).refused(2, "picture is missing");
-    ask(&[&picture, &picture]).refused(2, "is a file");
+    ask(&[&picture, &picture]).refused(2, "is a picture");
     ask(&["-", "-", "What?"]).refused(2, "stdin");
     ask(&[&picture, "What?", "--context", "100000"]).refused(2, "--context");
     ask(&[&picture, "What?", "--context", "3"]).refused(2, "--context");

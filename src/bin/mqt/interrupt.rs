@@ -1,9 +1,10 @@
 //! Ctrl-C: once stops what is being answered and keeps the text; twice, or while nothing is answered, leaves.
 
 use crate::failure::Failure;
+use crate::target;
 use mqt::cancel::Cancel;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// The exit code of a program that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
@@ -16,17 +17,24 @@ pub(crate) struct Interrupt {
 }
 
 impl Interrupt {
-    /// Takes Ctrl-C over for the rest of the program.
+    /// Takes Ctrl-C over for the rest of the program; whoever asks again gets the same handler.
     pub(crate) fn install() -> Result<Interrupt, Failure> {
+        static INSTALLED: Mutex<Option<Interrupt>> = Mutex::new(None);
+        let mut installed = INSTALLED.lock().unwrap_or_else(|error| error.into_inner());
+        if let Some(interrupt) = &*installed {
+            return Ok(interrupt.clone());
+        }
         let interrupt = Interrupt { cancel: Cancel::new(), answering: Arc::default() };
         let Interrupt { cancel, answering } = interrupt.clone();
         let handler = move || {
             if !answering.load(Ordering::SeqCst) || cancel.is_cancelled() {
+                target::clean_up();
                 std::process::exit(INTERRUPTED);
             }
             cancel.cancel();
         };
         ctrlc::set_handler(handler).map_err(|why| Failure { code: 1, message: Some(format!("Ctrl-C cannot be handled: {why}")) })?;
+        *installed = Some(interrupt.clone());
         Ok(interrupt)
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 /// Held until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -20,11 +20,16 @@ impl Lock {
     /// Locks an open file. File systems that know no locks (some network ones) grant every one.
     pub(crate) fn on(file: File) -> io::Result<Option<Lock>> {
         match file.try_lock() {
-            Ok(()) => Ok(Some(Lock { _file: file })),
+            Ok(()) => Ok(Some(Lock { file })),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(Some(Lock { _file: file })),
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(Some(Lock { file })),
             Err(TryLockError::Error(error)) => Err(error),
         }
+    }
+
+    /// The locked file: some systems let nothing else write it.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
     }
 }
 

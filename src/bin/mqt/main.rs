@@ -22,7 +22,7 @@ mod help;
 mod inspect;
 mod interrupt;
 mod ledger;
-#[expect(dead_code, reason = "pull and the outputs take it next")]
+mod lines;
 mod lock;
 mod memory;
 mod output;
@@ -30,12 +30,16 @@ mod picture;
 mod plot;
 mod pull;
 mod score;
+mod target;
 mod trace;
+mod typed;
+mod words;
 
 use args::{Arguments, Command};
 use clap::Parser;
 use clap::error::ErrorKind;
 use console::Console;
+use interrupt::Interrupt;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -44,7 +48,7 @@ fn main() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     let console = Console::new(arguments.quiet);
-    let done = match arguments.command {
+    let done = Interrupt::install().and_then(|_| match arguments.command {
         Command::Ask(args) => ask::run(args, &console),
         Command::Chat(args) => chat::run(args, &console),
         Command::Compare(args) => compare::run(args, &console),
@@ -58,7 +62,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args),
         Command::Bench(args) => bench::run(args, &console),
         Command::Doctor(args) => doctor::run(args, &console),
-    };
+    });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -36,7 +36,7 @@ pub(crate) fn run(args: PullArgs, console: &Console) -> Result<()> {
         fetch(&client, &folder, &files, console)?;
         // Last: a folder without a manifest is unfinished.
         if let Some(manifest) = manifest {
-            crate::output::write_whole(&folder.join("manifest.json"), &manifest)?;
+            crate::target::write_whole(&folder.join("manifest.json"), &manifest)?;
         }
         Ok((folder, files))
     })?;
