@@ -11,6 +11,7 @@ mod cli {
     mod eval;
     mod exact;
     mod interrupted;
+    mod outputs;
     mod pull;
     mod server;
     mod streams;

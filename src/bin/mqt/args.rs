@@ -84,10 +84,10 @@ pub(crate) struct AskArgs {
     #[command(flatten)]
     pub(crate) budget: BudgetArgs,
     /// Answer first with so many image tokens, for a quick draft
-    #[arg(long, value_name = "M", allow_negative_numbers = true, requires = "refine", conflicts_with = "tokens")]
+    #[arg(long, value_name = "M", allow_hyphen_values = true, requires = "refine", conflicts_with = "tokens")]
     pub(crate) draft: Option<u64>,
     /// Then answer again with so many, without looking at the picture again
-    #[arg(long, value_name = "M", allow_negative_numbers = true, requires = "draft")]
+    #[arg(long, value_name = "M", allow_hyphen_values = true, requires = "draft")]
     pub(crate) refine: Option<u64>,
     /// One JSON object per answer, schema mqt.answer/1
     #[arg(long)]
@@ -124,7 +124,7 @@ pub(crate) struct CompareArgs {
     /// The question
     pub(crate) question: String,
     /// Numbers of image tokens, separated by commas [default: the ladder 2,4,8,16,36,64,144,256 up to the model's M]
-    #[arg(short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_negative_numbers = true)]
+    #[arg(short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true)]
     pub(crate) tokens: Vec<u64>,
     /// One JSON object per answer, schema mqt.answer/1
     #[arg(long)]
@@ -142,7 +142,7 @@ pub(crate) struct AttentionArgs {
     /// The picture: a file, `-` for stdin, or a data: URL
     pub(crate) image: OsString,
     /// The first so many image tokens together, 1 to the model's M [default: all]
-    #[arg(short = 'm', long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(short = 'm', long, value_name = "N", allow_hyphen_values = true)]
     pub(crate) tokens: Option<u64>,
     /// The PNG file to write
     #[arg(short, long, value_name = "FILE")]
@@ -158,7 +158,7 @@ pub(crate) struct TraceArgs {
     /// The question
     pub(crate) question: String,
     /// Image tokens, 1 to the model's M
-    #[arg(short = 'm', long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(short = 'm', long, value_name = "N", allow_hyphen_values = true)]
     pub(crate) tokens: u64,
     /// The safetensors file to write
     #[arg(short, long, value_name = "FILE")]
@@ -178,7 +178,7 @@ pub(crate) struct EvalArgs {
     #[arg(long)]
     pub(crate) allow_outside: bool,
     /// Numbers of image tokens, separated by commas [default: the model's M]
-    #[arg(short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_negative_numbers = true)]
+    #[arg(short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true)]
     pub(crate) tokens: Vec<u64>,
     /// Answers, one JSON object a line; what is there is not asked again
     #[arg(short, long, value_name = "ANSWERS.jsonl")]
@@ -212,7 +212,7 @@ pub(crate) struct ConvertArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) vision_tower: Option<PathBuf>,
     /// Largest shard in bytes; for tests, which want many of a small model
-    #[arg(long, hide = true, allow_negative_numbers = true, default_value_t = mqt::weights::pack::SHARD_BYTES)]
+    #[arg(long, hide = true, allow_hyphen_values = true, default_value_t = mqt::weights::pack::SHARD_BYTES)]
     pub(crate) shard_bytes: u64,
 }
 
@@ -282,16 +282,16 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "model", hide_possible_values = true, value_parser = PossibleValuesParser::new(mqt::model::shapes::NAMES))]
     pub(crate) shape: Option<String>,
     /// Numbers of image tokens to measure the first word for, separated by commas [default: the ladder]
-    #[arg(short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) tokens: Vec<u32>,
     /// Contexts to generate at, separated by commas
-    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_negative_numbers = true, default_values_t = [100, 512, 1500], value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true, default_values_t = [100, 512, 1500], value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) contexts: Vec<u32>,
     /// Prompt lengths, separated by commas
-    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_negative_numbers = true, default_values_t = [16, 64, 128, 256, 512], value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true, default_values_t = [16, 64, 128, 256, 512], value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) prefill: Vec<u32>,
     /// Numbers of tokens to compute together beside a context of 128 [default: 1 to 16, 20, 24, 28, 32, 48, 64]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) batches: Vec<u32>,
     /// Seconds per figure: more is steadier
     #[arg(long, value_name = "S", default_value_t = 0.5, allow_hyphen_values = true, value_parser = seconds)]
@@ -318,7 +318,7 @@ pub(crate) struct BenchArgs {
 #[derive(Debug, Args)]
 pub(crate) struct BudgetArgs {
     /// Image tokens: 1 to the model's M, or `auto`: as many as --target-ms allows on this device
-    #[arg(short = 'm', long, value_name = "auto|N", default_value = "auto", allow_negative_numbers = true, value_parser = tokens)]
+    #[arg(short = 'm', long, value_name = "auto|N", default_value = "auto", allow_hyphen_values = true, value_parser = tokens)]
     tokens: Tokens,
     /// With -m auto: the first word shall come within so many milliseconds
     #[arg(long, value_name = "MS", allow_hyphen_values = true, default_value_t = 2000.0, value_parser = milliseconds)]
@@ -328,7 +328,7 @@ pub(crate) struct BudgetArgs {
 #[derive(Debug, Args)]
 pub(crate) struct AnswerArgs {
     /// Cut the answer after so many tokens
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
     max_new_tokens: u32,
     /// 0 always takes the likeliest token; higher is more varied
     #[arg(long, value_name = "T", allow_hyphen_values = true, default_value_t = 0.0, value_parser = temperature, help_heading = "Sampling")]
@@ -337,13 +337,13 @@ pub(crate) struct AnswerArgs {
     #[arg(long, value_name = "P", allow_hyphen_values = true, default_value_t = 1.0, value_parser = probability, help_heading = "Sampling")]
     top_p: f32,
     /// Choose among so many of the likeliest tokens; 0 is all
-    #[arg(long, value_name = "K", allow_negative_numbers = true, default_value_t = 50, value_parser = count, help_heading = "Sampling")]
+    #[arg(long, value_name = "K", allow_hyphen_values = true, default_value_t = 50, value_parser = count, help_heading = "Sampling")]
     top_k: usize,
     /// Above 1: make tokens that were already there less likely
     #[arg(long, value_name = "R", allow_hyphen_values = true, default_value_t = 1.0, value_parser = penalty, help_heading = "Sampling")]
     repetition_penalty: f32,
     /// The same seed gives the same answer
-    #[arg(long, value_name = "S", allow_negative_numbers = true, default_value_t = 0, help_heading = "Sampling")]
+    #[arg(long, value_name = "S", allow_hyphen_values = true, default_value_t = 0, help_heading = "Sampling")]
     seed: u64,
     /// End the answer before this text; may be given several times
     #[arg(long, value_name = "TEXT")]
@@ -374,7 +374,7 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = adapter)]
     pub(crate) adapter: AdapterChoice,
     /// Room for so many tokens of picture and conversation [default: 2048, or what the model allows if that is less]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = count)]
     pub(crate) context: Option<usize>,
     /// exact: the same on every device; fast: whatever is fastest here [default: fast; exact in trace and eval]
     #[arg(long, value_name = "KIND", hide_possible_values = true, value_parser = PossibleValuesParser::new(["exact", "fast"]).try_map(|text| text.parse::<Arithmetic>()))]

@@ -2,6 +2,7 @@
 
 use crate::eval::Question;
 use crate::ledger::{Answers, Ledger};
+use mqt::untrusted::shown;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -19,12 +20,12 @@ pub(crate) fn table(questions: &[&Question], tokens: &[u64], answers: &Answers) 
     if keyed.is_empty() {
         return "no question has an answer to compare with".into();
     }
-    let width = rows.keys().map(|kind| kind.chars().count()).max().unwrap_or(0).max("exact match".len());
+    let width = rows.keys().map(|kind| on_one_line(kind).chars().count()).max().unwrap_or(0).max("exact match".len());
     let mut table = format!("{:<width$} {:>9}", "exact match", "questions");
     for m in tokens {
         let _ = write!(table, " {:>8}", format!("m = {m}"));
     }
-    for (kind, questions) in rows.into_iter().chain([("all", keyed)]) {
+    for (kind, questions) in rows.into_iter().map(|(kind, questions)| (on_one_line(kind), questions)).chain([("all".into(), keyed)]) {
         let _ = write!(table, "\n{kind:<width$} {:>9}", questions.len());
         for &m in tokens {
             let share = share(&questions, m, answers).map_or("-".into(), |share| format!("{:.1} %", 100.0 * share));
@@ -32,6 +33,11 @@ pub(crate) fn table(questions: &[&Question], tokens: &[u64], answers: &Answers) 
         }
     }
     table
+}
+
+/// A kind as the file of the questions names it, without what would break the table.
+fn on_one_line(kind: &str) -> String {
+    shown(kind).replace(['\n', '\t'], " ")
 }
 
 /// The share of right answers among those given.

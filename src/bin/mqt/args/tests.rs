@@ -102,7 +102,7 @@ fn numbers_without_sense() {
         ("bench", "--patience", &["0", "86401", "nan", "inf", "1e300"]),
     ];
     for (command, flag, values) in flags {
-        for value in values.iter().chain(&["-1", "", "x", "0x10", "1_000", "-99999999999999999999"]) {
+        for value in values.iter().chain(&["-1", "-inf", "--json", "", "x", "0x10", "1_000", "-99999999999999999999"]) {
             let words = ["mqt"].into_iter().chain(command.split(' ')).chain([flag, *value]);
             let error = Arguments::try_parse_from(words).err().unwrap_or_else(|| panic!("{command} {flag} {value:?}"));
             assert!(matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue), "{command} {flag} {value:?}: {error}");
