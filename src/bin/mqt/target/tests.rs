@@ -99,15 +99,14 @@ fn outputs_are_apart_from_each_other_and_from_what_is_read() {
     for [first, second] in wrong {
         assert_eq!(keep_apart(&[("-o", &first), ("--plot", &second)], &inputs).unwrap_err().code, 2, "{first:?} {second:?}");
     }
-    keep_apart(&[("-o", Path::new("/dev/null")), ("--plot", Path::new("/dev/null"))], &inputs).unwrap_or_else(|_| assert!(cfg!(windows)));
+    #[cfg(unix)]
+    keep_apart(&[("-o", Path::new("/dev/null")), ("--plot", Path::new("/dev/null"))], &inputs).unwrap();
 }
 
 #[cfg(unix)]
 mod unix {
     use super::*;
     use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
-    use std::process::Command;
-    use std::thread;
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().mode() & 0o7777
@@ -171,20 +170,14 @@ mod unix {
         assert_eq!(fs::read(&path).unwrap(), if is_root { b"new" } else { b"old" });
     }
 
+    // Pipes are tested with the program: a process that is started here would hold the locks of the other tests for a moment.
     #[test]
-    fn pipes_and_devices_are_written_into() {
+    fn devices_are_written_into() {
         let folder = tempfile::tempdir().unwrap();
-        let pipe = folder.path().join("pipe");
-        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        let from = pipe.clone();
-        let reader = thread::spawn(move || fs::read(from).unwrap());
-        write(&pipe, b"through").unwrap();
-        assert_eq!(reader.join().unwrap(), b"through");
-        assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
         write(Path::new("/dev/null"), b"gone").unwrap();
         assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
         // What is read back is in a file.
-        for path in [pipe.as_path(), Path::new("/dev/null"), folder.path()] {
+        for path in [Path::new("/dev/null"), folder.path()] {
             assert_eq!(open_to_add("-o", path).err().unwrap().code, 2, "{}", path.display());
         }
         let socket = folder.path().join("socket");
