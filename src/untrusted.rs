@@ -20,6 +20,8 @@ pub mod limits {
     pub const TOKENIZER: u64 = 64 << 20;
     /// A server's listing of a model's files.
     pub const LISTING: u64 = 8 << 20;
+    /// A line of questions or answers: in a chat it may hold a picture as a `data:` URL.
+    pub const LINE: u64 = 64 << 20;
     /// Files in a model.
     pub const FILES: usize = 10_000;
     /// One file of weights: the largest published ones are some hundred gigabytes.

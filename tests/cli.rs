@@ -12,6 +12,7 @@ mod cli {
     mod eval;
     mod exact;
     mod interrupted;
+    mod outputs;
     mod pull;
     mod pull_existing;
     mod pull_hostile;

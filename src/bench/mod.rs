@@ -117,7 +117,7 @@ pub async fn run(model: &Model, plan: &Plan, on_progress: &mut dyn FnMut(&str)) 
         startup_ms: startup,
         pipelines: model.gpu().map_or(0, crate::Gpu::pipeline_count),
         gpu_bytes_peak: model.counters().bytes_peak,
-        variants: model.variants(),
+        variants: model.learned().variants,
         profile,
     })
 }

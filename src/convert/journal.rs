@@ -1,16 +1,18 @@
 //! What an interrupted conversion has finished: a line per shard, valid for the very same checkpoint files and settings.
 
 use super::{Conversion, failed};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::weights::checkpoint::Checkpoint;
 use crate::weights::pack::{FORMAT, Shard, hex};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-const FILE: &str = "convert.journal";
+pub(super) const FILE: &str = "convert.journal";
+/// Hexadecimal digits of a key.
+const KEY_BYTES: u64 = 64;
 
 /// Names what is being converted, and how: checkpoint files by size and time, formats, this program's version.
 pub(super) fn key(checkpoint: &Checkpoint, what: &Conversion) -> String {
@@ -26,7 +28,18 @@ pub(super) fn key(checkpoint: &Checkpoint, what: &Conversion) -> String {
     hex(&hash.finalize())
 }
 
-/// The journal of one pack folder.
+/// Whether a folder's journal is one: it is empty, or begins with a key.
+pub(super) fn is_one(folder: &Path) -> bool {
+    let path = folder.join(FILE);
+    if !std::fs::metadata(&path).is_ok_and(|data| data.is_file()) {
+        return false;
+    }
+    let mut start = Vec::new();
+    let read = File::open(&path).and_then(|file| file.take(KEY_BYTES).read_to_end(&mut start));
+    read.is_ok() && start.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// The journal of one pack folder. While it is open, no other conversion writes there.
 pub(super) struct Journal {
     path: PathBuf,
     file: File,
@@ -37,22 +50,29 @@ impl Journal {
     /// Opens the journal of `folder`; what it says is forgotten if it is of another conversion.
     pub(super) fn open(folder: &Path, key: &str) -> Result<Journal> {
         let path = folder.join(FILE);
-        let old = std::fs::read_to_string(&path).unwrap_or_default();
-        let mut lines = old.lines();
-        let mut shards = HashMap::new();
-        if lines.next() == Some(key) {
+        let file = locked(&path)?;
+        let mut journal = Journal { path, file, shards: HashMap::new() };
+        journal.read(key).map_err(|e| failed(&journal.path, &e))?;
+        Ok(journal)
+    }
+
+    fn read(&mut self, key: &str) -> std::io::Result<()> {
+        let mut old = Vec::new();
+        self.file.read_to_end(&mut old)?;
+        let mut lines = old.split_inclusive(|byte| *byte == b'\n');
+        let mut good = 0;
+        if lines.next().is_some_and(|first| first == format!("{key}\n").as_bytes()) {
+            good = key.len() + 1;
             // A last line that a kill cut short is no JSON, and its shard is made again.
-            for shard in lines.map_while(|line| serde_json::from_str::<Shard>(line).ok()) {
-                shards.insert(shard.file.clone(), shard);
+            for line in lines.take_while(|line| line.ends_with(b"\n")) {
+                let Ok(shard) = serde_json::from_slice::<Shard>(line) else { break };
+                self.shards.insert(shard.file.clone(), shard);
+                good += line.len();
             }
         }
-        let mut text = format!("{key}\n");
-        for shard in shards.values() {
-            text += &line(shard);
-        }
-        super::write(&path, text.as_bytes())?;
-        let file = OpenOptions::new().append(true).open(&path).map_err(|e| failed(&path, &e))?;
-        Ok(Journal { path, file, shards })
+        self.file.set_len(good as u64)?;
+        self.file.seek(SeekFrom::End(0))?;
+        if good == 0 { self.file.write_all(format!("{key}\n").as_bytes()) } else { Ok(()) }
     }
 
     /// A finished shard that still has the content it had.
@@ -68,9 +88,45 @@ impl Journal {
     }
 
     /// Forgets everything: the pack is complete.
-    pub(super) fn remove(folder: &Path) {
+    pub(super) fn remove(self) {
         // Left behind it would be in nobody's way.
-        let _ = std::fs::remove_file(folder.join(FILE));
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Opens the journal, or makes it, and locks it until it is closed.
+fn locked(path: &Path) -> Result<File> {
+    let cannot = |e: std::io::Error| failed(path, &e);
+    loop {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(cannot)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let folder = path.parent().unwrap_or(path).to_owned();
+                return Err(Error::OutputFailed { path: folder, why: "it is in use by another mqt".into() });
+            }
+            // Some network file systems know no locks.
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(error)) => return Err(cannot(error)),
+        }
+        // A conversion that has just ended has removed the file.
+        if is_at(&file, path) {
+            return Ok(file);
+        }
+    }
+}
+
+/// Whether the open file is still the one at `path`.
+fn is_at(file: &File, path: &Path) -> bool {
+    let there = std::fs::metadata(path);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        there.is_ok_and(|there| file.metadata().is_ok_and(|own| (own.dev(), own.ino()) == (there.dev(), there.ino())))
+    }
+    #[cfg(not(unix))]
+    {
+        there.is_ok() && file.metadata().is_ok()
     }
 }
 

@@ -1,5 +1,6 @@
-//! Checkpoint folder → pack folder: shard by shard, in bounded memory, going on where an earlier run was killed.
+//! Checkpoint folder → pack folder: shard by shard, in bounded memory, resuming where an earlier run was killed.
 
+mod folder;
 mod journal;
 mod verify;
 
@@ -17,12 +18,15 @@ use crate::weights::files::{Disk, Files, whole};
 use crate::weights::layout::{Entry, layout};
 use crate::weights::pack::{FORMAT, Manifest, SHARD_BYTES, Shard};
 use crate::weights::plan::{Item, Plan, is_vector, item_bytes};
+use folder::{MANIFEST, write};
 use journal::Journal;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 /// What scenes the model was trained on, for programs that compose some: taken over into the pack as it is.
 const SCENES: &str = "scenes.json";
+/// What a pack has beside its manifest and its shards.
+const SMALL_FILES: [&str; 3] = ["tokenizer.json", "tokenizer_config.json", SCENES];
 
 /// What [`convert`] has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,26 +65,16 @@ fn failed(path: &Path, error: &std::io::Error) -> Error {
     Error::OutputFailed { path: path.to_owned(), why: error.to_string() }
 }
 
-/// Writes a file under a temporary name first, so that a kill leaves no half file under the real one.
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    use std::io::Write;
-    let part = path.with_extension("part");
-    let written = std::fs::File::create(&part).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    written.and_then(|()| std::fs::rename(&part, path)).map_err(|e| failed(path, &e))
-}
-
 /// Converts a checkpoint to a pack. The same checkpoint gives the same bytes, whatever interrupted the work: finished shards are
 /// listed in a journal, and the manifest comes last; a folder without one is unfinished.
 ///
 /// # Errors
-/// The checkpoint's failures, those of writing, and [`Error::Cancelled`], after which the same call goes on.
+/// The checkpoint's failures, those of writing, and [`Error::Cancelled`], after which the same call resumes; a folder that holds
+/// something else, or that another conversion writes.
 pub async fn convert(what: &Conversion<'_>, cancel: &Cancel, on_progress: &mut dyn FnMut(Progress)) -> Result<Converted> {
     let Conversion { checkpoint: from, vision_tower, out, weights, .. } = *what;
     let files = Disk::open(from)?;
-    if files.size("manifest.json").await?.is_some() {
+    if files.size(MANIFEST).await?.is_some() {
         let why = "it is a pack already; convert the checkpoint it was made from".into();
         return Err(Error::InvalidSetting { what: from.display().to_string(), why });
     }
@@ -95,19 +89,22 @@ pub async fn convert(what: &Conversion<'_>, cancel: &Cancel, on_progress: &mut d
     if same {
         return Err(Error::InvalidSetting { what: "-o".into(), why: "it is the checkpoint's own folder; choose another".into() });
     }
-    let manifest_path = out.join("manifest.json");
+    let entries = layout(&checkpoint.config);
+    let plan = Plan::new(&entries, weights, what.shard_bytes);
+    let written = SMALL_FILES.into_iter().map(str::to_owned).chain((0..plan.shards.len()).map(file_name));
+    folder::check(out, &folder_name(from), written)?;
+    let mut journal = Journal::open(out, &journal::key(&checkpoint, what))?;
+    let manifest_path = out.join(MANIFEST);
     match std::fs::remove_file(&manifest_path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&manifest_path, &error)),
         _ => {}
     }
-    let entries = layout(&checkpoint.config);
-    let plan = Plan::new(&entries, weights, what.shard_bytes);
-    let (shards, kept) = make_shards(&checkpoint, &entries, &plan, what, cancel, on_progress).await?;
+    let (shards, kept) = make_shards(&checkpoint, &entries, &plan, what, &mut journal, cancel, on_progress).await?;
     let bytes = shards.iter().map(|s| s.bytes).sum();
     let converted = Converted { shards: shards.len(), kept, bytes };
     let manifest = finish(&checkpoint, plan, shards, what).await?;
     write(&manifest_path, &manifest)?;
-    Journal::remove(out);
+    journal.remove();
     Ok(converted)
 }
 
@@ -117,12 +114,12 @@ async fn make_shards(
     entries: &[Entry],
     plan: &Plan,
     what: &Conversion<'_>,
+    journal: &mut Journal,
     cancel: &Cancel,
     on_progress: &mut dyn FnMut(Progress),
 ) -> Result<(Vec<Shard>, usize)> {
     let total = plan.shards.iter().flatten().map(|item| item_bytes(&entries[item.entry], item, what.weights)).sum();
     let mut progress = Progress { phase: "converting", done: 0, total };
-    let mut journal = Journal::open(what.out, &journal::key(checkpoint, what))?;
     let mut shards: Vec<Option<Shard>> = Vec::new();
     for (i, items) in plan.shards.iter().enumerate() {
         let found = journal.find(&file_name(i));
@@ -137,7 +134,7 @@ async fn make_shards(
     let (send, receive) = sync_channel::<(String, Vec<u8>)>(1);
     let out = what.out;
     std::thread::scope(|scope| {
-        let writer = scope.spawn(move || write_shards(receive, out, &mut journal));
+        let writer = scope.spawn(move || write_shards(receive, out, journal));
         let made = pollster::block_on(async {
             for (i, items) in plan.shards.iter().enumerate() {
                 if shards[i].is_some() {

@@ -24,7 +24,8 @@ pub struct Verified {
 
 impl std::fmt::Display for Verified {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {} tensors in {} shards, {} bytes, every SHA-256 right", self.name, self.tensors, self.shards, self.bytes)
+        let shards = if self.shards == 1 { "shard" } else { "shards" };
+        write!(f, "{}: {} tensors in {} {shards}, {} bytes, every SHA-256 right", self.name, self.tensors, self.shards, self.bytes)
     }
 }
 

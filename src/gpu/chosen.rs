@@ -1,49 +1,81 @@
-//! Which variant of a kernel this device runs fastest, by whatever key the kernels use.
+//! What was learned about this device: which variant of each kernel it runs fastest, and how many pipelines a model takes.
 
 use super::device::Gpu;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
-/// Choices by adapter ([`super::AdapterInfo::key`], or `*` for any), then by kernel and shape.
-pub type Choices = BTreeMap<String, BTreeMap<String, String>>;
+/// What was learned, by adapter ([`super::AdapterInfo::key`], or `*` for any).
+pub type Choices = BTreeMap<String, Learned>;
 
-/// The choices of one device.
+/// What was learned about one adapter.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Learned {
+    /// The variant that was fastest, by kernel and shape.
+    pub variants: BTreeMap<String, String>,
+    /// How many pipelines a model takes, by arithmetic and model.
+    pub pipelines: BTreeMap<String, u32>,
+}
+
+impl Learned {
+    /// Whether nothing was learned.
+    pub fn is_empty(&self) -> bool {
+        self.variants.is_empty() && self.pipelines.is_empty()
+    }
+
+    /// Takes over what `newer` knows.
+    pub fn extend(&mut self, newer: Learned) {
+        self.variants.extend(newer.variants);
+        self.pipelines.extend(newer.pipelines);
+    }
+}
+
+/// What was learned about one device so far.
 #[derive(Debug, Default)]
 pub(super) struct Chosen {
-    choices: Mutex<BTreeMap<String, String>>,
+    learned: Mutex<Learned>,
     fixed_order: AtomicBool,
 }
 
 impl Chosen {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        self.choices.lock().unwrap_or_else(|e| e.into_inner())
+    fn lock(&self) -> MutexGuard<'_, Learned> {
+        self.learned.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
 impl Gpu {
     /// The variant chosen for `key`.
     pub fn chosen(&self, key: &str) -> Option<String> {
-        self.0.chosen.lock().get(key).cloned()
+        self.0.chosen.lock().variants.get(key).cloned()
     }
 
     /// Notes a choice.
     pub fn choose(&self, key: String, variant: String) {
-        self.0.chosen.lock().insert(key, variant);
+        self.0.chosen.lock().variants.insert(key, variant);
     }
 
-    /// Takes over what was chosen before on adapters of this name; what is chosen already stays.
+    /// How many pipelines the model of this key took before.
+    pub fn expected_pipelines(&self, key: &str) -> Option<u32> {
+        self.0.chosen.lock().pipelines.get(key).copied()
+    }
+
+    /// Notes how many pipelines a model took.
+    pub fn expect_pipelines(&self, key: String, count: u32) {
+        self.0.chosen.lock().pipelines.insert(key, count);
+    }
+
+    /// Takes over what was learned before on adapters of this name; what is known already stays.
     pub fn recall(&self, choices: &Choices) {
         for adapter in [&*self.info().key(), "*"] {
-            let mut chosen = self.0.chosen.lock();
-            for (key, variant) in choices.get(adapter).into_iter().flatten() {
-                chosen.entry(key.clone()).or_insert_with(|| variant.clone());
-            }
+            let mut learned = self.0.chosen.lock();
+            let mut known = choices.get(adapter).cloned().unwrap_or_default();
+            known.extend(std::mem::take(&mut *learned));
+            *learned = known;
         }
     }
 
-    /// All choices so far.
-    pub fn choices(&self) -> BTreeMap<String, String> {
+    /// What was learned so far.
+    pub fn learned(&self) -> Learned {
         self.0.chosen.lock().clone()
     }
 

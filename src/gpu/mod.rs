@@ -15,7 +15,7 @@ mod tensor;
 mod tests;
 
 pub use bind::{Bind, Bound, Window};
-pub use chosen::Choices;
+pub use chosen::{Choices, Learned};
 pub use device::{AdapterChoice, AdapterInfo, Gpu};
 pub use pace::Paced;
 #[cfg(test)]

@@ -40,14 +40,13 @@ use crate::attention;
 use crate::budget;
 use crate::cancel::{Cancel, Stage};
 use crate::error::{Error, Result};
-use crate::gpu::{AdapterInfo, Counters, Gpu, Letter, Matrix, Tensor};
+use crate::gpu::{AdapterInfo, Counters, Gpu, Learned, Letter, Matrix, Tensor};
 use crate::image::{ImageSpec, Pixels};
 use crate::kernels::mix::Map;
 use crate::quant::Format;
 use crate::sample::{Picked, Sampling};
 use crate::session::Looked;
 use crate::text::{Template, Tokenizer};
-use std::collections::BTreeMap;
 use web_time::Instant;
 
 /// Slots to compute together: where they go in the cache, the picture they speak of, what is wanted of the last one.
@@ -163,14 +162,9 @@ impl Model {
         self.gpu().map(Gpu::counters).unwrap_or_default()
     }
 
-    /// The variants of kernels chosen on this device so far, by kernel and shape: for [`LoadOptions::choices`] next time.
-    pub fn choices(&self) -> BTreeMap<String, String> {
-        self.gpu().map(Gpu::choices).unwrap_or_default()
-    }
-
-    /// The same without what is no variant: for people.
-    pub fn variants(&self) -> BTreeMap<String, String> {
-        self.choices().into_iter().filter(|(key, _)| !key.starts_with(rehearsal::COUNTED)).collect()
+    /// What was learned about this device so far: for [`LoadOptions::choices`] next time.
+    pub fn learned(&self) -> Learned {
+        self.gpu().map(Gpu::learned).unwrap_or_default()
     }
 
     /// The device, unless the model runs on the processor.

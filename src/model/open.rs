@@ -51,7 +51,7 @@ pub struct LoadOptions {
     pub arithmetic: Arithmetic,
     /// The vision tower's folder, for checkpoints that do not name it.
     pub vision_tower: Option<std::path::PathBuf>,
-    /// Variants of kernels chosen before, by adapter, as [`super::Model::choices`] told.
+    /// What was learned before, by adapter, as [`super::Model::learned`] told: variants of kernels, counts of pipelines.
     pub choices: Choices,
     /// Whether to measure which variants are fastest, where nothing was chosen before.
     pub tuning: Tuning,

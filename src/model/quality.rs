@@ -9,7 +9,7 @@ use super::{Arithmetic, Model, Network, Slot, Want, Wanted, Weights};
 use crate::budget::Budget;
 use crate::cancel::Cancel;
 use crate::error::Result;
-use crate::gpu::AdapterChoice;
+use crate::gpu::{AdapterChoice, Learned};
 use crate::image::{Pixels, Reading};
 use crate::kernels::cut::{self, Via};
 use crate::quant::{Format, Packed, best_scale, round_to};
@@ -173,7 +173,7 @@ fn load_with_bytes(path: &Path, weights: Weights) -> Model {
             (cut::key(weights.format(e.role), e.rows, e.cols, n, step, true), cut.to_owned())
         })
     });
-    let forced = keys.collect();
+    let forced = Learned { variants: keys.collect(), ..Learned::default() };
     let options = LoadOptions { arithmetic: Arithmetic::Fast, choices: [("*".to_owned(), forced)].into(), ..Default::default() };
     let model = block_on(Model::place(opened, &options, &mut |_| {})).unwrap();
     let Network::Gpu(network) = &model.network else { panic!("no adapter") };

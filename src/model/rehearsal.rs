@@ -18,10 +18,7 @@ const VOCAB: usize = 64;
 /// Prompt tokens of the rehearsal: more than one, which has kernels of its own.
 const TOKENS: usize = 5;
 /// Pipelines of the bundled model on a software adapter: the guess for models that this device has not compiled before.
-const PIPELINES: u64 = 25;
-
-/// How the keys begin under which those are remembered.
-pub(super) const COUNTED: &str = "pipelines";
+const PIPELINES: u32 = 25;
 
 struct Zeros(Weights);
 
@@ -50,9 +47,8 @@ impl Supply for Zeros {
 /// The device's failures.
 pub(super) async fn rehearse(gpu: &Gpu, opened: &Opened, options: &LoadOptions, on_progress: &mut dyn FnMut(Progress)) -> Result<()> {
     gpu.recall(&options.choices);
-    // Kept with the variants that were chosen: both are what this device did with this model.
-    let key = format!("{COUNTED} {} {}", options.arithmetic, &opened.sha256[..12.min(opened.sha256.len())]);
-    let expected = gpu.chosen(&key).and_then(|count| count.parse().ok()).unwrap_or(PIPELINES);
+    let key = format!("{} {}", options.arithmetic, &opened.sha256[..12.min(opened.sha256.len())]);
+    let expected = u64::from(gpu.expected_pipelines(&key).unwrap_or(PIPELINES));
     let mut tell = || {
         let done = gpu.pipeline_count() as u64;
         on_progress(Progress { phase: "compiling kernels", done, total: expected.max(done) });
@@ -84,6 +80,6 @@ pub(super) async fn rehearse(gpu: &Gpu, opened: &Opened, options: &LoadOptions, 
     let mut generation = model.generation(&mut cache);
     while generation.next(&cancel).await?.is_some() {}
     tell();
-    gpu.choose(key, gpu.pipeline_count().to_string());
+    gpu.expect_pipelines(key, u32::try_from(gpu.pipeline_count()).unwrap_or(u32::MAX));
     Ok(())
 }

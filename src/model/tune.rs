@@ -278,7 +278,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
-    use crate::gpu::Choices;
+    use crate::gpu::{Choices, Learned};
     use crate::kernels::check::gpu_or_skip;
     use crate::quant::Packed;
     use pollster::block_on;
@@ -299,7 +299,7 @@ mod tests {
             block_on(tuner.split(shape)).unwrap();
         };
         run();
-        let chosen = gpu.choices();
+        let chosen = gpu.learned().variants;
         assert_eq!(chosen.keys().collect::<Vec<_>>(), ["attention_step 4/2x32", "matmul q4 256x128 by 4", "matvec q4 256x128 by 1"]);
         assert!(chosen["attention_step 4/2x32"].parse::<Split>().is_ok());
         assert_eq!(chosen["matmul q4 256x128 by 4"].parse(), Ok(cut::cut(&gpu, &w, 4, false)));
@@ -329,8 +329,9 @@ mod tests {
     fn choices_are_recalled_for_the_adapter_they_were_made_on() {
         let Some(gpu) = gpu_or_skip() else { return };
         let w = matrix(&gpu);
-        let choices =
-            |adapter: &str| Choices::from([(adapter.to_owned(), [(cut::key(w.format, 256, 128, 1, true, false), "1x2/8@256".to_owned())].into())]);
+        let variants = [(cut::key(w.format, 256, 128, 1, true, false), "1x2/8@256".to_owned())];
+        let learned = Learned { variants: variants.into(), ..Learned::default() };
+        let choices = |adapter: &str| Choices::from([(adapter.to_owned(), learned.clone())]);
         gpu.recall(&choices("another adapter"));
         assert_eq!(cut::cut(&gpu, &w, 1, true), cut::guess(gpu.is_software(), 256, 128, 1));
         gpu.recall(&choices(&gpu.info().key()));

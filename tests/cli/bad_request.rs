@@ -35,7 +35,7 @@ fn usage() {
     ask(&[&picture, "-q", " \n"]).refused(2, "question is empty");
     ask(&[&picture]).refused(2, "question is missing");
     ask(&["What is this?"]).refused(2, "picture is missing");
-    ask(&[&picture, &picture]).refused(2, "is a file");
+    ask(&[&picture, &picture]).refused(2, "is a picture");
     ask(&["-", "-", "What?"]).refused(2, "stdin");
     ask(&[&picture, "What?", "--context", "100000"]).refused(2, "--context");
     ask(&[&picture, "What?", "--context", "3"]).refused(2, "--context");
@@ -48,6 +48,29 @@ fn usage() {
         let done = mqt(line.split_whitespace()).run();
         assert_eq!((done.code, done.stdout.as_str()), (2, ""), "{done:#?}");
     }
+}
+
+/// The sentence of a wrong number; which numbers are wrong is tested beside the flags.
+#[test]
+fn numbers_without_sense() {
+    let picture = picture("blobs.png");
+    let flags = ["--target-ms", "--temperature", "--top-p", "--repetition-penalty", "--max-new-tokens", "--context", "--seed", "--top-k"];
+    for flag in flags {
+        for value in ["nan", "-inf", "1e300", "-1"] {
+            ask(&[&picture, "What?", flag, value]).refused(2, flag);
+        }
+    }
+    mqt(["pull", "a/b", "--timeout", "1e300"]).run().refused(2, "--timeout");
+    mqt(["bench", "--patience", "1e300"]).run().refused(2, "--patience");
+    mqt(["bench", "--contexts", "-1"]).run().refused(2, "--contexts");
+    // The largest of each is no reason to fail.
+    let largest = "--target-ms 86400000 --temperature 100 --top-p 1 --top-k 4294967295 --repetition-penalty 100 --seed 18446744073709551615";
+    let line: Vec<&str> = [&*picture, "What?", "-m", "2"].into_iter().chain(largest.split(' ')).collect();
+    assert_eq!(ask(&line).code, 0);
+    let least = "--target-ms 1e-300 --temperature 1e-45 --top-p 1e-45 --top-k 0 --repetition-penalty 0.01 --max-new-tokens 1";
+    let line: Vec<&str> = [&*picture, "What?"].into_iter().chain(least.split(' ')).collect();
+    assert_eq!(ask(&line).code, 0);
+    assert_eq!(ask(&[&picture, "What?", "--context", "60", "--max-new-tokens", "4294967295"]).code, 0);
 }
 
 #[test]

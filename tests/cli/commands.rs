@@ -181,13 +181,15 @@ fn an_evaluation_goes_on_where_it_stopped() {
     write(&[json!({"question_id": 8, "image": "no such.png", "text": "?"}), lines[0].clone()]);
     let done = eval("4", "q4");
     assert_eq!(done.code, 6, "{done:#?}");
-    assert!(done.stderr.contains("question 8") && done.stderr.contains("1 answers written"), "{done:#?}");
-    write(&[lines[0].clone(), lines[0].clone()]);
-    eval("2", "q4").refused(2, "line 2");
+    assert!(done.stderr.contains("question 8") && done.stderr.contains("1 answer written"), "{done:#?}");
     fs::write(&questions, "{\"question_id\": 1}\n").unwrap();
     eval("2", "q4").refused(2, "line 1");
     fs::write(&questions, "").unwrap();
     eval("2", "q4").refused(2, "no questions");
+    // A question may be there twice; each is answered.
+    write(&[lines[0].clone(), lines[0].clone()]);
+    assert!(eval("2", "q4").stderr.contains("1 answer written"));
+    assert!(eval("2", "q4").stderr.contains("0 answers written"));
 }
 
 #[test]
@@ -196,8 +198,10 @@ fn help_teaches() {
     for part in ["Examples:", "Exit codes:", "130", "bundled model", "mqt ask"] {
         assert!(help.contains(part), "{part:?} in {help}");
     }
-    for command in ["ask", "chat", "compare", "trace", "eval", "convert", "verify", "pull", "inspect", "doctor"] {
-        assert!(help.contains(&format!("\n  {command}")), "{command} in {help}");
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let commands: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).filter(|command| *command != "help").collect();
+    assert!(commands.len() >= 13 && commands.contains(&"cache") && commands.contains(&"doctor"), "{commands:?}");
+    for command in commands {
         let own = mqt([command, "--help"]).ok().stdout;
         assert!(own.contains("Example") && own.contains(&format!("mqt {command}")), "{own}");
     }

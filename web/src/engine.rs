@@ -44,7 +44,7 @@ struct Loaded<'a> {
     adapter: &'a AdapterInfo,
     fell_back: bool,
     arithmetic: String,
-    /// Variants of kernels measured so far: for the next load's settings.
+    /// What was learned about the adapter so far: for the next load's settings.
     kernels: Choices,
 }
 
@@ -158,7 +158,7 @@ impl Engine {
             adapter: model.adapter(),
             fell_back: model.fell_back_to_cpu(),
             arithmetic: model.arithmetic().to_string(),
-            kernels: Choices::from([(model.adapter().key(), model.choices())]),
+            kernels: Choices::from([(model.adapter().key(), model.learned())]),
         })
     }
 

@@ -21,8 +21,8 @@ export interface LoadSettings {
   weights?: string;
   /** Room for tokens, at most the model's limit; 2048 by default. */
   context?: number;
-  /** Variants of kernels measured before, by adapter, as `Loaded` told. */
-  kernels?: Record<string, Record<string, string>>;
+  /** What was learned before, by adapter, as `Loaded` told: variants of kernels, counts of pipelines. */
+  kernels?: Record<string, { variants: Record<string, string>; pipelines: Record<string, number> }>;
 }
 
 export interface BenchSettings {

@@ -1,28 +1,42 @@
-// Which variants of kernels were fastest on this device, remembered between visits. A cache: without storage it is empty.
+// What was learned about this device, remembered between visits: which variants of kernels were fastest, and how many pipelines each
+// model takes. A cache: without storage it is empty.
 
-type Choices = Record<string, Record<string, string>>;
+/** Of one adapter. */
+interface Learned {
+  variants: Record<string, string>;
+  pipelines: Record<string, number>;
+}
+
+/** By adapter. */
+export type Kernels = Record<string, Learned>;
 
 const KEY = "mqt-kernels";
 
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** Whatever else lies under the key was not written by this version. */
-const isChoices = (value: unknown): value is Choices =>
-  isObject(value) && Object.values(value).every((kernels) => isObject(kernels) && Object.values(kernels).every((variant) => typeof variant === "string"));
+const isAllOf = (value: unknown, type: "string" | "number"): boolean =>
+  isObject(value) && Object.values(value).every((entry) => typeof entry === type);
 
-/** By adapter. */
-export function read(): Choices {
+/** Whatever else lies under the key was not written by this version. */
+const isKernels = (value: unknown): value is Kernels =>
+  isObject(value) &&
+  Object.values(value).every(
+    (learned: unknown) =>
+      isObject(learned) && "variants" in learned && isAllOf(learned.variants, "string") && "pipelines" in learned && isAllOf(learned.pipelines, "number"),
+  );
+
+export function read(): Kernels {
   try {
     const stored: unknown = JSON.parse(localStorage.getItem(KEY) ?? "{}");
-    return isChoices(stored) ? stored : {};
+    return isKernels(stored) ? stored : {};
   } catch {
     return {};
   }
 }
 
-export function remember(choices: Choices): void {
+export function remember(kernels: Kernels): void {
   try {
-    localStorage.setItem(KEY, JSON.stringify({ ...read(), ...choices }));
+    localStorage.setItem(KEY, JSON.stringify({ ...read(), ...kernels }));
   } catch {
     // No storage: measured again next time.
   }

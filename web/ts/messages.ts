@@ -1,6 +1,7 @@
 // What travels between the page and the worker.
 
 import type { AskSettings, BenchSettings, LoadSettings } from "../pkg/mqt_web.js";
+import type { Kernels } from "./kernels";
 
 /** Where a model comes from: the address of a pack's manifest, or files from disk. */
 export type Source = { url: string } | { files: File[] };
@@ -59,8 +60,8 @@ export interface Loaded {
   /** On the processor because no adapter could be used. */
   fell_back: boolean;
   arithmetic: string;
-  /** Variants of kernels measured on this adapter so far, by adapter. */
-  kernels: Record<string, Record<string, string>>;
+  /** What was learned about this adapter so far, by adapter. */
+  kernels: Kernels;
   /** What its pack says of the scenes it was trained on, if anything. */
   scenes?: Scenes;
 }

@@ -10,11 +10,12 @@ use mqt::gpu::AdapterChoice;
 use mqt::model::{Arithmetic, ModelSource};
 use mqt::sample::Sampling;
 use mqt::session::Request;
+use mqt::untrusted::limits;
 use mqt::weights::Weights;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 pub(crate) use values::{Tokens, tokens};
-use values::{adapter, not_negative, positive, positive_f32, probability, seconds};
+use values::{adapter, count, milliseconds, penalty, probability, seconds, temperature};
 
 mod values;
 
@@ -59,7 +60,7 @@ pub(crate) enum Command {
     #[command(after_help = help::PULL)]
     Pull(PullArgs),
     /// List, remove or check fetched models
-    #[command(subcommand)]
+    #[command(subcommand, after_help = help::CACHE)]
     Cache(CacheCommand),
     /// Show what a model folder holds, without loading it
     #[command(after_help = help::INSPECT)]
@@ -83,10 +84,10 @@ pub(crate) struct AskArgs {
     #[command(flatten)]
     pub(crate) budget: BudgetArgs,
     /// Answer first with so many image tokens, for a quick draft
-    #[arg(long, value_name = "M", allow_negative_numbers = true, requires = "refine", conflicts_with = "tokens")]
+    #[arg(long, value_name = "M", allow_hyphen_values = true, requires = "refine", conflicts_with = "tokens")]
     pub(crate) draft: Option<u64>,
     /// Then answer again with so many, without looking at the picture again
-    #[arg(long, value_name = "M", allow_negative_numbers = true, requires = "draft")]
+    #[arg(long, value_name = "M", allow_hyphen_values = true, requires = "draft")]
     pub(crate) refine: Option<u64>,
     /// One JSON object per answer, schema mqt.answer/1
     #[arg(long)]
@@ -123,7 +124,7 @@ pub(crate) struct CompareArgs {
     /// The question
     pub(crate) question: String,
     /// Numbers of image tokens, separated by commas [default: the ladder 2,4,8,16,36,64,144,256 up to the model's M]
-    #[arg(short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_negative_numbers = true)]
+    #[arg(short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true)]
     pub(crate) tokens: Vec<u64>,
     /// One JSON object per answer, schema mqt.answer/1
     #[arg(long)]
@@ -141,7 +142,7 @@ pub(crate) struct AttentionArgs {
     /// The picture: a file, `-` for stdin, or a data: URL
     pub(crate) image: OsString,
     /// The first so many image tokens together, 1 to the model's M [default: all]
-    #[arg(short = 'm', long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(short = 'm', long, value_name = "N", allow_hyphen_values = true)]
     pub(crate) tokens: Option<u64>,
     /// The PNG file to write
     #[arg(short, long, value_name = "FILE")]
@@ -157,7 +158,7 @@ pub(crate) struct TraceArgs {
     /// The question
     pub(crate) question: String,
     /// Image tokens, 1 to the model's M
-    #[arg(short = 'm', long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(short = 'm', long, value_name = "N", allow_hyphen_values = true)]
     pub(crate) tokens: u64,
     /// The safetensors file to write
     #[arg(short, long, value_name = "FILE")]
@@ -173,14 +174,17 @@ pub(crate) struct EvalArgs {
     /// The folder that the questions' pictures lie in; read as the PyTorch reference reads them
     #[arg(long, value_name = "DIR")]
     pub(crate) images: PathBuf,
+    /// Also read pictures outside that folder, where the questions or links in it lead there
+    #[arg(long)]
+    pub(crate) allow_outside: bool,
     /// Numbers of image tokens, separated by commas [default: the model's M]
-    #[arg(short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_negative_numbers = true)]
+    #[arg(short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true)]
     pub(crate) tokens: Vec<u64>,
-    /// Answers, one JSON object a line; what is there already is not asked again
+    /// Answers, one JSON object a line; what is there is not asked again
     #[arg(short, long, value_name = "ANSWERS.jsonl")]
     pub(crate) output: PathBuf,
     /// Only part i of n of the questions, each part into a file of its own; `cat` joins them
-    #[arg(long, value_name = "i/n")]
+    #[arg(long, value_name = "i/n", allow_hyphen_values = true)]
     pub(crate) shard: Option<Shard>,
     /// Accuracy and time for each m, as JSON (schema mqt.eval/1)
     #[arg(long, value_name = "FILE.json")]
@@ -208,7 +212,7 @@ pub(crate) struct ConvertArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) vision_tower: Option<PathBuf>,
     /// Largest shard in bytes; for tests, which want many of a small model
-    #[arg(long, hide = true, default_value_t = mqt::weights::pack::SHARD_BYTES)]
+    #[arg(long, hide = true, allow_hyphen_values = true, default_value_t = mqt::weights::pack::SHARD_BYTES)]
     pub(crate) shard_bytes: u64,
 }
 
@@ -227,7 +231,7 @@ pub(crate) struct PullArgs {
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
     /// A server that sends less than it should in so many seconds is asked again
-    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, allow_negative_numbers = true, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, allow_hyphen_values = true, value_parser = seconds)]
     pub(crate) timeout: f64,
 }
 
@@ -278,19 +282,19 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "model", hide_possible_values = true, value_parser = PossibleValuesParser::new(mqt::model::shapes::NAMES))]
     pub(crate) shape: Option<String>,
     /// Numbers of image tokens to measure the first word for, separated by commas [default: the ladder]
-    #[arg(short = 'm', long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) tokens: Vec<u32>,
     /// Contexts to generate at, separated by commas
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = [100, 512, 1500], value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true, default_values_t = [100, 512, 1500], value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) contexts: Vec<u32>,
     /// Prompt lengths, separated by commas
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = [16, 64, 128, 256, 512], value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true, default_values_t = [16, 64, 128, 256, 512], value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) prefill: Vec<u32>,
     /// Numbers of tokens to compute together beside a context of 128 [default: 1 to 16, 20, 24, 28, 32, 48, 64]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) batches: Vec<u32>,
     /// Seconds per figure: more is steadier
-    #[arg(long, value_name = "S", default_value_t = 0.5, value_parser = positive)]
+    #[arg(long, value_name = "S", default_value_t = 0.5, allow_hyphen_values = true, value_parser = seconds)]
     pub(crate) patience: f64,
     /// First measure every variant of every kernel, and remember the fastest for all later runs
     #[arg(long)]
@@ -314,32 +318,32 @@ pub(crate) struct BenchArgs {
 #[derive(Debug, Args)]
 pub(crate) struct BudgetArgs {
     /// Image tokens: 1 to the model's M, or `auto`: as many as --target-ms allows on this device
-    #[arg(short = 'm', long, value_name = "auto|N", default_value = "auto", allow_negative_numbers = true, value_parser = tokens)]
+    #[arg(short = 'm', long, value_name = "auto|N", default_value = "auto", allow_hyphen_values = true, value_parser = tokens)]
     tokens: Tokens,
     /// With -m auto: the first word shall come within so many milliseconds
-    #[arg(long, value_name = "MS", allow_negative_numbers = true, default_value_t = 2000.0, value_parser = positive)]
+    #[arg(long, value_name = "MS", allow_hyphen_values = true, default_value_t = 2000.0, value_parser = milliseconds)]
     target_ms: f64,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct AnswerArgs {
     /// Cut the answer after so many tokens
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
     max_new_tokens: u32,
     /// 0 always takes the likeliest token; higher is more varied
-    #[arg(long, value_name = "T", allow_negative_numbers = true, default_value_t = 0.0, value_parser = not_negative, help_heading = "Sampling")]
+    #[arg(long, value_name = "T", allow_hyphen_values = true, default_value_t = 0.0, value_parser = temperature, help_heading = "Sampling")]
     temperature: f32,
     /// Choose among the likeliest tokens that together reach this probability
-    #[arg(long, value_name = "P", allow_negative_numbers = true, default_value_t = 1.0, value_parser = probability, help_heading = "Sampling")]
+    #[arg(long, value_name = "P", allow_hyphen_values = true, default_value_t = 1.0, value_parser = probability, help_heading = "Sampling")]
     top_p: f32,
     /// Choose among so many of the likeliest tokens; 0 is all
-    #[arg(long, value_name = "K", allow_negative_numbers = true, default_value_t = 50, help_heading = "Sampling")]
+    #[arg(long, value_name = "K", allow_hyphen_values = true, default_value_t = 50, value_parser = count, help_heading = "Sampling")]
     top_k: usize,
     /// Above 1: make tokens that were already there less likely
-    #[arg(long, value_name = "R", allow_negative_numbers = true, default_value_t = 1.0, value_parser = positive_f32, help_heading = "Sampling")]
+    #[arg(long, value_name = "R", allow_hyphen_values = true, default_value_t = 1.0, value_parser = penalty, help_heading = "Sampling")]
     repetition_penalty: f32,
     /// The same seed gives the same answer
-    #[arg(long, value_name = "S", allow_negative_numbers = true, default_value_t = 0, help_heading = "Sampling")]
+    #[arg(long, value_name = "S", allow_hyphen_values = true, default_value_t = 0, help_heading = "Sampling")]
     seed: u64,
     /// End the answer before this text; may be given several times
     #[arg(long, value_name = "TEXT")]
@@ -370,7 +374,7 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = adapter)]
     pub(crate) adapter: AdapterChoice,
     /// Room for so many tokens of picture and conversation [default: 2048, or what the model allows if that is less]
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = count)]
     pub(crate) context: Option<usize>,
     /// exact: the same on every device; fast: whatever is fastest here [default: fast; exact in trace and eval]
     #[arg(long, value_name = "KIND", hide_possible_values = true, value_parser = PossibleValuesParser::new(["exact", "fast"]).try_map(|text| text.parse::<Arithmetic>()))]
@@ -411,6 +415,26 @@ impl ModelArgs {
     pub(crate) fn source(&self) -> Result<ModelSource> {
         source(self.model.as_ref())
     }
+
+    /// The files in the folders that the model is read from.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let folders = self.model.iter().chain(&self.vision_tower).chain(&named_tower(self.model.as_deref())).cloned().collect::<Vec<_>>();
+        folders.iter().flat_map(|folder| files_below(folder, 2)).take(limits::FILES).collect()
+    }
+}
+
+/// The folder that a checkpoint's configuration names for its vision tower.
+fn named_tower(model: Option<&Path>) -> Option<PathBuf> {
+    let path = model?.join("config.json");
+    let text = std::fs::metadata(&path).ok().filter(|data| data.is_file() && data.len() <= limits::CONFIG).and_then(|_| std::fs::read(&path).ok())?;
+    let config: serde_json::Value = serde_json::from_slice(&text).ok()?;
+    Some(model?.join(config["mm_vision_tower"].as_str()?)).filter(|folder| folder.is_dir())
+}
+
+/// The files of a folder and of those in it, as deep as that.
+fn files_below(folder: &Path, depth: usize) -> Vec<PathBuf> {
+    let paths = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).take(limits::FILES);
+    paths.flat_map(|path| if path.is_dir() && depth > 1 { files_below(&path, depth - 1) } else { vec![path] }).collect()
 }
 
 /// A path, or the bundled model.
@@ -418,7 +442,7 @@ pub(crate) fn source(path: Option<&PathBuf>) -> Result<ModelSource> {
     let Some(path) = path else { return Ok(ModelSource::Bundled) };
     let text = path.to_string_lossy();
     if text.starts_with("http://") || text.starts_with("https://") {
-        return Err(Failure::usage(format!("{text}: models are not fetched from the network; download the folder and give its path")));
+        return Err(Failure::usage(format!("{text}: --model takes a folder; `mqt pull` fetches a model and says where it is")));
     }
     Ok(ModelSource::Path(path.clone()))
 }

@@ -6,7 +6,7 @@ use crate::console::Console;
 use crate::conversation::Conversation;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
-use crate::picture::Picture;
+use crate::picture::{Picture, has_scheme};
 use mqt::budget::Budget;
 use mqt::image::Reading;
 use mqt::model::Arithmetic;
@@ -81,13 +81,15 @@ fn take_question(args: &mut AskArgs) -> Result<String> {
     }
     let text = last.into_string().map_err(|_| Failure::usage("the question is not valid Unicode"))?;
     if is_picture(&OsString::from(&text)) {
-        return Err(Failure::usage(format!("the last argument, {text}, is a file; the question comes last, or after -q")));
+        let short: String = text.chars().take(100).collect();
+        return Err(Failure::usage(format!("the last argument, {short}, is a picture; the question comes last, or after -q")));
     }
     Ok(text)
 }
 
 fn is_picture(word: &OsString) -> bool {
-    word == "-" || Path::new(word).is_file()
+    let is_url = word.to_str().is_some_and(|text| has_scheme(text, "data:image/") || has_scheme(text, "file:///"));
+    word == "-" || is_url || Path::new(word).is_file()
 }
 
 /// Each picture is asked about once, or as a draft and then again.

@@ -4,8 +4,8 @@ use crate::args::AttentionArgs;
 use crate::console::Console;
 use crate::conversation::{decode, load_model};
 use crate::failure::Result;
-use crate::output::{check_target, write_whole};
 use crate::picture::Picture;
+use crate::target::{self, Target};
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 use mqt::image::Reading;
 use mqt::model::Arithmetic;
@@ -17,8 +17,9 @@ const SIDE: usize = 448;
 const OPACITY: f32 = 0.65;
 
 pub(crate) fn run(args: AttentionArgs, console: &Console) -> Result<()> {
-    check_target("-o", &args.output)?;
+    let target = Target::open("-o", &args.output)?;
     let picture = Picture::find(&args.image)?;
+    target::keep_from_inputs("-o", &args.output, &picture, &args.model)?;
     let model = load_model(&args.model, Arithmetic::Exact, console)?;
     let offer = model.config().offer();
     let m = budget::fixed(args.tokens.unwrap_or(offer.max as u64), &offer)?;
@@ -30,7 +31,7 @@ pub(crate) fn run(args: AttentionArgs, console: &Console) -> Result<()> {
     let side = u32::try_from(pixels.size * scale).expect("a tower's square is small");
     let mut png = Vec::new();
     PngEncoder::new(&mut png).write_image(&drawn, side, side, ExtendedColorType::Rgb8).expect("a whole picture in memory");
-    write_whole(&args.output, &png)?;
+    target.write(&png)?;
     let (place, share) = attention::mostly(&weights);
     let tokens = if m == 1 { "the first image token reads".into() } else { format!("the first {m} image tokens read") };
     console.line(&format!("wrote {}: {tokens} mostly {place} ({:.0} %)", args.output.display(), share * 100.0));

@@ -5,16 +5,23 @@ use crate::console::Console;
 use crate::conversation::{TUNING, load_tuned};
 use crate::failure::Result;
 use crate::interrupt::Interrupt;
-use crate::output::{Output, check_target, write_whole};
+use crate::output::Output;
+use crate::target::{Target, keep_apart};
 use mqt::bench::{self, Plan, Report};
 use mqt::model::{Arithmetic, ModelSource, Tuning};
 use pollster::block_on;
 use std::fmt::Write;
 
 pub(crate) fn run(args: BenchArgs, console: &Console) -> Result<()> {
-    if let Some(path) = &args.plot {
-        check_target("--plot", path)?;
-    }
+    let target = match &args.plot {
+        Some(path) => {
+            let model = args.model.files();
+            let inputs: Vec<_> = model.iter().map(|file| ("a file of the model", file.as_path())).collect();
+            keep_apart(&[("--plot", path)], &inputs)?;
+            Some(Target::open("--plot", path)?)
+        }
+        None => None,
+    };
     let source = match &args.shape {
         Some(name) => ModelSource::Shape(name.clone()),
         None => args::source(args.model.model.as_ref())?,
@@ -38,8 +45,8 @@ pub(crate) fn run(args: BenchArgs, console: &Console) -> Result<()> {
     let report = interrupt.during(|_| block_on(bench::run(&model, &plan, &mut |what| spinner.set_message(what.to_owned()))));
     spinner.finish_and_clear();
     let report = report?;
-    if let Some(path) = &args.plot {
-        write_whole(path, plot(&report).as_bytes())?;
+    if let Some(target) = target {
+        target.write(plot(&report).as_bytes())?;
     }
     let mut output = Output::new();
     if args.json { output.json(&report) } else { output.write(&table(&report)) }

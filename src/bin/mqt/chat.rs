@@ -6,16 +6,18 @@ use crate::console::Console;
 use crate::conversation::Conversation;
 use crate::failure::{Failure, Result};
 use crate::help::CHAT_COMMANDS;
+use crate::lines;
 use crate::output::Output;
-use crate::picture::Picture;
+use crate::picture::{Picture, has_scheme};
+use crate::typed;
 use mqt::budget::{self, Budget};
 use mqt::image::Reading;
 use mqt::model::Arithmetic;
 use rustyline::DefaultEditor;
 use rustyline::config::{Behavior, Config};
 use rustyline::error::ReadlineError;
-use std::ffi::OsStr;
-use std::io::{self, BufRead, IsTerminal};
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
 
 pub(crate) fn run(args: ChatArgs, console: &Console) -> Result<()> {
     if args.image == "-" {
@@ -36,7 +38,7 @@ pub(crate) fn run(args: ChatArgs, console: &Console) -> Result<()> {
     let mut chat = Chat { conversation, budget, args, output: Output::new(), console: *console, last: None };
     let mut first_failure = None;
     while let Some(line) = lines.next()? {
-        match chat.line(line.trim()) {
+        match line.and_then(|line| chat.line(line.trim())) {
             Ok(Next::Go) => {}
             Ok(Next::Leave) => break,
             Err(failure) if failure.message.is_none() => return Err(failure),
@@ -70,6 +72,10 @@ struct Chat {
 impl Chat {
     fn line(&mut self, line: &str) -> Result<Next> {
         let (word, rest) = line.split_once(char::is_whitespace).map_or((line, ""), |(word, rest)| (word, rest.trim()));
+        // What follows such a word was perhaps meant as a question: it is not dropped in silence.
+        if matches!(word, "/quit" | "/exit" | "/help" | "/new" | "/stats") && !rest.is_empty() {
+            return Err(Failure::usage(format!("{word} stands alone on its line; nothing was done")));
+        }
         match word {
             "" => {}
             "/quit" | "/exit" => return Ok(Next::Leave),
@@ -83,7 +89,9 @@ impl Chat {
             }
             "/refine" => self.refine(rest)?,
             "/stats" => self.stats(),
-            _ if word.starts_with('/') => self.console.note(&format!("there is no {word}; /help lists the commands")),
+            _ if word.starts_with('/') => {
+                return Err(Failure::usage(format!("there is no {word}; /help lists the commands, and no question begins with /")));
+            }
             _ => self.ask(line, self.budget.clone())?,
         }
         Ok(Next::Go)
@@ -115,11 +123,12 @@ impl Chat {
         if path.is_empty() || path == "-" {
             return Err(Failure::usage("/image takes the name of a picture file"));
         }
-        let picture = Picture::find(OsStr::new(path))?;
+        let is_url = ["data:", "file:", "http:", "https:"].iter().any(|scheme| has_scheme(path, scheme));
+        let picture = Picture::find(&if is_url { OsString::from(path) } else { typed::file_name(path) })?;
         self.conversation.look(&picture, Reading::People)?;
         self.conversation.session.start_anew();
         self.last = None;
-        self.console.line(&format!("looking at {path}; a new conversation"));
+        self.console.line(&format!("looking at {}; a new conversation", picture.name));
         Ok(())
     }
 
@@ -179,13 +188,13 @@ impl Chat {
 /// Where the questions come from.
 enum Lines {
     Terminal(Box<DefaultEditor>),
-    Stdin(io::Lines<io::StdinLock<'static>>),
+    Stdin(lines::Lines<io::StdinLock<'static>>),
 }
 
 impl Lines {
     fn open() -> Result<Lines> {
         if !io::stdin().is_terminal() {
-            return Ok(Lines::Stdin(io::stdin().lock().lines()));
+            return Ok(Lines::Stdin(lines::Lines::new(io::stdin().lock())));
         }
         // stdout is for answers: the prompt goes to the terminal itself.
         let config = Config::builder().behavior(Behavior::PreferTerm).build();
@@ -196,16 +205,23 @@ impl Lines {
         matches!(self, Lines::Terminal(_))
     }
 
-    /// The next line; `None` at the end.
-    fn next(&mut self) -> Result<Option<String>> {
+    /// The next line, or what is wrong with it; `None` at the end.
+    fn next(&mut self) -> Result<Option<Result<String>>> {
         match self {
-            Lines::Stdin(lines) => lines.next().transpose().map_err(|error| Failure::usage(format!("the questions cannot be read: {error}"))),
+            Lines::Stdin(lines) => {
+                let line = lines.next().map_err(|error| Failure::usage(format!("the questions cannot be read: {error}")))?;
+                let text = |line: lines::Line| {
+                    let wrong = |_| Failure::usage(format!("line {} is not UTF-8, so it was not asked", line.number));
+                    String::from_utf8(line.text).map_err(wrong)
+                };
+                Ok(line.map(text))
+            }
             Lines::Terminal(editor) => loop {
                 match editor.readline("> ") {
                     Ok(line) => {
                         // Only a convenience: a line that cannot be remembered is still answered.
                         let _ = editor.add_history_entry(&line);
-                        return Ok(Some(line));
+                        return Ok(Some(Ok(line)));
                     }
                     Err(ReadlineError::Eof) => return Ok(None),
                     Err(ReadlineError::Interrupted) => return Err(Failure::interrupted()),

@@ -1,14 +1,15 @@
-//! Which variants of kernels were fastest on this machine's devices, remembered between runs.
+//! What was learned about this machine's devices, remembered between runs: which variants of kernels were fastest, and how many
+//! pipelines each model takes.
 //!
 //! The file is a cache: one that cannot be read counts as empty, one that cannot be written is no reason to fail.
 
 use crate::cache;
-use crate::output::write_whole;
-use mqt::gpu::{AdapterInfo, Choices};
+use crate::target::write_whole;
+use mqt::gpu::{AdapterInfo, Choices, Learned};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// `mqt.kernels/1`.
+/// `mqt.kernels/2`. Version 1 had no pipelines of their own; such a file counts as empty and is replaced.
 #[derive(Serialize, Deserialize)]
 struct Remembered {
     schema: String,
@@ -17,7 +18,7 @@ struct Remembered {
     adapters: Choices,
 }
 
-const SCHEMA: &str = "mqt.kernels/1";
+const SCHEMA: &str = "mqt.kernels/2";
 
 fn file() -> Option<PathBuf> {
     Some(cache::base()?.join("kernels.json"))
@@ -25,21 +26,67 @@ fn file() -> Option<PathBuf> {
 
 /// What is remembered, by adapter.
 pub(crate) fn read() -> Choices {
-    let text = file().and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
+    file().map(|path| read_from(&path)).unwrap_or_default()
+}
+
+fn read_from(path: &Path) -> Choices {
+    let text = std::fs::read(path).unwrap_or_default();
     let remembered = serde_json::from_slice(&text).ok();
     remembered.filter(|r: &Remembered| r.schema == SCHEMA && r.version == env!("CARGO_PKG_VERSION")).map(|r| r.adapters).unwrap_or_default()
 }
 
-/// Remembers what an adapter's devices chose, if that is new.
-pub(crate) fn remember(adapter: &AdapterInfo, chosen: std::collections::BTreeMap<String, String>) {
-    let mut adapters = read();
-    if chosen.is_empty() || adapters.get(&adapter.key()) == Some(&chosen) {
+/// Remembers what was learned about an adapter, if that is new.
+pub(crate) fn remember(adapter: &AdapterInfo, learned: Learned) {
+    if let Some(path) = file() {
+        remember_in(&path, &adapter.key(), learned);
+    }
+}
+
+fn remember_in(path: &Path, adapter: &str, learned: Learned) {
+    let mut adapters = read_from(path);
+    if learned.is_empty() || adapters.get(adapter) == Some(&learned) {
         return;
     }
-    adapters.entry(adapter.key()).or_default().extend(chosen);
+    adapters.entry(adapter.to_owned()).or_default().extend(learned);
     let remembered = Remembered { schema: SCHEMA.into(), version: env!("CARGO_PKG_VERSION").into(), adapters };
-    if let (Some(path), Ok(text)) = (file(), serde_json::to_vec_pretty(&remembered)) {
+    if let Ok(text) = serde_json::to_vec_pretty(&remembered) {
         let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-        let _ = folder.map(|()| write_whole(&path, &text));
+        let _ = folder.map(|()| write_whole(path, &text));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn learned(kernel: &str, variant: &str) -> Learned {
+        Learned { variants: [(kernel.to_owned(), variant.to_owned())].into(), pipelines: [("fast 0123456789ab".to_owned(), 25)].into() }
+    }
+
+    #[test]
+    fn variants_and_counts_of_pipelines_are_two_things() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/kernels.json");
+        remember_in(&path, "card", learned("a", "1"));
+        remember_in(&path, "card", learned("b", "2"));
+        remember_in(&path, "nothing learned", Learned::default());
+        let value: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        assert_eq!(value["adapters"], json!({"card": {"variants": {"a": "1", "b": "2"}, "pipelines": {"fast 0123456789ab": 25}}}));
+        assert_eq!(read_from(&path)["card"].variants.len(), 2);
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_version_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kernels.json");
+        let old =
+            json!({"schema": "mqt.kernels/1", "version": env!("CARGO_PKG_VERSION"), "adapters": {"card": {"a": "1", "pipelines fast 0": "25"}}});
+        for text in [old.to_string(), "{".into(), String::new(), "[]".into()] {
+            std::fs::write(&path, text).unwrap();
+            assert!(read_from(&path).is_empty());
+            remember_in(&path, "card", learned("a", "1"));
+            assert_eq!(read_from(&path)["card"], learned("a", "1"));
+        }
     }
 }

@@ -63,7 +63,7 @@ fn load_opened(opened: Opened, options: &LoadOptions, args: &ModelArgs, console:
     };
     let model = block_on(opened.load(options, context, &mut on_preflight, &mut |progress| bar.show(&progress)))?;
     drop(bar);
-    choices::remember(model.adapter(), model.choices());
+    choices::remember(model.adapter(), model.learned());
     if bytes >= LARGE_BYTES {
         let (seconds, gigabytes) = (model.load_times().weights / 1e3, bytes as f64 / 1e9);
         console.stats(&format!("weights loaded in {seconds:.1} s, {:.2} GB/s{}", gigabytes / seconds, memory::peak()));

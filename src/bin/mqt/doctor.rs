@@ -89,7 +89,7 @@ pub(crate) fn run(args: DoctorArgs, console: &Console) -> Result<()> {
             report.adapter = Some(gpu.as_ref().map_or_else(AdapterInfo::cpu, |gpu| gpu.info().clone()));
             if let Some(gpu) = &gpu {
                 report.limits = gpu.limits().into_iter().collect();
-                report.kernels = choices::read().remove(&gpu.info().key()).unwrap_or_default();
+                report.kernels = choices::read().remove(&gpu.info().key()).unwrap_or_default().variants;
                 if !args.no_self_test {
                     report.self_test(gpu, console);
                 }

@@ -5,10 +5,12 @@ use crate::console::Console;
 use crate::conversation::Conversation;
 use crate::failure::{Failure, Result};
 use crate::ledger::Ledger;
-use crate::output::{check_target, write_whole};
+use crate::lines::Lines;
 use crate::picture::Picture;
 use crate::plot;
 use crate::score::{Summary, table};
+use crate::target::{Target, keep_apart};
+use crate::words::counted;
 use indicatif::ProgressBar;
 use mqt::budget::Budget;
 use mqt::image::Reading;
@@ -16,9 +18,10 @@ use mqt::model::Arithmetic;
 use mqt::session::FinishReason;
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::HashSet;
-use std::fs;
-use std::path::Path;
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
 
 /// Codes that concern one question: the others are still asked. A missing picture, and a question too long.
 const ONE_QUESTION: [u8; 2] = [6, 8];
@@ -28,12 +31,18 @@ const ONE_QUESTION: [u8; 2] = [6, 8];
 pub(crate) struct Question {
     /// A number or a string.
     pub(crate) question_id: Value,
-    image: String,
+    pub(crate) image: String,
     pub(crate) text: String,
     /// The right answer, if it is known.
     pub(crate) answer: Option<Value>,
     /// Questions of one kind are scored together.
     pub(crate) kind: Option<String>,
+    /// How many questions before it in the file are the same: id, picture and text.
+    #[serde(skip)]
+    pub(crate) twin: usize,
+    /// Whether it is the first in the file with its id and text.
+    #[serde(skip)]
+    pub(crate) is_first: bool,
 }
 
 pub(crate) fn run(args: EvalArgs, console: &Console) -> Result<()> {
@@ -42,14 +51,14 @@ pub(crate) fn run(args: EvalArgs, console: &Console) -> Result<()> {
     if !args.images.is_dir() {
         return Err(Failure::usage(format!("--images {}: there is no such folder", args.images.display())));
     }
-    check_target("-o", &args.output)?;
-    for (flag, path) in [("--summary", &args.summary), ("--plot", &args.plot)] {
-        path.as_ref().map_or(Ok(()), |path| check_target(flag, path))?;
-    }
-    if args.output.canonicalize().is_ok_and(|output| args.questions.canonicalize().is_ok_and(|questions| questions == output)) {
-        return Err(Failure::usage("-o is the file of the questions; choose another"));
-    }
+    keep_outputs_apart(&args, &questions)?;
     let mut ledger = Ledger::open(&args.output)?;
+    let open = |flag: &str, path: &Option<PathBuf>| path.as_ref().map(|path| Target::open(flag, path)).transpose();
+    let (summary_target, plot_target) = (open("--summary", &args.summary)?, open("--plot", &args.plot)?);
+    if ledger.damaged > 0 {
+        let lines = counted(ledger.damaged, "line");
+        console.note(&format!("{lines} of {} cut off in the middle; the questions are asked again", args.output.display()));
+    }
     let mut conversation = Conversation::start(&args.model, Arithmetic::Exact, &args.tokens, console)?;
     let model = conversation.model();
     let mut tokens = if args.tokens.is_empty() { vec![model.config().m_max() as u64] } else { args.tokens.clone() };
@@ -72,23 +81,38 @@ pub(crate) fn run(args: EvalArgs, console: &Console) -> Result<()> {
             }
             Err(failure) => {
                 bar.finish_and_clear();
-                console.note(&format!("{} answers are in {}; the same command goes on from there", ledger.answers.len(), args.output.display()));
+                let there = counted(ledger.answers.len(), "answer");
+                console.note(&format!("{} holds {there}; the same command resumes from there", args.output.display()));
                 return Err(failure);
             }
         }
     }
     bar.finish_and_clear();
-    console.line(&format!("{} answers written to {}, {before} were there", ledger.answers.len() - before, args.output.display()));
+    let written = counted(ledger.answers.len() - before, "answer");
+    console.line(&format!("{written} written to {}, {before} there before", args.output.display()));
     console.line(table(&questions, &tokens, &ledger.answers).trim_end());
     let summary = Summary::new(&ledger, &questions, &tokens);
-    if let Some(path) = &args.summary {
+    if let Some(target) = summary_target {
         let json = serde_json::to_string_pretty(&summary).expect("our records have only string keys") + "\n";
-        write_whole(path, json.as_bytes())?;
+        target.write(json.as_bytes())?;
     }
-    if let Some(path) = &args.plot {
-        write_whole(path, plot::svg(&summary).as_bytes())?;
+    if let Some(target) = plot_target {
+        target.write(plot::svg(&summary).as_bytes())?;
     }
     first_failure.map_or(Ok(()), |code| Err(Failure::reported(code)))
+}
+
+/// No output is another one, the questions, one of their pictures, or a file of the model.
+fn keep_outputs_apart(args: &EvalArgs, questions: &[&Question]) -> Result<()> {
+    let optional = [("--summary", &args.summary), ("--plot", &args.plot)];
+    let optional = optional.iter().filter_map(|(flag, path)| Some((*flag, path.as_deref()?)));
+    let outputs: Vec<(&str, &Path)> = [("-o", args.output.as_path())].into_iter().chain(optional).collect();
+    let pictures: HashSet<PathBuf> = questions.iter().map(|question| args.images.join(&question.image)).collect();
+    let model = args.model.files();
+    let mut inputs = vec![("the file of the questions", args.questions.as_path())];
+    inputs.extend(pictures.iter().map(|path| ("a picture that a question is about", path.as_path())));
+    inputs.extend(model.iter().map(|path| ("a file of the model", path.as_path())));
+    keep_apart(&outputs, &inputs)
 }
 
 /// Asks one question with every m that has no answer yet; the picture is looked at once.
@@ -96,7 +120,7 @@ fn answer(talk: &mut Conversation, args: &EvalArgs, question: &Question, open: &
     if open.is_empty() {
         return Ok(());
     }
-    let picture = Picture::find(args.images.join(&question.image).as_os_str())?;
+    let picture = Picture::below(&args.images, &question.image, args.allow_outside)?;
     talk.look(&picture, Reading::Reference)?;
     for &m in open {
         talk.session.start_anew();
@@ -140,16 +164,26 @@ impl Shard {
 
 fn read_questions(path: &Path) -> Result<Vec<Question>> {
     let shown = path.display();
-    let text = fs::read_to_string(path).map_err(|error| Failure::usage(format!("the questions {shown} cannot be read: {error}")))?;
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let mut seen = HashSet::new();
-    let mut questions = Vec::new();
-    for (i, line) in lines {
-        let wrong = |why: &str| Failure::usage(format!("{shown}, line {}: {why}", i + 1));
-        let question: Question = serde_json::from_str(line).map_err(|error| wrong(&error.to_string()))?;
-        if !seen.insert(question.question_id.to_string()) {
-            return Err(wrong(&format!("question_id {} was there before", question.question_id)));
+    let unreadable = |error: &dyn std::fmt::Display| Failure::usage(format!("the questions {shown} cannot be read: {error}"));
+    let file = File::open(path).map_err(|error| unreadable(&error))?;
+    if fs::metadata(path).is_ok_and(|data| data.is_dir()) {
+        return Err(unreadable(&"it is a folder"));
+    }
+    let mut lines = Lines::new(BufReader::new(file));
+    let mut questions: Vec<Question> = Vec::new();
+    // How often each was there: with its picture, and whatever its picture.
+    let (mut same, mut alike) = (HashMap::new(), HashSet::new());
+    while let Some(line) = lines.next().map_err(|error| unreadable(&error))? {
+        if line.text.trim_ascii().is_empty() {
+            continue;
         }
+        let wrong = |error: serde_json::Error| Failure::usage(format!("{shown}, line {}: {error}", line.number));
+        let mut question: Question = serde_json::from_slice(&line.text).map_err(wrong)?;
+        let id_and_text = (question.question_id.to_string(), question.text.clone());
+        let count = same.entry((id_and_text.clone(), question.image.clone())).or_insert(0);
+        question.twin = *count;
+        *count += 1;
+        question.is_first = alike.insert(id_and_text);
         questions.push(question);
     }
     if questions.is_empty() { Err(Failure::usage(format!("{shown} holds no questions"))) } else { Ok(questions) }

@@ -18,13 +18,13 @@ The bundled model:
   It knows toy scenes only: shapes in ten colours, 64 stickers, strokes and cards, as in models/toybox/samples.
   It answers what is there, which colour, how many, where, what is beside it, what a card says, in English.
   It does not know photographs or faces, reads nothing but its cards, and will answer nonsense about them.
-  For photographs, download an MQT-LLaVA checkpoint and give its folder with --model.
+  For photographs, fetch an MQT-LLaVA checkpoint with `mqt pull` and give its folder with --model.
 
 Answers go to stdout, everything else to stderr. Ctrl-C stops an answer and keeps its text; twice leaves at once.
 
 Exit codes:
   0  ok                                 5    out of memory, or the device was lost
-  1  the output cannot be written       6    picture missing, truncated, or not a picture
+  1  output not writable or in use      6    picture missing, truncated, or not a picture
   2  usage, or m outside 1 to M         7    network
   3  model missing or corrupt           8    the context is too long
   4  no usable adapter                  130  interrupted
@@ -49,7 +49,7 @@ Example:
   mqt chat scene.png -m 16
   printf 'What is this?\\nWhere is it?\\n' | mqt chat scene.png --json
 
-Commands: /m 64 or /m auto, /image other.png, /refine [M], /stats, /new, /help, /quit.
+Commands: /m 64 or /m auto, /image other.png, /refine [M], /stats, /new, /help, /quit. Another word that begins with / is an error.
 From a terminal, questions can be edited and recalled; otherwise each line of stdin is a question.";
 
 pub(crate) const COMPARE: &str = "\
@@ -78,9 +78,11 @@ Example:
   mqt eval questions.jsonl --images pictures --tokens 2,16,64 -o answers.jsonl
 
 A line of questions.jsonl: {\"question_id\": 1, \"image\": \"a.png\", \"text\": \"What is this?\", \"answer\": \"a star\", \"kind\": \"what\"}
-A line of answers.jsonl: question_id, prompt, text, answer_id, model_id, metadata.image_tokens.
-Run again after an interruption: what is answered stays, the rest follows. Questions with an answer are scored
-by exact match (case and a final full stop do not count), for each m and kind, on stderr; --summary and --plot keep that.
+A line of answers.jsonl: question_id, prompt, text, answer_id, model_id, metadata (image_tokens, image, milliseconds).
+Several questions may share a question_id. Run again after an interruption: what is answered stays, the rest follows; a line
+that was cut off is asked again. Questions with an answer are scored by exact match (case and a final full stop do not count),
+for each m and kind, on stderr; --summary and --plot keep that. Pictures are regular files below --images: what leads out of it
+needs --allow-outside.
 
 Any scheduler can spread the work, and the joined answers are scored without a model's time:
   mqt eval questions.jsonl --images pictures --shard 1/8 -o part-1.jsonl     and so on to 8/8
@@ -105,6 +107,14 @@ Examples:
 HF_ENDPOINT is another server, HF_TOKEN a token for it. Sizes and SHA-256 are checked as far as the server tells them. Ctrl-C, a
 cut line or a stalled server lose nothing: run it again. A file that no pull has written is never replaced, and a second pull into
 the same folder waits for the first. The folder is printed on stdout.";
+
+pub(crate) const CACHE: &str = "\
+Examples:
+  mqt cache ls
+  mqt cache verify owner--name
+  mqt cache rm owner--name
+
+Models lie in the folder that MQT_CACHE names, else in the user's own cache folder.";
 
 pub(crate) const INSPECT: &str = "\
 Example:

@@ -1,6 +1,7 @@
 //! Ctrl-C: once stops what is being answered and keeps the text; twice, or while nothing is answered, leaves.
 
 use crate::failure::Failure;
+use crate::target;
 use mqt::cancel::Cancel;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -32,6 +33,7 @@ impl Interrupt {
         let handler = move || {
             if !answering.load(Ordering::SeqCst) || cancel.is_cancelled() {
                 farewell.lock().unwrap_or_else(|error| error.into_inner()).iter().for_each(|say| say());
+                target::clean_up();
                 std::process::exit(INTERRUPTED);
             }
             cancel.cancel();

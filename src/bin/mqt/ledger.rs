@@ -3,13 +3,15 @@
 use crate::answer::Record;
 use crate::eval::Question;
 use crate::failure::{Failure, Result};
-use crate::score::Answers;
+use crate::lines::{self, Lines};
+use crate::lock::Lock;
+use crate::target;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{self, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// A line of the answers' file, as LLaVA's own evaluation writes it.
@@ -32,55 +34,139 @@ struct Metadata {
     /// How likely the model held its words, on average: `mean_probability` of `mqt ask --json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mean_probability: Option<f64>,
+    /// The question's picture; earlier versions did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    image: Option<String>,
+    /// How many questions before this one are the same, picture and all.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    twin: usize,
 }
 
-/// (`question_id` as JSON, m) → milliseconds it took to answer.
-pub(crate) type Times = HashMap<(String, u64), f64>;
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
 
-/// The answers' file: what it holds, and a way to add to it.
+/// Which question an answer is to: published files have many questions under one `question_id`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    /// As JSON.
+    id: String,
+    prompt: String,
+    /// `None` in files of earlier versions, which took each id once.
+    image: Option<String>,
+    twin: usize,
+    m: u64,
+}
+
+impl Key {
+    fn of(question: &Question, m: u64) -> Key {
+        let (id, prompt) = (question.question_id.to_string(), question.text.clone());
+        Key { id, prompt, image: Some(question.image.clone()), twin: question.twin, m }
+    }
+}
+
+/// An answer, as far as scoring needs it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Given {
+    pub(crate) text: String,
+    /// What it took, if that was noted.
+    pub(crate) milliseconds: Option<f64>,
+}
+
+/// All answers there are.
+#[derive(Debug, Default)]
+pub(crate) struct Answers(HashMap<Key, Given>);
+
+impl Answers {
+    /// The answer to a question with m image tokens.
+    pub(crate) fn get(&self, question: &Question, m: u64) -> Option<&Given> {
+        let key = Key::of(question, m);
+        let earlier = || question.is_first.then(|| self.0.get(&Key { image: None, twin: 0, ..key.clone() })).flatten();
+        self.0.get(&key).or_else(earlier)
+    }
+
+    pub(crate) fn insert(&mut self, question: &Question, m: u64, given: Given) {
+        self.0.insert(Key::of(question, m), given);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// The answers' file: what it holds, and a way to add to it. No other mqt writes it meanwhile.
 pub(crate) struct Ledger {
     path: PathBuf,
-    file: File,
-    /// Bytes of whole lines; what follows was cut off.
+    file: Lock,
+    /// Where the next line begins; what follows was cut off.
     whole: u64,
+    /// Whether the last line is whole but for its line break.
+    lacks_break: bool,
+    /// Lines in the middle that were cut off, and are left where they are.
+    pub(crate) damaged: usize,
     /// The model that the file's answers are from.
     pub(crate) model_id: Option<String>,
     pub(crate) answers: Answers,
-    pub(crate) times: Times,
+}
+
+/// How our own lines begin: only such a line may have been cut off by an interruption.
+const OURS: &[u8] = b"{\"question_id\":";
+
+/// What a line of the file turns out to be.
+enum Found {
+    Nothing,
+    Answer(Box<Line>),
+    /// One of ours that was cut off, or overwritten with zeros, by whatever ended the program.
+    Damaged,
+    Foreign(String),
 }
 
 impl Ledger {
     /// Reads what an earlier run has left; a last line that was cut off is forgotten.
     pub(crate) fn open(path: &Path) -> Result<Ledger> {
-        let shown = path.display();
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(Failure::usage(format!("-o {shown} cannot be read: {error}"))),
-        };
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        let (mut model_id, mut answers, mut times) = (None, Answers::new(), Times::new());
-        for (i, line) in text[..whole].lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let wrong = |why: String| Failure::usage(format!("-o {shown}, line {}: {why}; these are not answers of mqt eval", i + 1));
-            let line: Line = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
-            if model_id.get_or_insert_with(|| line.model_id.clone()) != &line.model_id {
-                return Err(wrong("the answers are from different models".into()));
+        let file = target::open_to_add("-o", path)?;
+        let mut ledger =
+            Ledger { path: path.to_owned(), file, whole: 0, lacks_break: false, damaged: 0, model_id: None, answers: Answers::default() };
+        ledger.read()?;
+        Ok(ledger)
+    }
+
+    fn read(&mut self) -> Result<()> {
+        let shown = self.path.display().to_string();
+        let file = self.file.file().try_clone();
+        let mut lines = Lines::new(BufReader::new(file.map_err(|error| self.failed(&error))?));
+        loop {
+            let line = lines.next().map_err(|error| Failure::usage(format!("-o {shown} cannot be read: {error}")))?;
+            let Some(line) = line else { return Ok(()) };
+            let wrong = |why: String| Failure::usage(format!("-o {shown}, line {}: {why}; these are not answers of mqt eval", line.number));
+            let found = recognised(&line);
+            let is_answer = matches!(found, Found::Answer(_));
+            match found {
+                Found::Nothing => {}
+                Found::Answer(answer) => self.take(*answer).map_err(wrong)?,
+                Found::Damaged => self.damaged += usize::from(line.is_ended),
+                Found::Foreign(why) if line.is_ended => return Err(wrong(why)),
+                Found::Foreign(_) => {
+                    return Err(Failure::usage(format!("-o {shown}: its last line is not an answer of mqt eval; choose another file")));
+                }
             }
-            let key = (line.question_id.to_string(), line.metadata.image_tokens);
-            if let Some(ms) = line.metadata.milliseconds {
-                times.insert(key.clone(), ms);
+            if line.is_ended {
+                self.whole = lines.position();
+            } else if is_answer {
+                self.whole = line.start + trimmed_end(&line.text).len() as u64;
+                self.lacks_break = true;
             }
-            answers.insert(key, line.text);
         }
-        let tail = &text[whole..];
-        // Only a beginning of our own line is one that an interruption may have cut off.
-        let ours = "{\"question_id\":";
-        if !(tail.is_empty() || tail.starts_with(ours) || ours.starts_with(tail)) {
-            return Err(Failure::usage(format!("-o {shown}: its last line is not an answer of mqt eval; choose another file")));
+    }
+
+    fn take(&mut self, line: Line) -> std::result::Result<(), String> {
+        if self.model_id.get_or_insert_with(|| line.model_id.clone()) != &line.model_id {
+            return Err("the answers are from different models".into());
         }
-        let opened = OpenOptions::new().create(true).append(true).open(path);
-        let file = opened.map_err(|error| Failure::usage(format!("-o {shown} cannot be written: {error}")))?;
-        Ok(Ledger { path: path.to_owned(), file, whole: whole as u64, model_id, answers, times })
+        let Metadata { image_tokens, milliseconds, image, twin, .. } = line.metadata;
+        let key = Key { id: line.question_id.to_string(), prompt: line.prompt, image, twin, m: image_tokens };
+        self.answers.0.insert(key, Given { text: line.text, milliseconds });
+        Ok(())
     }
 
     /// Says whose answers follow: a file holds one model's.
@@ -88,38 +174,103 @@ impl Ledger {
         match &self.model_id {
             Some(earlier) if *earlier != model_id => {
                 let path = self.path.display();
-                Err(Failure::usage(format!("-o {path} holds answers of {earlier}, and this is {model_id}; choose another file")))
+                return Err(Failure::usage(format!("-o {path} holds answers of {earlier}, and this is {model_id}; choose another file")));
             }
-            _ => {
-                self.model_id = Some(model_id);
-                self.file.set_len(self.whole).map_err(|error| Failure::output(&self.path.display().to_string(), &error))
-            }
+            _ => self.model_id = Some(model_id),
         }
+        self.cut().map_err(|error| self.failed(&error))
+    }
+
+    /// Forgets what follows the last whole line.
+    fn cut(&self) -> io::Result<()> {
+        let mut file = self.file.file();
+        if file.metadata()?.len() != self.whole {
+            file.set_len(self.whole)?;
+        }
+        file.seek(SeekFrom::Start(self.whole))?;
+        if self.lacks_break { file.write_all(b"\n") } else { Ok(()) }
     }
 
     pub(crate) fn has(&self, question: &Question, m: u64) -> bool {
-        self.answers.contains_key(&(question.question_id.to_string(), m))
+        self.answers.get(question, m).is_some()
     }
 
     pub(crate) fn write(&mut self, question: &Question, m: u64, record: Record) -> Result<()> {
         let (ms, mean_probability) = (record.answering_ms(), record.mean_probability.map(f64::from));
-        let text = record.answer;
+        let given = Given { text: record.answer, milliseconds: Some(ms) };
+        self.add(question, m, given, mean_probability)
+    }
+
+    fn add(&mut self, question: &Question, m: u64, given: Given, mean_probability: Option<f64>) -> Result<()> {
         let rounded = |v: f64, steps: f64| (v * steps).round() / steps;
-        let model_id = self.model_id.clone().expect("`begin` comes before `write`");
-        let id = question.question_id.to_string();
-        let digest = Sha256::digest(format!("{model_id} {m} {id}"));
         let line = Line {
             question_id: question.question_id.clone(),
             prompt: question.text.clone(),
-            text: text.clone(),
-            answer_id: digest.iter().take(11).map(|byte| format!("{byte:02x}")).collect(),
-            model_id,
-            metadata: Metadata { image_tokens: m, milliseconds: Some(rounded(ms, 1e3)), mean_probability: mean_probability.map(|p| rounded(p, 1e4)) },
+            text: given.text.clone(),
+            answer_id: self.answer_id(question, m),
+            model_id: self.model_id.clone().expect("`begin` comes before `write`"),
+            metadata: Metadata {
+                image_tokens: m,
+                milliseconds: given.milliseconds.map(|ms| rounded(ms, 1e3)),
+                mean_probability: mean_probability.map(|p| rounded(p, 1e4)),
+                image: Some(question.image.clone()),
+                twin: question.twin,
+            },
         };
         let json = serde_json::to_string(&line).expect("our records have only string keys") + "\n";
-        self.file.write_all(json.as_bytes()).map_err(|error| Failure::output(&self.path.display().to_string(), &error))?;
-        self.times.insert((id.clone(), m), ms);
-        self.answers.insert((id, m), text);
+        let mut file = self.file.file();
+        file.write_all(json.as_bytes()).map_err(|error| self.failed(&error))?;
+        self.answers.insert(question, m, given);
         Ok(())
     }
+
+    /// 22 hexadecimal digits: the same for the same model, question and m, different for any other.
+    fn answer_id(&self, question: &Question, m: u64) -> String {
+        let Key { id, prompt, image, twin, m } = Key::of(question, m);
+        let model_id = self.model_id.as_deref().unwrap_or_default();
+        let what = serde_json::json!([model_id, m, id, prompt, image, twin]).to_string();
+        Sha256::digest(what).iter().take(11).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn failed(&self, error: &io::Error) -> Failure {
+        Failure::output(&format!("-o {}", self.path.display()), error)
+    }
 }
+
+fn recognised(line: &lines::Line) -> Found {
+    let text = trimmed(&line.text);
+    // A file that was cut inside the mark before its text has only a part of it.
+    if text.is_empty() || line.number == 1 && !line.is_ended && b"\xef\xbb".starts_with(text) {
+        return Found::Nothing;
+    }
+    let error = match serde_json::from_slice::<Line>(text) {
+        Ok(answer) => return Found::Answer(Box::new(answer)),
+        Err(error) => error,
+    };
+    // Where a file was cut and another one joined to it, a whole line follows the cut one.
+    let last = text.windows(OURS.len()).rposition(|part| part == OURS).unwrap_or_default();
+    let cut = if last == 0 { text } else { trimmed_end(&text[..last]) };
+    // Other programs put a space behind the colon.
+    let ours = cut.strip_prefix(OURS).map_or(OURS.starts_with(cut), |rest| !rest.starts_with(b" "));
+    if !ours || serde_json::from_slice::<IgnoredAny>(text).is_ok() {
+        return Found::Foreign(error.to_string());
+    }
+    serde_json::from_slice(&text[last..]).map_or(Found::Damaged, |answer| Found::Answer(Box::new(answer)))
+}
+
+/// What a line says without the white space around it, and without the zeros that a power cut leaves.
+fn trimmed(text: &[u8]) -> &[u8] {
+    let text = trimmed_end(text);
+    &text[text.iter().take_while(|byte| is_blank(**byte)).count()..]
+}
+
+fn trimmed_end(text: &[u8]) -> &[u8] {
+    &text[..text.len() - text.iter().rev().take_while(|byte| is_blank(**byte)).count()]
+}
+
+fn is_blank(byte: u8) -> bool {
+    byte == 0 || byte.is_ascii_whitespace()
+}
+
+#[cfg(test)]
+mod tests;

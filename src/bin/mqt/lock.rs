@@ -66,6 +66,11 @@ impl Lock {
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
+
+    /// The locked file: some systems let nothing else write it.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
 }
 
 /// Whether `file` is still the one at `path`.

@@ -25,6 +25,7 @@ mod help;
 mod inspect;
 mod interrupt;
 mod ledger;
+mod lines;
 mod lock;
 mod memory;
 mod output;
@@ -34,12 +35,16 @@ mod pull;
 mod pulled;
 mod score;
 mod sources;
+mod target;
 mod trace;
+mod typed;
+mod words;
 
 use args::{Arguments, Command};
 use clap::Parser;
 use clap::error::ErrorKind;
 use console::Console;
+use interrupt::Interrupt;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -48,7 +53,7 @@ fn main() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     let console = Console::new(arguments.quiet);
-    let done = match arguments.command {
+    let done = Interrupt::install().and_then(|_| match arguments.command {
         Command::Ask(args) => ask::run(args, &console),
         Command::Chat(args) => chat::run(args, &console),
         Command::Compare(args) => compare::run(args, &console),
@@ -62,7 +67,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args),
         Command::Bench(args) => bench::run(args, &console),
         Command::Doctor(args) => doctor::run(args, &console),
-    };
+    });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -1,10 +1,8 @@
-//! stdout: answers, and files that appear whole or not at all.
+//! stdout: answers.
 
 use crate::failure::{Failure, Result};
 use serde::Serialize;
-use std::fs;
 use std::io::{self, ErrorKind, Write};
-use std::path::{Path, PathBuf};
 
 /// The answers' way out. Its reader may leave early: that ends the command quietly.
 pub(crate) struct Output {
@@ -57,63 +55,5 @@ impl Output {
     /// One object on one line.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<()> {
         self.line(&serde_json::to_string(value).expect("our records have only string keys"))
-    }
-}
-
-/// Checks before any work that `path` can become a file.
-pub(crate) fn check_target(flag: &str, path: &Path) -> Result<()> {
-    let folder = folder_of(path);
-    if path.is_dir() {
-        return Err(Failure::usage(format!("{flag} {} is a folder; give a file name", path.display())));
-    }
-    if !folder.is_dir() {
-        return Err(Failure::usage(format!("{flag} {}: there is no folder {}", path.display(), folder.display())));
-    }
-    Ok(())
-}
-
-/// Writes a file beside `path` and renames it, so that `path` is never half a file.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let draft = folder_of(path).join(format!(".{name}.{}.tmp", std::process::id()));
-    let written = fs::File::create(&draft).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&draft, path)
-    });
-    written.map_err(|error| {
-        let _ = fs::remove_file(&draft);
-        Failure::output(&path.display().to_string(), &error)
-    })
-}
-
-fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_appears_whole() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.bin");
-        write_whole(&path, b"abc").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"abc");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        assert_eq!(write_whole(&folder.path().join("no/a.bin"), b"abc").unwrap_err().code, 1);
-    }
-
-    #[test]
-    fn targets_are_checked_first() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(check_target("-o", &folder.path().join("a.bin")).is_ok());
-        assert!(check_target("-o", Path::new("a.bin")).is_ok());
-        assert_eq!(check_target("-o", folder.path()).unwrap_err().code, 2);
-        assert_eq!(check_target("-o", &folder.path().join("no/a.bin")).unwrap_err().code, 2);
     }
 }

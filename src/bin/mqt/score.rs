@@ -1,14 +1,12 @@
 //! How many answers are right: exact match, for each m and kind of question.
 
 use crate::eval::Question;
-use crate::ledger::Ledger;
+use crate::ledger::{Answers, Ledger};
+use mqt::untrusted::shown;
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::Write;
-
-/// (`question_id` as JSON, m) → the answer's text.
-pub(crate) type Answers = HashMap<(String, u64), String>;
 
 /// A table of exact matches in percent: a row per kind and one for all, a column per m.
 pub(crate) fn table(questions: &[&Question], tokens: &[u64], answers: &Answers) -> String {
@@ -22,12 +20,12 @@ pub(crate) fn table(questions: &[&Question], tokens: &[u64], answers: &Answers) 
     if keyed.is_empty() {
         return "no question has an answer to compare with".into();
     }
-    let width = rows.keys().map(|kind| kind.chars().count()).max().unwrap_or(0).max("exact match".len());
+    let width = rows.keys().map(|kind| on_one_line(kind).chars().count()).max().unwrap_or(0).max("exact match".len());
     let mut table = format!("{:<width$} {:>9}", "exact match", "questions");
     for m in tokens {
         let _ = write!(table, " {:>8}", format!("m = {m}"));
     }
-    for (kind, questions) in rows.into_iter().chain([("all", keyed)]) {
+    for (kind, questions) in rows.into_iter().map(|(kind, questions)| (on_one_line(kind), questions)).chain([("all".into(), keyed)]) {
         let _ = write!(table, "\n{kind:<width$} {:>9}", questions.len());
         for &m in tokens {
             let share = share(&questions, m, answers).map_or("-".into(), |share| format!("{:.1} %", 100.0 * share));
@@ -37,11 +35,16 @@ pub(crate) fn table(questions: &[&Question], tokens: &[u64], answers: &Answers) 
     table
 }
 
+/// A kind as the file of the questions names it, without what would break the table.
+fn on_one_line(kind: &str) -> String {
+    shown(kind).replace(['\n', '\t'], " ")
+}
+
 /// The share of right answers among those given.
 #[expect(clippy::cast_precision_loss, reason = "counts of questions are far below 2^52")]
 fn share(questions: &[&Question], m: u64, answers: &Answers) -> Option<f64> {
-    let given = |question: &&&Question| answers.get(&(question.question_id.to_string(), m));
-    let judged: Vec<bool> = questions.iter().filter_map(|question| given(&question).map(|text| is_right(question.answer.as_ref(), text))).collect();
+    let judge = |question: &&Question| answers.get(question, m).map(|given| is_right(question.answer.as_ref(), &given.text));
+    let judged: Vec<bool> = questions.iter().filter_map(judge).collect();
     let right = judged.iter().filter(|&&right| right).count();
     if judged.is_empty() { None } else { Some(right as f64 / judged.len() as f64) }
 }
@@ -93,11 +96,11 @@ impl Summary {
             }
         }
         let row = |&m: &u64| {
-            let key = |question: &&Question| (question.question_id.to_string(), m);
-            let times: Vec<f64> = questions.iter().filter_map(|q| ledger.times.get(&key(q)).copied()).collect();
+            let given: Vec<_> = questions.iter().filter_map(|question| ledger.answers.get(question, m)).collect();
+            let times: Vec<f64> = given.iter().filter_map(|given| given.milliseconds).collect();
             Row {
                 image_tokens: m,
-                answered: questions.iter().filter(|q| ledger.answers.contains_key(&key(q))).count(),
+                answered: given.len(),
                 accuracy: share(&keyed, m, &ledger.answers),
                 accuracy_by_kind: kinds.iter().filter_map(|(kind, q)| Some(((*kind).to_owned(), share(q, m, &ledger.answers)?))).collect(),
                 milliseconds: mean(&times),
@@ -120,6 +123,7 @@ fn mean(values: &[f64]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::Given;
     use serde_json::json;
 
     #[test]
@@ -139,9 +143,9 @@ mod tests {
         };
         let questions = [question(1, Some("yes"), Some("exists")), question(2, Some("2"), Some("count")), question(3, Some("3"), Some("count"))];
         let questions: Vec<&Question> = questions.iter().collect();
-        let mut answers = Answers::new();
+        let mut answers = Answers::default();
         for (id, m, text) in [(1, 2, "no"), (1, 4, "Yes."), (2, 2, "2"), (2, 4, "2"), (3, 2, "4")] {
-            answers.insert((id.to_string(), m), text.to_owned());
+            answers.insert(questions[id - 1], m, Given { text: text.to_owned(), milliseconds: None });
         }
         let want = "exact match questions    m = 2    m = 4\n\
                     count               2   50.0 %  100.0 %\n\

@@ -4,8 +4,8 @@ use crate::args::{self, TraceArgs};
 use crate::console::Console;
 use crate::conversation::{context, decode, load_model};
 use crate::failure::Result;
-use crate::output::{check_target, write_whole};
 use crate::picture::Picture;
+use crate::target::{self, Target};
 use mqt::budget;
 use mqt::image::Reading;
 use mqt::model::Arithmetic;
@@ -15,8 +15,9 @@ use safetensors::tensor::{Dtype, TensorView};
 
 pub(crate) fn run(args: TraceArgs, console: &Console) -> Result<()> {
     args::question(&args.question)?;
-    check_target("-o", &args.output)?;
+    let target = Target::open("-o", &args.output)?;
     let picture = Picture::find(&args.image)?;
+    target::keep_from_inputs("-o", &args.output, &picture, &args.model)?;
     let model = load_model(&args.model, Arithmetic::Exact, console)?;
     let m = budget::fixed(args.tokens, &model.config().offer())?;
     let pixels = decode(&picture, &model, Reading::Reference)?;
@@ -35,7 +36,7 @@ pub(crate) fn run(args: TraceArgs, console: &Console) -> Result<()> {
     ];
     let views = files.iter().map(|tensor| (tensor.name, tensor.view()));
     let bytes = safetensors::serialize(views, None).expect("five different names, sizes that follow from the shapes");
-    write_whole(&args.output, &bytes)?;
+    target.write(&bytes)?;
     let adapter = &model.adapter().name;
     let (name, weights) = (model.name(), model.weights_name());
     let path = args.output.display();

@@ -2,6 +2,7 @@
 
 use super::*;
 use clap::CommandFactory;
+use clap::error::ErrorKind;
 
 fn parse(line: &str) -> std::result::Result<Arguments, clap::Error> {
     Arguments::try_parse_from(line.split(' '))
@@ -70,6 +71,43 @@ fn usage_errors() {
     ];
     for line in wrong {
         assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+    }
+}
+
+/// Every flag that takes a number, with what no such flag can mean: one sentence and exit code 2.
+#[test]
+fn numbers_without_sense() {
+    let flags = [
+        ("ask a.png x", "--target-ms", &["0", "86400001", "nan", "inf", "-inf", "1e300"][..]),
+        ("ask a.png x", "--temperature", &["nan", "inf", "-inf", "-nan", "100.5", "1e300", "-0.1"]),
+        ("ask a.png x", "--top-p", &["0", "1.01", "nan", "inf", "1e300", "1e-50"]),
+        ("ask a.png x", "--top-k", &["4294967296", "1.5", "nan", "1e3"]),
+        ("ask a.png x", "--repetition-penalty", &["0", "0.001", "101", "nan", "inf", "1e-45", "1e300"]),
+        ("ask a.png x", "--seed", &["18446744073709551616", "1.5", "nan"]),
+        ("ask a.png x", "--max-new-tokens", &["0", "4294967296", "1.5", "nan"]),
+        ("ask a.png x", "--context", &["18446744073709551616", "4294967296", "nan", "1.5"]),
+        ("ask a.png x", "-m", &["18446744073709551616", "nan", "1.5", "1e3"]),
+        ("ask a.png x --refine 4", "--draft", &["18446744073709551616", "nan", "1.5"]),
+        ("compare a.png x", "--tokens", &["2,nan", "2,,4", "1e3", "18446744073709551616"]),
+        ("eval q.jsonl --images . -o a", "--tokens", &["2,nan", "2,,4", "1e3"]),
+        ("eval q.jsonl --images . -o a", "--shard", &["0/1", "2/1", "1/0", "nan/1", "1e3/2", "1/18446744073709551616"]),
+        ("attention a.png -o a", "-m", &["nan", "1.5"]),
+        ("trace a.png x -o a", "-m", &["nan", "1.5"]),
+        ("pull a/b", "--timeout", &["0", "86401", "nan", "inf", "1e300"]),
+        ("convert a -o b", "--shard-bytes", &["nan", "1.5", "18446744073709551616"]),
+        ("bench", "--tokens", &["0", "4294967296", "nan", "2,,4"]),
+        ("bench", "--contexts", &["0", "4294967296", "nan"]),
+        ("bench", "--prefill", &["0", "4294967296", "nan"]),
+        ("bench", "--batches", &["0", "4294967296", "nan"]),
+        ("bench", "--patience", &["0", "86401", "nan", "inf", "1e300"]),
+    ];
+    for (command, flag, values) in flags {
+        for value in values.iter().chain(&["-1", "-inf", "--json", "", "x", "0x10", "1_000", "-99999999999999999999"]) {
+            let words = ["mqt"].into_iter().chain(command.split(' ')).chain([flag, *value]);
+            let error = Arguments::try_parse_from(words).err().unwrap_or_else(|| panic!("{command} {flag} {value:?}"));
+            assert!(matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue), "{command} {flag} {value:?}: {error}");
+            assert!(error.exit_code() == 2 && error.to_string().contains(if flag == "-m" { "--tokens" } else { flag }), "{error}");
+        }
     }
 }
 

@@ -25,23 +25,29 @@ fn number<T: std::str::FromStr + PartialOrd>(text: &str, good: impl Fn(&T) -> bo
     text.parse().ok().filter(good).ok_or_else(|| format!("give {want}"))
 }
 
-pub(super) fn positive(text: &str) -> std::result::Result<f64, String> {
-    number(text, |&n: &f64| n > 0.0 && n.is_finite(), "a number above 0")
-}
-
 /// A wait in seconds: at most a day.
 pub(super) fn seconds(text: &str) -> std::result::Result<f64, String> {
     number(text, |&n: &f64| n > 0.0 && n <= 86_400.0, "a number of seconds above 0, at most 86400")
 }
 
-pub(super) fn positive_f32(text: &str) -> std::result::Result<f32, String> {
-    number(text, |&n: &f32| n > 0.0 && n.is_finite(), "a number above 0")
+/// A wait in milliseconds: at most a day.
+pub(super) fn milliseconds(text: &str) -> std::result::Result<f64, String> {
+    number(text, |&n: &f64| n > 0.0 && n <= 86_400_000.0, "a number of milliseconds above 0, at most 86400000")
 }
 
-pub(super) fn not_negative(text: &str) -> std::result::Result<f32, String> {
-    number(text, |&n: &f32| n >= 0.0 && n.is_finite(), "0 or a number above it")
+pub(super) fn temperature(text: &str) -> std::result::Result<f32, String> {
+    number(text, |&n: &f32| (0.0..=100.0).contains(&n), "a number from 0 to 100")
+}
+
+pub(super) fn penalty(text: &str) -> std::result::Result<f32, String> {
+    number(text, |&n: &f32| (0.01..=100.0).contains(&n), "a number from 0.01 to 100")
 }
 
 pub(super) fn probability(text: &str) -> std::result::Result<f32, String> {
     number(text, |&n: &f32| n > 0.0 && n <= 1.0, "a number above 0, at most 1")
+}
+
+/// A whole number that may be 0.
+pub(super) fn count(text: &str) -> std::result::Result<usize, String> {
+    number(text, |&n: &usize| u32::try_from(n).is_ok(), "a whole number, 0 to 4294967295")
 }
