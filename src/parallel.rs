@@ -25,3 +25,15 @@ pub(crate) fn map<R: Send>(n: usize, f: impl Fn(usize) -> R + Send + Sync) -> Ve
 pub(crate) fn map<R>(n: usize, f: impl Fn(usize) -> R) -> Vec<R> {
     (0..n).map(f).collect()
 }
+
+/// Calls both, at once where there are cores for it.
+#[cfg(feature = "native")]
+pub(crate) fn both<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+    rayon::join(a, b)
+}
+
+/// Calls both, one after the other.
+#[cfg(not(feature = "native"))]
+pub(crate) fn both<A, B>(a: impl FnOnce() -> A, b: impl FnOnce() -> B) -> (A, B) {
+    (a(), b())
+}

@@ -4,25 +4,34 @@
 //! after the first frame), so completeness is checked here, once, by walking the file's own
 //! structure; no pixel is decoded.
 
-use image::ImageFormat;
-
+use super::gif;
 use crate::error::{Error, Result};
+
+/// The formats that can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Jpeg,
+    Png,
+    Gif,
+    WebP,
+    Bmp,
+}
 
 /// The picture formats that can be read, in words for messages.
 const READABLE: &str = "JPEG, PNG, WebP, GIF and BMP can be read";
 
 /// What the bytes say they are: the format, and that the file reaches its own end.
-pub(super) fn inspect(bytes: &[u8]) -> Result<ImageFormat> {
+pub(super) fn inspect(bytes: &[u8]) -> Result<Format> {
     if bytes.is_empty() {
         return Err(unreadable("the file is empty"));
     }
     let (format, name, complete) = match bytes {
-        [0xFF, 0xD8, ..] => (ImageFormat::Jpeg, "JPEG", jpeg_complete(bytes)),
-        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => (ImageFormat::Png, "PNG", png_complete(bytes)),
-        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => (ImageFormat::Gif, "GIF", Gif::walk(bytes).is_some()),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => (ImageFormat::WebP, "WebP", webp_complete(bytes)),
+        [0xFF, 0xD8, ..] => (Format::Jpeg, "JPEG", jpeg_complete(bytes)),
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => (Format::Png, "PNG", png_complete(bytes)),
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => (Format::Gif, "GIF", gif::First::walk(bytes).is_some()),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => (Format::WebP, "WebP", webp_complete(bytes)),
         // Rows are counted by the decoder; the size field of the header is often wrong.
-        [b'B', b'M', ..] => (ImageFormat::Bmp, "BMP", true),
+        [b'B', b'M', ..] => (Format::Bmp, "BMP", true),
         _ => return Err(unreadable(foreign(bytes))),
     };
     if complete { Ok(format) } else { Err(unreadable(format!("the {name} file is truncated, its end is missing"))) }
@@ -69,20 +78,20 @@ fn foreign(bytes: &[u8]) -> String {
 }
 
 /// A cursor that runs off the end as `None`.
-struct Walk<'a> {
-    bytes: &'a [u8],
-    at: usize,
+pub(super) struct Walk<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) at: usize,
 }
 
 impl<'a> Walk<'a> {
-    fn take(&mut self, n: usize) -> Option<&'a [u8]> {
+    pub(super) fn take(&mut self, n: usize) -> Option<&'a [u8]> {
         let end = self.at.checked_add(n)?;
         let taken = self.bytes.get(self.at..end)?;
         self.at = end;
         Some(taken)
     }
 
-    fn byte(&mut self) -> Option<u8> {
+    pub(super) fn byte(&mut self) -> Option<u8> {
         self.take(1).map(|taken| taken[0])
     }
 }
@@ -142,62 +151,4 @@ fn png_complete(bytes: &[u8]) -> bool {
 fn webp_complete(bytes: &[u8]) -> bool {
     let size = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
     usize::try_from(size).is_ok_and(|size| size <= bytes.len() - 8)
-}
-
-/// What Pillow's GIF reader starts its first frame from.
-pub(super) struct Gif {
-    /// The colour of the pixels that the first frame does not cover or leaves transparent: the
-    /// palette's transparent entry, or entry 0 where none is transparent.
-    pub(super) ground: [u8; 3],
-}
-
-impl Gif {
-    /// Every block up to the trailer; `None` if the file ends before it.
-    pub(super) fn walk(bytes: &[u8]) -> Option<Gif> {
-        let mut walk = Walk { bytes, at: 6 };
-        let screen = walk.take(7)?;
-        let global = Gif::palette(&mut walk, screen[4])?;
-        let mut transparent = None;
-        let mut ground = None;
-        loop {
-            match walk.byte()? {
-                0x21 => {
-                    let is_control = walk.byte()? == 0xF9;
-                    if is_control && ground.is_none() {
-                        let block = walk.bytes.get(walk.at..walk.at + 5)?;
-                        transparent = (block[1] & 1 == 1).then_some(usize::from(block[4]));
-                    }
-                    Gif::skip_blocks(&mut walk)?;
-                }
-                0x2C => {
-                    let head = walk.take(9)?;
-                    let local = Gif::palette(&mut walk, head[8])?;
-                    walk.byte()?;
-                    Gif::skip_blocks(&mut walk)?;
-                    let palette = if local.is_empty() { global } else { local };
-                    let entry = palette.chunks_exact(3).nth(transparent.unwrap_or(0));
-                    ground.get_or_insert(entry.map_or([0; 3], |c| [c[0], c[1], c[2]]));
-                }
-                0x3B => return Some(Gif { ground: ground.unwrap_or([0; 3]) }),
-                // Padding between blocks, as some writers leave it.
-                _ => {}
-            }
-        }
-    }
-
-    fn palette<'a>(walk: &mut Walk<'a>, flags: u8) -> Option<&'a [u8]> {
-        if flags & 0x80 == 0 {
-            return Some(&[]);
-        }
-        walk.take(3 << ((flags & 7) + 1))
-    }
-
-    fn skip_blocks(walk: &mut Walk) -> Option<()> {
-        loop {
-            match walk.byte()? {
-                0 => return Some(()),
-                n => walk.take(usize::from(n))?,
-            };
-        }
-    }
 }

@@ -9,8 +9,9 @@
 //!
 //! | File | People | Reference (Pillow's `convert("RGB")`) |
 //! |---|---|---|
-//! | EXIF orientation (JPEG, PNG, WebP) | applied | ignored |
+//! | EXIF orientation (JPEG, PNG, WebP), XMP's where there is none | applied | ignored |
 //! | alpha, transparent palette entries | over white | dropped, the hidden colour shows |
+//! | BMP whose alpha is 0 throughout | opaque | dropped |
 //! | grey, palette, 1 to 8 bits | expanded | the same |
 //! | 16-bit grey PNG | scaled, rounded | values above 255 become 255 |
 //! | 16-bit RGB, RGBA, grey with alpha | scaled, rounded | high byte |
@@ -18,19 +19,25 @@
 //! | animated GIF, WebP, PNG | first frame | first frame |
 //! | GIF frame smaller than its screen | white around it | the transparent colour, or colour 0 |
 //!
-//! Not exact to Pillow: JPEG may differ by a few levels (inverse transform, chroma interpolation; 6 is the most seen),
-//! 16-bit BMP by one. Stricter than Pillow: any file that ends before its own end is refused.
+//! Everything equals Pillow bit for bit. Stricter than Pillow: any file that ends before its own end is refused.
+//! What is read and what is refused by name: `docs/pictures.md`.
 
+mod bmp;
 mod container;
+mod gif;
 mod jpeg;
+mod png;
 mod read;
 mod resample;
 #[cfg(test)]
 mod tests;
+mod turn;
+mod webp;
 
 use sha2::{Digest, Sha256};
 
 use self::container::unreadable;
+pub use self::read::Picture;
 use self::resample::{Resize, resize};
 use crate::error::Result;
 
@@ -103,7 +110,7 @@ impl Pixels {
     /// Fails with [`Error::ImageUnreadable`](crate::error::Error::ImageUnreadable) on anything
     /// else, on damaged files and on files whose end is missing.
     pub fn decode(bytes: &[u8], spec: &ImageSpec, reading: Reading) -> Result<Pixels> {
-        let picture = read::read(bytes, reading)?;
+        let picture = Picture::read(bytes, reading)?;
         let mut pixels = Pixels::from_rgb(&picture.rgb, picture.width, picture.height, spec)?;
         pixels.readings_differ = picture.readings_differ;
         Ok(pixels)

@@ -2,10 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder};
+use ::image::codecs::png::PngEncoder;
+use ::image::{ExtendedColorType, ImageEncoder};
 
-use super::read::{Picture, read};
 use super::*;
 
 fn png(samples: &[u8], width: u32, height: u32, kind: ExtendedColorType) -> Vec<u8> {
@@ -57,10 +56,10 @@ fn people_see_all_eight_orientations_upright() {
         encoder.set_exif_metadata(exif(orientation)).unwrap();
         encoder.write_image(&rgb, 3, 2, ExtendedColorType::Rgb8).unwrap();
 
-        let people = read(&file, Reading::People).unwrap();
+        let people = Picture::read(&file, Reading::People).unwrap();
         assert_eq!((people.width, red(&people)), (width, expected.to_vec()), "orientation {orientation}");
         assert_eq!(people.readings_differ, orientation != 1);
-        let reference = read(&file, Reading::Reference).unwrap();
+        let reference = Picture::read(&file, Reading::Reference).unwrap();
         assert_eq!((reference.width, red(&reference)), (3, vec![1, 2, 3, 4, 5, 6]), "orientation {orientation}");
     }
 }
@@ -68,28 +67,28 @@ fn people_see_all_eight_orientations_upright() {
 #[test]
 fn alpha_is_laid_over_white_or_dropped() {
     let file = png(&[10, 20, 30, 0, 10, 20, 30, 51, 10, 20, 30, 255], 3, 1, ExtendedColorType::Rgba8);
-    let people = read(&file, Reading::People).unwrap();
+    let people = Picture::read(&file, Reading::People).unwrap();
     assert_eq!(people.rgb, [255, 255, 255, 206, 208, 210, 10, 20, 30]);
-    let reference = read(&file, Reading::Reference).unwrap();
+    let reference = Picture::read(&file, Reading::Reference).unwrap();
     assert_eq!(reference.rgb, [10, 20, 30].repeat(3));
     assert!(people.readings_differ && reference.readings_differ);
 
     let opaque = png(&[10, 255, 30, 255], 2, 1, ExtendedColorType::La8);
-    assert!(!read(&opaque, Reading::People).unwrap().readings_differ);
+    assert!(!Picture::read(&opaque, Reading::People).unwrap().readings_differ);
 }
 
 #[test]
 fn sixteen_bits_are_scaled_or_cut() {
     let grey = png(&wide(&[0, 128, 129, 300, 40000, 65535]), 6, 1, ExtendedColorType::L16);
-    assert_eq!(red(&read(&grey, Reading::People).unwrap()), [0, 0, 1, 1, 156, 255]);
-    assert_eq!(red(&read(&grey, Reading::Reference).unwrap()), [0, 128, 129, 255, 255, 255]);
+    assert_eq!(red(&Picture::read(&grey, Reading::People).unwrap()), [0, 0, 1, 1, 156, 255]);
+    assert_eq!(red(&Picture::read(&grey, Reading::Reference).unwrap()), [0, 128, 129, 255, 255, 255]);
 
     let rgb = png(&wide(&[383, 40000, 65535]), 1, 1, ExtendedColorType::Rgb16);
-    assert_eq!(read(&rgb, Reading::People).unwrap().rgb, [1, 156, 255]);
-    assert_eq!(read(&rgb, Reading::Reference).unwrap().rgb, [1, 156, 255]);
+    assert_eq!(Picture::read(&rgb, Reading::People).unwrap().rgb, [1, 156, 255]);
+    assert_eq!(Picture::read(&rgb, Reading::Reference).unwrap().rgb, [1, 156, 255]);
     let high = png(&wide(&[511, 0, 0]), 1, 1, ExtendedColorType::Rgb16);
-    assert_eq!(read(&high, Reading::People).unwrap().rgb[0], 2);
-    assert_eq!(read(&high, Reading::Reference).unwrap().rgb[0], 1);
+    assert_eq!(Picture::read(&high, Reading::People).unwrap().rgb[0], 2);
+    assert_eq!(Picture::read(&high, Reading::Reference).unwrap().rgb[0], 1);
 }
 
 #[test]
@@ -105,10 +104,19 @@ fn a_small_gif_frame_leaves_its_ground() {
         file
     };
     for (transparent, left) in [(None, [200, 0, 0]), (Some(1), [0, 200, 0])] {
-        let reference = read(&gif(transparent), Reading::Reference).unwrap();
+        let reference = Picture::read(&gif(transparent), Reading::Reference).unwrap();
         assert_eq!(reference.rgb, [left, [0, 0, 200]].concat(), "{transparent:?}");
-        let people = read(&gif(transparent), Reading::People).unwrap();
+        let people = Picture::read(&gif(transparent), Reading::People).unwrap();
         assert_eq!(people.rgb, [255, 255, 255, 0, 0, 200], "{transparent:?}");
+    }
+}
+
+#[test]
+fn a_gif_frame_without_pixels_is_refused() {
+    for flags in [0, 0x40] {
+        let mut file = b"GIF89a\x02\0\x01\0\0\0\0\x2C\0\0\0\0\0\0\x05\0".to_vec();
+        file.extend([flags, 2, 0, b';']);
+        assert!(problem(&file).contains("no pixels"), "{}", problem(&file));
     }
 }
 
@@ -150,16 +158,59 @@ fn equal_pictures_hash_equally() {
     assert_ne!(hash(&rgb), hash(&other));
 }
 
+/// A PNG of one pixel with this chunk in front of its data.
+fn png_with(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    let plain = png(&[10, 20, 30], 1, 1, ExtendedColorType::Rgb8);
+    let data = plain.windows(4).position(|name| name == b"IDAT").unwrap() - 4;
+    let mut file = plain[..data].to_vec();
+    file.extend((body.len() as u32).to_be_bytes());
+    file.extend(kind);
+    file.extend(body);
+    // Nobody asks for the checksum of a chunk that is passed over.
+    file.extend([0; 4]);
+    file.extend(&plain[data..]);
+    file
+}
+
 #[test]
-fn adobe_rgb_components_are_renamed() {
-    let mut file = b"\xFF\xD8\xFF\xEE\0\x0EAdobe\0d\0\0\0\0\0".to_vec();
-    file.extend(b"\xFF\xC0\0\x11\x08\0\x01\0\x01\x03\x01\x11\0\x02\x11\0\x03\x11\0");
-    file.extend(b"\xFF\xDA\0\x0C\x03\x01\0\x02\0\x03\0\0?\0\xFF\xD9");
-    let renamed = jpeg::adobe_rgb(&file).unwrap();
-    let ids = |bytes: &[u8]| -> Vec<u8> { renamed.iter().zip(bytes).filter(|(new, old)| new != old).map(|(new, _)| *new).collect() };
-    assert_eq!(ids(&file), b"RGBRGB");
-    // A colour transform, or no Adobe segment: nothing to do.
-    file[17] = 1;
-    assert_eq!(jpeg::adobe_rgb(&file), None);
-    assert_eq!(jpeg::adobe_rgb(b"\xFF\xD8\xFF\xD9"), None);
+fn profiles_and_texts_that_swell_are_never_unpacked() {
+    let packed = fdeflate::compress_to_vec(&vec![b'0'; 40 << 20]);
+    let behind = |head: &[u8]| [head, &packed].concat();
+    let bombs = [
+        png_with(b"iCCP", &behind(b"name\0\0")),
+        png_with(b"zTXt", &behind(b"Comment\0\0")),
+        png_with(b"zTXt", &behind(b"Raw profile type exif\0\0")),
+        png_with(b"iTXt", &behind(b"XML:com.adobe.xmp\0\x01\0\0\0")),
+    ];
+    for bomb in bombs {
+        let picture = Picture::read(&bomb, Reading::People).unwrap();
+        assert_eq!((picture.rgb, picture.readings_differ), (vec![10, 20, 30], false));
+    }
+}
+
+#[test]
+fn orientation_is_found_in_every_form_that_pillow_finds() {
+    let said = |exif: &[u8]| turn::orientation(Some(exif), None);
+    let plain = exif(6);
+    assert_eq!(said(&plain), 6);
+    assert_eq!(said(&[b"Exif\0\0", &plain[..]].concat()), 6);
+    assert_eq!(said(&[b"Exif\0\0Exif\0\0", &plain[..]].concat()), 6);
+    let long = b"II*\0\x09\0\0\0-\x01\0\x12\x01\x04\0\x01\0\0\0\x08\0\0\0\0\0\0\0";
+    assert_eq!(said(long), 8);
+    // A directory that is cut, a number out of range, bytes instead of a number, no EXIF at all.
+    let mut many = plain.clone();
+    many[9] = 200;
+    assert_eq!(said(&many), 6);
+    assert_eq!(said(&exif(9)), 1);
+    assert_eq!(said(&plain[..12]), 1);
+    let mut bytes = plain.clone();
+    bytes[13] = 1;
+    assert_eq!(said(&bytes), 1);
+    assert_eq!(said(b"nonsense"), 1);
+    let xmp = |packet: &str| turn::orientation(None, Some(packet.as_bytes()));
+    assert_eq!(xmp("<a tiff:Orientation=\"3\"/>"), 3);
+    assert_eq!(xmp("<tiff:Orientation>5</tiff:Orientation>"), 5);
+    assert_eq!(xmp("tiff:Orientation"), 1);
+    // EXIF is asked first.
+    assert_eq!(turn::orientation(Some(&plain), Some(b"tiff:Orientation=\"3\"")), 6);
 }

@@ -2,6 +2,7 @@
 
 mod golden;
 mod machine;
+mod pictures;
 mod run;
 mod setup;
 mod synth;
@@ -25,6 +26,12 @@ cargo xtask <task>
   synth   write a synthetic checkpoint of a named shape
             --shape NAME -o DIR [--layout mqt-llava|llava-1.5|llava-hf|llava-hf-new] [--seed N] [--shard-bytes N]
   golden  write the reference files of tests/golden again (Python, PyTorch)
+  pictures  read generated pictures of every format with mqt and with Pillow, and compare (Python)
+            --seed N                other pictures (default 1)
+            --per-format N          how many of each format (default 500)
+            --format NAME           only this format: jpeg png gif webp bmp other
+            --refusals              also list what is refused, and what only mqt reads
+            --write-fixed           write tests/golden/field again instead
 ";
 
 fn main() -> ExitCode {
@@ -46,6 +53,7 @@ fn task(args: &[String]) -> Result<()> {
     match task {
         "test" => test::run(rest),
         "golden" => golden::run(rest),
+        "pictures" => pictures::run(rest),
         "synth" => synth::run(rest),
         "www" => www::run(rest),
         _ if !rest.is_empty() => bail!("`cargo xtask {task}` takes no arguments, got {}", rest.join(" ")),

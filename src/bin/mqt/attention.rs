@@ -6,7 +6,6 @@ use crate::conversation::{decode, load_model};
 use crate::failure::Result;
 use crate::picture::Picture;
 use crate::target::{self, Target};
-use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 use mqt::image::Reading;
 use mqt::model::Arithmetic;
 use mqt::{attention, budget};
@@ -30,7 +29,9 @@ pub(crate) fn run(args: AttentionArgs, console: &Console) -> Result<()> {
     let drawn = attention::overlay(&pixels.rgb, pixels.size, &weights, scale, OPACITY);
     let side = u32::try_from(pixels.size * scale).expect("a tower's square is small");
     let mut png = Vec::new();
-    PngEncoder::new(&mut png).write_image(&drawn, side, side, ExtendedColorType::Rgb8).expect("a whole picture in memory");
+    let mut encoder = png::Encoder::new(&mut png, side, side);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.write_header().and_then(|mut file| file.write_image_data(&drawn)).expect("a whole picture in memory");
     target.write(&png)?;
     let (place, share) = attention::mostly(&weights);
     let tokens = if m == 1 { "the first image token reads".into() } else { format!("the first {m} image tokens read") };
