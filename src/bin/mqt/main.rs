@@ -36,6 +36,7 @@ use args::{Arguments, Command};
 use clap::Parser;
 use clap::error::ErrorKind;
 use console::Console;
+use mqt::untrusted;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -72,10 +73,13 @@ fn main() -> ExitCode {
 
 /// Prints help where it was asked for, and what is wrong with the arguments otherwise; a wrong value in one sentence.
 fn refuse(error: &clap::Error) -> ExitCode {
+    let text = error.to_string();
     if matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation) {
-        let text = error.to_string();
         let sentence: Vec<&str> = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
         Console::new(true).error(sentence.join(" ").trim_start_matches("error: "));
+    } else if untrusted::shown(&text) != text {
+        // It repeats an argument that would steer the terminal: written as plain text, escaped.
+        Console::new(false).line(text.trim_end());
     } else {
         // A closed stdout or stderr leaves nobody to tell.
         let _ = error.print();
