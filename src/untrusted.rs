@@ -15,8 +15,10 @@ pub mod limits {
     pub const MANIFEST: u64 = 8 << 20;
     /// A checkpoint's index: about 100 bytes for each tensor.
     pub const INDEX: u64 = 16 << 20;
-    /// A tokenizer: the largest published ones are about 35 MB.
+    /// A tokenizer as JSON: the largest published ones are about 35 MB.
     pub const TOKENIZER: u64 = 64 << 20;
+    /// A SentencePiece model: the largest published ones are about 5 MB.
+    pub const SENTENCEPIECE: u64 = 16 << 20;
     /// The header of a safetensors file: about 100 bytes for each tensor.
     pub const HEADER: u64 = 16 << 20;
     /// Text beside a model that only goes along: its card, its list of scenes, and whatever has no limit of its own.
@@ -33,9 +35,9 @@ pub mod limits {
     /// The limit of a model's small file with this name.
     pub fn of(name: &str) -> u64 {
         match name {
-            "manifest.json" => MANIFEST,
-            "tokenizer.json" | "tokenizer.model" => TOKENIZER,
-            "verified.json" => MANIFEST,
+            "manifest.json" | "verified.json" => MANIFEST,
+            "tokenizer.json" => TOKENIZER,
+            "tokenizer.model" => SENTENCEPIECE,
             name if name.ends_with(".index.json") => INDEX,
             name if name.ends_with(".json") => CONFIG,
             _ => TEXT,
