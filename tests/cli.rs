@@ -11,9 +11,11 @@ mod cli {
     mod eval;
     mod exact;
     mod interrupted;
+    mod odd_model;
     mod pull;
     mod server;
     mod streams;
+    mod terminal;
     mod toybox;
 }
 #[cfg(test)]

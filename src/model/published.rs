@@ -203,7 +203,8 @@ fn inv_freq(config: Fields, head_dim: usize) -> Result<Vec<f64>> {
         return Err(config.bad("partial_rotary_factor is not supported".into()));
     }
     let factor = scaling.number("factor", 1.0)?;
-    let kind = scaling.text("rope_type")?.or(scaling.text("type")?);
+    let kind = ["rope_type", "type"].iter().find_map(|key| scaling.get(key));
+    let kind = kind.map(|value| value.as_str().ok_or_else(|| config.bad(format!("rope_scaling {} is not supported", short(value))))).transpose()?;
     match kind.unwrap_or("default") {
         // "dynamic" changes nothing up to max_position_embeddings, and no longer context is offered.
         "default" | "dynamic" => Ok(plain),

@@ -13,7 +13,7 @@ use tokenizers::{NormalizedString, Normalizer, NormalizerWrapper, Offsets, PreTo
 use crate::untrusted::{cut, limits};
 
 /// So many times longer may all steps together make a text: Unicode's compatibility forms 11 times, `▁` for spaces 3 times.
-const MOST_GROWTH: usize = 100;
+const MOST_GROWTH: usize = 200;
 /// So many steps may there be, in sequences within sequences of so many levels.
 const MOST_STEPS: usize = 32;
 const MOST_LEVELS: usize = 8;

@@ -46,13 +46,15 @@ pub async fn whole(files: &dyn Files, name: &str) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// A whole file parsed as JSON; `None` if there is none.
+/// A whole file that holds a JSON object; `None` if there is none.
 ///
 /// # Errors
 /// [`Error::ModelCorrupt`] with the position of the first mistake.
 pub async fn json(files: &dyn Files, name: &str) -> Result<Option<serde_json::Value>> {
     let Some(bytes) = whole(files, name).await? else { return Ok(None) };
-    serde_json::from_slice(&bytes).map(Some).map_err(|e| Error::ModelCorrupt { file: name.into(), problem: format!("it is not valid JSON: {e}") })
+    let corrupt = |problem: String| Error::ModelCorrupt { file: name.into(), problem };
+    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| corrupt(format!("it is not valid JSON: {e}")))?;
+    if value.is_object() { Ok(Some(value)) } else { Err(corrupt("it holds no JSON object".into())) }
 }
 
 /// Files inside the binary.

@@ -43,10 +43,11 @@ pub(super) fn check_config(config: &Value) -> Result<()> {
 /// # Errors
 /// [`Error::ModelCorrupt`], with the file and the method.
 pub(super) fn check_tensors(tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+    let sign = |name: &String| SIGNS.iter().find(|(end, _)| name.ends_with(end)).map(|(_, how)| *how);
+    if let Some((tensor, how)) = tensors.iter().find_map(|(name, tensor)| Some((tensor, sign(name)?))) {
+        return Err(refusal(&tensor.file, how));
+    }
     for (name, tensor) in tensors {
-        if let Some((_, how)) = SIGNS.iter().find(|(end, _)| name.ends_with(end)) {
-            return Err(refusal(&tensor.file, how));
-        }
         // Values of a byte, or several packed in a word; a matrix of any other wrong type is just that.
         let packed =
             ["U8", "I8", "U32", "I32"].contains(&tensor.dtype.as_str()) || ["F8", "F6", "F4"].iter().any(|kind| tensor.dtype.starts_with(kind));
