@@ -228,9 +228,14 @@ fn alternatives(values: &[usize]) -> String {
     }
 }
 
-/// One after the other.
+/// So many tensors are named: enough to see what is wrong, few enough to read.
+const NAMED: usize = 8;
+
+/// The first few, and how many more there are.
 fn list(errors: &[Error]) -> String {
-    errors.iter().map(Error::to_string).collect::<Vec<_>>().join("; ")
+    let named = errors.iter().take(NAMED).map(Error::to_string).collect::<Vec<_>>().join("; ");
+    let more = errors.len().saturating_sub(NAMED);
+    if more == 0 { named } else { format!("{named}; and {more} more") }
 }
 
 #[cfg(test)]

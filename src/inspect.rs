@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::model::config::Projector;
 use crate::model::preflight::Needs;
 use crate::model::{Arithmetic, ModelSource, Opened, Weights, parts};
+use crate::untrusted::one_line;
 use crate::weights::layout::{Role, layout};
 use std::path::Path;
 
@@ -119,7 +120,8 @@ impl std::fmt::Display for Inspection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (v, l) = (&self.architecture.vision, &self.architecture.language);
         let mb = |bytes: u64| bytes as f64 / 1e6;
-        writeln!(f, "{} · {} · template {} · {:.1} M parameters", self.name, self.weights, self.template, self.parameters as f64 / 1e6)?;
+        let (name, template) = (one_line(&self.name), one_line(&self.template));
+        writeln!(f, "{name} · {} · template {template} · {:.1} M parameters", self.weights, self.parameters as f64 / 1e6)?;
         writeln!(f, "picture   {0} × {0} pixels, patches of {1} → {2} × {2}", v.image_size, v.patch, v.grid())?;
         writeln!(f, "tower     width {}, {} layers, {} heads", v.hidden, v.layers, v.heads)?;
         match &self.architecture.projector {

@@ -16,8 +16,14 @@ pub mod limits {
     pub const MANIFEST: u64 = 8 << 20;
     /// A checkpoint's index: about 100 bytes for each tensor.
     pub const INDEX: u64 = 16 << 20;
-    /// A tokenizer: the largest published ones are about 35 MB.
+    /// A tokenizer as JSON: the largest published ones are about 35 MB.
     pub const TOKENIZER: u64 = 64 << 20;
+    /// A SentencePiece model: the largest published ones are about 5 MB.
+    pub const SENTENCEPIECE: u64 = 16 << 20;
+    /// The header of a safetensors file: about 100 bytes for each tensor.
+    pub const HEADER: u64 = 16 << 20;
+    /// Text beside a model that only goes along: its card, its list of scenes, and whatever has no limit of its own.
+    pub const TEXT: u64 = 16 << 20;
     /// A server's listing of a model's files.
     pub const LISTING: u64 = 8 << 20;
     /// A line of questions or answers: in a chat it may hold a picture as a `data:` URL.
@@ -28,6 +34,22 @@ pub mod limits {
     pub const WEIGHTS: u64 = 1 << 40;
     /// A path in a listing.
     pub const PATH: usize = 1024;
+    /// Characters of a message that are shown on one line.
+    pub const MESSAGE: usize = 2000;
+    /// Characters of a name inside a message.
+    pub const NAME: usize = 200;
+
+    /// The limit of a model's small file with this name.
+    pub fn of(name: &str) -> u64 {
+        match name {
+            "manifest.json" | "verified.json" => MANIFEST,
+            "tokenizer.json" => TOKENIZER,
+            "tokenizer.model" => SENTENCEPIECE,
+            name if name.ends_with(".index.json") => INDEX,
+            name if name.ends_with(".json") => CONFIG,
+            _ => TEXT,
+        }
+    }
 }
 
 /// What we write beside a model's files, or in the cache. Nobody else's file may have such a name: we would believe it.
@@ -56,6 +78,36 @@ pub fn shown(text: &str) -> Cow<'_, str> {
 fn is_steering(c: char) -> bool {
     let reorders = matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() && c != '\n' && c != '\t' || reorders
+}
+
+/// `json`, which is valid JSON, with the same characters as `\uXXXX`: it says the same, and a terminal shows it.
+pub fn shown_json(json: &str) -> Cow<'_, str> {
+    if !json.chars().any(is_steering) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if is_steering(c) {
+            write!(out, "\\u{:04x}", u32::from(c)).expect("a string takes any text");
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// `text` as one line that can be read: [`shown`], white space as single spaces, at most [`limits::MESSAGE`] characters.
+pub fn one_line(text: &str) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    cut(&shown(&words), limits::MESSAGE)
+}
+
+/// The first `most` characters, and how many are left out.
+pub fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((at, _)) => format!("{} … ({} more characters)", &text[..at], text[at..].chars().count()),
+        None => text.to_owned(),
+    }
 }
 
 /// Refuses names that could point outside their folder, hide in it, or be one of our own notes: no separators, no leading dot, no
@@ -140,6 +192,23 @@ mod tests {
         assert!(matches!(shown("plain, ünï, 日本\n\ttext"), Cow::Borrowed(_)));
         assert_eq!(shown("a\x1b]52;c;eA==\x07b"), "a\\x1b]52;c;eA==\\x07b");
         assert_eq!(shown("\r\x08\x7f\u{9b}2J\u{202e}x"), "\\x0d\\x08\\x7f\\x9b2J\\u{202e}x");
+    }
+
+    #[test]
+    fn json_says_the_same_on_a_terminal() {
+        let value = "a\x1b]52;c;\x07\u{9b}2J\u{202e}x\u{7f}é";
+        let exact = serde_json::to_string(value).unwrap();
+        assert!(exact.contains('\u{9b}'), "serde_json escapes ASCII only");
+        let safe = shown_json(&exact);
+        assert!(!safe.chars().any(is_steering), "{safe:?}");
+        assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), value);
+    }
+
+    #[test]
+    fn a_message_is_one_line_of_bounded_length() {
+        assert_eq!(one_line("a \n b\tc\x1b[2J"), "a b c\\x1b[2J");
+        let long = one_line(&"é".repeat(1_000_000));
+        assert!(long.ends_with("(998000 more characters)") && long.len() < 5000, "{}", long.len());
     }
 
     #[test]

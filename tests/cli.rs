@@ -12,6 +12,7 @@ mod cli {
     mod eval;
     mod exact;
     mod interrupted;
+    mod odd_model;
     mod outputs;
     mod pull;
     mod pull_existing;
@@ -19,6 +20,7 @@ mod cli {
     mod pull_versions;
     mod server;
     mod streams;
+    mod terminal;
     mod toybox;
 }
 #[cfg(test)]

@@ -99,6 +99,47 @@ fn numbers_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn absurd_sizes_are_refused_before_anything_is_read() {
+    let message = refused(|manifest| manifest["shards"] = json!(vec![json!({"file": "a", "bytes": 0, "sha256": ""}); 20_000]));
+    assert!(message.contains("more than the 10000 of any model"), "{message}");
+    let message = refused(|manifest| manifest["files"][0]["bytes"] = json!(200u64 << 20));
+    assert!(message.contains("a file of this kind has at most"), "{message}");
+    let message = refused(|manifest| manifest["template"]["system"] = json!("a".repeat(1 << 20)));
+    assert!(message.contains("prompt template"), "{message}");
+    let message = refused(|manifest| manifest["more"] = json!("a".repeat(9 << 20)));
+    assert!(message.contains("manifest.json") && message.contains("at most 8388608"), "{message}");
+    let message = refused(|manifest| manifest["format"] = json!(vec![0; 1000]));
+    assert!(message.contains("more characters") && message.len() < 400, "{message}");
+    // A million tensors' worth of something that nobody reads takes no memory.
+    let folder = copy();
+    let path = folder.path().join("manifest.json");
+    let mut manifest: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    manifest["more"] = json!(vec![json!([]); 2_500_000]);
+    std::fs::write(&path, manifest.to_string()).unwrap();
+    assert_eq!(load(folder.path()).unwrap().config().m_max(), 64);
+}
+
+#[test]
+fn a_tokenizer_that_multiplies_text_is_refused_by_name() {
+    use sha2::{Digest, Sha256};
+    let folder = copy();
+    let read = |name: &str| -> Value { serde_json::from_slice(&std::fs::read(folder.path().join(name)).unwrap()).unwrap() };
+    let (mut tokenizer, mut manifest) = (read("tokenizer.json"), read("manifest.json"));
+    let step = json!({"type": "Replace", "pattern": {"String": "a"}, "content": "aaaaaaaaaa"});
+    tokenizer["normalizer"] = json!({"type": "Sequence", "normalizers": vec![step; 7]});
+    let bytes = tokenizer.to_string().into_bytes();
+    for file in manifest["files"].as_array_mut().unwrap().iter_mut().filter(|file| file["file"] == "tokenizer.json") {
+        file["bytes"] = json!(bytes.len());
+        file["sha256"] = json!(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    }
+    std::fs::write(folder.path().join("tokenizer.json"), bytes).unwrap();
+    std::fs::write(folder.path().join("manifest.json"), manifest.to_string()).unwrap();
+    let error = load(folder.path()).err().unwrap();
+    assert_eq!(error.exit_code(), 3);
+    assert!(error.to_string().contains("tokenizer.json is not usable: its normaliser and pre-tokenizer may make a text 10000000 times"), "{error}");
+}
+
+#[test]
 fn names_may_not_leave_the_folder() {
     for name in ["../weights-00001.safetensors", "/etc/passwd", "a/b", "..", ""] {
         let message = refused(|manifest| manifest["shards"][0]["file"] = json!(name));

@@ -9,6 +9,7 @@ mod language;
 mod load;
 pub(crate) mod open;
 pub(crate) mod parts;
+pub(crate) mod pictures;
 #[cfg(feature = "native")]
 pub mod preflight;
 pub(crate) mod published;

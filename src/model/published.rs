@@ -1,9 +1,10 @@
 //! Published JSON files → the numbers of a [`Config`](super::Config): checked one by one, with the file named where one is wrong.
 
 use super::config::{LARGEST, LanguageConfig, MlpConfig, ResamplerConfig, VisionConfig};
+use super::pictures::short;
 use crate::error::{Error, Result};
-use crate::image::ImageSpec;
 use crate::kernels::heads::HeadShape;
+use crate::untrusted::cut;
 use serde_json::Value;
 
 /// One JSON object and the file it came from, for messages.
@@ -22,8 +23,14 @@ impl<'a> Fields<'a> {
         self.value.get(key).filter(|v| !v.is_null())
     }
 
-    pub(crate) fn inner(&self, key: &str) -> Option<Fields<'a>> {
-        self.get(key).filter(|v| v.is_object()).map(|value| Fields { file: self.file, value })
+    /// An object inside this one.
+    pub(crate) fn inner(&self, key: &str) -> Result<Option<Fields<'a>>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        if value.is_object() {
+            Ok(Some(Fields { file: self.file, value }))
+        } else {
+            Err(self.bad(format!("{key} is {}, not an object", short(value))))
+        }
     }
 
     /// A positive whole number, or `None` if absent.
@@ -31,7 +38,29 @@ impl<'a> Fields<'a> {
         let Some(value) = self.get(key) else { return Ok(None) };
         match value.as_u64() {
             Some(n) if (1..=LARGEST).contains(&n) => Ok(Some(n as usize)),
-            _ => Err(self.bad(format!("{key} is {value}, not a whole number from 1 to {LARGEST}"))),
+            _ => Err(self.bad(format!("{key} is {}, not a whole number from 1 to {LARGEST}", short(value)))),
+        }
+    }
+
+    /// The index of one layer, also as text or as a list of one; `None` if absent.
+    pub(crate) fn layer(&self, key: &str) -> Result<Option<i64>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let one = match value.as_array().map(Vec::as_slice) {
+            Some([one]) => one,
+            _ => value,
+        };
+        let whole = |v: f64| (v.fract() == 0.0 && v.abs() < 1e6).then_some(v as i64);
+        let index = one.as_i64().or_else(|| whole(one.as_f64()?)).or_else(|| one.as_str()?.trim().parse().ok());
+        index.map(Some).ok_or_else(|| self.bad(format!("{key} is {}, not the index of one layer", short(value))))
+    }
+
+    /// Refuses other texts than these, by name.
+    pub(crate) fn only(&self, key: &str, known: &[&str]) -> Result<()> {
+        match self.text(key)? {
+            Some(other) if !known.contains(&other) => {
+                Err(self.bad(format!("{key} {:?} is not supported; it may be {}", cut(other, 60), known.join(" or "))))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -41,22 +70,26 @@ impl<'a> Fields<'a> {
 
     fn number(&self, key: &str, default: f64) -> Result<f64> {
         let Some(value) = self.get(key) else { return Ok(default) };
-        value.as_f64().filter(|v| v.is_finite() && *v > 0.0).ok_or_else(|| self.bad(format!("{key} is {value}, not a positive number")))
+        value.as_f64().filter(|v| v.is_finite() && *v > 0.0).ok_or_else(|| self.bad(format!("{key} is {}, not a positive number", short(value))))
     }
 
-    pub(crate) fn text(&self, key: &str) -> Option<&'a str> {
-        self.get(key).and_then(Value::as_str)
+    /// A text, or `None` if absent; anything else is no text to be passed over.
+    pub(crate) fn text(&self, key: &str) -> Result<Option<&'a str>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        value.as_str().map(Some).ok_or_else(|| self.bad(format!("{key} is {}, not a text", short(value))))
     }
 
-    fn flag(&self, key: &str) -> bool {
-        self.get(key).and_then(Value::as_bool).unwrap_or(false)
+    /// True or false; absent is false.
+    pub(crate) fn flag(&self, key: &str) -> Result<bool> {
+        let Some(value) = self.get(key) else { return Ok(false) };
+        value.as_bool().ok_or_else(|| self.bad(format!("{key} is {}, not true or false", short(value))))
     }
 
-    fn triple(&self, key: &str) -> Result<Option<[f64; 3]>> {
+    pub(crate) fn triple(&self, key: &str) -> Result<Option<[f64; 3]>> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let list: Option<Vec<f64>> = value.as_array().and_then(|a| a.iter().map(Value::as_f64).collect());
         let triple = list.and_then(|l| <[f64; 3]>::try_from(l).ok()).filter(|t| t.iter().all(|v| v.is_finite()));
-        triple.map(Some).ok_or_else(|| self.bad(format!("{key} is {value}, not three numbers")))
+        triple.map(Some).ok_or_else(|| self.bad(format!("{key} is {}, not three numbers", short(value))))
     }
 }
 
@@ -68,7 +101,10 @@ pub(crate) fn vision(vision: Fields, select: i64) -> Result<VisionConfig> {
     if layers < 1 || layers > layers_all as i64 {
         return Err(vision.bad(format!("vision layer {select} of {layers_all} cannot be selected")));
     }
-    let act = vision.text("hidden_act").unwrap_or("quick_gelu");
+    let act = vision.text("hidden_act")?.unwrap_or("quick_gelu");
+    if vision.count_or_none("num_channels")?.is_some_and(|n| n != 3) {
+        return Err(vision.bad("num_channels is not 3".into()));
+    }
     let config = VisionConfig {
         image_size: vision.count("image_size")?,
         patch: vision.count("patch_size")?,
@@ -79,9 +115,7 @@ pub(crate) fn vision(vision: Fields, select: i64) -> Result<VisionConfig> {
         eps: vision.number("layer_norm_eps", 1e-5)? as f32,
         exact_gelu: act == "gelu",
     };
-    if !matches!(act, "quick_gelu" | "gelu") {
-        return Err(vision.bad(format!("hidden_act {act:?} is not supported; quick_gelu and gelu are")));
-    }
+    vision.only("hidden_act", &["quick_gelu", "gelu"])?;
     Ok(config)
 }
 
@@ -92,8 +126,15 @@ pub(crate) fn resampler(config: Fields, queries: usize) -> Result<ResamplerConfi
 
 /// Reads the projector's numbers: `linears` from the tensors' names. M3 checkpoints name their scales in the configuration.
 pub(crate) fn mlp(config: Fields, linears: usize) -> Result<MlpConfig> {
-    if let Some(act) = config.text("projector_hidden_act").filter(|a| *a != "gelu") {
-        return Err(config.bad(format!("projector_hidden_act {act:?} is not supported; gelu is")));
+    config.only("projector_hidden_act", &["gelu"])?;
+    if let Some(kind) = config.text("mm_projector_type")? {
+        let named = match kind {
+            "linear" => Some(1),
+            _ => kind.strip_prefix("mlp").and_then(|rest| rest.strip_suffix("x_gelu")).and_then(|n| n.parse().ok()),
+        };
+        if named != Some(linears) {
+            return Err(config.bad(format!("mm_projector_type {:?} does not fit a projector of {linears} linear layers with GELU", cut(kind, 60))));
+        }
     }
     Ok(MlpConfig { linears, elastic: config.get("matryoshka_vis_token_scale").is_some() })
 }
@@ -124,16 +165,15 @@ pub(crate) fn language(config: Fields, seen: Seen) -> Result<LanguageConfig> {
         None if hidden % heads == 0 => hidden / heads,
         None => return Err(config.bad(format!("hidden_size {hidden} does not divide into {heads} heads, and head_dim is missing"))),
     };
-    if let Some(act) = config.text("hidden_act").filter(|a| *a != "silu") {
-        return Err(config.bad(format!("hidden_act {act:?} is not supported; silu is")));
-    }
+    config.only("hidden_act", &["silu"])?;
     let mut max_positions = config.count_or_none("max_position_embeddings")?.unwrap_or(2048);
-    let windowed = config.get("use_sliding_window").and_then(Value::as_bool) != Some(false);
-    if let Some(window) = config.count_or_none("sliding_window")?.filter(|_| windowed) {
+    let windowed = config.get("use_sliding_window").is_none() || config.flag("use_sliding_window")?;
+    // Where it is switched off, some files hold the text "None".
+    if let Some(window) = if windowed { config.count_or_none("sliding_window")? } else { None } {
         // Within the window a sliding mask and a plain one are the same.
         max_positions = max_positions.min(window);
     }
-    let tied = config.flag("tie_word_embeddings") || !seen.head;
+    let tied = config.flag("tie_word_embeddings")? || !seen.head;
     Ok(LanguageConfig {
         hidden,
         layers: config.count_or_none("num_hidden_layers")?.unwrap_or(seen.layers),
@@ -151,15 +191,21 @@ pub(crate) fn language(config: Fields, seen: Seen) -> Result<LanguageConfig> {
 /// θ^(−2i / head_dim), changed as `rope_scaling` says. Upstream: transformers `modeling_rope_utils`.
 fn inv_freq(config: Fields, head_dim: usize) -> Result<Vec<f64>> {
     // transformers 5 keeps both in one object.
-    let newer = config.inner("rope_parameters");
+    let newer = config.inner("rope_parameters")?;
     let theta = match newer {
         Some(newer) => newer.number("rope_theta", config.number("rope_theta", 10_000.0)?)?,
         None => config.number("rope_theta", 10_000.0)?,
     };
     let plain: Vec<f64> = (0..head_dim / 2).map(|i| theta.powf(-2.0 * i as f64 / head_dim as f64)).collect();
-    let Some(scaling) = newer.or(config.inner("rope_scaling")) else { return Ok(plain) };
+    let older = config.inner("rope_scaling")?;
+    let Some(scaling) = newer.or(older) else { return Ok(plain) };
+    if newer.is_some_and(|newer| newer.get("partial_rotary_factor").is_some_and(|factor| factor.as_f64() != Some(1.0))) {
+        return Err(config.bad("partial_rotary_factor is not supported".into()));
+    }
     let factor = scaling.number("factor", 1.0)?;
-    match scaling.text("rope_type").or_else(|| scaling.text("type")).unwrap_or("default") {
+    let kind = ["rope_type", "type"].iter().find_map(|key| scaling.get(key));
+    let kind = kind.map(|value| value.as_str().ok_or_else(|| config.bad(format!("rope_scaling {} is not supported", short(value))))).transpose()?;
+    match kind.unwrap_or("default") {
         // "dynamic" changes nothing up to max_position_embeddings, and no longer context is offered.
         "default" | "dynamic" => Ok(plain),
         "linear" => Ok(plain.iter().map(|f| f / factor).collect()),
@@ -172,29 +218,65 @@ fn inv_freq(config: Fields, head_dim: usize) -> Result<Vec<f64>> {
             };
             Ok(plain.into_iter().map(scale).collect())
         }
-        other => Err(config.bad(format!("rope_scaling {other:?} is not supported; linear, dynamic and llama3 are"))),
+        other => Err(config.bad(format!("rope_scaling {:?} is not supported; linear, dynamic and llama3 are", cut(other, 60)))),
     }
-}
-
-/// Mean and standard deviation from a `preprocessor_config.json`; CLIP's where it is silent.
-pub(crate) fn normalisation(preprocessor: Option<Fields>) -> Result<([f64; 3], [f64; 3])> {
-    let clip = ImageSpec::clip(336);
-    let Some(fields) = preprocessor else { return Ok((clip.mean, clip.std)) };
-    let mean = fields.triple("image_mean")?.unwrap_or(clip.mean);
-    let std = fields.triple("image_std")?.unwrap_or(clip.std);
-    Ok((mean, std))
 }
 
 /// End tokens: `eos_token_id` as a number or a list, from any of the given files; else the tokenizer's.
-pub(crate) fn end_ids(sources: &[Option<Fields>], tokenizer: u32) -> Vec<u32> {
+pub(crate) fn end_ids(sources: &[Option<Fields>], tokenizer: u32) -> Result<Vec<u32>> {
     let mut ids = vec![tokenizer];
-    for value in sources.iter().flatten().filter_map(|f| f.get("eos_token_id")) {
-        let list = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
-        ids.extend(list.iter().filter_map(Value::as_u64).filter_map(|id| u32::try_from(id).ok()));
+    for fields in sources.iter().flatten() {
+        let Some(value) = fields.get("eos_token_id") else { continue };
+        let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        let numbers: Option<Vec<u32>> = list.iter().map(|id| u32::try_from(id.as_u64()?).ok()).collect();
+        ids.extend(numbers.ok_or_else(|| fields.bad(format!("eos_token_id is {}, not a token's id or a list of them", short(value))))?);
     }
     ids.sort_unstable();
     ids.dedup();
-    ids
+    Ok(ids)
+}
+
+/// Names of decoders whose tensors are called as LLaMA's and which compute something else.
+const OTHER_DECODERS: [&str; 10] = ["gemma", "granite", "cohere", "minicpm", "smollm3", "helium", "nemotron", "glm", "olmo", "exaone"];
+/// Factors that are 1 in LLaMA.
+const FACTORS: [&str; 6] = ["embedding_multiplier", "residual_multiplier", "logits_scaling", "logit_scale", "scale_emb", "partial_rotary_factor"];
+/// What LLaMA does not do.
+const ABSENT: [&str; 14] = [
+    "attention_multiplier",
+    "query_pre_attn_scalar",
+    "final_logit_softcapping",
+    "attn_logit_softcapping",
+    "clip_qkv",
+    "use_qk_norm",
+    "qk_layer_norms",
+    "rope_interleaved",
+    "no_rope_layers",
+    "scale_depth",
+    "use_resampler",
+    "mm_resampler_type",
+    "s2",
+    "mm_use_im_start_end",
+];
+
+/// Refuses what would change an answer and leaves no trace in the tensors' names and shapes; of a whole `config.json` or its
+/// `text_config`.
+///
+/// # Errors
+/// [`Error::ModelCorrupt`], naming the field.
+pub(crate) fn refuse_unsupported(fields: Fields) -> Result<()> {
+    if let Some(kind) = fields.text("model_type")?.filter(|kind| OTHER_DECODERS.iter().any(|other| kind.contains(other))) {
+        return Err(fields.bad(format!("model_type {:?} is not supported; decoders like LLaMA's, Mistral's and Qwen2's are", cut(kind, 60))));
+    }
+    let one = |value: &Value| value.as_f64() == Some(1.0);
+    let none = |value: &Value| matches!(value, Value::Bool(false)) || value.as_array().is_some_and(Vec::is_empty);
+    let factors = FACTORS.iter().map(|key| (key, fields.get(key).filter(|value| !one(value))));
+    let absent = ABSENT.iter().map(|key| (key, fields.get(key).filter(|value| !none(value))));
+    for (key, value) in factors.chain(absent) {
+        if let Some(value) = value {
+            return Err(fields.bad(format!("{key} {} is not supported", short(value))));
+        }
+    }
+    Ok(())
 }
 
 /// The numbers of openai/clip-vit-large-patch14-336, which checkpoints name without shipping them.

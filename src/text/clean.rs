@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use super::stream::SPACE;
 
+/// The longest key and the longest replacement of a table, in bytes: far above Unicode's own, of which the longest has 33.
+const LONGEST: usize = 64;
+
 /// What happens to text before it is cut into tokens.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Clean {
@@ -19,6 +22,16 @@ pub(super) struct Clean {
 impl Clean {
     pub(super) fn new(charsmap: Vec<u8>, collapse: bool) -> Clean {
         Clean { charsmap, collapse }
+    }
+
+    /// Refuses a table that lengthens text without limit; the error is the problem in words.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let Some(trie) = Trie::new(&self.charsmap) else { return Ok(()) };
+        let longest = trie.replacements.split(|&byte| byte == 0).map(<[u8]>::len).max().unwrap_or(0);
+        if longest > LONGEST {
+            return Err(format!("its table of characters puts {longest} bytes in the place of one; {LONGEST} is the most that is run"));
+        }
+        Ok(())
     }
 
     /// Text → cleaned text.
@@ -102,7 +115,7 @@ impl<'a> Trie<'a> {
         let offset = |unit: u32| (unit >> 10) << ((unit & (1 << 9)) >> 6);
         let mut found = None;
         let mut node = offset(self.unit(0)?);
-        for (i, &byte) in text.iter().enumerate() {
+        for (i, &byte) in text.iter().enumerate().take(LONGEST) {
             node ^= u32::from(byte);
             let Some(unit) = self.unit(node) else { break };
             if unit & (1 << 31 | 0xFF) != u32::from(byte) {

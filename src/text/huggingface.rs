@@ -4,32 +4,50 @@
 //! does: `Prepend ▁` + `Replace " " → ▁`, and the pre-tokenizer `Metaspace` that does not split.
 //! Anything else runs through the `tokenizers` crate's own steps.
 
-use std::collections::HashMap;
-
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokenizers::models::bpe::BPE;
 
+use super::bounded::{List, Table};
 use super::clean::Clean;
-use super::tokenizer::{Definition, Preparation};
+use super::tokenizer::{Definition, MAX_IDS, Preparation};
 use crate::error::{Error, Result};
+use crate::untrusted::{cut, limits};
 
 /// The file's name, for messages.
 pub(super) const FILE: &str = "tokenizer.json";
 
+/// Far more than any published tokenizer has.
+const MOST_ADDED: usize = 1 << 16;
+const MOST_MERGES: usize = 1 << 20;
+/// The most bytes of any part but the model: the largest holds a table of characters of 300 kB.
+const MOST_PART: usize = 1 << 20;
+
+/// The parts of the file as their text: what is read of one depends on its size and kind.
 #[derive(Deserialize)]
-struct File {
+struct File<'a> {
     #[serde(default)]
-    added_tokens: Vec<AddedToken>,
-    #[serde(default)]
-    normalizer: Value,
-    #[serde(default)]
-    pre_tokenizer: Value,
-    #[serde(default)]
-    post_processor: Value,
-    #[serde(default)]
-    decoder: Value,
-    model: Value,
+    added_tokens: List<AddedToken, MOST_ADDED>,
+    #[serde(borrow, default)]
+    normalizer: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pre_tokenizer: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    post_processor: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    decoder: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model: &'a RawValue,
+}
+
+/// A part of the file; null if it is absent.
+fn part(name: &str, text: Option<&RawValue>) -> Result<Value> {
+    let Some(text) = text else { return Ok(Value::Null) };
+    if text.get().len() > MOST_PART {
+        return Err(corrupt(format!("its {name} has {} bytes; {MOST_PART} is the most that is read", text.get().len())));
+    }
+    serde_json::from_str(text.get()).map_err(|error| corrupt(error.to_string()))
 }
 
 #[derive(Deserialize)]
@@ -42,8 +60,8 @@ struct AddedToken {
 
 #[derive(Deserialize)]
 struct Model {
-    vocab: HashMap<String, u32>,
-    merges: Vec<Merge>,
+    vocab: Table<{ MAX_IDS as usize }>,
+    merges: List<Merge, MOST_MERGES>,
     unk_token: Option<String>,
     #[serde(default)]
     byte_fallback: bool,
@@ -75,18 +93,25 @@ impl Merge {
 /// Reads `tokenizer.json`.
 pub(super) fn read(bytes: &[u8]) -> Result<Definition> {
     let file: File = serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
-    // Files from before the field had a type are BPE if they have merges.
-    let kind = file.model.get("type").and_then(Value::as_str).unwrap_or("BPE");
-    if kind != "BPE" {
-        return Err(corrupt(format!("it is a {kind} tokenizer; only BPE can be read")));
+    #[derive(Deserialize)]
+    struct Kind {
+        r#type: Option<String>,
     }
-    let model: Model = serde_json::from_value(file.model).map_err(|error| corrupt(error.to_string()))?;
+    // Files from before the field had a type are BPE if they have merges.
+    let kind: Kind = serde_json::from_str(file.model.get()).map_err(|error| corrupt(error.to_string()))?;
+    if let Some(kind) = kind.r#type.filter(|kind| kind != "BPE") {
+        return Err(corrupt(format!("it is a {} tokenizer; only BPE can be read", cut(&kind, limits::NAME))));
+    }
+    let model: Model = serde_json::from_str(file.model.get()).map_err(|error| corrupt(error.to_string()))?;
+    let normalizer = part("normalizer", file.normalizer)?;
+    let pre_tokenizer = part("pre_tokenizer", file.pre_tokenizer)?;
+    let decoder = part("decoder", file.decoder)?;
     let affixes = [&model.continuing_subword_prefix, &model.end_of_word_suffix];
     if affixes.into_iter().flatten().any(|affix| !affix.is_empty()) {
         return Err(corrupt("it marks parts of words by prefix or suffix, which is not supported"));
     }
-    let merges: Option<Vec<_>> = model.merges.into_iter().map(Merge::pair).collect();
-    let mut vocab: Vec<_> = model.vocab.into_iter().collect();
+    let merges: Option<Vec<_>> = model.merges.0.into_iter().map(Merge::pair).collect();
+    let mut vocab: Vec<_> = model.vocab.0.into_iter().collect();
     vocab.sort_by_key(|(_, id)| *id);
 
     let byte_level = |value: &Value| value.to_string().contains("\"ByteLevel\"");
@@ -96,19 +121,19 @@ pub(super) fn read(bytes: &[u8]) -> Result<Definition> {
         byte_fallback: model.byte_fallback,
         fuse_unknown: model.fuse_unk,
         ignore_merges: model.ignore_merges,
-        byte_level: byte_level(&file.decoder) || byte_level(&file.pre_tokenizer),
+        byte_level: byte_level(&decoder) || byte_level(&pre_tokenizer),
         ..Definition::default()
     };
-    (definition.bos, definition.eos) = template_tokens(&file.post_processor);
-    if let Some((preparation, legacy)) = sentencepiece_like(&file.normalizer, &file.pre_tokenizer) {
+    (definition.bos, definition.eos) = template_tokens(&part("post_processor", file.post_processor)?);
+    if let Some((preparation, legacy)) = sentencepiece_like(&normalizer, &pre_tokenizer) {
         definition.preparation = preparation;
         definition.legacy = Some(legacy);
-    } else if file.normalizer.to_string().contains("\"Precompiled\"") {
+    } else if normalizer.to_string().contains("\"Precompiled\"") {
         return Err(corrupt("its normaliser combines steps in a way that is not supported"));
     } else {
-        definition.preparation = Preparation::Steps { normalizer: file.normalizer, pre_tokenizer: file.pre_tokenizer, decoder: file.decoder };
+        definition.preparation = Preparation::Steps { normalizer, pre_tokenizer, decoder };
     }
-    for token in file.added_tokens {
+    for token in file.added_tokens.0 {
         definition.add(token.content, token.id, token.special);
     }
     definition.vocab = vocab;

@@ -1,10 +1,12 @@
 //! Text ↔ token ids: the tokenizer in both of its file formats, a streaming decoder, and the
 //! prompt, exactly as the PyTorch reference builds them.
 
+mod bounded;
 mod clean;
 mod huggingface;
 pub mod prompt;
 mod sentencepiece;
+mod steps;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -5,15 +5,18 @@
 use std::collections::HashMap;
 
 use prost::Message;
+use prost::encoding::{DecodeContext, decode_key, skip_field};
 
 use super::clean::Clean;
-use super::tokenizer::{Definition, Preparation};
+use super::tokenizer::{Definition, MAX_IDS, Preparation};
 use crate::error::{Error, Result};
 
 /// The file's name, for messages.
 const FILE: &str = "tokenizer.model";
 /// Far above any real piece (LLaMA's longest is 48 bytes); bounds the search for merges.
 const MAX_PIECE_BYTES: usize = 512;
+/// Far above what the pairs of any vocabulary take (LLaMA's: 1 MB).
+const MAX_MERGE_BYTES: usize = 64 << 20;
 
 #[derive(Clone, PartialEq, Message)]
 struct ModelProto {
@@ -71,6 +74,9 @@ mod kind {
 
 /// Reads `tokenizer.model`.
 pub(super) fn read(bytes: &[u8]) -> Result<Definition> {
+    if pieces_in(bytes) > MAX_IDS as usize {
+        return Err(corrupt(format!("it has more than {MAX_IDS} pieces")));
+    }
     let model = ModelProto::decode(bytes).map_err(|error| corrupt(format!("it is no SentencePiece model ({error})")))?;
     let trainer = model.trainer.unwrap_or_default();
     let normalizer = model.normalizer.unwrap_or_default();
@@ -114,8 +120,21 @@ pub(super) fn read(bytes: &[u8]) -> Result<Definition> {
         }
         definition.vocab.push((piece, id));
     }
-    definition.merges = merges(&normal);
+    definition.merges = merges(&normal)?;
     Ok(definition)
+}
+
+/// How many pieces a file lists, counted before any of them takes memory; those behind the first damage do not count.
+fn pieces_in(mut bytes: &[u8]) -> usize {
+    const PIECE: u32 = 1;
+    let mut count = 0;
+    while let Ok((field, wire)) = decode_key(&mut bytes) {
+        count += usize::from(field == PIECE);
+        if skip_field(wire, field, &mut bytes, DecodeContext::default()).is_err() {
+            break;
+        }
+    }
+    count
 }
 
 /// A `tokenizer.model` of `vocab` pieces for synthetic checkpoints: LLaMA's 259 first ids, printable ASCII, then strings of
@@ -156,19 +175,23 @@ struct Scored {
 /// all splits of each piece into two pieces, by (left id, right id), pieces by falling score.
 /// Among equal scores SentencePiece takes the leftmost pair, a list the first listed. Only runs of
 /// one character tie in practice (LLaMA's spaces); for those, longest first comes to the same.
-fn merges(pieces: &[Scored]) -> Vec<(String, String)> {
+fn merges(pieces: &[Scored]) -> Result<Vec<(String, String)>> {
     let ids: HashMap<&str, u32> = pieces.iter().map(|entry| (entry.piece.as_str(), entry.id)).collect();
     let mut by_score: Vec<&Scored> = pieces.iter().collect();
     let length = |entry: &Scored| entry.piece.chars().count();
     by_score.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| length(b).cmp(&length(a))));
-    let mut merges = Vec::new();
+    let (mut merges, mut size) = (Vec::new(), 0);
     for entry in by_score {
         let splits = entry.piece.char_indices().skip(1).map(|(at, _)| entry.piece.split_at(at));
         let mut known: Vec<_> = splits.filter_map(|(left, right)| Some(((*ids.get(left)?, *ids.get(right)?), left, right))).collect();
         known.sort_by_key(|(pair, ..)| *pair);
+        size += known.len() * entry.piece.len();
+        if size > MAX_MERGE_BYTES {
+            return Err(corrupt("its pieces can be put together in too many ways"));
+        }
         merges.extend(known.into_iter().map(|(_, left, right)| (left.to_string(), right.to_string())));
     }
-    merges
+    Ok(merges)
 }
 
 fn id_of(id: i32) -> Option<u32> {

@@ -119,6 +119,145 @@ fn unsound_files_are_errors() {
     assert!(problem(None, Some(&[0x12, 2, 0x18, 2]), None).contains("no token"));
 }
 
+/// A tokenizer with these steps instead of SentencePiece's.
+fn with_steps(normalizer: Value, pre_tokenizer: Value) -> Vec<u8> {
+    file(|file| (file["normalizer"], file["pre_tokenizer"]) = (normalizer, pre_tokenizer))
+}
+
+fn split(pattern: &str) -> Value {
+    json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false})
+}
+
+#[test]
+fn steps_that_multiply_text_are_refused() {
+    let replace = |pattern: Value, content: &str| json!({"type": "Replace", "pattern": pattern, "content": content});
+    let sequence = |steps: Vec<Value>| json!({"type": "Sequence", "normalizers": steps});
+    let nested = |levels: usize| (0..levels).fold(json!({"type": "NFC"}), |step, _| sequence(vec![step]));
+    let bytes = json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": false});
+    for (normalizer, pre_tokenizer, expected) in [
+        (sequence(vec![replace(json!({"String": "a"}), "aaaaaaaaaa"); 7]), Value::Null, "10000000 times"),
+        (sequence(vec![sequence(vec![json!({"type": "NFKC"}); 2]); 2]), Value::Null, "14641 times"),
+        (sequence(vec![replace(json!({"Regex": "$"}), "aaaaaaaaaaaa"); 3]), Value::Null, "2197 times"),
+        (json!({"type": "NFKC"}), bytes.clone(), ""),
+        (Value::Null, json!({"type": "Sequence", "pretokenizers": vec![bytes; 4]}), "256 times"),
+        (replace(json!({"String": ""}), "a"), Value::Null, "empty text"),
+        (replace(json!({"String": "a"}), &"a".repeat(65)), Value::Null, "inserts 65 bytes"),
+        (json!({"type": "Prepend", "prepend": "a".repeat(1 << 16)}), Value::Null, "inserts 65536 bytes"),
+        (sequence(vec![json!({"type": "Prepend", "prepend": "a"}); 33]), Value::Null, "more than 32 steps"),
+        (nested(60), Value::Null, "deeper than 8 levels"),
+        (json!({"type": "Sequence"}), Value::Null, "has no normalizers"),
+        (json!({"type": "BertNormalizer"}), Value::Null, "BertNormalizer"),
+        (json!({"type": "\u{1b}[2J"}), Value::Null, "not supported"),
+        (json!("NFC"), Value::Null, "not supported"),
+        (Value::Null, json!({"type": "FixedLength", "length": 0}), "FixedLength"),
+    ] {
+        let file = with_steps(normalizer, pre_tokenizer);
+        if expected.is_empty() {
+            Tokenizer::from_files(Some(&file), None, None).unwrap();
+        } else {
+            let problem = problem(Some(&file), None, None);
+            assert!(problem.contains(expected), "{expected}: {problem}");
+        }
+    }
+}
+
+#[test]
+fn regular_expressions_are_bounded_in_size_and_time() {
+    for (pattern, expected) in [
+        ("((((?=a)a){1000}){1000}){1000}", "parts once its repeats are written out"),
+        ("(a)\\1", "its own groups"),
+        ("(a|b(?1))", "cannot be read"),
+        (&"a".repeat(5000), "has 5000 bytes"),
+        (&format!("{}a{}", "(".repeat(1000), ")".repeat(1000)), "cannot be read"),
+        ("(", "cannot be read"),
+    ] {
+        let problem = problem(Some(&with_steps(Value::Null, split(pattern))), None, None);
+        assert!(problem.contains(expected), "{expected}: {problem}");
+    }
+    // Each of these goes back without end in places; the rest of the text stays in one piece.
+    for pattern in ["(?:(?=a)a|(?=a)a)*b|a", "((?=a)a*)*(?=b)|a"] {
+        let tokenizer = Tokenizer::from_files(Some(&with_steps(Value::Null, split(pattern))), None, None).unwrap();
+        assert_eq!(tokenizer.encode(&"a".repeat(20_000)).len(), 20_000);
+    }
+}
+
+#[test]
+fn steps_do_what_the_library_does() {
+    let texts = ["", "a", "it's  a b\n\n ab 12,5 ü日本 🐱!!  ", "\u{fdfa} ﬁ Å\t\r\n", "aaa   b"];
+    let gpt = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+    let replace = |pattern: Value, content: &str| json!({"type": "Replace", "pattern": pattern, "content": content});
+    let behaviours = ["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"];
+    let mut cuts = vec![Value::Null, split(gpt), split(""), split("(?=b)"), split("a?")];
+    for behavior in behaviours {
+        for invert in [false, true] {
+            cuts.push(json!({"type": "Split", "pattern": {"String": " "}, "behavior": behavior, "invert": invert}));
+            cuts.push(json!({"type": "Split", "pattern": {"Regex": "\\s+"}, "behavior": behavior, "invert": invert}));
+        }
+    }
+    let bytes = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true});
+    cuts.push(json!({"type": "Sequence", "pretokenizers": [split(gpt), bytes, {"type": "Digits", "individual_digits": true}]}));
+    let normalizers = [
+        Value::Null,
+        json!({"type": "NFC"}),
+        json!({"type": "Sequence", "normalizers": [{"type": "NFKC"}, {"type": "Lowercase"}, replace(json!({"Regex": " {2,}"}), " ")]}),
+        replace(json!({"String": " "}), "▁"),
+        replace(json!({"Regex": "(?=a)"}), "-"),
+    ];
+    for normalizer in &normalizers {
+        for pre_tokenizer in &cuts {
+            let ours = steps::Steps::new(normalizer, pre_tokenizer).unwrap();
+            for text in texts {
+                assert_eq!(pieces(&ours.apply(text)), pieces(&theirs(normalizer, pre_tokenizer, text)), "{normalizer} {pre_tokenizer} {text:?}");
+            }
+        }
+    }
+}
+
+fn pieces(cut: &tokenizers::PreTokenizedString) -> Vec<String> {
+    let splits = cut.get_splits(tokenizers::OffsetReferential::Normalized, tokenizers::OffsetType::None);
+    splits.into_iter().map(|(text, ..)| text.to_owned()).collect()
+}
+
+/// The same by the library's own steps.
+fn theirs(normalizer: &Value, pre_tokenizer: &Value, text: &str) -> tokenizers::PreTokenizedString {
+    use tokenizers::{NormalizedString, Normalizer, NormalizerWrapper, PreTokenizedString, PreTokenizer, PreTokenizerWrapper};
+    let mut normalized = NormalizedString::from(text);
+    if !normalizer.is_null() {
+        let step: NormalizerWrapper = serde_json::from_value(normalizer.clone()).unwrap();
+        step.normalize(&mut normalized).unwrap();
+    }
+    let mut cut = PreTokenizedString::from(normalized.get());
+    if !pre_tokenizer.is_null() {
+        let step: PreTokenizerWrapper = serde_json::from_value(pre_tokenizer.clone()).unwrap();
+        step.pre_tokenize(&mut cut).unwrap();
+    }
+    cut
+}
+
+#[test]
+fn lists_and_tokens_of_a_file_are_bounded() {
+    type Change = fn(&mut Value);
+    let cases: [(Change, &str); 7] = [
+        (|file| file["model"]["vocab"]["x".repeat(5000)] = json!(18), "token 18 has 5000 bytes"),
+        (|file| file["model"]["vocab"]["far"] = json!((1 << 20) + 5), "1048581"),
+        (|file| file["model"]["merges"] = json!(vec!["a b"; (1 << 20) + 1]), "more than 1048576 entries"),
+        (|file| file["added_tokens"] = json!(vec![json!({"id": 0, "content": "a"}); 70_000]), "more than 65536 entries"),
+        (|file| file["added_tokens"] = json!(vec![json!({"id": 0, "content": "a"}); 17_000]), "17000 added tokens"),
+        (|file| file["post_processor"] = json!({"single": vec![0; 1 << 20]}), "its post_processor has"),
+        (|file| file["decoder"] = json!({"type": "Replace", "content": "a".repeat(1 << 21)}), "its decoder has"),
+    ];
+    for (change, expected) in cases {
+        let problem = problem(Some(&file(change)), None, None);
+        assert!(problem.contains(expected), "{expected}: {problem}");
+    }
+    // A SentencePiece model of pieces without content: two bytes each in the file, forty in memory.
+    let many = [0x0a, 0].repeat((1 << 20) + 1);
+    assert!(problem(None, Some(&many), None).contains("more than 1048576 pieces"));
+    // A table that puts a long text in the place of each letter.
+    let long = [&4u32.to_le_bytes()[..], &[0; 4], &[b'a'; 100], &[0]].concat();
+    assert!(Clean::new(long, false).check().unwrap_err().contains("100 bytes"));
+}
+
 #[test]
 fn cleaning_survives_any_table() {
     let mut state = 1u32;

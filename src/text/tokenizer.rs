@@ -9,17 +9,21 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 use tokenizers::models::bpe::{BPE, Vocab};
-use tokenizers::{Model, NormalizerWrapper, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, PreTokenizerWrapper};
-use tokenizers::{NormalizedString, Normalizer};
+use tokenizers::{Model, OffsetReferential, OffsetType};
 
 use super::clean::Clean;
+use super::steps::Steps;
 pub use super::stream::TextStream;
 use super::stream::{Piece, SPACE, byte_token};
 use super::{huggingface, sentencepiece};
 use crate::error::{Error, Result};
 
 /// Far above any vocabulary in use; bounds what a hostile file can make us allocate.
-const MAX_IDS: u32 = 1 << 22;
+pub(super) const MAX_IDS: u32 = 1 << 20;
+/// The longest token in bytes, far above any in use: an answer is as long as its tokens.
+const MAX_TOKEN_BYTES: usize = 4096;
+/// The most tokens that are cut out of a text before the merges: each is looked for everywhere.
+const MAX_CUT_OUT: usize = 1 << 14;
 
 /// What either file format says, before `tokenizer_config.json` is heard.
 #[derive(Debug, Default)]
@@ -80,10 +84,10 @@ pub struct Tokenizer {
 struct Inner {
     definition: Definition,
     model: BPE,
-    /// The added tokens that text may turn into.
-    cut_out: Vec<(String, u32)>,
-    normalizer: Option<NormalizerWrapper>,
-    pre_tokenizer: Option<PreTokenizerWrapper>,
+    /// The added tokens that text may turn into, by their first letter.
+    cut_out: HashMap<char, Vec<(String, u32)>>,
+    /// What prepares text, unless SentencePiece's way does.
+    steps: Option<Steps>,
     legacy: bool,
     bos: u32,
     eos: u32,
@@ -171,8 +175,8 @@ impl Tokenizer {
 
 impl Inner {
     fn encode(&self, text: &str, with_prefix: bool) -> Vec<u32> {
-        match &self.definition.preparation {
-            Preparation::SentencePiece { clean, dummy_prefix } => {
+        match (&self.definition.preparation, &self.steps) {
+            (Preparation::SentencePiece { clean, dummy_prefix }, _) => {
                 let cleaned = clean.apply(text);
                 if text.is_empty() || (cleaned.is_empty() && clean.collapses()) {
                     return Vec::new();
@@ -184,7 +188,8 @@ impl Inner {
                 marked.extend(cleaned.chars().map(|c| if c == ' ' { SPACE } else { c }));
                 self.around_added(&marked, |text| self.merge(text))
             }
-            Preparation::Steps { .. } => self.around_added(text, |text| self.in_steps(text)),
+            (_, Some(steps)) => self.around_added(text, |text| self.in_steps(steps, text)),
+            (Preparation::Steps { .. }, None) => unreachable!("they were made at load"),
         }
     }
 
@@ -197,7 +202,7 @@ impl Inner {
         let mut ids = Vec::new();
         let (mut begin, mut at) = (0, 0);
         while let Some(letter) = text[at..].chars().next() {
-            let here = added.iter().filter(|(token, _)| text[at..].starts_with(token.as_str()));
+            let here = added.get(&letter).into_iter().flatten().filter(|(token, _)| text[at..].starts_with(token.as_str()));
             match here.max_by_key(|(token, _)| token.len()) {
                 Some((token, id)) => {
                     ids.extend(encode(&text[begin..at]));
@@ -220,21 +225,8 @@ impl Inner {
         tokens.into_iter().map(|token| token.id).collect()
     }
 
-    /// Normaliser and pre-tokenizer of a `tokenizer.json`; a step that fails on this text (a
-    /// regular expression giving up) is left out.
-    fn in_steps(&self, text: &str) -> Vec<u32> {
-        let mut normalized = NormalizedString::from(text);
-        if let Some(normalizer) = &self.normalizer
-            && normalizer.normalize(&mut normalized).is_err()
-        {
-            normalized = NormalizedString::from(text);
-        }
-        let mut cut = PreTokenizedString::from(normalized.get());
-        if let Some(pre_tokenizer) = &self.pre_tokenizer
-            && pre_tokenizer.pre_tokenize(&mut cut).is_err()
-        {
-            cut = PreTokenizedString::from(normalized.get());
-        }
+    fn in_steps(&self, steps: &Steps, text: &str) -> Vec<u32> {
+        let cut = steps.apply(text);
         let splits = cut.get_splits(OffsetReferential::Normalized, OffsetType::None);
         splits.into_iter().flat_map(|(text, ..)| self.merge(text)).collect()
     }
@@ -244,6 +236,8 @@ impl Inner {
 #[derive(Debug, Default, Deserialize)]
 struct Config {
     legacy: Option<bool>,
+    add_bos_token: Option<bool>,
+    add_eos_token: Option<bool>,
     bos_token: Option<Name>,
     eos_token: Option<Name>,
     unk_token: Option<Name>,
@@ -268,7 +262,16 @@ struct AddedToken {
 
 impl Config {
     fn read(bytes: &[u8]) -> Result<Config> {
-        serde_json::from_slice(bytes).map_err(|error| Error::ModelCorrupt { file: "tokenizer_config.json".to_string(), problem: error.to_string() })
+        let corrupt = |problem: String| Error::ModelCorrupt { file: "tokenizer_config.json".to_string(), problem };
+        let config: Config = serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
+        // Every prompt begins with the one and goes on after the text.
+        if config.add_bos_token == Some(false) {
+            return Err(corrupt("add_bos_token false is not supported".to_string()));
+        }
+        if config.add_eos_token == Some(true) {
+            return Err(corrupt("add_eos_token true is not supported".to_string()));
+        }
+        Ok(config)
     }
 }
 
@@ -319,19 +322,29 @@ fn build(mut definition: Definition, config: Option<Config>) -> Result<Tokenizer
         }
     }
     let model = model(&mut definition)?;
-    let cut_out = definition.added.iter().filter(|(text, id)| !definition.special.contains(id) && !text.is_empty());
-    let cut_out = cut_out.cloned().collect();
-    let (normalizer, pre_tokenizer) = match &definition.preparation {
-        Preparation::SentencePiece { .. } => (None, None),
-        Preparation::Steps { normalizer, pre_tokenizer, .. } => (step(normalizer)?, step(pre_tokenizer)?),
+    let cut_out = cut_out(&definition)?;
+    let steps = match &definition.preparation {
+        Preparation::SentencePiece { clean, .. } => {
+            clean.check()?;
+            None
+        }
+        Preparation::Steps { normalizer, pre_tokenizer, .. } => Some(Steps::new(normalizer, pre_tokenizer)?),
     };
-    let inner = Inner { definition, model, cut_out, normalizer, pre_tokenizer, legacy, bos, eos, unk };
+    let inner = Inner { definition, model, cut_out, steps, legacy, bos, eos, unk };
     Ok(Tokenizer { inner: Arc::new(inner), pieces: pieces.into() })
 }
 
-/// One normaliser or pre-tokenizer of a `tokenizer.json`.
-fn step<T: serde::de::DeserializeOwned>(value: &Value) -> Result<Option<T>, String> {
-    serde_json::from_value(value.clone()).map_err(|error| error.to_string())
+/// The added tokens that are looked for in a text, by their first letter.
+fn cut_out(definition: &Definition) -> Result<HashMap<char, Vec<(String, u32)>>, String> {
+    let mut found: HashMap<char, Vec<(String, u32)>> = HashMap::new();
+    let ordinary = definition.added.iter().filter(|(_, id)| !definition.special.contains(id));
+    for (text, id) in ordinary.clone() {
+        if let Some(first) = text.chars().next() {
+            found.entry(first).or_default().push((text.clone(), *id));
+        }
+    }
+    let n = ordinary.count();
+    if n > MAX_CUT_OUT { Err(format!("it has {n} added tokens; {MAX_CUT_OUT} is the most that is run")) } else { Ok(found) }
 }
 
 /// What each id adds to an answer.
@@ -340,6 +353,9 @@ fn pieces(definition: &Definition) -> Result<Vec<Piece>, String> {
     let largest = all().map(|(_, id)| *id).max().ok_or("it has no tokens")?;
     if largest >= MAX_IDS {
         return Err(format!("it has a token with the id {largest}; the largest that makes sense is {}", MAX_IDS - 1));
+    }
+    if let Some((text, id)) = all().find(|(text, _)| text.len() > MAX_TOKEN_BYTES) {
+        return Err(format!("its token {id} has {} bytes; {MAX_TOKEN_BYTES} is the most that is read", text.len()));
     }
     let mut pieces = vec![Piece::Missing; largest as usize + 1];
     for (text, id) in all() {

@@ -1,6 +1,7 @@
 //! A checkpoint folder as published → configuration, tokenizer, and tensors on demand in panel layout.
 
 use super::check::check_tensors;
+use super::choice::what_else;
 use super::described::Described;
 use super::files::{Files, Local, json, whole};
 use super::fold::{Folded, Resampler};
@@ -9,7 +10,7 @@ use super::names::{self, Names};
 use super::recipe::{Book, Recipe};
 use super::tensors::{Folder, Rows};
 use super::tower::{self, Tower};
-use super::{Supply, Weights};
+use super::{Supply, Weights, quantised};
 use crate::error::{Error, Result};
 use crate::model::config::{Config, Projector};
 use crate::model::published::Fields;
@@ -40,12 +41,15 @@ impl Checkpoint {
     /// [`Error::ModelMissing`], [`Error::ModelCorrupt`], or what `check_tensors` says, naming the files or tensors.
     pub async fn open(files: Box<dyn Files>, tower: Option<Box<dyn Files>>, weights: Weights) -> Result<Checkpoint> {
         let Some(json_config) = json(&*files, "config.json").await? else {
-            let path = std::path::PathBuf::from(files.describe());
-            let why = "it has neither manifest.json (a pack) nor config.json (a checkpoint)".into();
-            return Err(Error::ModelMissing { path, why });
+            return Err(what_else(&*files, "it has neither manifest.json (a pack) nor config.json (a checkpoint)").await);
         };
         let fields = Fields { file: "config.json", value: &json_config };
+        quantised::check_config(&json_config)?;
         let folder = Folder::open(files).await?;
+        if folder.tensors.is_empty() {
+            return Err(what_else(&*folder.files, "it has no weights: neither model.safetensors nor pytorch_model.bin, in one file or several").await);
+        }
+        quantised::check_tensors(&folder.tensors)?;
         let Some(names) = names::recognise(&folder.tensors) else {
             let hint = "; this does not look like a LLaVA checkpoint".into();
             return Err(Error::TensorMissing { name: "model.embed_tokens.weight".into(), hint });
@@ -58,7 +62,7 @@ impl Checkpoint {
         let generation = json(&*folder.files, "generation_config.json").await?;
         let tokenizer = tokenizer(&*folder.files).await?;
         let described = Described { tensors: &folder.tensors, names: &names, projector, fields };
-        let config = described.config(&tower.config, tower.preprocessor.as_ref(), generation.as_ref(), &tokenizer)?;
+        let config = described.config(&tower, generation.as_ref(), &tokenizer)?;
         let checkpoint = Checkpoint { folder, names, tower, weights, folded: std::cell::OnceCell::new(), config, tokenizer };
         check_tensors(&checkpoint.book(), &checkpoint.folder, checkpoint.tower.folder.as_ref())?;
         Ok(checkpoint)

@@ -2,8 +2,10 @@
 
 use super::names::{Names, ProjectorNames};
 use super::tensors::Tensor;
+use super::tower::Tower;
 use crate::error::{Error, Result};
 use crate::model::config::{Config, Projector};
+use crate::model::pictures::{Pictures, pictures, short};
 use crate::model::published::{self, Fields, Seen};
 use crate::text::Tokenizer;
 use serde_json::Value;
@@ -29,12 +31,16 @@ impl Described<'_> {
 
     /// # Errors
     /// [`Error::ModelCorrupt`], naming the file and the key; [`Error::TensorMissing`] or [`Error::TensorShape`].
-    pub(super) fn config(&self, vision: &Value, preprocessor: Option<&Value>, generation: Option<&Value>, tokenizer: &Tokenizer) -> Result<Config> {
+    pub(super) fn config(&self, tower: &Tower, generation: Option<&Value>, tokenizer: &Tokenizer) -> Result<Config> {
         let fields = self.fields;
+        let (vision, preprocessors) = (&tower.config, tower.preprocessors.as_slice());
         self.refuse_unsupported()?;
-        let select = fields.get("mm_vision_select_layer").or_else(|| fields.get("vision_feature_layer")).and_then(Value::as_i64).unwrap_or(-2);
-        let vision = published::vision(Fields { file: "the vision tower's config.json", value: vision }, select)?;
-        let text = fields.inner("text_config").unwrap_or(fields);
+        let vision = published::vision(Fields { file: "the vision tower's config.json", value: vision }, self.selected_layer()?)?;
+        if let Some(width) = fields.get("mm_hidden_size").filter(|width| width.as_u64() != Some(vision.hidden as u64)) {
+            return Err(fields.bad(format!("mm_hidden_size is {}, the vision tower's width {}", short(width), vision.hidden)));
+        }
+        let text = fields.inner("text_config")?.unwrap_or(fields);
+        published::refuse_unsupported(text)?;
         let language = published::language(text, self.seen()?)?;
         let projector = match self.projector {
             ProjectorNames::Resampler(prefix) => {
@@ -47,11 +53,10 @@ impl Described<'_> {
             }
             ProjectorNames::Mlp(linears) => Projector::Mlp(published::mlp(fields, linears.len())?),
         };
-        let preprocessor = preprocessor.map(|value| Fields { file: "preprocessor_config.json", value });
-        let (mean, std) = published::normalisation(preprocessor)?;
+        let pictures = self.pictures(preprocessors, vision.image_size)?;
         let generation = generation.map(|value| Fields { file: "generation_config.json", value });
-        let end_ids = published::end_ids(&[Some(text), Some(fields), generation], tokenizer.eos());
-        let pad_to_square = fields.text("image_aspect_ratio") == Some("pad");
+        let end_ids = published::end_ids(&[Some(text), Some(fields), generation], tokenizer.eos())?;
+        let Pictures { mean, std, padded: pad_to_square } = pictures;
         let config = Config { vision, projector, language, pad_to_square, mean, std, end_ids };
         config.check("config.json")?;
         Ok(config)
@@ -60,18 +65,45 @@ impl Described<'_> {
     /// What would change the answer unseen.
     fn refuse_unsupported(&self) -> Result<()> {
         let fields = self.fields;
-        for (key, known) in [("mm_vision_select_feature", "patch"), ("vision_feature_select_strategy", "default"), ("mm_patch_merge_type", "flat")] {
-            if let Some(other) = fields.text(key).filter(|value| *value != known) {
-                return Err(fields.bad(format!("{key} {other:?} is not supported; {known} is")));
+        published::refuse_unsupported(fields)?;
+        for (key, known) in [
+            ("mm_vision_select_feature", &["patch"][..]),
+            ("vision_feature_select_strategy", &["default"]),
+            ("mm_patch_merge_type", &["flat"]),
+            ("image_aspect_ratio", &["pad", "square"]),
+        ] {
+            fields.only(key, known)?;
+        }
+        match self.projector {
+            ProjectorNames::Resampler(_) => fields.only("query_abstractor_type", &["matry_query"]),
+            ProjectorNames::Mlp(_) => Ok(()),
+        }
+    }
+
+    /// Which of the tower's layers is read: LLaVA's own name of the field or llava-hf's.
+    fn selected_layer(&self) -> Result<i64> {
+        let (own, hf) = (self.fields.layer("mm_vision_select_layer")?, self.fields.layer("vision_feature_layer")?);
+        match (own, hf) {
+            (Some(own), Some(hf)) if own != hf => {
+                Err(self.fields.bad(format!("mm_vision_select_layer is {own}, vision_feature_layer {hf}; it is not clear which one counts")))
+            }
+            _ => Ok(own.or(hf).unwrap_or(-2)),
+        }
+    }
+
+    /// How pictures are prepared. The tower's own file counts; one beside the checkpoint must not say anything else.
+    fn pictures(&self, preprocessors: &[(String, Value)], side: usize) -> Result<Pictures> {
+        let padded = self.fields.text("image_aspect_ratio")? == Some("pad");
+        let read = |(file, value): &(String, Value)| pictures(Some(Fields { file, value }), side, padded);
+        let Some(first) = preprocessors.first() else { return pictures(None, side, padded) };
+        let said = read(first)?;
+        for other in &preprocessors[1..] {
+            if read(other)? != said {
+                let problem = format!("it prepares pictures in another way than {}", first.0);
+                return Err(Error::ModelCorrupt { file: other.0.clone(), problem });
             }
         }
-        if fields.get("mm_use_im_start_end").and_then(Value::as_bool) == Some(true) {
-            return Err(fields.bad("mm_use_im_start_end is not supported: the prompt would lack its tokens around the picture".into()));
-        }
-        match fields.text("image_aspect_ratio") {
-            None | Some("pad" | "square") => Ok(()),
-            Some(other) => Err(fields.bad(format!("image_aspect_ratio {other:?} is not supported; pad and square are"))),
-        }
+        Ok(said)
     }
 
     fn seen(&self) -> Result<Seen> {

@@ -1,6 +1,7 @@
 //! Named files read by ranges: a folder on disk, or the pack inside the binary. The browser brings its own.
 
 use crate::error::{Error, Result};
+use crate::untrusted::limits;
 use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
@@ -30,30 +31,30 @@ pub trait Files {
     fn folder(&self, name: &str) -> Option<Box<dyn Files>>;
 }
 
-/// Largest text file read whole: configurations, tokenizers, indexes.
-const MAX_WHOLE: u64 = 256 << 20;
-
-/// A whole file; `None` if there is none.
+/// A whole small file; `None` if there is none.
 ///
 /// # Errors
-/// [`Error::ModelCorrupt`] if it is implausibly large for a text file, or the system's reason.
+/// [`Error::ModelCorrupt`] if it is larger than [`limits::of`] its name, or the system's reason.
 pub async fn whole(files: &dyn Files, name: &str) -> Result<Option<Vec<u8>>> {
     match files.size(name).await? {
         None => Ok(None),
-        Some(size) if size > MAX_WHOLE => {
-            Err(Error::ModelCorrupt { file: name.into(), problem: format!("{size} bytes is too large for this kind of file") })
+        Some(size) if size > limits::of(name) => {
+            let problem = format!("it has {size} bytes; a file of this kind has at most {}", limits::of(name));
+            Err(Error::ModelCorrupt { file: name.into(), problem })
         }
         Some(size) => files.read(name, 0..size).await.map(Some),
     }
 }
 
-/// A whole file parsed as JSON; `None` if there is none.
+/// A whole file that holds a JSON object; `None` if there is none.
 ///
 /// # Errors
 /// [`Error::ModelCorrupt`] with the position of the first mistake.
 pub async fn json(files: &dyn Files, name: &str) -> Result<Option<serde_json::Value>> {
     let Some(bytes) = whole(files, name).await? else { return Ok(None) };
-    serde_json::from_slice(&bytes).map(Some).map_err(|e| Error::ModelCorrupt { file: name.into(), problem: format!("it is not valid JSON: {e}") })
+    let corrupt = |problem: String| Error::ModelCorrupt { file: name.into(), problem };
+    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| corrupt(format!("it is not valid JSON: {e}")))?;
+    if value.is_object() { Ok(Some(value)) } else { Err(corrupt("it holds no JSON object".into())) }
 }
 
 /// Files inside the binary.
@@ -113,6 +114,9 @@ impl Disk {
         let missing = |why: &str| Error::ModelMissing { path: root.to_owned(), why: why.into() };
         match std::fs::metadata(root) {
             Ok(meta) if meta.is_dir() => Ok(Disk { root: root.to_owned() }),
+            Ok(meta) if meta.is_file() && is_gguf(root) => {
+                Err(missing("it is a GGUF file, which this version does not read; give the checkpoint it was made from"))
+            }
             Ok(_) => Err(missing("it is a file; give the folder of a pack or of a checkpoint")),
             Err(error) => Err(missing(&error.to_string())),
         }
@@ -121,6 +125,14 @@ impl Disk {
     fn failed(&self, name: &str, error: &std::io::Error) -> Error {
         Error::ModelMissing { path: self.root.join(name), why: error.to_string() }
     }
+}
+
+/// Whether a regular file begins as GGUF files do.
+#[cfg(feature = "native")]
+fn is_gguf(path: &std::path::Path) -> bool {
+    use std::io::Read;
+    let mut first = [0; 4];
+    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut first)).is_ok() && first == *b"GGUF"
 }
 
 #[cfg(feature = "native")]
@@ -133,7 +145,9 @@ impl Files for Disk {
         Box::pin(async move {
             match std::fs::metadata(self.root.join(name)) {
                 Ok(meta) if meta.is_file() => Ok(Some(meta.len())),
-                Ok(_) => Ok(None),
+                Ok(meta) if meta.is_dir() => Ok(None),
+                // Reading a pipe or a device may never end.
+                Ok(_) => Err(self.failed(name, &std::io::Error::other("it is not a regular file"))),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(self.failed(name, &error)),
             }

@@ -2,6 +2,7 @@
 
 mod check;
 pub mod checkpoint;
+mod choice;
 mod described;
 pub mod files;
 pub mod fold;
@@ -9,6 +10,7 @@ pub mod layout;
 pub mod names;
 pub mod pack;
 pub mod plan;
+mod quantised;
 pub mod recipe;
 #[cfg(feature = "native")]
 mod remembered;

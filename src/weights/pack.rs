@@ -4,7 +4,7 @@
 //! resampler's map F16 or F32. Every shard's SHA-256 is checked before any of it is used: of large
 //! packs once, as long as the file does not change (`remembered.rs`).
 
-use super::files::{Files, Local, json, whole};
+use super::files::{Files, Local, whole};
 use super::layout::Entry;
 #[cfg(feature = "native")]
 use super::remembered::Remembered;
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::quant::{Format, PANEL, Packed};
 use crate::text::{Template, Tokenizer};
-use crate::untrusted::check_file_name;
+use crate::untrusted::{check_file_name, cut, limits};
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -50,6 +50,45 @@ pub struct Manifest {
     pub files: Vec<Shard>,
     /// Every shard.
     pub shards: Vec<Shard>,
+}
+
+/// What every version's manifest says.
+#[derive(serde::Deserialize)]
+struct Head {
+    #[serde(default)]
+    format: serde_json::Value,
+}
+
+/// The longest text of a prompt template, in bytes: far above any system prompt.
+const TEMPLATE_BYTES: usize = 64 << 10;
+
+impl Manifest {
+    /// Checks the numbers, names and sizes that what follows relies on.
+    ///
+    /// # Errors
+    /// [`Error::ModelCorrupt`] about `file`.
+    fn check(&self, file: &str) -> Result<()> {
+        let corrupt = |problem: String| Err(Error::ModelCorrupt { file: file.into(), problem });
+        self.architecture.check(file)?;
+        let Template { system, roles: [user, assistant], sep, sep2, .. } = &self.template;
+        if [system, user, assistant, sep, sep2].iter().any(|text| text.len() > TEMPLATE_BYTES) {
+            return corrupt(format!("its prompt template has a text of more than {TEMPLATE_BYTES} bytes"));
+        }
+        let all = self.shards.len() + self.files.len();
+        if all > limits::FILES {
+            return corrupt(format!("it lists {all} files, more than the {} of any model", limits::FILES));
+        }
+        // A shard is read whole; one panel may exceed the usual size a little.
+        let shards = self.shards.iter().map(|shard| (shard, 4 * SHARD_BYTES));
+        let small = self.files.iter().map(|small| (small, limits::of(&small.file)));
+        for (listed, most) in shards.chain(small) {
+            check_file_name(&listed.file, file)?;
+            if listed.bytes > most {
+                return corrupt(format!("{} claims {} bytes; a file of this kind has at most {most}", listed.file, listed.bytes));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Where a tensor is.
@@ -124,20 +163,14 @@ impl Pack {
         const FILE: &str = "manifest.json";
         let corrupt = |problem: String| Error::ModelCorrupt { file: FILE.into(), problem };
         let bytes = whole(&*files, FILE).await?.ok_or_else(|| corrupt("it is missing".into()))?;
-        let value = json(&*files, FILE).await?.unwrap_or_default();
-        if value.get("format").and_then(|f| f.as_str()) != Some(FORMAT) {
-            let found = value.get("format").cloned().unwrap_or_default();
+        // First the format alone, of whatever version; a value for everything in the file would take twenty times its size.
+        let head: Head = serde_json::from_slice(&bytes).map_err(|e| corrupt(e.to_string()))?;
+        if head.format.as_str() != Some(FORMAT) {
+            let found = cut(&head.format.to_string(), limits::NAME);
             return Err(corrupt(format!("its format is {found}, this version reads {FORMAT:?}; convert the checkpoint again")));
         }
-        let manifest: Manifest = serde_json::from_value(value).map_err(|e| corrupt(e.to_string()))?;
-        manifest.architecture.check(FILE)?;
-        for shard in manifest.shards.iter().chain(&manifest.files) {
-            check_file_name(&shard.file, FILE)?;
-            // A shard is read whole; one panel may exceed the usual size a little.
-            if shard.bytes > 4 * SHARD_BYTES {
-                return Err(corrupt(format!("shard {} claims {} bytes, far more than the {SHARD_BYTES} of a shard", shard.file, shard.bytes)));
-            }
-        }
+        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|e| corrupt(e.to_string()))?;
+        manifest.check(FILE)?;
         #[cfg(feature = "native")]
         let remembered = Remembered::of(&*files, &manifest.shards);
         Ok(Pack {

@@ -5,6 +5,7 @@
 
 use super::files::Files;
 use super::pack::Shard;
+use crate::untrusted::limits;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
@@ -49,7 +50,15 @@ impl Remembered {
 
     fn open(folder: Option<PathBuf>) -> Remembered {
         let fresh = Note { folder: folder.clone().unwrap_or_default(), files: BTreeMap::new() };
-        let read = |folder: &PathBuf| serde_json::from_slice::<Note>(&fs::read(folder.join(FILE)).ok()?).ok();
+        let read = |folder: &PathBuf| {
+            let path = folder.join(FILE);
+            let meta = fs::metadata(&path).ok()?;
+            // Not a pipe, nor a file that only looks like a note.
+            if !meta.is_file() || meta.len() > limits::of(FILE) {
+                return None;
+            }
+            serde_json::from_slice::<Note>(&fs::read(path).ok()?).ok()
+        };
         let note = folder.as_ref().and_then(read).filter(|note| note.folder == fresh.folder).unwrap_or(fresh);
         Remembered { folder, note: RefCell::new(note) }
     }

@@ -3,15 +3,13 @@
 
 use super::files::Files;
 use crate::error::{Error, Result};
+use crate::untrusted::limits;
 use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::collections::BTreeSet;
 use std::ops::Range;
-
-/// The format's own bound on headers.
-const MAX_HEADER: u64 = 100_000_000;
 
 /// One tensor in one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +39,11 @@ pub async fn read_header(files: &dyn Files, file: &str) -> Result<Vec<(String, E
     }
     let first = files.read(file, 0..8).await?;
     let header = u64::from_le_bytes(std::array::from_fn(|i| first[i]));
-    if header > MAX_HEADER || header > size - 8 {
+    if header > size - 8 {
         return Err(corrupt(format!("it claims a header of {header} bytes in a file of {size}: truncated, or not a safetensors file")));
+    }
+    if header > limits::HEADER {
+        return Err(corrupt(format!("its header has {header} bytes, more than the {} of any model", limits::HEADER)));
     }
     let bytes = files.read(file, 8..8 + header).await?;
     if let Ok(Twice(Some(name))) = serde_json::from_slice(&bytes) {

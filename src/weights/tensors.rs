@@ -1,12 +1,11 @@
 //! The tensors of a checkpoint folder: safetensors or PyTorch's `.bin`, one file or many, located at once and read by rows.
 
-use super::files::{Files, json};
+use super::choice::{Choice, Index, choose};
+use super::files::Files;
 use super::safetensors::read_header;
 use crate::error::{Error, Result};
-use crate::untrusted::check_file_name;
 use half::{bf16, f16};
 use safetensors::Dtype;
-use serde_json::Value;
 #[cfg(feature = "native")]
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -103,13 +102,13 @@ impl Rows {
 }
 
 impl Folder {
-    /// Reads the headers of the files that an index names, or of all there are; safetensors before `.bin`.
+    /// Reads the headers of the files that an index names, or of those with the usual names; safetensors before `.bin`.
     ///
     /// # Errors
     /// [`Error::ModelMissing`] or [`Error::ModelCorrupt`] with the file and, where there is one, the tensor.
     pub async fn open(files: Box<dyn Files>) -> Result<Folder> {
         let mut tensors = BTreeMap::new();
-        let (names, index) = file_names(&*files).await?;
+        let Choice { files: names, index } = choose(&*files).await?;
         for file in &names {
             for (name, tensor) in read_file(&*files, file).await? {
                 if let Some(old) = tensors.insert(name.clone(), tensor) {
@@ -118,9 +117,9 @@ impl Folder {
                 }
             }
         }
-        if let Some((index, map)) = index {
+        if let Some(Index { name: index, tensors: map }) = index {
             for (name, file) in map {
-                if tensors.get(&name).is_none_or(|t| Some(t.file.as_str()) != file.as_str()) {
+                if tensors.get(&name).is_none_or(|t: &Tensor| t.file != file) {
                     let problem = format!("tensor {name} is not in {file}, where {index} says it is");
                     return Err(Error::ModelCorrupt { file: index.into(), problem });
                 }
@@ -181,40 +180,6 @@ impl Folder {
         out.chunks_exact_mut(width.max(1)).enumerate().for_each(|(row, out)| rows.copy(row, out));
         Ok(out)
     }
-}
-
-/// An index's name and its `weight_map`.
-type Index = (&'static str, serde_json::Map<String, Value>);
-
-/// The files to read, and the index that names them if there is one.
-async fn file_names(files: &dyn Files) -> Result<(Vec<String>, Option<Index>)> {
-    const SAFETENSORS: &str = "model.safetensors.index.json";
-    const BIN: &str = "pytorch_model.bin.index.json";
-    let all = files.list();
-    let safetensors: Vec<String> = all.iter().filter(|n| n.ends_with(".safetensors")).cloned().collect();
-    // Where both kinds lie side by side they hold the same, and safetensors is the better one.
-    let mut indexes = vec![SAFETENSORS];
-    if safetensors.is_empty() {
-        indexes.push(BIN);
-    }
-    for name in indexes {
-        let Some(index) = json(files, name).await? else { continue };
-        let map = index.get("weight_map").and_then(Value::as_object);
-        let map = map.ok_or_else(|| Error::ModelCorrupt { file: name.into(), problem: "it has no weight_map".into() })?;
-        let mut names: Vec<String> = Vec::new();
-        for value in map.values() {
-            let file = value.as_str().unwrap_or_default();
-            check_file_name(file, name)?;
-            names.push(file.to_owned());
-        }
-        names.sort();
-        names.dedup();
-        return Ok((names, Some((name, map.clone()))));
-    }
-    if !safetensors.is_empty() {
-        return Ok((safetensors, None));
-    }
-    Ok((all.into_iter().filter(|n| n.starts_with("pytorch_model") && n.ends_with(".bin")).collect(), None))
 }
 
 async fn read_file(files: &dyn Files, file: &str) -> Result<Vec<(String, Tensor)>> {

@@ -2,6 +2,7 @@
 
 use super::files::{Files, json};
 use super::names::{self, Names};
+use super::quantised;
 use super::tensors::Folder;
 use crate::error::{Error, Result};
 use crate::model::published::{self, Fields};
@@ -15,8 +16,8 @@ pub(super) struct Tower {
     pub(super) prefix: String,
     /// Its configuration.
     pub(super) config: Value,
-    /// Its preprocessor's.
-    pub(super) preprocessor: Option<Value>,
+    /// What its preprocessor does, and where that was read; first the file that counts.
+    pub(super) preprocessors: Vec<(String, Value)>,
 }
 
 /// Looks in `given` (`--vision-tower`), in the folder that the configuration names, in `vision_tower/`, then in the checkpoint.
@@ -24,12 +25,14 @@ pub(super) struct Tower {
 /// # Errors
 /// [`Error::TensorMissing`] where there are no tensors, [`Error::ModelCorrupt`] where there are no numbers.
 pub(super) async fn find(files: &dyn Files, given: Option<Box<dyn Files>>, names: &Names, fields: Fields<'_>) -> Result<Tower> {
-    let named = fields.text("mm_vision_tower").unwrap_or_default();
+    let named = fields.text("mm_vision_tower")?.unwrap_or_default();
+    // Trained along with the rest: then its values are the checkpoint's, and a folder has those from before.
+    let trained = fields.flag("unfreeze_mm_vision_tower")? && given.is_none() && names.vision.is_some();
     let mut candidates: Vec<Box<dyn Files>> = given.into_iter().collect();
     candidates.extend(files.folder(named).filter(|_| !named.is_empty()));
     candidates.extend(files.folder("vision_tower"));
     let mut config = None;
-    let mut own_preprocessor = None;
+    let mut preprocessors: Vec<(String, Value)> = Vec::new();
     let mut own = None;
     let mut looked_in = Vec::new();
     for folder in candidates {
@@ -38,11 +41,12 @@ pub(super) async fn find(files: &dyn Files, given: Option<Box<dyn Files>>, names
             let json = json(&*folder, "config.json").await?;
             config = json.map(|json| json.get("vision_config").filter(|v| v.is_object()).cloned().unwrap_or(json));
         }
-        if own_preprocessor.is_none() {
-            own_preprocessor = json(&*folder, "preprocessor_config.json").await?;
+        if preprocessors.is_empty() {
+            preprocessors.extend(preprocessor(&*folder, "the vision tower's ").await?);
         }
         let folder = Folder::open(folder).await?;
-        if own.is_none() && !folder.tensors.is_empty() {
+        quantised::check_tensors(&folder.tensors)?;
+        if own.is_none() && !trained && !folder.tensors.is_empty() {
             let Some(prefix) = names::vision_prefix(&folder.tensors) else {
                 let hint = format!("; looked in {}", folder.files.describe());
                 return Err(Error::TensorMissing { name: "vision_model.embeddings.patch_embedding.weight".into(), hint });
@@ -50,10 +54,7 @@ pub(super) async fn find(files: &dyn Files, given: Option<Box<dyn Files>>, names
             own = Some((folder, prefix));
         }
     }
-    let preprocessor = match own_preprocessor {
-        Some(own) => Some(own),
-        None => json(files, "preprocessor_config.json").await?,
-    };
+    preprocessors.extend(preprocessor(files, "").await?);
     let config = match (config, fields.get("vision_config").filter(|v| v.is_object())) {
         (Some(config), _) => config,
         (None, Some(inner)) => inner.clone(),
@@ -75,5 +76,20 @@ pub(super) async fn find(files: &dyn Files, given: Option<Box<dyn Files>>, names
             return Err(Error::TensorMissing { name: "model.vision_tower.vision_tower.vision_model.embeddings.patch_embedding.weight".into(), hint });
         }
     };
-    Ok(Tower { folder, prefix, config, preprocessor })
+    Ok(Tower { folder, prefix, config, preprocessors })
+}
+
+/// A folder's `preprocessor_config.json`; since transformers 5 it may lie in `processor_config.json`.
+async fn preprocessor(files: &dyn Files, whose: &str) -> Result<Option<(String, Value)>> {
+    let (own, joint) = (json(files, "preprocessor_config.json").await?, json(files, "processor_config.json").await?);
+    let inner = joint.as_ref().map(|value| Fields { file: "processor_config.json", value });
+    let inner = match inner {
+        Some(joint) => {
+            joint.only("vision_feature_select_strategy", &["default"])?;
+            joint.inner("image_processor")?.map(|fields| fields.value.clone())
+        }
+        None => None,
+    };
+    let file = if own.is_some() { "preprocessor_config.json" } else { "processor_config.json" };
+    Ok(own.or(inner).map(|value| (format!("{whose}{file}"), value)))
 }

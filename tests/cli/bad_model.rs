@@ -7,25 +7,25 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// A copy of a golden checkpoint that a test may spoil.
-struct Copy {
+pub(super) struct Copy {
     _folder: TempDir,
-    path: PathBuf,
+    pub(super) path: PathBuf,
 }
 
 impl Copy {
-    fn of(case: &str) -> Copy {
+    pub(super) fn of(case: &str) -> Copy {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("checkpoint");
         copy_folder(&golden(case).join("checkpoint"), &path);
         Copy { _folder: folder, path }
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
     /// Asks the model and expects a refusal that mentions `hint`.
-    fn refused(&self, hint: &str) {
+    pub(super) fn refused(&self, hint: &str) {
         let model = text(&self.path);
         mqt(words("ask --adapter cpu -m 2", &[&picture("blobs.png"), "What is this?", "--model", &model])).run().refused(3, hint);
         let inspected = mqt(["inspect", &model]).run();

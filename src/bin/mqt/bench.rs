@@ -9,6 +9,7 @@ use crate::output::Output;
 use crate::target::{Target, keep_apart};
 use mqt::bench::{self, Plan, Report};
 use mqt::model::{Arithmetic, ModelSource, Tuning};
+use mqt::untrusted;
 use pollster::block_on;
 use std::fmt::Write;
 
@@ -62,7 +63,7 @@ fn table(report: &Report) -> String {
 
 fn write_table(out: &mut String, r: &Report) -> std::fmt::Result {
     let (a, m, c) = (&r.adapter, &r.model, &r.ceilings);
-    writeln!(out, "{} ({}, {}) · {} {} · {} arithmetic", a.name, a.backend, a.kind, m.name, m.weights, r.arithmetic)?;
+    writeln!(out, "{} ({}, {}) · {} {} · {} arithmetic", a.name, a.backend, a.kind, untrusted::one_line(&m.name), m.weights, r.arithmetic)?;
     let figure = |value: Option<f64>, unit: &str| value.map_or("-".to_owned(), |v| format!("{} {unit}", round(v)));
     writeln!(out, "\nceilings      read {} · copy {}", figure(c.read_gb_s, "GB/s"), figure(c.copy_gb_s, "GB/s"))?;
     let (f32s, f16s, dot4) = (figure(c.fma_f32_gflop_s, "GFLOP/s"), figure(c.fma_f16_gflop_s, "GFLOP/s"), figure(c.dot4_i8_gop_s, "Gop/s"));

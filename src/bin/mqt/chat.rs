@@ -32,7 +32,7 @@ pub(crate) fn run(args: ChatArgs, console: &Console) -> Result<()> {
     let mut lines = Lines::open()?;
     let model = conversation.model();
     if lines.interactive() {
-        let (name, adapter, max) = (model.name(), &model.adapter().name, model.config().m_max());
+        let (name, adapter, max) = (mqt::untrusted::one_line(model.name()), &model.adapter().name, model.config().m_max());
         console.line(&format!("{name} on {adapter}, up to {max} image tokens; looking at {}. /help lists the commands.", picture.name));
     }
     let mut chat = Chat { conversation, budget, args, output: Output::new(), console: *console, last: None };

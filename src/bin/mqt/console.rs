@@ -1,8 +1,14 @@
 //! stderr: errors, notes, progress. Plain text unless it is a terminal.
+//!
+//! Messages hold names and texts from files and servers. Everything goes through [`untrusted`], so that only what is painted here
+//! steers the terminal.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mqt::model::Progress;
+use mqt::untrusted;
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
+use std::ops::Deref;
 use std::time::Duration;
 
 /// The way to say something that is not an answer.
@@ -24,30 +30,35 @@ impl Console {
 
     /// One sentence about what went wrong.
     pub(crate) fn error(&self, message: &str) {
-        say(&format!("{} {message}", self.paint("1;31", "error:")));
+        say(&self.with_label("1;31", "error:", message));
     }
 
     /// Something worth knowing that is not an error.
     pub(crate) fn note(&self, message: &str) {
         if !self.quiet {
-            say(&format!("{} {message}", self.paint("1", "note:")));
+            say(&self.with_label("1", "note:", message));
         }
     }
 
     /// What an answer took: secondary, so it is dim.
     pub(crate) fn stats(&self, line: &str) {
         if !self.quiet {
-            say(&self.paint("2", line));
+            say(&self.paint("2", &untrusted::one_line(line)));
         }
     }
 
-    /// A line that was asked for, such as a summary.
+    /// A line that was asked for, such as a summary; or several.
     pub(crate) fn line(&self, text: &str) {
         if !self.quiet {
-            say(text);
+            say(&untrusted::shown(text));
         }
     }
 
+    fn with_label(&self, code: &str, label: &str, message: &str) -> String {
+        format!("{} {}", self.paint(code, label), untrusted::one_line(message))
+    }
+
+    /// Colours a text that steers no terminal.
     fn paint(&self, code: &str, text: &str) -> String {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
@@ -59,14 +70,14 @@ impl Console {
     }
 
     /// A bar over bytes that come from elsewhere; invisible where nobody watches.
-    pub(crate) fn download(&self, bytes: u64) -> ProgressBar {
+    pub(crate) fn download(&self, bytes: u64) -> Bar {
         let bar = self.bar("{msg} {wide_bar} {bytes} of {total_bytes}  {bytes_per_sec}  {eta}");
         bar.set_length(bytes);
         bar
     }
 
     /// A bar over things, such as questions or tests; invisible where nobody watches.
-    pub(crate) fn steps(&self, what: &'static str, n: usize) -> ProgressBar {
+    pub(crate) fn steps(&self, what: &'static str, n: usize) -> Bar {
         let bar = self.bar("{msg} {wide_bar} {pos} of {len}  {eta}");
         bar.set_message(what);
         bar.set_length(n as u64);
@@ -74,7 +85,7 @@ impl Console {
     }
 
     /// Turns while something runs that cannot say how far it is.
-    pub(crate) fn spinner(&self, what: &'static str) -> ProgressBar {
+    pub(crate) fn spinner(&self, what: &'static str) -> Bar {
         let bar = self.bar("{spinner} {msg}");
         bar.set_message(what);
         if !bar.is_hidden() {
@@ -83,16 +94,35 @@ impl Console {
         bar
     }
 
-    fn bar(&self, template: &str) -> ProgressBar {
+    fn bar(&self, template: &str) -> Bar {
         let target = if self.terminal && !self.quiet { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let style = ProgressStyle::with_template(template).expect("the templates above are valid");
-        ProgressBar::with_draw_target(None, target).with_style(style)
+        Bar(ProgressBar::with_draw_target(None, target).with_style(style))
+    }
+}
+
+/// A progress bar whose messages may come from anywhere.
+pub(crate) struct Bar(ProgressBar);
+
+impl Bar {
+    /// Hides [`ProgressBar::set_message`], which writes its text as it is.
+    pub(crate) fn set_message(&self, text: impl Into<Cow<'static, str>>) {
+        let text = text.into();
+        self.0.set_message(untrusted::cut(&untrusted::one_line(&text), untrusted::limits::NAME));
+    }
+}
+
+impl Deref for Bar {
+    type Target = ProgressBar;
+
+    fn deref(&self) -> &ProgressBar {
+        &self.0
     }
 }
 
 /// A bar over bytes that shows the library's [`Progress`].
 pub(crate) struct BytesBar {
-    bar: ProgressBar,
+    bar: Bar,
     phase: &'static str,
 }
 
@@ -116,4 +146,29 @@ impl Drop for BytesBar {
 /// stderr may be closed: then there is nobody to tell, and nothing to do about it.
 fn say(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "\x1b]52;c;eA==\x07\x1b[2J\u{9b}31m\u{202e}name\r";
+
+    #[test]
+    fn only_our_own_paint_steers_the_terminal() {
+        let console = Console { quiet: false, terminal: true, colour: true };
+        let message = console.with_label("1;31", "error:", HOSTILE);
+        let rest = message.strip_prefix("\x1b[1;31merror:\x1b[0m ").unwrap();
+        assert_eq!(rest, "\\x1b]52;c;eA==\\x07\\x1b[2J\\x9b31m\\u{202e}name");
+    }
+
+    #[test]
+    fn a_bar_shows_a_files_name_escaped() {
+        let console = Console { quiet: false, terminal: false, colour: false };
+        let bar = console.download(100);
+        bar.set_message(HOSTILE);
+        assert_eq!(bar.message(), "\\x1b]52;c;eA==\\x07\\x1b[2J\\x9b31m\\u{202e}name");
+        bar.set_message("x".repeat(1000));
+        assert!(bar.message().ends_with("(800 more characters)"), "{}", bar.message());
+    }
 }

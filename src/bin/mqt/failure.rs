@@ -49,11 +49,6 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure { code: error.exit_code(), message: Some(one_line(&error.to_string())) }
+        Failure { code: error.exit_code(), message: Some(error.to_string()) }
     }
-}
-
-/// Drivers' reasons come with line breaks; a sentence has none.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

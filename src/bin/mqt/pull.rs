@@ -4,7 +4,7 @@
 
 use crate::args::PullArgs;
 use crate::cache;
-use crate::console::Console;
+use crate::console::{Bar, Console};
 use crate::download::{self, Remote};
 use crate::failure::{Failure, Result};
 use crate::fetch::Client;
@@ -13,17 +13,16 @@ use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::pulled::Note;
 use crate::sources::{Listed, Wanted, list};
-use indicatif::ProgressBar;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub(crate) fn run(args: PullArgs, console: &Console) -> Result<()> {
-    let shown: Arc<OnceLock<ProgressBar>> = Arc::default();
+    let shown: Arc<OnceLock<Bar>> = Arc::default();
     let (bar, told) = (shown.clone(), *console);
     Interrupt::install()?.farewell(move || {
-        bar.get().into_iter().for_each(ProgressBar::finish_and_clear);
+        bar.get().into_iter().for_each(|bar| bar.finish_and_clear());
         told.note("what arrived is kept; the same command goes on from there");
     });
     let token = std::env::var("HF_TOKEN").ok().map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
@@ -56,7 +55,7 @@ enum Plan {
     Compare,
 }
 
-fn fetch(client: &Client, folder: &Folder, listed: &Listed, in_cache: bool, bar: &ProgressBar) -> Result<()> {
+fn fetch(client: &Client, folder: &Folder, listed: &Listed, in_cache: bool, bar: &Bar) -> Result<()> {
     let mut note = Note::of(&folder.path);
     if let Some(other) = note.source.as_ref().filter(|source| in_cache && **source != listed.source && !note.files.is_empty()) {
         let (path, name) = (folder.path.display(), &listed.folder);
@@ -114,7 +113,7 @@ fn plan(folder: &Folder, note: &Note, file: &Wanted) -> Result<Plan> {
 }
 
 /// Brings one file to its place; its SHA-256.
-fn one(client: &Client, folder: &Folder, file: &Wanted, plan: &Plan, bar: &ProgressBar) -> Result<String> {
+fn one(client: &Client, folder: &Folder, file: &Wanted, plan: &Plan, bar: &Bar) -> Result<String> {
     let part = folder.part(&file.name)?;
     let sum = match (&file.content, &file.remote.sha256) {
         (Some(content), Some(sum)) => {

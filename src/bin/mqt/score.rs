@@ -2,7 +2,7 @@
 
 use crate::eval::Question;
 use crate::ledger::{Answers, Ledger};
-use mqt::untrusted::shown;
+use mqt::untrusted;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -20,12 +20,13 @@ pub(crate) fn table(questions: &[&Question], tokens: &[u64], answers: &Answers) 
     if keyed.is_empty() {
         return "no question has an answer to compare with".into();
     }
-    let width = rows.keys().map(|kind| on_one_line(kind).chars().count()).max().unwrap_or(0).max("exact match".len());
+    let rows: Vec<_> = rows.into_iter().map(|(kind, questions)| (cell(kind), questions)).collect();
+    let width = rows.iter().map(|(kind, _)| kind.chars().count()).max().unwrap_or(0).max("exact match".len());
     let mut table = format!("{:<width$} {:>9}", "exact match", "questions");
     for m in tokens {
         let _ = write!(table, " {:>8}", format!("m = {m}"));
     }
-    for (kind, questions) in rows.into_iter().map(|(kind, questions)| (on_one_line(kind), questions)).chain([("all".into(), keyed)]) {
+    for (kind, questions) in rows.into_iter().chain([("all".into(), keyed)]) {
         let _ = write!(table, "\n{kind:<width$} {:>9}", questions.len());
         for &m in tokens {
             let share = share(&questions, m, answers).map_or("-".into(), |share| format!("{:.1} %", 100.0 * share));
@@ -35,9 +36,9 @@ pub(crate) fn table(questions: &[&Question], tokens: &[u64], answers: &Answers) 
     table
 }
 
-/// A kind as the file of the questions names it, without what would break the table.
-fn on_one_line(kind: &str) -> String {
-    shown(kind).replace(['\n', '\t'], " ")
+/// A kind as it stands in the table: on one line, and short.
+fn cell(kind: &str) -> String {
+    untrusted::cut(&untrusted::one_line(kind), 40)
 }
 
 /// The share of right answers among those given.
@@ -152,6 +153,8 @@ mod tests {
                     exists              1    0.0 %  100.0 %\n\
                     all                 3   33.3 %  100.0 %";
         assert_eq!(table(&questions, &[2, 4], &answers), want);
+        let hostile = question(4, Some("4"), Some("a\nall 100 %\x1b[2J"));
+        assert!(table(&[&hostile], &[2], &answers).contains("\na all 100 %\\x1b[2J         1        -\n"));
         assert_eq!(table(&[&question(1, None, None)], &[2], &answers), "no question has an answer to compare with");
     }
 }
