@@ -32,11 +32,15 @@ fn kernels_that_were_measured_are_remembered() {
     let field = |name: &str| adapter[name].as_str().unwrap().to_owned();
     let key = format!("{} · {} · {}", field("backend"), field("name"), field("driver"));
     let kernels = serde_json::json!({ "attention": "groups" });
-    let remembered = |version: &str| serde_json::json!({ "schema": "mqt.kernels/1", "version": version, "adapters": { &key: kernels } });
-    std::fs::write(&path, remembered(env!("CARGO_PKG_VERSION")).to_string()).unwrap();
+    let remembered = |schema: &str, version: &str| {
+        let learned = serde_json::json!({ "variants": kernels, "pipelines": { "fast 0123456789ab": 25 } });
+        serde_json::json!({ "schema": schema, "version": version, "adapters": { &key: learned } }).to_string()
+    };
+    let (schema, version) = ("mqt.kernels/2", env!("CARGO_PKG_VERSION"));
+    std::fs::write(&path, remembered(schema, version)).unwrap();
     let known = if adapter["kind"] == "cpu" { serde_json::json!({}) } else { kernels.clone() };
     assert_eq!(doctor()["kernels"], known);
-    for stale in [remembered("0.0.0").to_string(), "{".into(), "[]".into()] {
+    for stale in [remembered(schema, "0.0.0"), remembered("mqt.kernels/1", version), "{".into(), "[]".into()] {
         std::fs::write(&path, stale).unwrap();
         assert_eq!(doctor()["kernels"], serde_json::json!({}));
     }
