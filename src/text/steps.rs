@@ -178,8 +178,8 @@ enum Search {
     Text(String),
     /// The same expression with little patience and with much.
     Regex {
-        quick: Regex,
-        patient: Regex,
+        quick: Box<Regex>,
+        patient: Box<Regex>,
     },
 }
 
@@ -200,7 +200,8 @@ impl Search {
             }
             Form::Regex(pattern) => {
                 check(&pattern).map_err(|problem| format!("a regular expression of its {what} {problem}"))?;
-                let build = |patience: usize| RegexBuilder::new(&pattern).backtrack_limit(patience).build().map_err(|error| error.to_string());
+                let build =
+                    |patience: usize| RegexBuilder::new(&pattern).backtrack_limit(patience).build().map(Box::new).map_err(|error| error.to_string());
                 // A match may be a single byte, or lie empty before every one of them.
                 Ok((Search::Regex { quick: build(QUICK)?, patient: build(PATIENT)? }, content.saturating_add(1)))
             }
