@@ -16,7 +16,8 @@ case $1 in
     torch) seeds="$golden/e-llava-bins/checkpoint/*.bin $golden/e-llava-bins/checkpoint/openai/clip-40/*.bin" ;;
     picture) seeds="$golden/pillow/*.* $golden/pictures/*" ;;
     tokenizer) seeds=$golden/tokenizer/tokenizer.model ;;
-    *) echo "targets: safetensors manifest torch picture tokenizer" >&2; exit 2 ;;
+    tokenizer_json) seeds="$golden/tokenizer/llama_reduced.json tokenizers/*.json" ;;
+    *) echo "targets: safetensors manifest torch picture tokenizer tokenizer_json" >&2; exit 2 ;;
 esac
 mkdir -p "corpus/$1" "seeds/$1" "artifacts/$1"
 cp $seeds "seeds/$1"

@@ -110,6 +110,9 @@ fn absurd_sizes_are_refused_before_anything_is_read() {
     assert!(message.contains("manifest.json") && message.contains("at most 8388608"), "{message}");
     let message = refused(|manifest| manifest["format"] = json!(vec![0; 1000]));
     assert!(message.contains("more characters") && message.len() < 400, "{message}");
+    let vision = |manifest: &mut Value, key: &str| manifest["architecture"]["vision"][key] = json!(1 << 20);
+    let message = refused(|manifest| ["image_size", "patch"].iter().for_each(|key| vision(manifest, key)));
+    assert!(message.contains("pixels a side"), "{message}");
     // A million tensors' worth of something that nobody reads takes no memory.
     let folder = copy();
     let path = folder.path().join("manifest.json");

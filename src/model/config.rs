@@ -204,6 +204,9 @@ impl Config {
         if v.layers == 0 || l.layers == 0 || v.layers.max(l.layers) > MOST_LAYERS {
             return bad(format!("{} and {} layers are not between 1 and {MOST_LAYERS}", v.layers, l.layers));
         }
+        if v.image_size > MOST_PIXELS {
+            return bad(format!("its pictures have {} pixels a side, more than the {MOST_PIXELS} of any tower", v.image_size));
+        }
         if !v.hidden.is_multiple_of(v.heads) || v.patch > v.image_size || v.patches() > MOST_PATCHES {
             let VisionConfig { hidden, heads, patch, image_size, .. } = v;
             return bad(format!("width {hidden} in {heads} heads, patches of {patch} in {image_size} pixels: these do not fit together"));
@@ -246,6 +249,8 @@ impl Config {
 pub(super) const LARGEST: u64 = 1 << 20;
 /// The most patches of a picture and the most visual tokens: WebGPU runs at most 65 535 workgroups along a dimension.
 const MOST_PATCHES: usize = 1 << 14;
+/// The most pixels along a side of a tower's picture: one of them as floats takes 200 MB.
+const MOST_PIXELS: usize = 4096;
 
 /// The most linear layers of a projector.
 const MOST_LINEARS: usize = 16;

@@ -131,5 +131,15 @@ mod tests {
         assert!(open().knows(&shard) && !Remembered::open(Some(to)).knows(&shard));
         fs::write(path.join(FILE), "{}").unwrap();
         assert!(!open().knows(&shard));
+
+        // Neither is read: it would never end, or fill the memory.
+        fs::File::create(path.join(FILE)).unwrap().set_len(1 << 40).unwrap();
+        assert!(!open().knows(&shard));
+        #[cfg(unix)]
+        {
+            fs::remove_file(path.join(FILE)).unwrap();
+            std::os::unix::fs::symlink("/dev/zero", path.join(FILE)).unwrap();
+            assert!(!open().knows(&shard));
+        }
     }
 }
