@@ -42,14 +42,14 @@ fn hostile_pack() -> tempfile::TempDir {
     folder
 }
 
-/// What the program writes to a terminal that is its stdout and stderr; `None` where there is no `script` to make one.
-fn on_a_terminal(arguments: &[&str]) -> Option<String> {
+/// What the program writes to a terminal that is its stdout and stderr, made by `script` of util-linux, which every Linux has.
+fn on_a_terminal(arguments: &[&str]) -> String {
     let quoted: Vec<String> = [env!("CARGO_BIN_EXE_mqt")].iter().chain(arguments).map(|word| format!("'{word}'")).collect();
     let mut script = Command::new("script");
     script.args(["-qec", &quoted.join(" "), "/dev/null"]).stdin(Stdio::null());
     script.env("MQT_CACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache")).env("TERM", "xterm");
-    let output = script.output().ok()?;
-    Some(String::from_utf8(output.stdout).unwrap())
+    let output = script.output().expect("`script` runs (Debian: package bsdutils)");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Without what the program itself paints and erases.
@@ -74,14 +74,14 @@ fn a_models_words_and_name_do_not_steer_a_terminal() {
     let json = mqt(ask.iter().copied().chain(["--json"])).ok();
     assert_eq!(json.record()["answer"], exact.stdout.trim_end());
     assert!(json.stdout.contains('\u{9b}') && json.stdout.contains('\u{202e}'), "{json:#?}");
-    let Some(shown) = on_a_terminal(&ask) else { return };
+    let shown = on_a_terminal(&ask);
     let shown = without_our_own(&shown);
     assert!(shown.contains(&format!("{ESCAPED}an")) && !steers(&shown), "{shown:?}");
     // JSON too, which says the same.
-    let shown = on_a_terminal(&["inspect", "--json", &model]).unwrap().replace('\r', "");
+    let shown = on_a_terminal(&["inspect", "--json", &model]).replace('\r', "");
     assert!(!steers(&shown), "{shown:?}");
     assert_eq!(serde_json::from_str::<Value>(&shown).unwrap()["name"], format!("{HOSTILE}toybox"));
-    let shown = on_a_terminal(&["inspect", &model]).unwrap().replace('\r', "");
+    let shown = on_a_terminal(&["inspect", &model]).replace('\r', "");
     assert!(shown.starts_with(&format!("{ESCAPED}toybox · q8")) && !steers(&shown), "{shown:?}");
 }
 
@@ -106,7 +106,7 @@ fn errors_do_not_steer_a_terminal() {
     fs::write(bad.join("pytorch_model.bin"), format!("c{HOSTILE}\nsystem\n(S'x'\ntR.")).unwrap();
     for arguments in [["inspect", model.as_str()], ["inspect", &text(&bad)], [HOSTILE, "x"], ["ask", HOSTILE], ["inspect", HOSTILE], ["-q", HOSTILE]]
     {
-        let Some(shown) = on_a_terminal(&arguments) else { return };
+        let shown = on_a_terminal(&arguments);
         let shown = without_our_own(&shown);
         assert!(shown.contains("error:") && !steers(&shown), "{arguments:?}: {shown:?}");
     }
