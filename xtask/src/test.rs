@@ -146,9 +146,11 @@ fn swiftshader() -> Result<()> {
     execute(on_driver(&mut command, &driver))
 }
 
-/// Tests of files, texts, servers and arguments, and the long one that runs on the processor alone.
+/// Tests of files, texts, servers and arguments; the long one that runs on the processor alone; and the program's own run of the
+/// kernels' cases, which are the library's.
 const NO_DRIVER: &[&str] = &[
     "quantisation_changes_few_answers",
+    "the_doctor_finds_everything_right",
     "image::",
     "text::",
     "weights::",
