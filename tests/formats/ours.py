@@ -83,6 +83,9 @@ class ScaleAndZero:
         for span in self.spans:
             s = (hi - lo) / F(self.top + span)
             consider(*consider(s, lo + s * F(span / 2)))
+        # A block far from 0 or all alike: the zero must be a code, or near one.
+        lo, hi = np.minimum(lo, 0), np.maximum(hi, 0)
+        consider(*consider((hi - lo) / F(self.top), lo))
         return best_s, best_least
 
 

@@ -194,7 +194,7 @@ def main():
             cells = []
             for judge in judges:
                 _, kl, same = judge.compare(weights)
-                cells += [f"{kl:.4f}", f"{100 * same:.1f} %"]
+                cells += [f"{kl:.4f}" if kl > 0.01 else f"{kl:.5f}", f"{100 * same:.1f} %"]
             off = f"{100 * (error / size) ** 0.5:.2f} %"
             print(f"| {name} | {bits / stand.decoder.parameters():.3f} | {off} | {' | '.join(cells)} |", flush=True)
             print(f"{time.time() - start:.0f} s", file=sys.stderr)
