@@ -89,8 +89,17 @@ def scaled(fmt, matrix, importance, alpha):
     return rounded(fmt, matrix * s, importance / s**2) / s
 
 
-def in_order(fmt, matrix, importance):
-    """Columns sorted by importance, so that a block holds columns that matter alike."""
+def in_order(fmt, matrix, importance, deal=False):
+    """Columns sorted by importance, so that a block holds columns that matter alike; or dealt out, so that none holds many that do."""
     order, out = np.argsort(importance), np.empty_like(matrix)
+    if deal:
+        order = order.reshape(fmt.block, -1).T.reshape(-1)
     out[:, order] = rounded(fmt, np.ascontiguousarray(matrix[:, order]), importance[order])
     return out
+
+
+def by_size(fmt, matrix, importance):
+    """Importance times the root of the value's square and twice the matrix's mean square: llama.cpp's way with an importance matrix."""
+    x = matrix.reshape(-1, fmt.block)
+    w = np.tile((importance / importance.mean()).astype(F).reshape(-1, fmt.block), (len(matrix), 1)) * np.sqrt(2 * np.mean(x * x) + x * x)
+    return fmt.near(x, fmt.fit(x, w / w.mean())).reshape(matrix.shape)

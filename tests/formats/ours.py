@@ -14,9 +14,11 @@ def half(x):
 
 
 def byte_float(x):
-    """The nearest float of 5 bits of exponent and 3 of mantissa, no sign: the upper byte of a half without its sign, times 2^-10."""
+    """The nearest float of 5 bits of exponent and 3 of mantissa, no sign: the upper bits of a half, times 2^-10. None is subnormal,
+    as some drivers take those for 0."""
     bits = np.clip(np.asarray(x, F) * F(1024), 0, 61440).astype(np.float16).view(np.uint16).astype(np.uint32)
-    byte = np.minimum((bits + 63 + (bits >> 7 & 1)) >> 7, 247)
+    byte = (bits + 63 + (bits >> 7 & 1)) >> 7
+    byte = np.where(byte < 8, 0, byte)
     return (byte << 7).astype(np.uint16).view(np.float16).astype(F) / F(1024)
 
 
@@ -83,9 +85,9 @@ class ScaleAndZero:
         for span in self.spans:
             s = (hi - lo) / F(self.top + span)
             consider(*consider(s, lo + s * F(span / 2)))
-        # A block far from 0 or all alike: the zero must be a code, or near one.
-        lo, hi = np.minimum(lo, 0), np.maximum(hi, 0)
-        consider(*consider((hi - lo) / F(self.top), lo))
+        # A block of one sign only: its span must reach 0, as the zero is a code or nearly one.
+        s = np.where((lo > 0) | (hi < 0), (np.maximum(hi, 0) - np.minimum(lo, 0)) / F(self.top), F(0))
+        consider(*consider(s, np.minimum(lo, 0)))
         return best_s, best_least
 
 

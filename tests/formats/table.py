@@ -9,7 +9,7 @@ import numpy as np
 
 import calibrate
 import llama
-from calibrate import GROUP, compensated, in_order, scaled
+from calibrate import GROUP, by_size, compensated, in_order, scaled
 from decoder import Decoder
 from judge import Judge
 from ours import EVEN, IQ4, Q4, Q5, Q8, Levels, ScaleAndZero, byte_float, half, rounded, uneven
@@ -130,10 +130,19 @@ ROWS = {
         "... 64 random tokens": every(Q4, lambda s: s.measured(64, random=True)),
         "... AWQ, α = 0.25": mixed(lambda *_: Q4, measured, lambda f, m, a: scaled(f, m, a, 0.25)),
         "... AWQ, α = 0.5": mixed(lambda *_: Q4, measured, lambda f, m, a: scaled(f, m, a, 0.5)),
+        "... errors weighted by the value's size too": mixed(lambda *_: Q4, measured, by_size),
         "... columns sorted by importance": mixed(lambda *_: Q4, measured, in_order),
-        "... the last layer q5": mixed(tail(1), measured),
+        "... columns dealt out by importance": mixed(lambda *_: Q4, measured, lambda f, m, a: in_order(f, m, a, deal=True)),
         "... the last layer and v q5": mixed(tail(1, v=True), measured),
         "... the last two layers and v q5": mixed(tail(2, v=True), measured),
+    },
+    "4 bits, importance measured, one part q5": {
+        **{f"all of {part}": mixed(lambda i, role, n, part=part: Q5 if role == part else Q4, measured) for part in GROUP},
+        "the first layer": mixed(lambda i, role, n: Q5 if i == 0 else Q4, measured),
+        "the middle layer": mixed(lambda i, role, n: Q5 if i == n // 2 else Q4, measured),
+        "the last layer": mixed(tail(1), measured),
+        "the last two layers": mixed(tail(2), measured),
+        "the last three layers": mixed(tail(3), measured),
     },
     "4 bits, errors made up for (GPTQ)": {
         "before: even levels, block 64": mixed(lambda *_: Levels(EVEN, 64), Stand.moments, within(None)),
@@ -144,6 +153,7 @@ ROWS = {
         "q4, whole rows": mixed(lambda *_: Q4, Stand.moments, within(None)),
         "q4, whole rows, layers in turn": in_turn(Q4),
         "q4, within 64 columns, the last layer q5": mixed(tail(1), Stand.moments, within(64)),
+        "q4, whole rows, the last layer q5": mixed(tail(1), Stand.moments, within(None)),
         "q4, within 64 columns, the last layer and v q5": mixed(tail(1, v=True), Stand.moments, within(64)),
     },
     "5 bits": {
@@ -173,14 +183,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "mqt-formats", help="where the decoder is kept")
     parser.add_argument("--passages", default="tuned,held", help="which texts, by the beginning of their names")
-    parser.add_argument("--only", default="", help="rows whose section or name contains this")
+    parser.add_argument("--only", default="", help="rows whose section or name contains this; several: a|b")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     stand = Stand(args.folder)
     judges = [Judge(stand.decoder, passage) for passage in args.passages.split(",")]
     heads = [f"KL, {p} ({j.positions()}) | top-1" for p, j in zip(args.passages.split(","), judges)]
     for section, rows in ROWS.items():
-        chosen = {name: row for name, row in rows.items() if args.only in section or args.only in name}
+        chosen = {name: row for name, row in rows.items() if any(part in section or part in name for part in args.only.split("|"))}
         if not chosen:
             continue
         print(f"\n{section}\n\n| format | bits | weights off by | {' | '.join(heads)} |\n|{'---|' * (3 + 2 * len(heads))}")
