@@ -14,7 +14,7 @@ case $1 in
     safetensors) seeds="$golden/bicubic.safetensors $golden/a-f32-tower/checkpoint/*.safetensors" ;;
     manifest) seeds=../models/toybox/manifest.json ;;
     torch) seeds="$golden/e-llava-bins/checkpoint/*.bin $golden/e-llava-bins/checkpoint/openai/clip-40/*.bin" ;;
-    picture) seeds="$golden/pillow/*.* $golden/pictures/* $golden/field/*.*" ;;
+    picture) seeds="$golden/pillow/*.* $golden/pictures/* $golden/field/*.jpg $golden/field/*.png $golden/field/*.gif $golden/field/*.webp $golden/field/*.bmp" ;;
     tokenizer) seeds=$golden/tokenizer/tokenizer.model ;;
     tokenizer_json) seeds="$golden/tokenizer/llama_reduced.json tokenizers/*.json" ;;
     *) echo "targets: safetensors manifest torch picture tokenizer tokenizer_json" >&2; exit 2 ;;
