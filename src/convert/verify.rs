@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::model::Progress;
+use crate::untrusted::one_line;
 use crate::weights::Supply;
 use crate::weights::files::Disk;
 use crate::weights::layout::layout;
@@ -25,7 +26,7 @@ pub struct Verified {
 impl std::fmt::Display for Verified {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let shards = if self.shards == 1 { "shard" } else { "shards" };
-        write!(f, "{}: {} tensors in {} {shards}, {} bytes, every SHA-256 right", self.name, self.tensors, self.shards, self.bytes)
+        write!(f, "{}: {} tensors in {} {shards}, {} bytes, every SHA-256 right", one_line(&self.name), self.tensors, self.shards, self.bytes)
     }
 }
 

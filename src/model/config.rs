@@ -232,6 +232,11 @@ impl Config {
             }
             _ => {}
         }
+        // As 32-bit floats, which is what pixels are normalised with.
+        let usable = |(mean, std): (&f64, &f64)| ((1.0 / std) as f32).is_normal() && ((mean / std) as f32).is_finite();
+        if !self.mean.iter().zip(&self.std).all(usable) {
+            return bad("image_mean or image_std of the pictures is not a usable number".into());
+        }
         let positive = [f64::from(v.eps), f64::from(l.eps), self.std[0], self.std[1], self.std[2]];
         if positive.iter().any(|n| !(n.is_finite() && *n > 0.0)) || self.mean.iter().chain(&l.inv_freq).any(|n| !n.is_finite()) {
             return bad("an epsilon, a frequency or the pictures' normalisation is not a usable number".into());
