@@ -160,6 +160,9 @@ fn settings_of_pictures_are_honoured_or_refused_by_name() {
         ("crop_size", json!(25)),
         ("resample", json!(1)),
         ("rescale_factor", json!(1)),
+        // Numbers that become nothing, or infinite, as 32-bit floats.
+        ("image_std", json!([1e-40, 1e-40, 1e-40])),
+        ("image_mean", json!([1e300, 0.5, 0.5])),
         ("do_rescale", json!(false)),
         ("do_normalize", json!(false)),
         ("do_resize", json!(false)),
