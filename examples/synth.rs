@@ -33,23 +33,40 @@ fn main() -> ExitCode {
     let Args { shape, output, layout, seed, shard_bytes } = Args::parse();
     let start = Instant::now();
     let bar = indicatif::ProgressBar::no_length();
-    bar.set_style(indicatif::ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}  {bytes_per_sec}  {eta}").expect("it is valid"));
+    bar.set_style(
+        indicatif::ProgressStyle::with_template(
+            "{bar:40} {bytes} of {total_bytes}  {bytes_per_sec}  {eta}",
+        )
+        .expect("it is valid"),
+    );
     let mut total = 0;
-    let written = Synth { shape, layout, seed, shard_bytes }.write(&output, &Cancel::new(), &mut |progress| {
-        total = progress.total;
-        bar.set_length(progress.total);
-        bar.set_position(progress.done);
-    });
+    let written = Synth { shape, layout, seed, shard_bytes }.write(
+        &output,
+        &Cancel::new(),
+        &mut |progress| {
+            total = progress.total;
+            bar.set_length(progress.total);
+            bar.set_position(progress.done);
+        },
+    );
     bar.finish_and_clear();
     match written {
         Ok(()) => {
             let seconds = start.elapsed().as_secs_f64();
             let mut stderr = std::io::stderr();
-            let _ = std::io::Write::write_fmt(&mut stderr, format_args!("{}: {:.2} GB in {seconds:.1} s\n", output.display(), total as f64 / 1e9));
+            let _ = std::io::Write::write_fmt(
+                &mut stderr,
+                format_args!(
+                    "{}: {:.2} GB in {seconds:.1} s\n",
+                    output.display(),
+                    total as f64 / 1e9
+                ),
+            );
             ExitCode::SUCCESS
         }
         Err(error) => {
-            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("error: {error}\n"));
+            let _ =
+                std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("error: {error}\n"));
             ExitCode::from(error.exit_code())
         }
     }

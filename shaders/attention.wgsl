@@ -1,7 +1,11 @@
-// attention: out[t, h] = sum over visible keys j of softmax_j(q[t, h] . keys[j, kv]) * values[j, kv], kv = h / group
-// q [tokens, heads, dims / 4] vec4, already scaled - keys, values: as heads.wgsl writes them - out [tokens, heads * head_dim] f32
-// grid: (heads, tokens) workgroups of 64 lanes; constants CAUSAL (a query at position p sees keys 0 to p), SPANS = dims / 128 rounded up
-// prelude: common/kv_*.wgsl. Keys go by in tiles of 64 counted from key 0, so a query's result does not depend on its neighbours.
+// attention: out[t, h] = sum over visible keys j of softmax_j(q[t, h] . keys[j, kv]) * values[j,
+//   kv], kv = h / group
+// q [tokens, heads, dims / 4] vec4, already scaled - keys, values: as heads.wgsl writes them - out
+//   [tokens, heads * head_dim] f32
+// grid: (heads, tokens) workgroups of 64 lanes; constants CAUSAL (a query at position p sees keys 0
+//   to p), SPANS = dims / 128 rounded up
+// prelude: common/kv_*.wgsl. Keys go by in tiles of 64 counted from key 0, so a query's result does
+//   not depend on its neighbours.
 struct Params { n_keys: u32, heads: u32, group: u32, head_dim: u32, dims: u32, out_stride: u32, capacity: u32, position: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;

@@ -1,5 +1,7 @@
-// attention_join: out[h, d] = sum over splits s of e^(top_s - top) * part[h, s, d] / sum over s of e^(top_s - top) * total_s
-// state: common/state.wgsl - part [heads, SPLITS, dims + 2] as attention_step writes it - out [heads * head_dim] f32
+// attention_join: out[h, d] = sum over splits s of e^(top_s - top) * part[h, s, d] / sum over s of
+//   e^(top_s - top) * total_s
+// state: common/state.wgsl - part [heads, SPLITS, dims + 2] as attention_step writes it - out
+//   [heads * head_dim] f32
 // grid: (heads * head_dim / 64) of 64 lanes; prelude: common/state.wgsl; constant SPLITS
 struct Params { heads: u32, head_dim: u32, dims: u32 }
 @group(0) @binding(0) var<uniform> params: Params;

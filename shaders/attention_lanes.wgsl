@@ -1,7 +1,11 @@
-// attention_lanes: attention.wgsl's formula without workgroup memory: a lane takes 4 queries of one head past all keys, 8 at a time
-// q [tokens, heads, dims / 4] vec4, already scaled - keys, values: as heads.wgsl writes them - out [tokens, heads * head_dim] f32
-// grid: heads * (queries / 4 rounded up) lanes in groups of WG; constants CAUSAL (a query at position p sees keys 0 to p), QUADS = dims / 4
-// prelude: common/kv_*.wgsl. Keys go by in eights counted from key 0, and a masked key adds nothing: a query's result does not
+// attention_lanes: attention.wgsl's formula without workgroup memory: a lane takes 4 queries of one
+//   head past all keys, 8 at a time
+// q [tokens, heads, dims / 4] vec4, already scaled - keys, values: as heads.wgsl writes them - out
+//   [tokens, heads * head_dim] f32
+// grid: heads * (queries / 4 rounded up) lanes in groups of WG; constants CAUSAL (a query at
+//   position p sees keys 0 to p), QUADS = dims / 4
+// prelude: common/kv_*.wgsl. Keys go by in eights counted from key 0, and a masked key adds
+//   nothing: a query's result does not
 // depend on its neighbours.
 struct Params { n_keys: u32, heads: u32, group: u32, head_dim: u32, queries: u32, out_stride: u32, capacity: u32, position: u32 }
 @group(0) @binding(0) var<uniform> params: Params;

@@ -1,7 +1,10 @@
-// attention_solo: attention_step's formula without workgroup memory: a lane takes one head past all positions, 8 at a time
-// state: common/state.wgsl - qkv [sections] f32 - rope [positions, head_dim / 2] (cos, sin) - keys, values: heads.wgsl's cache in halves
+// attention_solo: attention_step's formula without workgroup memory: a lane takes one head past all
+//   positions, 8 at a time
+// state: common/state.wgsl - qkv [sections] f32 - rope [positions, head_dim / 2] (cos, sin) - keys,
+//   values: heads.wgsl's cache in halves
 // out [heads * head_dim] f32
-// grid: heads lanes in groups of WG; constant UNITS = dims / 8; preludes: common/state.wgsl, common/newest.wgsl, which binds them all
+// grid: heads lanes in groups of WG; constant UNITS = dims / 8; preludes: common/state.wgsl,
+//   common/newest.wgsl, which binds them all
 struct Params { heads: u32, kv_heads: u32, head_dim: u32, k_at: u32, v_at: u32, capacity: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 
@@ -27,7 +30,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let v_base = params.v_at + kv * params.head_dim;
     let tiles = kv * (params.capacity / 32u);
     let rows = kv * params.capacity;
-    // The first query head of its group stores the new key and value; nobody reads those places in this dispatch.
+    // The first query head of its group stores the new key and value; nobody reads those places in
+    //   this dispatch.
     let stores = head * params.kv_heads % params.heads == 0u;
     var query: array<vec4<f32>, 2u * UNITS>;
     var sum: array<vec4<f32>, 2u * UNITS>;
@@ -73,7 +77,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             at += 32u;
         }
         let here = vec4<u32>(first, first + 1u, first + 2u, first + 3u);
-        // What is not older than the new position has no weight; a finite lowest value: some drivers fold comparisons with infinity.
+        // What is not older than the new position has no weight; a finite lowest value: some
+        //   drivers fold comparisons with infinity.
         let a = select(vec4<f32>(-1e30), total4(s0, s1, s2, s3), here < vec4<u32>(position));
         let b = select(vec4<f32>(-1e30), total4(s4, s5, s6, s7), here + 4u < vec4<u32>(position));
         let most = max(top, max(highest(a), highest(b)));

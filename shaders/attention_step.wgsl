@@ -1,7 +1,11 @@
-// attention_step: one new token in decoding: rotates its q and k, stores its k and v, and attends over all positions up to its own
-// state: common/state.wgsl - qkv [sections] f32 - rope [positions, head_dim / 2] (cos, sin) - keys, values: heads.wgsl's cache in halves
-// out [heads * head_dim] f32, or with SPLITS > 1 [heads, SPLITS, dims + 2]: unscaled sums, their largest score, their total
-// grid: (heads, SPLITS) workgroups of WG lanes; a split takes SPAN positions (2048 at most). UNITS: dims / 8 rounded up to a power of two, at most 32
+// attention_step: one new token in decoding: rotates its q and k, stores its k and v, and attends
+//   over all positions up to its own
+// state: common/state.wgsl - qkv [sections] f32 - rope [positions, head_dim / 2] (cos, sin) - keys,
+//   values: heads.wgsl's cache in halves
+// out [heads * head_dim] f32, or with SPLITS > 1 [heads, SPLITS, dims + 2]: unscaled sums, their
+//   largest score, their total
+// grid: (heads, SPLITS) workgroups of WG lanes; a split takes SPAN positions (2048 at most). UNITS:
+//   dims / 8 rounded up to a power of two, at most 32
 // preludes: common/state.wgsl, common/newest.wgsl, which binds them all
 struct Params { heads: u32, kv_heads: u32, head_dim: u32, dims: u32, k_at: u32, v_at: u32, capacity: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -23,7 +27,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let k_base = params.k_at + kv * params.head_dim;
     let v_base = params.v_at + kv * params.head_dim;
     let first = group.y * SPAN;
-    let last = min(first + SPAN, position); // one past the last key of this split that is in the cache
+    // one past the last key of this split that is in the cache
+    let last = min(first + SPAN, position);
     let here = position >= first && position < first + SPAN;
     for (var i = local; i < params.dims / 4u; i += WG) {
         query[i] = new_query(head * params.head_dim, i * 4u, position);
@@ -35,7 +40,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             own_key[u] = key;
             own_value[u] = value;
             if head * params.kv_heads % params.heads == 0u {
-                // The first query head of its group stores; nobody reads these places in this dispatch.
+                // The first query head of its group stores; nobody reads these places in this
+                //   dispatch.
                 keys[((kv * (params.capacity / 32u) + position / 32u) * units + u) * 32u + position % 32u] = key;
                 values[(kv * params.capacity + position) * units + u] = value;
             }

@@ -1,6 +1,8 @@
-// embed: out[first + t, c] = table[ids[t], c]; a table in several parts runs once per part, each writing its own rows
+// embed: out[first + t, c] = table[ids[t], c]; a table in several parts runs once per part, each
+//   writing its own rows
 // ids [tokens] u32 - table panels (data, scales) - out [tokens, cols] f32
-// grid: (cols / 4 / 64, tokens) of 64 lanes, a lane per group of 4 columns; preludes: common/data_*.wgsl (binding 2), common/weight_*.wgsl
+// grid: (cols / 4 / 64, tokens) of 64 lanes, a lane per group of 4 columns; preludes:
+//   common/data_*.wgsl (binding 2), common/weight_*.wgsl
 struct Params { rows: u32, blocks: u32, first_row: u32, first_token: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> ids: array<u32>;

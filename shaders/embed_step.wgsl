@@ -1,6 +1,8 @@
 // embed_step: x[c] = table[token, c], next[c] = x[c] * gain[c], for the token that the state names
-// state: common/state.wgsl - table panels (data, scales) - gain [cols] f32 - x [cols] f32 - next [cols] f32
-// grid: (cols / 4 / 64) of 64 lanes; a table in several parts runs once per part; preludes: common/state.wgsl, common/data_*.wgsl (binding 2), common/weight_*.wgsl
+// state: common/state.wgsl - table panels (data, scales) - gain [cols] f32 - x [cols] f32 - next
+//   [cols] f32
+// grid: (cols / 4 / 64) of 64 lanes; a table in several parts runs once per part; preludes:
+//   common/state.wgsl, common/data_*.wgsl (binding 2), common/weight_*.wgsl
 struct Params { rows: u32, blocks: u32, first_row: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> state: State;

@@ -1,8 +1,12 @@
-// gemm: out[t, r] = act(sum over c of x[t, c] * w[r, c] + bias[r]), or the same added to out[t, r] when ADD = 1, for many tokens
-// x [tokens, cols] f32 - w panels (data, scales) - bias [rows] f32 - out [tokens, rows] f32, read-write because of ADD
-// A workgroup computes PANELS * 32 rows of 64 tokens: it unpacks each weight once, into workgroup memory, for all of them.
+// gemm: out[t, r] = act(sum over c of x[t, c] * w[r, c] + bias[r]), or the same added to out[t, r]
+//   when ADD = 1, for many tokens
+// x [tokens, cols] f32 - w panels (data, scales) - bias [rows] f32 - out [tokens, rows] f32,
+//   read-write because of ADD
+// A workgroup computes PANELS * 32 rows of 64 tokens: it unpacks each weight once, into workgroup
+//   memory, for all of them.
 // grid: (panels / PANELS, tokens / 64) of WG = 256 lanes; constants PANELS (2 or 4), ADD, BIAS, ACT
-// preludes: common/x_storage.wgsl (binding 1), common/data_*.wgsl (2), common/weight_*.wgsl, common/product.wgsl
+// preludes: common/x_storage.wgsl (binding 1), common/data_*.wgsl (2), common/weight_*.wgsl,
+//   common/product.wgsl
 struct Params { n_tokens: u32, rows: u32, blocks: u32, x_stride: u32, out_stride: u32, first_row: u32, first_token: u32, to_token: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
@@ -10,10 +14,12 @@ struct Params { n_tokens: u32, rows: u32, blocks: u32, x_stride: u32, out_stride
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
 
 const TALL: u32 = PANELS * 32u; // rows of the tile
-const QUADS: u32 = 16u / PANELS; // groups of four columns in workgroup memory at once; 16 KiB hold no more
+// groups of four columns in workgroup memory at once; 16 KiB hold no more
+const QUADS: u32 = 16u / PANELS;
 // Four columns of a row each; the rows of a group of columns side by side.
 var<workgroup> w_tile: array<vec4<f32>, 512>;
-// Four columns of a token each; token t of group q lies at t + q, round the corner: lanes that store neighbouring groups of one
+// Four columns of a token each; token t of group q lies at t + q, round the corner: lanes that
+//   store neighbouring groups of one
 // token then meet no bank twice.
 var<workgroup> x_tile: array<vec4<f32>, QUADS * 64u>;
 
@@ -59,7 +65,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let token = group.y * 64u;
     let row = local & 15u;
     let own = local / 16u;
-    // Tokens own, own + 16, own + 32, own + 48: rows row, row + 16, ... of the first 64, then of the second.
+    // Tokens own, own + 16, own + 32, own + 48: rows row, row + 16, ... of the first 64, then of
+    //   the second.
     var a0 = vec4<f32>();
     var a1 = vec4<f32>();
     var a2 = vec4<f32>();

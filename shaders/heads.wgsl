@@ -1,7 +1,11 @@
-// heads: cuts rows of [q | k | v] into heads; rotates q and k when ROPE = 1 (partners are dimensions 2i, 2i + 1); scales q by 1/sqrt(head_dim)
-// qkv [tokens, 3 sections] f32 - rope [positions, head_dim / 2] (cos, sin) - q [tokens, heads, dims / 4] vec4 - keys, values: the cache
-// grid: ((heads * dims / 4 + kv_heads * (dims / KEY_DIMS + dims / 2)) / 64, tokens) of 64 lanes; preludes: common/kv_*.wgsl, common/kv_write_*.wgsl
-// keys   [kv_heads][capacity / 32][dims / KEY_DIMS][32 keys] - values [kv_heads][capacity][dims / 2]; dims = head_dim padded to 8, zeros in the pad
+// heads: cuts rows of [q | k | v] into heads; rotates q and k when ROPE = 1 (partners are
+//   dimensions 2i, 2i + 1); scales q by 1/sqrt(head_dim)
+// qkv [tokens, 3 sections] f32 - rope [positions, head_dim / 2] (cos, sin) - q [tokens, heads, dims
+//   / 4] vec4 - keys, values: the cache
+// grid: ((heads * dims / 4 + kv_heads * (dims / KEY_DIMS + dims / 2)) / 64, tokens) of 64 lanes;
+//   preludes: common/kv_*.wgsl, common/kv_write_*.wgsl
+// keys   [kv_heads][capacity / 32][dims / KEY_DIMS][32 keys] - values [kv_heads][capacity][dims /
+//   2]; dims = head_dim padded to 8, zeros in the pad
 struct Params { heads: u32, kv_heads: u32, head_dim: u32, dims: u32, stride: u32, k_at: u32, v_at: u32, position: u32, capacity: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> qkv: array<f32>;

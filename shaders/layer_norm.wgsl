@@ -1,4 +1,5 @@
-// layer_norm: out[t, d] = (x[t, d] - mean) / sqrt(variance + eps) * weight[d] + bias[d]; without the last two when AFFINE = 0
+// layer_norm: out[t, d] = (x[t, d] - mean) / sqrt(variance + eps) * weight[d] + bias[d]; without
+//   the last two when AFFINE = 0
 // x [tokens, cols] f32 - weight [cols] f32 - bias [cols] f32 - out [tokens, cols] f32
 // grid: one workgroup of 64 lanes per token; prelude: common/reduce.wgsl; constant AFFINE
 struct Params { cols: u32, stride: u32, eps: f32, first_token: u32 }

@@ -1,8 +1,13 @@
-// matmul: out[t, r] = act(sum over c of x[t, c] * w[r, c] + bias[r]), or the same added to out[t, r] when ADD = 1
-// x [tokens, cols] f32 - w panels (data, scales) - bias [rows] f32 - out [tokens, rows] f32, read-write because of ADD
-// grid: (panels / ROWS / (WG / 32 / SLICES), tokens / TOKENS) of WG lanes; constants ADD, BIAS, ACT (0 none, 1 quick-GELU,
-// 2 GELU), SLICES (a row's columns are shared out among so many lanes), TOKENS and ROWS of common/tile.wgsl, COLUMNS of its tile in use
-// preludes: common/x_*.wgsl (binding 1), common/data_*.wgsl (2), common/weight_*.wgsl, common/product.wgsl, common/tile.wgsl
+// matmul: out[t, r] = act(sum over c of x[t, c] * w[r, c] + bias[r]), or the same added to out[t,
+//   r] when ADD = 1
+// x [tokens, cols] f32 - w panels (data, scales) - bias [rows] f32 - out [tokens, rows] f32,
+//   read-write because of ADD
+// grid: (panels / ROWS / (WG / 32 / SLICES), tokens / TOKENS) of WG lanes; constants ADD, BIAS, ACT
+//   (0 none, 1 quick-GELU,
+// 2 GELU), SLICES (a row's columns are shared out among so many lanes), TOKENS and ROWS of
+//   common/tile.wgsl, COLUMNS of its tile in use
+// preludes: common/x_*.wgsl (binding 1), common/data_*.wgsl (2), common/weight_*.wgsl,
+//   common/product.wgsl, common/tile.wgsl
 struct Params { n_tokens: u32, rows: u32, blocks: u32, x_stride: u32, out_stride: u32, first_row: u32, first_token: u32, to_token: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
@@ -10,11 +15,13 @@ struct Params { n_tokens: u32, rows: u32, blocks: u32, x_stride: u32, out_stride
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
 
 const VALUES: u32 = select(4u, ROWS, TOKENS <= 2u && ROWS < 4u); // of a column that are in use
-const PER_TOKEN: u32 = max(1u, COLUMNS / TOKENS); // columns of a token, where a column is four rows of one
+// columns of a token, where a column is four rows of one
+const PER_TOKEN: u32 = max(1u, COLUMNS / TOKENS);
 // The slices' sums, 4 columns per lane; without slices it shrinks to nothing much.
 var<workgroup> partial: array<vec4<f32>, PARTIAL>;
 
-// Stores value k of a column of the tile: the column is four rows of a token, or four tokens of a row.
+// Stores value k of a column of the tile: the column is four rows of a token, or four tokens of a
+//   row.
 fn store_one(token: u32, row: u32, column: u32, k: u32, sum: f32) {
     if TOKENS <= 2u {
         store(token + column / PER_TOKEN, row + 128u * (column % PER_TOKEN) + 32u * k, sum);

@@ -1,16 +1,22 @@
-// matmul_i8: as matmul, with activations rounded to bytes: 64 columns of a token share a step, their largest magnitude / 127
-// x [tokens, cols] f32 - w panels (data, scales) of q8 or q4 - bias [rows] f32 - out [tokens, rows] f32, read-write because of ADD
-// A workgroup rounds a block of TOKENS tokens into workgroup memory, or SLICES blocks at once. A lane owns ROWS rows (the same one of
+// matmul_i8: as matmul, with activations rounded to bytes: 64 columns of a token share a step,
+//   their largest magnitude / 127
+// x [tokens, cols] f32 - w panels (data, scales) of q8 or q4 - bias [rows] f32 - out [tokens, rows]
+//   f32, read-write because of ADD
+// A workgroup rounds a block of TOKENS tokens into workgroup memory, or SLICES blocks at once. A
+//   lane owns ROWS rows (the same one of
 // neighbouring panels) and every SLICESth of their blocks; a block's sum is one of integers, exact.
-// grid: (panels / ROWS / (WG / 32 / SLICES), tokens / TOKENS) of WG lanes; constants TOKENS (4, 8, 16), ROWS (1, 2), SLICES, PARTIAL, ADD, BIAS, ACT
-// preludes: common/x_storage.wgsl (binding 1), common/data_*.wgsl (2), common/weight_q*.wgsl, common/product.wgsl, common/bytes.wgsl, common/dot_*.wgsl
+// grid: (panels / ROWS / (WG / 32 / SLICES), tokens / TOKENS) of WG lanes; constants TOKENS (4, 8,
+//   16), ROWS (1, 2), SLICES, PARTIAL, ADD, BIAS, ACT
+// preludes: common/x_storage.wgsl (binding 1), common/data_*.wgsl (2), common/weight_q*.wgsl,
+//   common/product.wgsl, common/bytes.wgsl, common/dot_*.wgsl
 struct Params { n_tokens: u32, rows: u32, blocks: u32, x_stride: u32, out_stride: u32, first_row: u32, first_token: u32, to_token: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
 
-const UNITS: u32 = TOKENS * SLICES; // a unit is a block of a token; units of a slice lie side by side
+// a unit is a block of a token; units of a slice lie side by side
+const UNITS: u32 = TOKENS * SLICES;
 const QUADS: u32 = TOKENS / 4u;
 var<workgroup> packed: array<vec4<u32>, UNITS * 4u>; // sixteen columns each
 var<workgroup> peaks: array<f32, UNITS * 4u>;
@@ -68,7 +74,8 @@ fn scaled(d: Dots, unit: u32, scale: f32) -> mat4x4<f32> {
     return t;
 }
 
-// The panel `offset` beyond `panel`; the last one stands in for those past the end, whose sums are not stored.
+// The panel `offset` beyond `panel`; the last one stands in for those past the end, whose sums are
+//   not stored.
 fn panel_at(panel: u32, offset: u32) -> u32 { return min(panel + offset, (params.rows - 1u) / 32u); }
 
 @compute @workgroup_size(WG)

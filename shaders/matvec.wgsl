@@ -1,9 +1,15 @@
-// matvec: one token's v[r] = sum over c of x[c] * w[r, c], as a step of decoding: scaled before (NORM) and finished after (END)
-// state: common/state.wgsl - x [cols] f32, gain already multiplied in - stream [cols] f32: whose RMS scales v when NORM = 1
-// w panels (data, scales) - extra [rows] f32: the bias (END 0, BIAS 1) or the next norm's gain (END 1) - out f32 - next [rows] f32
-// END 0: out[r] = v + bias; 1: out[r] += v, next[r] = out[r] * extra[r]; 2: out[f] = silu(v of gate f) * (v of up f)
-// grid: (panels / ROWS / (WG / 32 / SLICES)) of WG lanes; constants NORM, END, BIAS, WG, SLICES, ROWS (even for END 2), TOKENS = 1
-// preludes: common/state.wgsl, common/x_*.wgsl (binding 1), common/data_*.wgsl (2), common/weight_*.wgsl, common/tile.wgsl, common/sum_*.wgsl
+// matvec: one token's v[r] = sum over c of x[c] * w[r, c], as a step of decoding: scaled before
+//   (NORM) and finished after (END)
+// state: common/state.wgsl - x [cols] f32, gain already multiplied in - stream [cols] f32: whose
+//   RMS scales v when NORM = 1
+// w panels (data, scales) - extra [rows] f32: the bias (END 0, BIAS 1) or the next norm's gain (END
+//   1) - out f32 - next [rows] f32
+// END 0: out[r] = v + bias; 1: out[r] += v, next[r] = out[r] * extra[r]; 2: out[f] = silu(v of gate
+//   f) * (v of up f)
+// grid: (panels / ROWS / (WG / 32 / SLICES)) of WG lanes; constants NORM, END, BIAS, WG, SLICES,
+//   ROWS (even for END 2), TOKENS = 1
+// preludes: common/state.wgsl, common/x_*.wgsl (binding 1), common/data_*.wgsl (2),
+//   common/weight_*.wgsl, common/tile.wgsl, common/sum_*.wgsl
 struct Params { rows: u32, blocks: u32, first_row: u32, cols: u32, eps: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
@@ -17,7 +23,8 @@ const STEP: u32 = select(1u, 2u, END == 2u); // rows finished together
 var<workgroup> squares: array<f32, WG>;
 var<workgroup> partial: array<vec4<f32>, PARTIAL>;
 
-// 1 / RMS of the residual stream: every group computes it, which costs less than a dispatch of its own.
+// 1 / RMS of the residual stream: every group computes it, which costs less than a dispatch of its
+//   own.
 fn inverse_rms(local: u32) -> f32 {
     if NORM == 0u { return 1.0; }
     var sum = vec4<f32>();

@@ -1,4 +1,5 @@
-// mix: out[i, c] = sum over patches p of map[h, i, p] * values[p, c], h = c / head_dim: the resampler's fixed spatial mixing
+// mix: out[i, c] = sum over patches p of map[h, i, p] * values[p, c], h = c / head_dim: the
+//   resampler's fixed spatial mixing
 // map [heads, M, patches] f32 or f16 - values [patches, cols] f32 - out [tokens, cols] f32
 // grid: (cols / 64, tokens) of 64 lanes; prelude: common/map_*.wgsl
 struct Params { patches: u32, cols: u32, stride: u32, head_dim: u32, m_max: u32, map_stride: u32 }

@@ -1,4 +1,5 @@
-// patchify: out[p, (ch * P + ky) * P + kx] = pixels[ch, py * P + ky, px * P + kx], patches row-major
+// patchify: out[p, (ch * P + ky) * P + kx] = pixels[ch, py * P + ky, px * P + kx], patches
+//   row-major
 // pixels [3, size, size] f32 - out [patches, 3 * P * P] f32
 // grid: (3 * P * P / 64, patches) of 64 lanes
 struct Params { size: u32, side: u32, grid: u32, cols: u32, out_stride: u32 }

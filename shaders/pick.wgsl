@@ -1,8 +1,12 @@
-// pick: the next token of a row of logits, greedy or drawn with temperature, top-k and top-p, and how likely it was among all;
+// pick: the next token of a row of logits, greedy or drawn with temperature, top-k and top-p, and
+//   how likely it was among all;
 // then the state moves on by one position
-// logits [cols] f32 - seen [cols / 32] bits: tokens that the repetition penalty falls on - state: common/state.wgsl
-// grid: one workgroup of WG lanes; prelude: common/state.wgsl; constant GREEDY: 1 takes the largest logit, without penalty or draw
-// Thresholds come from radix selection on the logits' bits, draws from Gumbel noise by a hash of (seed, count, token): no sorting.
+// logits [cols] f32 - seen [cols / 32] bits: tokens that the repetition penalty falls on - state:
+//   common/state.wgsl
+// grid: one workgroup of WG lanes; prelude: common/state.wgsl; constant GREEDY: 1 takes the largest
+//   logit, without penalty or draw
+// Thresholds come from radix selection on the logits' bits, draws from Gumbel noise by a hash of
+//   (seed, count, token): no sorting.
 struct Params { cols: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> logits: array<f32>;
@@ -39,7 +43,8 @@ fn hash(seed: u32) -> u32 {
 // Likelihood against the likeliest token's, in 1/16384: what top-p adds up.
 fn likelihood(value: f32, top: f32, heat: f32) -> u32 { return u32(exp((value - top) / heat) * 16384.0 + 0.5); }
 
-// The largest key such that the tokens at or above it, counted or (weighted) by likelihood, reach `goal`; of keys below `least` none count.
+// The largest key such that the tokens at or above it, counted or (weighted) by likelihood, reach
+//   `goal`; of keys below `least` none count.
 fn threshold(local: u32, least: u32, weighted: bool, goal: u32, top: f32, heat: f32) -> u32 {
     var prefix = 0u;
     if local == 0u { above = 0u; }

@@ -1,4 +1,5 @@
-// swiglu: out[t, f] = silu(gate[t, f]) * up[t, f]; the input holds 32 gates, then their 32 ups, and so on (a panel of each)
+// swiglu: out[t, f] = silu(gate[t, f]) * up[t, f]; the input holds 32 gates, then their 32 ups, and
+//   so on (a panel of each)
 // x [tokens, 2 * padded ffn] f32 - out [tokens, ffn] f32
 // grid: (ffn / 64, tokens) of 64 lanes
 struct Params { cols: u32, x_stride: u32, out_stride: u32 }

@@ -1,5 +1,6 @@
 // vision_embed: out[0] = class + position[0]; out[1 + p] = patches[p] + position[1 + p]
-// patches [patches, hidden] f32 - class [1, hidden] f32 - position [patches + 1, hidden] f32 - out [patches + 1, hidden] f32
+// patches [patches, hidden] f32 - class [1, hidden] f32 - position [patches + 1, hidden] f32 - out
+//   [patches + 1, hidden] f32
 // grid: (hidden / 64, patches + 1) of 64 lanes
 struct Params { cols: u32, stride: u32 }
 @group(0) @binding(0) var<uniform> params: Params;

@@ -1,6 +1,8 @@
-//! Where the image tokens read from: the resampler's weights as a heat map over the picture, and in words.
+//! Where the image tokens read from: the resampler's weights as a heat map over the picture, and in
+//! words.
 //!
-//! The weights say which patches a token takes its values from. They do not say why an answer was given.
+//! The weights say which patches a token takes its values from. They do not say why an answer was
+//! given.
 
 /// The mean of the first `m` rows of a map [M, patches]: one number for each patch, summing to 1.
 pub fn together(map: &[f32], patches: usize, m: usize) -> Vec<f32> {
@@ -11,8 +13,8 @@ pub fn together(map: &[f32], patches: usize, m: usize) -> Vec<f32> {
     mean
 }
 
-/// The map [m, patches] of tokens that average squares of patches; without a resampler they all do. `m` is the square of a divisor
-/// of `grid`.
+/// The map [m, patches] of tokens that average squares of patches; without a resampler they all do.
+/// `m` is the square of a divisor of `grid`.
 pub(crate) fn pooled(grid: usize, m: usize) -> Vec<f32> {
     let side = m.isqrt();
     let block = grid / side;
@@ -30,8 +32,17 @@ pub(crate) fn pooled(grid: usize, m: usize) -> Vec<f32> {
 /// The ninth of the picture that gets the most weight, and its share: ("top left", 0.42).
 /// `weights`: one for each patch, their number a square.
 pub fn mostly(weights: &[f32]) -> (&'static str, f32) {
-    const NAMES: [&str; 9] =
-        ["top left", "top middle", "top right", "middle left", "the middle", "middle right", "bottom left", "bottom middle", "bottom right"];
+    const NAMES: [&str; 9] = [
+        "top left",
+        "top middle",
+        "top right",
+        "middle left",
+        "the middle",
+        "middle right",
+        "bottom left",
+        "bottom middle",
+        "bottom right",
+    ];
     let grid = weights.len().isqrt().max(1);
     let mut shares = [0.0f32; 9];
     for (i, weight) in weights.iter().enumerate() {
@@ -44,18 +55,25 @@ pub fn mostly(weights: &[f32]) -> (&'static str, f32) {
     (NAMES[best], if total > 0.0 { shares[best] / total } else { 0.0 })
 }
 
-/// A colour for a weight between 0 and 1: dark violet, red, orange, pale yellow; lightness grows all the way.
+/// A colour for a weight between 0 and 1: dark violet, red, orange, pale yellow; lightness grows
+/// all the way.
 pub fn colour(weight: f32) -> [u8; 3] {
-    const STOPS: [[f32; 3]; 5] = [[13.0, 8.0, 60.0], [120.0, 28.0, 109.0], [212.0, 72.0, 66.0], [251.0, 155.0, 6.0], [252.0, 255.0, 164.0]];
+    const STOPS: [[f32; 3]; 5] = [
+        [13.0, 8.0, 60.0],
+        [120.0, 28.0, 109.0],
+        [212.0, 72.0, 66.0],
+        [251.0, 155.0, 6.0],
+        [252.0, 255.0, 164.0],
+    ];
     let at = weight.clamp(0.0, 1.0) * (STOPS.len() - 1) as f32;
     let below = (at as usize).min(STOPS.len() - 2);
     let t = at - below as f32;
     std::array::from_fn(|i| (STOPS[below][i] * (1.0 - t) + STOPS[below + 1][i] * t).round() as u8)
 }
 
-/// The picture as the model sees it (`rgb` [size, size, 3]) with a heat map over it, `scale` times as large:
-/// [size · scale, size · scale, 3].
-/// `weights`, one for each patch, are drawn relative to the largest; `opacity` 0 shows the picture alone, 1 the map alone.
+/// The picture as the model sees it (`rgb` [size, size, 3]) with a heat map over it, `scale` times
+/// as large: [size · scale, size · scale, 3]. `weights`, one for each patch, are drawn relative to
+/// the largest; `opacity` 0 shows the picture alone, 1 the map alone.
 pub fn overlay(rgb: &[u8], size: usize, weights: &[f32], scale: usize, opacity: f32) -> Vec<u8> {
     let (side, grid) = (size * scale, weights.len().isqrt().max(1));
     let top = weights.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
@@ -64,7 +82,9 @@ pub fn overlay(rgb: &[u8], size: usize, weights: &[f32], scale: usize, opacity: 
         for x in 0..side {
             let heat = colour(weights[(y * grid / side) * grid + x * grid / side] / top);
             let seen = &rgb[((y / scale) * size + x / scale) * 3..][..3];
-            out.extend((0..3).map(|i| (f32::from(seen[i]) * (1.0 - opacity) + f32::from(heat[i]) * opacity).round() as u8));
+            out.extend((0..3).map(|i| {
+                (f32::from(seen[i]) * (1.0 - opacity) + f32::from(heat[i]) * opacity).round() as u8
+            }));
         }
     }
     out

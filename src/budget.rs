@@ -132,7 +132,9 @@ pub fn ladder(max: usize) -> Vec<usize> {
 /// [`Error::BudgetOutOfRange`]; [`Error::BudgetNotOffered`] where only some values exist.
 pub fn fixed(m: u64, offer: &Offer) -> Result<usize> {
     match usize::try_from(m) {
-        Ok(m) if !(1..=offer.max).contains(&m) => Err(Error::BudgetOutOfRange { m: m as u64, max: offer.max }),
+        Ok(m) if !(1..=offer.max).contains(&m) => {
+            Err(Error::BudgetOutOfRange { m: m as u64, max: offer.max })
+        }
         Ok(m) if !offer.exactly.is_empty() && !offer.exactly.contains(&m) => {
             Err(Error::BudgetNotOffered { m: m as u64, offered: offer.exactly.clone() })
         }
@@ -141,19 +143,36 @@ pub fn fixed(m: u64, offer: &Offer) -> Result<usize> {
     }
 }
 
-/// Chooses m: `encode` the milliseconds already spent on this picture, `question` the tokens after it,
-/// `free` the room the context leaves for it.
+/// Chooses m: `encode` the milliseconds already spent on this picture, `question` the tokens after
+/// it, `free` the room the context leaves for it.
 ///
 /// # Errors
 /// As [`fixed`]. A fixed m that exceeds `free` is left to the context check.
-pub fn choose(budget: &Budget, offer: &Offer, speed: &Speed, encode: f64, question: usize, free: usize) -> Result<Choice> {
+pub fn choose(
+    budget: &Budget,
+    offer: &Offer,
+    speed: &Speed,
+    encode: f64,
+    question: usize,
+    free: usize,
+) -> Result<Choice> {
     let target_ms = match *budget {
-        Budget::Fixed(m) => return Ok(Choice { m: fixed(m, offer)?, mode: Mode::Fixed, reason: "asked for".into() }),
+        Budget::Fixed(m) => {
+            return Ok(Choice {
+                m: fixed(m, offer)?,
+                mode: Mode::Fixed,
+                reason: "asked for".into(),
+            });
+        }
         Budget::Auto { target_ms } => target_ms,
     };
     let (steps, max) = (&offer.steps, offer.max);
     if let [only] = steps[..] {
-        return Ok(Choice { m: only, mode: Mode::Auto, reason: "the number this model was trained with".into() });
+        return Ok(Choice {
+            m: only,
+            mode: Mode::Auto,
+            reason: "the number this model was trained with".into(),
+        });
     }
     let fits = |m: &&usize| **m <= free.max(steps[0]);
     let Some(rate) = speed.prefill_ms_per_token else {
@@ -161,12 +180,14 @@ pub fn choose(budget: &Budget, offer: &Offer, speed: &Speed, encode: f64, questi
         return Ok(Choice { m, mode: Mode::Auto, reason: "nothing measured yet".into() });
     };
     let predicted = |m: usize| encode + rate * (m + question) as f64;
-    // Where even the least misses the target, little is gained by it: what costs hardly more comes along.
+    // Where even the least misses the target, little is gained by it: what costs hardly more comes
+    // along.
     let limit = target_ms.max(predicted(steps[0]) * HARDLY_MORE);
     let m = *steps.iter().filter(fits).rfind(|&&m| predicted(m) <= limit).unwrap_or(&steps[0]);
     let seconds = |ms: f64| format!("{:.1} s", ms / 1e3);
     let reason = if predicted(m) > target_ms {
-        let what = if m == steps[0] { "the least there is" } else { "fewer would hardly be faster" };
+        let what =
+            if m == steps[0] { "the least there is" } else { "fewer would hardly be faster" };
         format!("{what}: this device needs about {} to the first word", seconds(predicted(m)))
     } else if m == max {
         format!("all of them: the first word still comes within {}", seconds(target_ms))
@@ -189,14 +210,31 @@ mod tests {
 
     #[test]
     fn faster_devices_get_more_tokens() {
-        assert_eq!([0.1, 7.0, 10.0, 30.0, 50.0, 1000.0].map(|rate| auto(rate, 2000)), [256, 256, 144, 36, 16, 4]);
+        assert_eq!(
+            [0.1, 7.0, 10.0, 30.0, 50.0, 1000.0].map(|rate| auto(rate, 2000)),
+            [256, 256, 144, 36, 16, 4]
+        );
         assert_eq!(auto(0.1, 100), 64);
         // Time spent on the tower counts: 1.5 of the 2 seconds are gone.
         let speed = Speed { prefill_ms_per_token: Some(10.0), ..Default::default() };
-        assert_eq!(choose(&Budget::default(), &Offer::up_to(256), &speed, 1500.0, 20, 2000).unwrap().m, 16);
+        assert_eq!(
+            choose(&Budget::default(), &Offer::up_to(256), &speed, 1500.0, 20, 2000).unwrap().m,
+            16
+        );
         // All of them are gone: fewer tokens would hardly be faster.
-        let choice = choose(&Budget::default(), &Offer::up_to(256), &Speed { prefill_ms_per_token: Some(1.0), ..speed }, 3000.0, 20, 2000).unwrap();
-        assert_eq!((choice.m, choice.reason.starts_with("fewer would hardly be faster")), (256, true));
+        let choice = choose(
+            &Budget::default(),
+            &Offer::up_to(256),
+            &Speed { prefill_ms_per_token: Some(1.0), ..speed },
+            3000.0,
+            20,
+            2000,
+        )
+        .unwrap();
+        assert_eq!(
+            (choice.m, choice.reason.starts_with("fewer would hardly be faster")),
+            (256, true)
+        );
     }
 
     #[test]
@@ -217,7 +255,8 @@ mod tests {
     #[test]
     fn some_models_offer_some_values() {
         let levels = vec![1, 9, 36, 144, 576];
-        let (fixed_size, elastic) = (Offer::exactly(levels.clone(), false), Offer::exactly(levels, true));
+        let (fixed_size, elastic) =
+            (Offer::exactly(levels.clone(), false), Offer::exactly(levels, true));
         assert_eq!(fixed(36, &fixed_size).unwrap(), 36);
         assert!(fixed(37, &fixed_size).unwrap_err().to_string().contains("1, 9, 36, 144 or 576"));
         let speed = Speed { prefill_ms_per_token: Some(10.0), ..Default::default() };

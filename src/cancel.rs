@@ -5,7 +5,8 @@ use crate::weights::files::Local;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-/// Lets the caller's other work run: where there is one thread, nobody could press Stop during a long computation without it.
+/// Lets the caller's other work run: where there is one thread, nobody could press Stop during a
+/// long computation without it.
 pub type Pause = fn() -> Local<'static, ()>;
 
 /// What is computed before the first word.
@@ -27,7 +28,8 @@ struct Shared {
     of: AtomicU32,
 }
 
-/// Asks running work to stop; clones share the flag. Checked between submissions of some tens of milliseconds.
+/// Asks running work to stop; clones share the flag. Checked between submissions of some tens of
+/// milliseconds.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel {
     shared: Arc<Shared>,
@@ -55,14 +57,16 @@ impl Cancel {
         self.shared.stop.load(Ordering::Relaxed)
     }
 
-    /// The stage under way or the one before decoding, and the share of it that is done, 0 to 1; `None` before any.
+    /// The stage under way or the one before decoding, and the share of it that is done, 0 to 1;
+    /// `None` before any.
     pub fn progress(&self) -> Option<(Stage, f32)> {
         let stage = match self.shared.stage.load(Ordering::Relaxed) {
             1 => Stage::Picture,
             2 => Stage::Prompt,
             _ => return None,
         };
-        let (done, of) = (self.shared.done.load(Ordering::Relaxed), self.shared.of.load(Ordering::Relaxed));
+        let (done, of) =
+            (self.shared.done.load(Ordering::Relaxed), self.shared.of.load(Ordering::Relaxed));
         Some((stage, (done as f32 / of.max(1) as f32).min(1.0)))
     }
 

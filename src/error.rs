@@ -12,7 +12,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The token budget is outside what the model can give.
-    #[error("{m} image tokens asked for, but this model gives 1 to {max}; choose -m between 1 and {max}")]
+    #[error(
+        "{m} image tokens asked for, but this model gives 1 to {max}; choose -m between 1 and {max}"
+    )]
     BudgetOutOfRange {
         /// What was asked for.
         m: u64,
@@ -84,7 +86,10 @@ pub enum Error {
         name: String,
     },
     /// Several tensors are missing, misshapen, of a wrong type or unknown.
-    #[error("the checkpoint does not fit its configuration in {} places: {}", .faults.len(), list(.faults))]
+    #[error(
+        "the checkpoint does not fit its configuration in {} places: {}", .faults.len(),
+        list(.faults)
+    )]
     Tensors {
         /// One error per tensor.
         faults: Vec<Error>,
@@ -106,7 +111,10 @@ pub enum Error {
         why: String,
     },
     /// The device ran out of memory.
-    #[error("out of memory on the device for {what}{}; try a smaller --context, fewer image tokens or smaller weights", sized(*bytes))]
+    #[error(
+        "out of memory on the device for {what}{}; try a smaller --context, fewer image tokens or smaller weights",
+        sized(*bytes)
+    )]
     OutOfMemory {
         /// What was to be allocated.
         what: String,
@@ -173,7 +181,9 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::OutputFailed { .. } => 1,
-            Error::BudgetOutOfRange { .. } | Error::BudgetNotOffered { .. } | Error::InvalidSetting { .. } => 2,
+            Error::BudgetOutOfRange { .. }
+            | Error::BudgetNotOffered { .. }
+            | Error::InvalidSetting { .. } => 2,
             Error::ModelMissing { .. }
             | Error::ModelCorrupt { .. }
             | Error::TensorMissing { .. }
@@ -189,7 +199,8 @@ impl Error {
         }
     }
 
-    /// The name of this kind of error, for programs: what the browser package has as `code` (`web/ts/errors.ts`).
+    /// The name of this kind of error, for programs: what the browser package has as `code`
+    /// (`web/ts/errors.ts`).
     pub fn code(&self) -> &'static str {
         match self {
             Error::BudgetOutOfRange { .. } => "budget-out-of-range",
@@ -263,7 +274,9 @@ mod tests {
             assert!(known.contains(code), "{code} is not in web/ts/errors.ts");
         }
         // What the library does not say, the package has to throw itself.
-        let package = ["engine.ts", "worker.ts", "store.ts", "blobs.ts", "network.ts", "errors.ts"].map(read).concat();
+        let package = ["engine.ts", "worker.ts", "store.ts", "blobs.ts", "network.ts", "errors.ts"]
+            .map(read)
+            .concat();
         for code in known.iter().filter(|code| !ours.contains(code)) {
             assert!(package.contains(&format!("EngineError(\"{code}\"")), "nothing throws {code}");
         }

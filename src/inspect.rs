@@ -96,10 +96,16 @@ pub async fn inspect(source: &ModelSource, vision_tower: Option<&Path>) -> Resul
     }
     let l = &opened.config.language;
     let weight_bytes = all.iter().map(|p| p.bytes).sum();
-    let needs = |context: usize| Needs::of(&opened.config, opened.weights, Arithmetic::Fast, context);
-    let row = |m: usize, context: usize| Memory { image_tokens: m, context, bytes: needs(context).total() };
+    let needs =
+        |context: usize| Needs::of(&opened.config, opened.weights, Arithmetic::Fast, context);
+    let row = |m: usize, context: usize| Memory {
+        image_tokens: m,
+        context,
+        bytes: needs(context).total(),
+    };
     let ladder = opened.config.offer().ladder().into_iter();
-    let memory = ladder.flat_map(|m| contexts(m, l.max_positions).into_iter().map(move |context| row(m, context)));
+    let memory = ladder
+        .flat_map(|m| contexts(m, l.max_positions).into_iter().map(move |context| row(m, context)));
     Ok(Inspection {
         schema: "mqt.inspect/1",
         name: opened.name.clone(),
@@ -121,12 +127,29 @@ impl std::fmt::Display for Inspection {
         let (v, l) = (&self.architecture.vision, &self.architecture.language);
         let mb = |bytes: u64| bytes as f64 / 1e6;
         let (name, template) = (one_line(&self.name), one_line(&self.template));
-        writeln!(f, "{name} · {} · template {template} · {:.1} M parameters", self.weights, self.parameters as f64 / 1e6)?;
-        writeln!(f, "picture   {0} × {0} pixels, patches of {1} → {2} × {2}", v.image_size, v.patch, v.grid())?;
+        writeln!(
+            f,
+            "{name} · {} · template {template} · {:.1} M parameters",
+            self.weights,
+            self.parameters as f64 / 1e6
+        )?;
+        writeln!(
+            f,
+            "picture   {0} × {0} pixels, patches of {1} → {2} × {2}",
+            v.image_size,
+            v.patch,
+            v.grid()
+        )?;
         writeln!(f, "tower     width {}, {} layers, {} heads", v.hidden, v.layers, v.heads)?;
         match &self.architecture.projector {
-            Projector::Resampler(r) => writeln!(f, "resampler 1 to {} image tokens, {} heads", r.m_max, r.heads)?,
-            Projector::Mlp(mlp) => writeln!(f, "projector {} linear layers, {} image tokens", mlp.linears, self.image_tokens_max)?,
+            Projector::Resampler(r) => {
+                writeln!(f, "resampler 1 to {} image tokens, {} heads", r.m_max, r.heads)?
+            }
+            Projector::Mlp(mlp) => writeln!(
+                f,
+                "projector {} linear layers, {} image tokens",
+                mlp.linears, self.image_tokens_max
+            )?,
         }
         let shape = l.shape;
         let context = l.max_positions;
@@ -136,10 +159,20 @@ impl std::fmt::Display for Inspection {
             l.hidden, l.layers, shape.heads, shape.kv_heads, shape.head_dim, l.vocab
         )?;
         for part in &self.parts {
-            writeln!(f, "  {:<9} {:>4} tensors {:>12} parameters {:>9.1} MB", part.name, part.tensors, part.parameters, mb(part.bytes))?;
+            writeln!(
+                f,
+                "  {:<9} {:>4} tensors {:>12} parameters {:>9.1} MB",
+                part.name,
+                part.tensors,
+                part.parameters,
+                mb(part.bytes)
+            )?;
         }
         let (kv, activations) = (self.kv_bytes_per_token as f64 / 1e3, mb(self.activation_bytes));
-        write!(f, "keys and values {kv:.1} KB per token, activations {activations:.1} MB; device memory in MB (context):")?;
+        write!(
+            f,
+            "keys and values {kv:.1} KB per token, activations {activations:.1} MB; device memory in MB (context):"
+        )?;
         for rows in self.memory.chunk_by(|a, b| a.image_tokens == b.image_tokens) {
             write!(f, "\n  m = {:<4}", rows[0].image_tokens)?;
             for Memory { context, bytes, .. } in rows {

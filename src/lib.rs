@@ -1,10 +1,11 @@
 //! Matryoshka Query Transformer vision-language models on WebGPU.
 //!
-//! A picture becomes up to M visual tokens of which the first m suffice for any m; a quantised LLaMA answers. The public path:
-//! load a [`Model`], open a [`Session`] on it, let it [`look`](Session::look) at [`Pixels`](image::Pixels), [`ask`](Session::ask).
-//! What waits for a device or for files is async; natively `pollster::block_on` drives it, in the browser the page's event loop.
-//! Waiting for a graphics device never holds up the thread. Computing on the processor does, and so does reading from disk; between
-//! pieces of such work a [`Cancel`] can let others in.
+//! A picture becomes up to M visual tokens of which the first m suffice for any m; a quantised
+//! LLaMA answers. The public path: load a [`Model`], open a [`Session`] on it, let it
+//! [`look`](Session::look) at [`Pixels`](image::Pixels), [`ask`](Session::ask). What waits for a
+//! device or for files is async; natively `pollster::block_on` drives it, in the browser the page's
+//! event loop. Waiting for a graphics device never holds up the thread. Computing on the processor
+//! does, and so does reading from disk; between pieces of such work a [`Cancel`] can let others in.
 
 pub mod attention;
 pub mod bench;

@@ -28,7 +28,10 @@ pub(crate) fn map<R>(n: usize, f: impl Fn(usize) -> R) -> Vec<R> {
 
 /// Calls both, at once where there are cores for it.
 #[cfg(feature = "native")]
-pub(crate) fn both<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+pub(crate) fn both<A: Send, B: Send>(
+    a: impl FnOnce() -> A + Send,
+    b: impl FnOnce() -> B + Send,
+) -> (A, B) {
     rayon::join(a, b)
 }
 

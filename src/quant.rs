@@ -1,18 +1,21 @@
 //! Weight formats: bits and panel layout, packing, unpacking, rounding.
 //!
-//! Every matrix [rows, cols] lies in **panels** of 32 rows. Along the columns a panel is cut into chunks of 16 bytes per row;
-//! a chunk stores its 32 rows side by side, so that a GPU lane owns a row and neighbouring lanes read neighbouring words:
+//! Every matrix [rows, cols] lies in **panels** of 32 rows. Along the columns a panel is cut into
+//! chunks of 16 bytes per row; a chunk stores its 32 rows side by side, so that a GPU lane owns a
+//! row and neighbouring lanes read neighbouring words:
 //!
 //! ```text
 //! data   [panels][chunks][32 rows][4 words of 32 bits]
 //! scales [panels][blocks][32 rows] f16, two rows per word          (q8 and q4 only; a block is 64 columns)
 //! ```
 //!
-//! Rows are padded with zeros to a multiple of 32, columns to a multiple of 64. Activations are padded alike
-//! ([`padded_cols`]), so no kernel needs a tail in the inner loop and no width is refused.
+//! Rows are padded with zeros to a multiple of 32, columns to a multiple of 64. Activations are
+//! padded alike ([`padded_cols`]), so no kernel needs a tail in the inner loop and no width is
+//! refused.
 //!
-//! Inside a chunk, `q4` word j holds columns 4j…4j+3 in the low nibbles of its four bytes and 16+4j…16+4j+3 in the high ones;
-//! a value is (nibble − 8) · scale. `q8` holds four signed bytes per word, `f16` two halves, `f32` one float.
+//! Inside a chunk, `q4` word j holds columns 4j…4j+3 in the low nibbles of its four bytes and
+//! 16+4j…16+4j+3 in the high ones; a value is (nibble − 8) · scale. `q8` holds four signed bytes
+//! per word, `f16` two halves, `f32` one float.
 
 use half::f16;
 
@@ -67,7 +70,8 @@ impl Format {
     pub const fn words(self, rows: usize, cols: usize) -> (u64, u64) {
         let (panels, cols) = (rows.div_ceil(PANEL) as u64, padded_cols(cols) as u64);
         let data = panels * (cols / self.chunk_cols() as u64) * (PANEL * CHUNK_WORDS) as u64;
-        let scales = if self.is_scaled() { panels * (cols / BLOCK as u64) * (PANEL / 2) as u64 } else { 0 };
+        let scales =
+            if self.is_scaled() { panels * (cols / BLOCK as u64) * (PANEL / 2) as u64 } else { 0 };
         (data, scales)
     }
 }
@@ -98,14 +102,23 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// Packs `values` [rows, cols], row-major. Quantised formats search each block's scale for the least squared error.
+    /// Packs `values` [rows, cols], row-major. Quantised formats search each block's scale for the
+    /// least squared error.
     pub fn pack(format: Format, values: &[f32], rows: usize, cols: usize) -> Packed {
         assert_eq!(values.len(), rows * cols, "pack: {rows} x {cols}");
-        Packed::pack_rows(format, rows, cols, |row, out| out.copy_from_slice(&values[row * cols..][..cols]))
+        Packed::pack_rows(format, rows, cols, |row, out| {
+            out.copy_from_slice(&values[row * cols..][..cols])
+        })
     }
 
-    /// The same, with the rows asked for one by one: `fill` writes row i into a slice of `cols` zeros.
-    pub fn pack_rows(format: Format, rows: usize, cols: usize, fill: impl Fn(usize, &mut [f32]) + Send + Sync) -> Packed {
+    /// The same, with the rows asked for one by one: `fill` writes row i into a slice of `cols`
+    /// zeros.
+    pub fn pack_rows(
+        format: Format,
+        rows: usize,
+        cols: usize,
+        fill: impl Fn(usize, &mut [f32]) + Send + Sync,
+    ) -> Packed {
         let mut packed = Packed::zeros(format, rows, cols);
         let data_words = packed.panel_data_words();
         let scale_words = packed.panel_scale_words();
@@ -129,7 +142,11 @@ impl Packed {
 
     /// Adds the panels of `more` below these; every one of these is full.
     pub fn append(&mut self, more: &Packed) {
-        assert!(self.format == more.format && self.cols == more.cols && self.rows.is_multiple_of(PANEL), "append: {} rows", self.rows);
+        assert!(
+            self.format == more.format && self.cols == more.cols && self.rows.is_multiple_of(PANEL),
+            "append: {} rows",
+            self.rows
+        );
         self.rows += more.rows;
         self.data.extend_from_slice(&more.data);
         self.scales.extend_from_slice(&more.scales);
@@ -138,7 +155,13 @@ impl Packed {
     /// All zeros.
     pub fn zeros(format: Format, rows: usize, cols: usize) -> Packed {
         let (data, scales) = format.words(rows, cols);
-        Packed { format, rows, cols, data: vec![0; data as usize], scales: vec![0; scales as usize] }
+        Packed {
+            format,
+            rows,
+            cols,
+            data: vec![0; data as usize],
+            scales: vec![0; scales as usize],
+        }
     }
 
     /// Number of panels.
@@ -236,12 +259,18 @@ fn pack_row(format: Format, row: &[f32], lane: usize, data: &mut [u32], scales: 
         for within in 0..BLOCK / step {
             let chunk = block * BLOCK / step + within;
             let words = &mut data[(chunk * PANEL + lane) * CHUNK_WORDS..][..CHUNK_WORDS];
-            let (values, bytes) = (&padded[within * step..][..step], &bytes[within * step..][..step]);
+            let (values, bytes) =
+                (&padded[within * step..][..step], &bytes[within * step..][..step]);
             for (j, word) in words.iter_mut().enumerate() {
                 *word = match format {
                     Format::F32 => values[j].to_bits(),
                     Format::F16 => pair(values[2 * j], values[2 * j + 1]),
-                    Format::Q8 => u32::from_le_bytes([bytes[4 * j], bytes[4 * j + 1], bytes[4 * j + 2], bytes[4 * j + 3]]),
+                    Format::Q8 => u32::from_le_bytes([
+                        bytes[4 * j],
+                        bytes[4 * j + 1],
+                        bytes[4 * j + 2],
+                        bytes[4 * j + 3],
+                    ]),
                     Format::Q4 => u32::from_le_bytes(std::array::from_fn(|i| {
                         let nibble = |byte: u8| (byte as i8 + 8) as u8;
                         nibble(bytes[4 * j + i]) | nibble(bytes[16 + 4 * j + i]) << 4
@@ -264,8 +293,8 @@ pub(crate) fn round_to(value: f32, lo: i32, hi: i32) -> i32 {
 
 /// Sums of (w − q · scale)², w · q and q² over a block, q the codes that `scale` gives.
 ///
-/// Eight sums side by side and rounding by a large constant, so that compilers make vector instructions of it; it is nearly all
-/// of the time that quantising takes.
+/// Eight sums side by side and rounding by a large constant, so that compilers make vector
+/// instructions of it; it is nearly all of the time that quantising takes.
 fn sums(block: &[f32], scale: f32, lo: f32, hi: f32) -> (f32, f32, f32) {
     const LANES: usize = 8;
     /// Adding and subtracting 1.5 · 2²³ rounds a small float to the nearest integer, ties to even.
@@ -287,8 +316,9 @@ fn sums(block: &[f32], scale: f32, lo: f32, hi: f32) -> (f32, f32, f32) {
 
 /// The f16 scale that rounds `block` (a multiple of 8 values) with the least squared error.
 ///
-/// Plain absmax wastes a step on outliers and, for q4, one code on the side that has none: so both signs are tried
-/// (the largest magnitude can take the code −8), over a range of step widths, each refined by least squares.
+/// Plain absmax wastes a step on outliers and, for q4, one code on the side that has none: so both
+/// signs are tried (the largest magnitude can take the code −8), over a range of step widths, each
+/// refined by least squares.
 pub(crate) fn best_scale(block: &[f32], lo: i32, hi: i32) -> f16 {
     let peak = block.iter().copied().fold(0.0f32, |a, b| if b.abs() > a.abs() { b } else { a });
     if peak == 0.0 || !peak.is_finite() {
@@ -306,7 +336,11 @@ pub(crate) fn best_scale(block: &[f32], lo: i32, hi: i32) -> f16 {
         }
         (wq, qq)
     };
-    let steps: &[f32] = if hi == 127 { &[127.0, 126.0, 124.0, 120.0] } else { &[8.0, 7.5, 7.0, 6.6, 6.2, 5.8, 5.4, 5.0, 8.5, 9.0] };
+    let steps: &[f32] = if hi == 127 {
+        &[127.0, 126.0, 124.0, 120.0]
+    } else {
+        &[8.0, 7.5, 7.0, 6.6, 6.2, 5.8, 5.4, 5.0, 8.5, 9.0]
+    };
     for &step in steps {
         for sign in [-1.0, 1.0] {
             if sign > 0.0 && step > hi as f32 + 0.5 || hi == 127 && sign < 0.0 {
@@ -330,7 +364,9 @@ mod tests {
     fn every_format_keeps_its_error_bound() {
         for (rows, cols) in [(1, 1), (31, 63), (32, 64), (33, 65), (70, 200)] {
             let values = random(rows as u64 * 31 + cols as u64, rows * cols);
-            for (format, bound) in [(Format::F32, 0.0), (Format::F16, 5e-4), (Format::Q8, 6e-3), (Format::Q4, 0.11)] {
+            for (format, bound) in
+                [(Format::F32, 0.0), (Format::F16, 5e-4), (Format::Q8, 6e-3), (Format::Q4, 0.11)]
+            {
                 let packed = Packed::pack(format, &values, rows, cols);
                 let (data, scales) = format.words(rows, cols);
                 assert_eq!((packed.data.len() as u64, packed.scales.len() as u64), (data, scales));
@@ -341,8 +377,14 @@ mod tests {
                         norm += f64::from(*want).powi(2);
                     }
                 }
-                // Uniform values on a grid of 2^b steps: the bound is about half a step over the spread, a little more for one tiny row.
-                assert!((error / norm).sqrt() <= bound, "{} {rows}x{cols}: {}", format.name(), (error / norm).sqrt());
+                // Uniform values on a grid of 2^b steps: the bound is about half a step over the
+                // spread, a little more for one tiny row.
+                assert!(
+                    (error / norm).sqrt() <= bound,
+                    "{} {rows}x{cols}: {}",
+                    format.name(),
+                    (error / norm).sqrt()
+                );
             }
         }
     }
@@ -353,7 +395,9 @@ mod tests {
             let values: [f32; BLOCK] = random(seed, BLOCK).try_into().unwrap();
             let values = values.map(|v| v * v * v);
             let peak = values.iter().fold(0.0f32, |a, b| a.max(b.abs()));
-            let error = |scale: f32| -> f32 { values.iter().map(|w| (w - round_to(w / scale, -8, 7) as f32 * scale).powi(2)).sum() };
+            let error = |scale: f32| -> f32 {
+                values.iter().map(|w| (w - round_to(w / scale, -8, 7) as f32 * scale).powi(2)).sum()
+            };
             let plain = f16::from_f32(peak / 7.0).to_f32();
             assert!(error(best_scale(&values, -8, 7).to_f32()) <= error(plain));
         }

@@ -1,7 +1,9 @@
-//! Which token comes next: greedy, or drawn with temperature, top-k and top-p. A pure function of logits, settings and a count.
+//! Which token comes next: greedy, or drawn with temperature, top-k and top-p. A pure function of
+//! logits, settings and a count.
 //!
-//! The same arithmetic as `shaders/pick.wgsl`, so that a seed means the same on every device: thresholds on the logits' order, draws by
-//! Gumbel noise from a hash of (seed, count, token). Tokens that tie with the last one kept are kept too.
+//! The same arithmetic as `shaders/pick.wgsl`, so that a seed means the same on every device:
+//! thresholds on the logits' order, draws by Gumbel noise from a hash of (seed, count, token).
+//! Tokens that tie with the last one kept are kept too.
 
 /// How the next token is chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -12,7 +14,8 @@ pub struct Sampling {
     pub top_p: f32,
     /// Keep so many most likely tokens; 0 keeps all.
     pub top_k: usize,
-    /// Logits of tokens already seen are divided by this (multiplied where negative); 1 changes nothing.
+    /// Logits of tokens already seen are divided by this (multiplied where negative); 1 changes
+    /// nothing.
     pub repetition_penalty: f32,
     /// The same seed gives the same answer.
     pub seed: u64,
@@ -20,7 +23,8 @@ pub struct Sampling {
 
 impl Default for Sampling {
     fn default() -> Self {
-        // 50 is what the reference's library keeps active whenever it samples; it has no effect on greedy decoding.
+        // 50 is what the reference's library keeps active whenever it samples; it has no effect on
+        // greedy decoding.
         Sampling { temperature: 0.0, top_p: 1.0, top_k: 50, repetition_penalty: 1.0, seed: 0 }
     }
 }
@@ -37,18 +41,23 @@ impl Sampling {
 pub struct Picked {
     /// Its id.
     pub token: u32,
-    /// How likely the model held it among all tokens, 0 to 1: after the penalty, before temperature, top-k and top-p.
+    /// How likely the model held it among all tokens, 0 to 1: after the penalty, before
+    /// temperature, top-k and top-p.
     pub probability: f32,
 }
 
 impl Picked {
     /// A probability that is no number, of logits that are none, counts as 0.
     pub fn new(token: u32, probability: f32) -> Picked {
-        Picked { token, probability: if probability.is_finite() { probability.clamp(0.0, 1.0) } else { 0.0 } }
+        Picked {
+            token,
+            probability: if probability.is_finite() { probability.clamp(0.0, 1.0) } else { 0.0 },
+        }
     }
 }
 
-/// The `count`th token of a generation, from logits \[vocab\]; `seen` has one bit per token that the penalty falls on.
+/// The `count`th token of a generation, from logits \[vocab\]; `seen` has one bit per token that
+/// the penalty falls on.
 pub fn pick(logits: &[f32], seen: &[u32], sampling: &Sampling, count: u32) -> Picked {
     let value = |i: usize| {
         let (logit, penalty) = (logits[i], sampling.repetition_penalty);
@@ -58,9 +67,14 @@ pub fn pick(logits: &[f32], seen: &[u32], sampling: &Sampling, count: u32) -> Pi
             false => logit,
         }
     };
-    let values: Vec<f32> = if sampling.is_plain_greedy() { logits.to_vec() } else { (0..logits.len()).map(value).collect() };
+    let values: Vec<f32> = if sampling.is_plain_greedy() {
+        logits.to_vec()
+    } else {
+        (0..logits.len()).map(value).collect()
+    };
     let best = largest(values.iter().copied().enumerate());
-    let token = if sampling.temperature <= 0.0 { best } else { draw(&values, best, sampling, count) };
+    let token =
+        if sampling.temperature <= 0.0 { best } else { draw(&values, best, sampling, count) };
     let value = |token: u32| values.get(token as usize).copied().unwrap_or(f32::NAN);
     // In f64: of so many terms f32 would lose the last digits one after the other.
     let all: f64 = values.iter().map(|v| f64::from((v - value(best)).exp())).sum();
@@ -69,7 +83,8 @@ pub fn pick(logits: &[f32], seen: &[u32], sampling: &Sampling, count: u32) -> Pi
 
 /// One of `values` by Gumbel noise, after the limits; `best` is the largest.
 fn draw(values: &[f32], best: u32, sampling: &Sampling, count: u32) -> u32 {
-    let (top, heat) = (values.get(best as usize).copied().unwrap_or(0.0), sampling.temperature.max(1e-6));
+    let (top, heat) =
+        (values.get(best as usize).copied().unwrap_or(0.0), sampling.temperature.max(1e-6));
     // The reference's order: temperature, top-k, top-p.
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(|a, b| b.total_cmp(a));
@@ -89,17 +104,24 @@ fn draw(values: &[f32], best: u32, sampling: &Sampling, count: u32) -> u32 {
         })
         .unwrap_or(kth);
     let seed = hash(count ^ hash(sampling.seed as u32 ^ hash((sampling.seed >> 32) as u32)));
-    let scores = values.iter().enumerate().filter(|(_, v)| v.total_cmp(&least).is_ge()).map(|(i, v)| {
-        let uniform = ((hash(i as u32 ^ seed) >> 8) as f32 + 0.5) / 16_777_216.0;
-        (i, (v - top) / heat - (-uniform.ln()).ln())
-    });
+    let scores =
+        values.iter().enumerate().filter(|(_, v)| v.total_cmp(&least).is_ge()).map(|(i, v)| {
+            let uniform = ((hash(i as u32 ^ seed) >> 8) as f32 + 0.5) / 16_777_216.0;
+            (i, (v - top) / heat - (-uniform.ln()).ln())
+        });
     // Of logits that are no numbers nothing is drawn.
     scores
-        .fold(None, |found: Option<(f32, u32)>, (i, v)| if v > found.map_or(f32::MIN, |f| f.0) { Some((v, i as u32)) } else { found })
+        .fold(
+            None,
+            |found: Option<(f32, u32)>, (i, v)| {
+                if v > found.map_or(f32::MIN, |f| f.0) { Some((v, i as u32)) } else { found }
+            },
+        )
         .map_or(best, |f| f.1)
 }
 
-/// The place of the largest value, the lowest among equals; NaN is never the largest, and of nothing it is 0.
+/// The place of the largest value, the lowest among equals; NaN is never the largest, and of
+/// nothing it is 0.
 fn largest(values: impl Iterator<Item = (usize, f32)>) -> u32 {
     let mut best = (f32::MIN, 0);
     for (i, v) in values {
@@ -110,7 +132,8 @@ fn largest(values: impl Iterator<Item = (usize, f32)>) -> u32 {
     best.1
 }
 
-/// A 32-bit mixer; multiply-xorshift with constants found by search to leave little bias (Wellons' `lowbias32`).
+/// A 32-bit mixer; multiply-xorshift with constants found by search to leave little bias (Wellons'
+/// `lowbias32`).
 fn hash(seed: u32) -> u32 {
     let mut h = seed;
     h = (h ^ (h >> 16)).wrapping_mul(0x7feb_352d);
@@ -159,7 +182,11 @@ mod tests {
         for id in 0..5u32 {
             let share = counts.iter().filter(|&&c| c == id).count() as f64 / 20_000.0;
             // Four standard deviations of a share of 20,000 draws.
-            assert!((share - weights[id as usize] / weights.iter().sum::<f64>()).abs() < 4.0 * (0.25f64 / 20_000.0).sqrt(), "{id}: {share}");
+            assert!(
+                (share - weights[id as usize] / weights.iter().sum::<f64>()).abs()
+                    < 4.0 * (0.25f64 / 20_000.0).sqrt(),
+                "{id}: {share}"
+            );
         }
     }
 
@@ -182,7 +209,9 @@ mod tests {
     #[test]
     fn nothing_and_nan_do_not_panic() {
         let hot = Sampling { temperature: 1.0, top_p: 0.5, ..Default::default() };
-        for logits in [&[][..], &[f32::NAN, f32::NAN], &[f32::INFINITY, 1.0], &[f32::NEG_INFINITY; 3]] {
+        for logits in
+            [&[][..], &[f32::NAN, f32::NAN], &[f32::INFINITY, 1.0], &[f32::NEG_INFINITY; 3]]
+        {
             for sampling in [hot, Sampling::default()] {
                 let Picked { token, probability } = pick(logits, &[0], &sampling, 0);
                 assert!(token < 3 && (0.0..=1.0).contains(&probability));

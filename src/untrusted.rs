@@ -1,4 +1,5 @@
-//! What a model, a pack, a server or a file says is not to be trusted: its text, its paths, its sizes. This is the one place for each.
+//! What a model, a pack, a server or a file says is not to be trusted: its text, its paths, its
+//! sizes. This is the one place for each.
 //!
 //! `docs/security.md` lists who calls what.
 
@@ -9,8 +10,9 @@ use std::fmt::Write;
 
 /// Most bytes of each kind of file. A file's size is compared before the file is read.
 pub mod limits {
-    /// A configuration: `config.json`, `preprocessor_config.json`, `generation_config.json`, `tokenizer_config.json`.
-    /// The largest published ones are tens of kilobytes; `tokenizer_config.json` lists added tokens.
+    /// A configuration: `config.json`, `preprocessor_config.json`, `generation_config.json`,
+    /// `tokenizer_config.json`. The largest published ones are tens of kilobytes;
+    /// `tokenizer_config.json` lists added tokens.
     pub const CONFIG: u64 = 4 << 20;
     /// A pack's manifest: about 150 bytes for each tensor.
     pub const MANIFEST: u64 = 8 << 20;
@@ -22,7 +24,8 @@ pub mod limits {
     pub const SENTENCEPIECE: u64 = 16 << 20;
     /// The header of a safetensors file: about 100 bytes for each tensor.
     pub const HEADER: u64 = 16 << 20;
-    /// Text beside a model that only goes along: its card, its list of scenes, and whatever has no limit of its own.
+    /// Text beside a model that only goes along: its card, its list of scenes, and whatever has no
+    /// limit of its own.
     pub const TEXT: u64 = 16 << 20;
     /// A server's listing of a model's files.
     pub const LISTING: u64 = 8 << 20;
@@ -52,11 +55,13 @@ pub mod limits {
     }
 }
 
-/// What we write beside a model's files, or in the cache. Nobody else's file may have such a name: we would believe it.
+/// What we write beside a model's files, or in the cache. Nobody else's file may have such a name:
+/// we would believe it.
 const OURS: [&str; 3] = ["verified.json", "convert.journal", "kernels.json"];
 
-/// `text` with every character escaped that could steer a terminal or hide what is written: control characters other than newline
-/// and tab, and the marks that reorder text. Nothing is allocated if there are none.
+/// `text` with every character escaped that could steer a terminal or hide what is written: control
+/// characters other than newline and tab, and the marks that reorder text. Nothing is allocated if
+/// there are none.
 pub fn shown(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_steering) {
         return Cow::Borrowed(text);
@@ -65,7 +70,11 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     for c in text.chars() {
         if is_steering(c) {
             let code = u32::from(c);
-            let written = if code < 0x100 { write!(out, "\\x{code:02x}") } else { write!(out, "\\u{{{code:x}}}") };
+            let written = if code < 0x100 {
+                write!(out, "\\x{code:02x}")
+            } else {
+                write!(out, "\\u{{{code:x}}}")
+            };
             written.expect("a string takes any text");
         } else {
             out.push(c);
@@ -74,13 +83,15 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// A control character (C0, DEL, C1) but newline and tab, or one of Unicode's marks that change the order of what follows.
+/// A control character (C0, DEL, C1) but newline and tab, or one of Unicode's marks that change the
+/// order of what follows.
 fn is_steering(c: char) -> bool {
     let reorders = matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() && c != '\n' && c != '\t' || reorders
 }
 
-/// `json`, which is valid JSON, with the same characters as `\uXXXX`: it says the same, and a terminal shows it.
+/// `json`, which is valid JSON, with the same characters as `\uXXXX`: it says the same, and a
+/// terminal shows it.
 pub fn shown_json(json: &str) -> Cow<'_, str> {
     if !json.chars().any(is_steering) {
         return Cow::Borrowed(json);
@@ -96,7 +107,8 @@ pub fn shown_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// `text` as one line that can be read: [`shown`], white space as single spaces, at most [`limits::MESSAGE`] characters.
+/// `text` as one line that can be read: [`shown`], white space as single spaces, at most
+/// [`limits::MESSAGE`] characters.
 pub fn one_line(text: &str) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     cut(&shown(&words), limits::MESSAGE)
@@ -105,46 +117,67 @@ pub fn one_line(text: &str) -> String {
 /// The first `most` characters, and how many are left out.
 pub fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
-        Some((at, _)) => format!("{} … ({} more characters)", &text[..at], text[at..].chars().count()),
+        Some((at, _)) => {
+            format!("{} … ({} more characters)", &text[..at], text[at..].chars().count())
+        }
         None => text.to_owned(),
     }
 }
 
-/// Refuses names that could point outside their folder, hide in it, or be one of our own notes: no separators, no leading dot, no
-/// control characters, no names that Windows gives to devices or that are ours, at most 255 bytes. `from` is the file that says the
-/// name.
+/// Refuses names that could point outside their folder, hide in it, or be one of our own notes: no
+/// separators, no leading dot, no control characters, no names that Windows gives to devices or
+/// that are ours, at most 255 bytes. `from` is the file that says the name.
 ///
 /// # Errors
 /// [`Error::ModelCorrupt`].
 pub fn check_file_name(name: &str, from: &str) -> Result<()> {
     let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
-    let numbered = |prefix: &str| stem.strip_prefix(prefix).is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9']));
-    let device = matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL") || numbered("COM") || numbered("LPT");
-    let plain = !name.is_empty() && !name.contains(['/', '\\', ':', '*', '?', '"', '<', '>', '|']) && !name.chars().any(is_steering);
-    let visible = !name.starts_with('.') && !name.ends_with(['.', ' ']) && !name.contains(['\n', '\t']);
+    let numbered = |prefix: &str| {
+        stem.strip_prefix(prefix).is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9']))
+    };
+    let device = matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL")
+        || numbered("COM")
+        || numbered("LPT");
+    let plain = !name.is_empty()
+        && !name.contains(['/', '\\', ':', '*', '?', '"', '<', '>', '|'])
+        && !name.chars().any(is_steering);
+    let visible =
+        !name.starts_with('.') && !name.ends_with(['.', ' ']) && !name.contains(['\n', '\t']);
     let ours = OURS.iter().any(|own| own.eq_ignore_ascii_case(name));
     if plain && visible && !device && !ours && name.len() <= 255 {
         return Ok(());
     }
-    Err(Error::ModelCorrupt { file: from.into(), problem: format!("it names a file {:?}, which no file of a model may be called", short(name)) })
+    Err(Error::ModelCorrupt {
+        file: from.into(),
+        problem: format!(
+            "it names a file {:?}, which no file of a model may be called",
+            short(name)
+        ),
+    })
 }
 
-/// Like [`check_file_name`], for a file that may lie in sub-folders: each part of `path` between slashes is such a name.
+/// Like [`check_file_name`], for a file that may lie in sub-folders: each part of `path` between
+/// slashes is such a name.
 ///
 /// # Errors
 /// [`Error::ModelCorrupt`].
 pub fn check_path(path: &str, from: &str) -> Result<()> {
     if path.len() > limits::PATH {
-        let problem = format!("it names a file {:?}…, which is longer than {} bytes", short(path), limits::PATH);
+        let problem = format!(
+            "it names a file {:?}…, which is longer than {} bytes",
+            short(path),
+            limits::PATH
+        );
         return Err(Error::ModelCorrupt { file: from.into(), problem });
     }
-    let problem = || format!("it names a file {:?}, which no file of a model may be called", short(path));
+    let problem =
+        || format!("it names a file {:?}, which no file of a model may be called", short(path));
     let fits = path.split('/').all(|part| check_file_name(part, from).is_ok());
     if fits { Ok(()) } else { Err(Error::ModelCorrupt { file: from.into(), problem: problem() }) }
 }
 
-/// Refuses files that cannot lie beside each other everywhere: the same path twice, paths that differ only in case, a file where
-/// another path needs a folder.
+/// Refuses files that cannot lie beside each other everywhere: the same path twice, paths that
+/// differ only in case, a file where another path needs a folder.
 ///
 /// # Errors
 /// [`Error::ModelCorrupt`].
@@ -157,11 +190,18 @@ pub fn check_distinct<'a>(paths: impl IntoIterator<Item = &'a str>, from: &str) 
             folders.entry(folded[..slash].to_owned()).or_insert(path);
         }
         if !files.insert(folded) {
-            return corrupt(format!("it names the file {:?} twice (capital and small letters count as the same)", short(path)));
+            return corrupt(format!(
+                "it names the file {:?} twice (capital and small letters count as the same)",
+                short(path)
+            ));
         }
     }
     match folders.iter().find(|(folder, _)| files.contains(*folder)) {
-        Some((folder, path)) => corrupt(format!("it names a file {:?}, which is also the folder of {:?}", short(folder), short(path))),
+        Some((folder, path)) => corrupt(format!(
+            "it names a file {:?}, which is also the folder of {:?}",
+            short(folder),
+            short(path)
+        )),
         None => Ok(()),
     }
 }
@@ -174,7 +214,11 @@ pub fn check_sha256(sum: &str, of: &str, from: &str) -> Result<()> {
     if sum.len() == 64 && sum.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
         return Ok(());
     }
-    let problem = format!("the SHA-256 that it gives for {:?} is not 64 small hex digits: {:?}", short(of), short(sum));
+    let problem = format!(
+        "the SHA-256 that it gives for {:?} is not 64 small hex digits: {:?}",
+        short(of),
+        short(sum)
+    );
     Err(Error::ModelCorrupt { file: from.into(), problem })
 }
 
@@ -213,7 +257,13 @@ mod tests {
 
     #[test]
     fn names_stay_in_their_folder() {
-        for name in ["model.safetensors", "weights-00001.safetensors", "a b (1).json", "комплект.json", "control.json"] {
+        for name in [
+            "model.safetensors",
+            "weights-00001.safetensors",
+            "a b (1).json",
+            "комплект.json",
+            "control.json",
+        ] {
             assert!(check_file_name(name, "x").is_ok(), "{name}");
         }
         let long = "a".repeat(256);
@@ -247,7 +297,19 @@ mod tests {
     fn paths_are_names_between_slashes() {
         assert!(check_path("vision_tower/config.json", "x").is_ok());
         let long = "a/".repeat(600) + "a";
-        for path in ["", "/a", "a/", "a//b", "../a", "a/../b", "a/./b", ".git/hooks/post-commit", "a/.bashrc", "a/nul/b", &long] {
+        for path in [
+            "",
+            "/a",
+            "a/",
+            "a//b",
+            "../a",
+            "a/../b",
+            "a/./b",
+            ".git/hooks/post-commit",
+            "a/.bashrc",
+            "a/nul/b",
+            &long,
+        ] {
             assert_eq!(check_path(path, "x").unwrap_err().exit_code(), 3, "{path:?}");
         }
     }
@@ -255,15 +317,27 @@ mod tests {
     #[test]
     fn files_that_would_replace_each_other_are_refused() {
         assert!(check_distinct(["a", "b/a", "b/c"], "x").is_ok());
-        for paths in [&["a", "a"][..], &["a/Config.json", "a/config.json"], &["a", "a/b"], &["a/b/c", "A"], &["É", "é"]] {
-            assert_eq!(check_distinct(paths.iter().copied(), "x").unwrap_err().exit_code(), 3, "{paths:?}");
+        for paths in [
+            &["a", "a"][..],
+            &["a/Config.json", "a/config.json"],
+            &["a", "a/b"],
+            &["a/b/c", "A"],
+            &["É", "é"],
+        ] {
+            assert_eq!(
+                check_distinct(paths.iter().copied(), "x").unwrap_err().exit_code(),
+                3,
+                "{paths:?}"
+            );
         }
     }
 
     #[test]
     fn sums_are_small_hex_digits() {
         assert!(check_sha256(&"0a".repeat(32), "a", "x").is_ok());
-        for sum in [String::new(), "0A".repeat(32), "0g".repeat(32), "0a".repeat(33), "é".repeat(32)] {
+        for sum in
+            [String::new(), "0A".repeat(32), "0g".repeat(32), "0a".repeat(33), "é".repeat(32)]
+        {
             assert_eq!(check_sha256(&sum, "a", "x").unwrap_err().exit_code(), 3, "{sum}");
         }
     }

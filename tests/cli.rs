@@ -1,5 +1,5 @@
-//! The real binary on the golden models: the same numbers as PyTorch, a documented end for every kind of bad input, and the
-//! command line's contract (`mqt --help`).
+//! The real binary on the golden models: the same numbers as PyTorch, a documented end for every
+//! kind of bad input, and the command line's contract (`mqt --help`).
 
 // `cfg(test)` is always true here; it tells the lints that these are tests.
 #[cfg(test)]

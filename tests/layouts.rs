@@ -1,4 +1,5 @@
-//! Every published layout, made by `mqt::synth`: opened, asked, converted, and asked again with the same ids.
+//! Every published layout, made by `mqt::synth`: opened, asked, converted, and asked again with the
+//! same ids.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -15,7 +16,8 @@ use pollster::block_on;
 use std::path::Path;
 use std::sync::Arc;
 
-const LAYOUTS: [Layout; 4] = [Layout::MqtLlava, Layout::Llava15, Layout::LlavaHf, Layout::LlavaHfNew];
+const LAYOUTS: [Layout; 4] =
+    [Layout::MqtLlava, Layout::Llava15, Layout::LlavaHf, Layout::LlavaHfNew];
 
 fn synth(layout: Layout, folder: &Path) {
     let synth = Synth { layout: Some(layout), shard_bytes: 5_000_000, ..Synth::new("toybox") };
@@ -23,19 +25,30 @@ fn synth(layout: Layout, folder: &Path) {
 }
 
 fn load(path: &Path, weights: Weights) -> Arc<Model> {
-    let options = LoadOptions { adapter: AdapterChoice::Cpu, weights, arithmetic: Arithmetic::Exact, ..Default::default() };
-    Arc::new(block_on(Model::load(&ModelSource::Path(path.to_owned()), &options, &mut |_| {})).unwrap())
+    let options = LoadOptions {
+        adapter: AdapterChoice::Cpu,
+        weights,
+        arithmetic: Arithmetic::Exact,
+        ..Default::default()
+    };
+    Arc::new(
+        block_on(Model::load(&ModelSource::Path(path.to_owned()), &options, &mut |_| {})).unwrap(),
+    )
 }
 
 /// Greedy ids of one question for each m.
 fn ids(model: &Arc<Model>, budgets: &[u64]) -> Vec<Vec<u32>> {
-    let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/models/toybox/samples/toybox-1.png")).unwrap();
-    let pixels = Pixels::decode(&bytes, model.image_spec(), mqt::image::Reading::Reference).unwrap();
+    let bytes =
+        std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/models/toybox/samples/toybox-1.png"))
+            .unwrap();
+    let pixels =
+        Pixels::decode(&bytes, model.image_spec(), mqt::image::Reading::Reference).unwrap();
     let mut session = block_on(Session::new(model.clone(), 256)).unwrap();
     block_on(session.look(&pixels, &Cancel::new())).unwrap();
     let ask = |m: &u64| {
         session.start_anew();
-        let request = Request { budget: Budget::Fixed(*m), max_new_tokens: 3, ..Request::new("How many?") };
+        let request =
+            Request { budget: Budget::Fixed(*m), max_new_tokens: 3, ..Request::new("How many?") };
         block_on(session.ask(&request, &mut |_| {})).unwrap().token_ids
     };
     budgets.iter().map(ask).collect()
@@ -47,13 +60,18 @@ fn a_pack_answers_as_the_folder_it_came_from() {
         let folder = tempfile::tempdir().unwrap();
         let (checkpoint, pack) = (folder.path().join("checkpoint"), folder.path().join("pack"));
         synth(layout, &checkpoint);
-        let formats = if layout == Layout::Llava15 { vec![Weights::F16, Weights::Q8, Weights::Q4] } else { vec![Weights::Q4] };
+        let formats = if layout == Layout::Llava15 {
+            vec![Weights::F16, Weights::Q8, Weights::Q4]
+        } else {
+            vec![Weights::Q4]
+        };
         for weights in formats {
             let what = Conversion::new(&checkpoint, &pack, weights);
             block_on(convert(&what, &Cancel::new(), &mut |_| {})).unwrap();
             // All there are with a projector, some of those with a query transformer.
             let budgets = [4, 64];
-            let (from_folder, from_pack) = (ids(&load(&checkpoint, weights), &budgets), ids(&load(&pack, weights), &budgets));
+            let (from_folder, from_pack) =
+                (ids(&load(&checkpoint, weights), &budgets), ids(&load(&pack, weights), &budgets));
             assert_eq!(from_folder, from_pack, "{layout:?} {weights}");
         }
     }
@@ -70,8 +88,12 @@ fn the_same_model_in_every_layout_of_llava_gives_the_same_answers() {
     let models: Vec<_> = models.collect();
     let first = models[0].config();
     assert_eq!(first.offer().exactly, [1, 4, 16, 64]);
-    let answers = ids(&models[0], &first.offer().exactly.iter().map(|&m| m as u64).collect::<Vec<_>>());
-    assert!(answers.iter().any(|ids| *ids != answers[0]), "{answers:?}: the picture does not matter");
+    let answers =
+        ids(&models[0], &first.offer().exactly.iter().map(|&m| m as u64).collect::<Vec<_>>());
+    assert!(
+        answers.iter().any(|ids| *ids != answers[0]),
+        "{answers:?}: the picture does not matter"
+    );
     for model in &models[1..] {
         let config = model.config();
         assert_eq!((&config.vision, &config.projector), (&first.vision, &first.projector));

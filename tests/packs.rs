@@ -56,7 +56,10 @@ fn loading_stops_between_two_tensors() {
         cancel.cancel();
     }));
     let error = stopped.err().unwrap();
-    assert!(matches!(error, Error::Cancelled) && error.exit_code() == 130 && ticks == 1, "{error} after {ticks}");
+    assert!(
+        matches!(error, Error::Cancelled) && error.exit_code() == 130 && ticks == 1,
+        "{error} after {ticks}"
+    );
 }
 
 #[test]
@@ -94,13 +97,17 @@ fn numbers_that_make_no_sense_are_refused() {
         ("/tensors/language.norm/parts", json!([])),
     ];
     for (path, value) in numbers {
-        refused(|manifest| *manifest.pointer_mut(path).unwrap_or_else(|| panic!("{path}")) = value.clone());
+        refused(|manifest| {
+            *manifest.pointer_mut(path).unwrap_or_else(|| panic!("{path}")) = value.clone()
+        });
     }
 }
 
 #[test]
 fn absurd_sizes_are_refused_before_anything_is_read() {
-    let message = refused(|manifest| manifest["shards"] = json!(vec![json!({"file": "a", "bytes": 0, "sha256": ""}); 20_000]));
+    let message = refused(|manifest| {
+        manifest["shards"] = json!(vec![json!({"file": "a", "bytes": 0, "sha256": ""}); 20_000])
+    });
     assert!(message.contains("more than the 10000 of any model"), "{message}");
     let message = refused(|manifest| manifest["files"][0]["bytes"] = json!(200u64 << 20));
     assert!(message.contains("a file of this kind has at most"), "{message}");
@@ -110,8 +117,10 @@ fn absurd_sizes_are_refused_before_anything_is_read() {
     assert!(message.contains("manifest.json") && message.contains("at most 8388608"), "{message}");
     let message = refused(|manifest| manifest["format"] = json!(vec![0; 1000]));
     assert!(message.contains("more characters") && message.len() < 400, "{message}");
-    let vision = |manifest: &mut Value, key: &str| manifest["architecture"]["vision"][key] = json!(1 << 20);
-    let message = refused(|manifest| ["image_size", "patch"].iter().for_each(|key| vision(manifest, key)));
+    let vision =
+        |manifest: &mut Value, key: &str| manifest["architecture"]["vision"][key] = json!(1 << 20);
+    let message =
+        refused(|manifest| ["image_size", "patch"].iter().for_each(|key| vision(manifest, key)));
     assert!(message.contains("pixels a side"), "{message}");
     // A million tensors' worth of something that nobody reads takes no memory.
     let folder = copy();
@@ -126,14 +135,23 @@ fn absurd_sizes_are_refused_before_anything_is_read() {
 fn a_tokenizer_that_multiplies_text_is_refused_by_name() {
     use sha2::{Digest, Sha256};
     let folder = copy();
-    let read = |name: &str| -> Value { serde_json::from_slice(&std::fs::read(folder.path().join(name)).unwrap()).unwrap() };
+    let read = |name: &str| -> Value {
+        serde_json::from_slice(&std::fs::read(folder.path().join(name)).unwrap()).unwrap()
+    };
     let (mut tokenizer, mut manifest) = (read("tokenizer.json"), read("manifest.json"));
     let step = json!({"type": "Replace", "pattern": {"String": "a"}, "content": "aaaaaaaaaa"});
     tokenizer["normalizer"] = json!({"type": "Sequence", "normalizers": vec![step; 7]});
     let bytes = tokenizer.to_string().into_bytes();
-    for file in manifest["files"].as_array_mut().unwrap().iter_mut().filter(|file| file["file"] == "tokenizer.json") {
+    for file in manifest["files"]
+        .as_array_mut()
+        .unwrap()
+        .iter_mut()
+        .filter(|file| file["file"] == "tokenizer.json")
+    {
         file["bytes"] = json!(bytes.len());
-        file["sha256"] = json!(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        file["sha256"] = json!(
+            Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        );
     }
     std::fs::write(folder.path().join("tokenizer.json"), bytes).unwrap();
     std::fs::write(folder.path().join("manifest.json"), manifest.to_string()).unwrap();
@@ -152,7 +170,9 @@ fn names_may_not_leave_the_folder() {
 
 #[test]
 fn a_missing_tensor_is_named() {
-    let message = refused(|manifest| drop(manifest["tensors"].as_object_mut().unwrap().remove("language.layers.2.down")));
+    let message = refused(|manifest| {
+        drop(manifest["tensors"].as_object_mut().unwrap().remove("language.layers.2.down"))
+    });
     assert!(message.contains("language.layers.2.down"), "{message}");
 }
 

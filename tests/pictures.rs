@@ -65,7 +65,9 @@ fn resizing_decoded_pixels_equals_pillow() {
 fn resizing_formula_pictures_equals_pillow() {
     for picture in list(&index(), "formula") {
         let (width, height) = pair(&picture["size"]);
-        let value = |x: usize, y: usize, c: usize| (x * (3 * c + 2) + y * (2 * c + 5) + ((x * y) >> 4)) as u8;
+        let value = |x: usize, y: usize, c: usize| {
+            (x * (3 * c + 2) + y * (2 * c + 5) + ((x * y) >> 4)) as u8
+        };
         let at = |i: usize| value(i / 3 % width, i / 3 / width, i % 3);
         let rgb: Vec<u8> = (0..width * height * 3).map(at).collect();
         assert_eq!(sha256(&rgb), text(picture, "sha256"), "the formula itself");
@@ -82,7 +84,11 @@ fn files_read_as_the_reference_equal_pillow() {
         let name = text(file, "file");
         for case in list(file, "resized") {
             let pixels = Pixels::decode(&bytes(name), &spec(case), Reading::Reference).unwrap();
-            assert_eq!((pixels.source.0 as usize, pixels.source.1 as usize), pair(&file["size"]), "{name}");
+            assert_eq!(
+                (pixels.source.0 as usize, pixels.source.1 as usize),
+                pair(&file["size"]),
+                "{name}"
+            );
             assert_eq!(sha256(&pixels.rgb), text(case, "sha256"), "{name} {case}");
         }
     }
@@ -96,7 +102,8 @@ fn field(name: &str) -> Vec<u8> {
 /// Size and hash of both readings, for people first.
 fn both(name: &str) -> [((usize, usize), String); 2] {
     [Reading::People, Reading::Reference].map(|reading| {
-        let picture = Picture::read(&field(name), reading).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let picture =
+            Picture::read(&field(name), reading).unwrap_or_else(|error| panic!("{name}: {error}"));
         ((picture.width, picture.height), sha256(&picture.rgb))
     })
 }
@@ -109,7 +116,9 @@ fn pictures_from_the_field_equal_pillow_in_both_readings() {
     let mut wrong = Vec::new();
     for file in files {
         let name = text(file, "file");
-        let wanted = ["people", "reference"].map(|reading| (pair(&file[reading]["size"]), text(&file[reading], "sha256").to_owned()));
+        let wanted = ["people", "reference"].map(|reading| {
+            (pair(&file[reading]["size"]), text(&file[reading], "sha256").to_owned())
+        });
         if both(name) != wanted {
             wrong.push(format!("{name}: {}", file["shows"]));
         }
@@ -144,11 +153,18 @@ fn reported_pictures_look_like_their_twins() {
         ("07_frame_larger_than_screen.gif", "07_twin.gif"),
     ];
     for (file, twin) in twins {
-        assert_eq!(both(&format!("reported/{file}"))[0], both(&format!("reported/{twin}"))[0], "{file}");
+        assert_eq!(
+            both(&format!("reported/{file}"))[0],
+            both(&format!("reported/{twin}"))[0],
+            "{file}"
+        );
     }
     // Coded apart, so not of the same bits: the same colours nearly everywhere.
-    let read = |name: &str| Picture::read(&field(&format!("reported/{name}")), Reading::People).unwrap().rgb;
-    let (progressive, baseline) = (read("02_progressive_adobe0_ids123.jpg"), read("02_twin_baseline_adobe0.jpg"));
+    let read = |name: &str| {
+        Picture::read(&field(&format!("reported/{name}")), Reading::People).unwrap().rgb
+    };
+    let (progressive, baseline) =
+        (read("02_progressive_adobe0_ids123.jpg"), read("02_twin_baseline_adobe0.jpg"));
     let near = progressive.iter().zip(&baseline).filter(|(a, b)| a.abs_diff(**b) <= 8).count();
     assert!(near * 100 > baseline.len() * 99, "{near} of {}", baseline.len());
 }
@@ -169,7 +185,8 @@ fn files_from_the_field_cut_short_are_refused() {
         // Behind the last pixel of a run-length picture come only marks that say so.
         let last = whole.len() - if name.ends_with("bmp") { 8 } else { 1 };
         for length in (0..=last).rev().step_by(7) {
-            let error = Picture::read(&whole[..length], Reading::People).expect_err(&format!("{name} cut to {length} of {} bytes", whole.len()));
+            let error = Picture::read(&whole[..length], Reading::People)
+                .expect_err(&format!("{name} cut to {length} of {} bytes", whole.len()));
             assert_eq!(error.exit_code(), 6);
         }
     }
@@ -182,9 +199,21 @@ fn the_two_readings_differ_where_they_say_so() {
         let name = text(file, "file");
         let people = Pixels::decode(&bytes(name), &spec, Reading::People).unwrap();
         let reference = Pixels::decode(&bytes(name), &spec, Reading::Reference).unwrap();
-        assert_eq!((people.source.0 as usize, people.source.1 as usize), pair(&file["oriented_size"]), "{name}");
+        assert_eq!(
+            (people.source.0 as usize, people.source.1 as usize),
+            pair(&file["oriented_size"]),
+            "{name}"
+        );
         assert_eq!(people.readings_differ, reference.readings_differ, "{name}");
-        let special = ["rgba.png", "la.png", "p_transparent.png", "rgb_key.png", "lossless.webp", "animated.gif"].contains(&name);
+        let special = [
+            "rgba.png",
+            "la.png",
+            "p_transparent.png",
+            "rgb_key.png",
+            "lossless.webp",
+            "animated.gif",
+        ]
+        .contains(&name);
         let expected = special || name.contains("16") || name.contains("exif");
         assert_eq!(people.readings_differ, expected, "{name}");
         if !expected {
@@ -217,21 +246,27 @@ fn any_file_cut_short_is_refused() {
         let whole = bytes(name);
         for length in 0..whole.len() {
             let result = Pixels::decode(&whole[..length], &spec, Reading::People);
-            let error = result.expect_err(&format!("{name} cut to {length} of {} bytes", whole.len()));
+            let error =
+                result.expect_err(&format!("{name} cut to {length} of {} bytes", whole.len()));
             assert_eq!(error.exit_code(), 6);
         }
     }
 }
 
-/// What people's reading makes of every file, for the bundled model's size: the browser's tests compare with the same list.
+/// What people's reading makes of every file, for the bundled model's size: the browser's tests
+/// compare with the same list.
 #[test]
 fn the_pixels_that_the_model_sees_are_those_listed() {
-    let listed: Value = serde_json::from_slice(&std::fs::read(golden().join("seen.json")).unwrap()).unwrap();
+    let listed: Value =
+        serde_json::from_slice(&std::fs::read(golden().join("seen.json")).unwrap()).unwrap();
     let spec = ImageSpec::clip(listed["size"].as_u64().unwrap() as usize);
     let index = index();
     let seen = list(&index, "files").iter().map(|file| {
         let name = text(file, "file");
-        (name.to_owned(), Value::from(sha256(&Pixels::decode(&bytes(name), &spec, Reading::People).unwrap().rgb)))
+        (
+            name.to_owned(),
+            Value::from(sha256(&Pixels::decode(&bytes(name), &spec, Reading::People).unwrap().rgb)),
+        )
     });
     let seen = Value::Object(seen.collect());
     assert_eq!(listed["files"], seen, "seen.json should hold {seen:#}");

@@ -40,7 +40,9 @@ fn tokenizers(config: Option<&[u8]>) -> Vec<(&'static str, Tokenizer)> {
     let (json, model) = (bytes("tokenizer/tokenizer.json"), bytes("tokenizer/tokenizer.model"));
     let from_json = Tokenizer::from_files(Some(&json), None, config).unwrap();
     let from_model = Tokenizer::from_files(None, Some(&model), config).unwrap();
-    let again = |tokenizer: &Tokenizer| Tokenizer::from_files(Some(&tokenizer.to_json()), None, None).unwrap();
+    let again = |tokenizer: &Tokenizer| {
+        Tokenizer::from_files(Some(&tokenizer.to_json()), None, None).unwrap()
+    };
     let (json_again, model_again) = (again(&from_json), again(&from_model));
     vec![
         ("tokenizer.json", from_json),
@@ -75,9 +77,13 @@ fn segments_around_control_tokens_follow_the_legacy_flag() {
                 let mut ours = Vec::new();
                 let mut first = true;
                 loop {
-                    let next = control.iter().filter_map(|(token, id)| Some((rest.find(token)?, token, *id))).min();
+                    let next = control
+                        .iter()
+                        .filter_map(|(token, id)| Some((rest.find(token)?, token, *id)))
+                        .min();
                     let end = next.map_or(rest.len(), |(at, ..)| at);
-                    let encode = if first { Tokenizer::encode } else { Tokenizer::encode_after_special };
+                    let encode =
+                        if first { Tokenizer::encode } else { Tokenizer::encode_after_special };
                     ours.extend(encode(&tokenizer, &rest[..end]));
                     let Some((at, token, id)) = next else { break };
                     ours.push(id);
@@ -145,7 +151,12 @@ fn prompts_equal_the_references() {
         let tokenizer = Tokenizer::from_files(Some(&reduced), None, Some(&config)).unwrap();
         let template = Template::by_name(text(row, "template")).unwrap();
         let expected: Vec<i64> = list(row, "ids").iter().map(|id| id.as_i64().unwrap()).collect();
-        assert_eq!(prompt(&template, &tokenizer, list(row, "turns")), expected, "{}", row["prompt"]);
+        assert_eq!(
+            prompt(&template, &tokenizer, list(row, "turns")),
+            expected,
+            "{}",
+            row["prompt"]
+        );
     }
 }
 
@@ -153,13 +164,24 @@ fn prompts_equal_the_references() {
 fn prompts_of_the_model_cases_equal_the_references() {
     for case in ["a-f32-tower", "b-f16-shards", "c-crop", "d-floor-grid"] {
         let read = |file: &str| {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(case).join("checkpoint").join(file);
+            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("tests/golden")
+                .join(case)
+                .join("checkpoint")
+                .join(file);
             std::fs::read(path).ok()
         };
-        let (json_file, model, config) = (read("tokenizer.json"), read("tokenizer.model"), read("tokenizer_config.json"));
-        let tokenizer = Tokenizer::from_files(json_file.as_deref(), model.as_deref(), config.as_deref()).unwrap();
+        let (json_file, model, config) =
+            (read("tokenizer.json"), read("tokenizer.model"), read("tokenizer_config.json"));
+        let tokenizer =
+            Tokenizer::from_files(json_file.as_deref(), model.as_deref(), config.as_deref())
+                .unwrap();
         let turn = &json(&format!("{case}/index.json"))["second_turn"];
         let expected: Vec<i64> = list(turn, "ids").iter().map(|id| id.as_i64().unwrap()).collect();
-        assert_eq!(prompt(&Template::vicuna_v1(), &tokenizer, list(turn, "turns")), expected, "{case}");
+        assert_eq!(
+            prompt(&Template::vicuna_v1(), &tokenizer, list(turn, "turns")),
+            expected,
+            "{case}"
+        );
     }
 }

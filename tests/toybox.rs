@@ -1,4 +1,5 @@
-//! The bundled model's checkpoint in every weight format: the same answers on every adapter, and what quantisation changes.
+//! The bundled model's checkpoint in every weight format: the same answers on every adapter, and
+//! what quantisation changes.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a table to read, and a notice")]
@@ -28,8 +29,14 @@ fn gpu() -> Option<AdapterChoice> {
 }
 
 fn session(adapter: AdapterChoice, weights: Weights) -> Session {
-    let options = LoadOptions { adapter, weights, arithmetic: Arithmetic::Exact, ..Default::default() };
-    let model = block_on(Model::load(&ModelSource::Path(toybox().join("checkpoint")), &options, &mut |_| {})).unwrap();
+    let options =
+        LoadOptions { adapter, weights, arithmetic: Arithmetic::Exact, ..Default::default() };
+    let model = block_on(Model::load(
+        &ModelSource::Path(toybox().join("checkpoint")),
+        &options,
+        &mut |_| {},
+    ))
+    .unwrap();
     block_on(Session::new(Arc::new(model), 512)).unwrap()
 }
 
@@ -45,29 +52,48 @@ fn heldout() -> Vec<(String, String, String)> {
 }
 
 /// Answers every question with m image tokens; the tower runs once per picture.
-fn answers(session: &mut Session, questions: &[(String, String, String)], m: usize) -> Vec<Vec<u32>> {
+fn answers(
+    session: &mut Session,
+    questions: &[(String, String, String)],
+    m: usize,
+) -> Vec<Vec<u32>> {
     let mut pictures: BTreeMap<&str, Pixels> = BTreeMap::new();
     let mut out = Vec::new();
     for (image, question, _) in questions {
         let spec = session.model().image_spec().clone();
-        let decode = || Pixels::decode(&std::fs::read(toybox().join("heldout").join(image)).unwrap(), &spec, Reading::Reference).unwrap();
-        block_on(session.look(pictures.entry(image).or_insert_with(decode), &Cancel::new())).unwrap();
+        let decode = || {
+            Pixels::decode(
+                &std::fs::read(toybox().join("heldout").join(image)).unwrap(),
+                &spec,
+                Reading::Reference,
+            )
+            .unwrap()
+        };
+        block_on(session.look(pictures.entry(image).or_insert_with(decode), &Cancel::new()))
+            .unwrap();
         session.start_anew();
-        let request = Request { budget: Budget::Fixed(m as u64), max_new_tokens: 16, ..Request::new(question.as_str()) };
+        let request = Request {
+            budget: Budget::Fixed(m as u64),
+            max_new_tokens: 16,
+            ..Request::new(question.as_str())
+        };
         out.push(block_on(session.ask(&request, &mut |_| {})).unwrap().token_ids);
     }
     out
 }
 
-/// Run on llvmpipe and again on SwiftShader, this makes three arithmetics agree: each of them with the processor's.
+/// Run on llvmpipe and again on SwiftShader, this makes three arithmetics agree: each of them with
+/// the processor's.
 #[test]
 fn every_adapter_gives_the_same_ids_for_every_format_and_m() {
     let Some(gpu) = gpu() else { return };
     let questions: Vec<_> = heldout().into_iter().step_by(50).collect();
     for weights in [Weights::F32, Weights::F16, Weights::Q8, Weights::Q4] {
-        let (mut on_gpu, mut on_cpu) = (session(gpu.clone(), weights), session(AdapterChoice::Cpu, weights));
+        let (mut on_gpu, mut on_cpu) =
+            (session(gpu.clone(), weights), session(AdapterChoice::Cpu, weights));
         for m in ladder(on_cpu.model().config().m_max()) {
-            let (got, want) = (answers(&mut on_gpu, &questions, m), answers(&mut on_cpu, &questions, m));
+            let (got, want) =
+                (answers(&mut on_gpu, &questions, m), answers(&mut on_cpu, &questions, m));
             assert_eq!(got, want, "{weights} m = {m} on {}", on_gpu.model().adapter().name);
         }
     }
@@ -77,20 +103,34 @@ fn every_adapter_gives_the_same_ids_for_every_format_and_m() {
 #[test]
 fn quantisation_changes_few_answers() {
     let questions = heldout();
-    let share = |a: &[Vec<u32>], b: &[Vec<u32>]| 100.0 * a.iter().zip(b).filter(|(a, b)| a == b).count() as f64 / a.len() as f64;
-    // On the processor: the test above ties every adapter to it, and it is the fastest on a machine without a GPU.
+    let share = |a: &[Vec<u32>], b: &[Vec<u32>]| {
+        100.0 * a.iter().zip(b).filter(|(a, b)| a == b).count() as f64 / a.len() as f64
+    };
+    // On the processor: the test above ties every adapter to it, and it is the fastest on a machine
+    // without a GPU.
     let mut reference = session(AdapterChoice::Cpu, Weights::F32);
     let all = reference.model().config().m_max();
     let steps = [all, 16];
     let exact: Vec<_> = steps.iter().map(|&m| answers(&mut reference, &questions, m)).collect();
-    println!("| weights | same answer as f32, m = {all} | m = 16 | right, m = {all} |\n|---|---|---|---|");
-    for (weights, least) in [(Weights::F32, 100.0), (Weights::F16, 99.0), (Weights::Q8, 99.0), (Weights::Q4, 97.0)] {
+    println!(
+        "| weights | same answer as f32, m = {all} | m = 16 | right, m = {all} |\n|---|---|---|---|"
+    );
+    for (weights, least) in
+        [(Weights::F32, 100.0), (Weights::F16, 99.0), (Weights::Q8, 99.0), (Weights::Q4, 97.0)]
+    {
         let mut quantised = session(AdapterChoice::Cpu, weights);
         let got: Vec<_> = steps.iter().map(|&m| answers(&mut quantised, &questions, m)).collect();
         let (at_all, at_16) = (share(&got[0], &exact[0]), share(&got[1], &exact[1]));
         let text = |ids: &[u32]| quantised.model().tokenizer().decode(ids).trim().to_lowercase();
-        let right = got[0].iter().zip(&questions).filter(|(ids, q)| text(ids) == q.2.to_lowercase()).count();
-        println!("| {weights} | {at_all:.1} % | {at_16:.1} % | {:.1} % |", 100.0 * right as f64 / questions.len() as f64);
+        let right = got[0]
+            .iter()
+            .zip(&questions)
+            .filter(|(ids, q)| text(ids) == q.2.to_lowercase())
+            .count();
+        println!(
+            "| {weights} | {at_all:.1} % | {at_16:.1} % | {:.1} % |",
+            100.0 * right as f64 / questions.len() as f64
+        );
         assert!(at_all >= least, "{weights}: {at_all} % of {} answers", questions.len());
     }
 }

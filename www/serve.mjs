@@ -1,5 +1,6 @@
-// Serves the built page on this machine: `node serve.mjs [port]`, or `serve()` from the browser tests.
-// Any static server will do; these are the headers it should send, and ranges let a broken download go on.
+// Serves the built page on this machine: `node serve.mjs [port]`, or `serve()` from the browser
+// tests. Any static server will do; these are the headers it should send, and ranges let a broken
+// download go on.
 
 import { createReadStream, realpathSync } from "node:fs";
 import { stat } from "node:fs/promises";
@@ -23,7 +24,10 @@ const TYPES = {
   ".webmanifest": "application/manifest+json",
 };
 
-/** The page carries the same policy in a `meta` element, for servers that send none; `frame-ancestors` works only here. */
+/**
+ * The page carries the same policy in a `meta` element, for servers that send none;
+ * `frame-ancestors` works only here.
+ */
 export const HEADERS = {
   "content-security-policy":
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self' https:; " +
@@ -40,7 +44,12 @@ class BadRequest extends Error {}
 /** The address that was asked for, and the file's path in it. */
 function asked(request) {
   const { url: target = "" } = request;
-  if (!target.startsWith("/") || target.startsWith("//") || !URL.canParse(target, "http://localhost")) throw new BadRequest("no path");
+  if (
+    !target.startsWith("/") ||
+    target.startsWith("//") ||
+    !URL.canParse(target, "http://localhost")
+  )
+    throw new BadRequest("no path");
   const url = new URL(target, "http://localhost");
   let path;
   try {
@@ -59,37 +68,59 @@ function asked(request) {
  */
 function asRange(range, size) {
   if (range === undefined || !/^bytes\s*=/i.test(range)) return undefined;
-  const list = range.replace(/^bytes\s*=\s*/i, "").split(",").map((part) => /^\s*(\d*)-(\d*)\s*$/.exec(part));
-  const makesSense = (part) => part && (part[1] || part[2]) && (!part[1] || !part[2] || Number(part[1]) <= Number(part[2]));
+  const list = range
+    .replace(/^bytes\s*=\s*/i, "")
+    .split(",")
+    .map(part => /^\s*(\d*)-(\d*)\s*$/.exec(part));
+  const makesSense = part =>
+    part && (part[1] || part[2]) && (!part[1] || !part[2] || Number(part[1]) <= Number(part[2]));
   if (!list.every(makesSense)) throw new BadRequest("not a range");
   if (list.length > 1) return undefined;
   const [[, first, last]] = list;
-  if (first === "") return { start: Math.max(0, size - Number(last)), end: size, isThere: Number(last) > 0 && size > 0 };
-  return { start: Number(first), end: Math.min(last ? Number(last) + 1 : size, size), isThere: Number(first) < size };
+  if (first === "")
+    return {
+      start: Math.max(0, size - Number(last)),
+      end: size,
+      isThere: Number(last) > 0 && size > 0,
+    };
+  return {
+    start: Number(first),
+    end: Math.min(last ? Number(last) + 1 : size, size),
+    isThere: Number(first) < size,
+  };
 }
 
 /**
- * Starts a server on `port` (0: any free one) of this machine.
- * `folders` maps path prefixes to folders, the longest prefix first; `intercept(request, response, url)` may answer instead and return true.
- * `tls` is a key and a certificate, for https.
+ * Starts a server on `port` (0: any free one) of this machine. `folders` maps path prefixes to
+ * folders, the longest prefix first; `intercept(request, response, url)` may answer instead and
+ * return true. `tls` is a key and a certificate, for https.
  */
-export async function serve({ port = 0, folders = { "/": DIST }, headers = HEADERS, intercept = () => false, tls } = {}) {
+export async function serve({
+  port = 0,
+  folders = { "/": DIST },
+  headers = HEADERS,
+  intercept = () => false,
+  tls,
+} = {}) {
   const answer = async (request, response) => {
     const { url, path } = asked(request);
     if (await intercept(request, response, url)) return;
-    if (!["GET", "HEAD"].includes(request.method)) return void response.writeHead(405, { ...headers, allow: "GET, HEAD" }).end();
-    const prefix = Object.keys(folders).find((prefix) => path.startsWith(prefix));
+    if (!["GET", "HEAD"].includes(request.method))
+      return void response.writeHead(405, { ...headers, allow: "GET, HEAD" }).end();
+    const prefix = Object.keys(folders).find(prefix => path.startsWith(prefix));
     if (prefix === undefined) return void response.writeHead(404, headers).end();
     const root = normalize(folders[prefix]).replace(/[\\/]$/, "");
     const rest = path.slice(prefix.length);
-    const file = normalize(join(root, rest === "" || rest.endsWith("/") ? `${rest}index.html` : rest));
+    const file = normalize(
+      join(root, rest === "" || rest.endsWith("/") ? `${rest}index.html` : rest),
+    );
     const found = file.startsWith(root + sep) ? await stat(file).catch(() => undefined) : undefined;
     if (found?.isFile()) send(request, response, file, found.size, headers);
     else response.writeHead(404, headers).end();
   };
   // Whatever a request makes go wrong, the next one is answered.
   const handle = (request, response) =>
-    answer(request, response).catch((error) => {
+    answer(request, response).catch(error => {
       if (!(error instanceof BadRequest)) console.error(error);
       if (response.headersSent) response.destroy();
       else response.writeHead(error instanceof BadRequest ? 400 : 500, headers).end();
@@ -113,12 +144,17 @@ function send(request, response, file, size, headers) {
     "content-length": end - start,
     "accept-ranges": "bytes",
     // Built files carry a hash in their names; all others are asked for again.
-    "cache-control": file.includes(`${sep}assets${sep}`) ? "public, max-age=31536000, immutable" : "no-cache",
+    "cache-control": file.includes(`${sep}assets${sep}`)
+      ? "public, max-age=31536000, immutable"
+      : "no-cache",
   };
   if (range) own["content-range"] = `bytes ${start}-${end - 1}/${size}`;
   response.writeHead(range ? 206 : 200, own);
   if (request.method === "HEAD" || end === start) response.end();
-  else createReadStream(file, { start, end: end - 1 }).on("error", () => response.destroy()).pipe(response);
+  else
+    createReadStream(file, { start, end: end - 1 })
+      .on("error", () => response.destroy())
+      .pipe(response);
 }
 
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {

@@ -1,4 +1,5 @@
-// Builds the page into dist: plain files with relative addresses, so that any folder of any static server can hold them.
+// Builds the page into dist: plain files with relative addresses, so that any folder of any static
+// server can hold them.
 
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
@@ -13,7 +14,12 @@ function bundled() {
   const manifest = JSON.parse(readFileSync(here("../models/toybox/manifest.json"), "utf8"));
   const files: { bytes: number }[] = [...manifest.files, ...manifest.shards];
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
-  return { name: manifest.name, bytes, weights: manifest.weights, imageTokens: manifest.architecture.resampler.m_max };
+  return {
+    name: manifest.name,
+    bytes,
+    weights: manifest.weights,
+    imageTokens: manifest.architecture.resampler.m_max,
+  };
 }
 
 /** The policy as a `meta` element too: not every static server lets one choose its headers. */
@@ -22,9 +28,12 @@ const policy = (): Plugin => ({
   apply: "build",
   transformIndexHtml: {
     order: "post",
-    handler: (html) => {
+    handler: html => {
       const content = HEADERS["content-security-policy"].replace(/; frame-ancestors [^;]*/, "");
-      return html.replace("<head>", `<head>\n    <meta http-equiv="content-security-policy" content="${content}" />`);
+      return html.replace(
+        "<head>",
+        `<head>\n    <meta http-equiv="content-security-policy" content="${content}" />`,
+      );
     },
   },
 });
@@ -35,7 +44,7 @@ const offline = (): Plugin => ({
   apply: "build",
   generateBundle(_, bundle) {
     const open = readdirSync(here("public"));
-    const built = Object.keys(bundle).filter((name) => name !== "index.html");
+    const built = Object.keys(bundle).filter(name => name !== "index.html");
     // The page's own script with what it cannot begin without, its style, and the sample pictures.
     const scripts = new Set<string>();
     const walk = (name: string) => {
@@ -44,12 +53,15 @@ const offline = (): Plugin => ({
       scripts.add(name);
       file.imports.forEach(walk);
     };
-    for (const [name, file] of Object.entries(bundle)) if (file.type === "chunk" && file.isEntry) walk(name);
-    const first = (name: string) => scripts.has(name) || /\.css$|\/toybox-\d+-[^/]*\.png$/.test(name);
+    for (const [name, file] of Object.entries(bundle))
+      if (file.type === "chunk" && file.isEntry) walk(name);
+    const first = (name: string) =>
+      scripts.has(name) || /\.css$|\/toybox-\d+-[^/]*\.png$/.test(name);
     const shell = [...built.filter(first), ...open, "./"].sort();
-    const rest = built.filter((name) => !first(name)).sort();
+    const rest = built.filter(name => !first(name)).sort();
     const hash = createHash("sha256");
-    for (const [name, file] of Object.entries(bundle)) hash.update(name).update(file.type === "chunk" ? file.code : file.source);
+    for (const [name, file] of Object.entries(bundle))
+      hash.update(name).update(file.type === "chunk" ? file.code : file.source);
     const source = readFileSync(here("src/sw.js"), "utf8")
       .replace('"__VERSION__"', JSON.stringify(hash.digest("hex").slice(0, 12)))
       .replace('["__SHELL__"]', JSON.stringify(shell))

@@ -1,4 +1,5 @@
-//! A `tokenizer.json`: its steps and lists, then a text there and back. A text may grow, but not without limit.
+//! A `tokenizer.json`: its steps and lists, then a text there and back. A text may grow, but not
+//! without limit.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

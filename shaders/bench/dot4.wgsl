@@ -1,4 +1,5 @@
-// dot4: 8 independent chains of packed 8-bit dot products per lane, nothing else: the ceiling of int8 kernels
+// dot4: 8 independent chains of packed 8-bit dot products per lane, nothing else: the ceiling of
+//   int8 kernels
 // out [lanes] i32
 // grid: any number of groups of 64 lanes; 64 operations (4 products, 4 sums each) per lane and turn
 struct Params { turns: u32, word: u32 }

@@ -1,4 +1,5 @@
-// empty: out[0] = out[0] + 1: a dispatch that depends on the one before and does nothing, to time the gap between dispatches
+// empty: out[0] = out[0] + 1: a dispatch that depends on the one before and does nothing, to time
+//   the gap between dispatches
 // out [1] u32
 // grid: one workgroup of one lane
 struct Params { unused: u32 }

@@ -1,4 +1,5 @@
-// fma: 8 independent chains of 4-wide fused multiply-adds per lane, nothing else: the arithmetic ceiling
+// fma: 8 independent chains of 4-wide fused multiply-adds per lane, nothing else: the arithmetic
+//   ceiling
 // out [lanes] f32
 // grid: any number of groups of 64 lanes; 64 floating point operations per lane and turn
 // prelude: `alias Real = f32;`, or with f16 what shader-f16 computes in

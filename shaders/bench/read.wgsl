@@ -1,4 +1,5 @@
-// read: sums 16-byte words of a large buffer, 8 loads in flight per lane: the rate at which weights can arrive
+// read: sums 16-byte words of a large buffer, 8 loads in flight per lane: the rate at which weights
+//   can arrive
 // words [n] vec4<u32> - out [lanes] u32
 // grid: any number of groups of 64 lanes; a lane reads every (groups * 64)th word
 struct Params { words: u32, groups: u32 }

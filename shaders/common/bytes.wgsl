@@ -1,5 +1,6 @@
 // bytes: activations as signed bytes; uses x, and dot4 of common/dot_*.wgsl
-// A value that is no number becomes some byte: what is wrong before stays wrong, and may look like a number.
+// A value that is no number becomes some byte: what is wrong before stays wrong, and may look like
+//   a number.
 // The largest magnitude among the sixteen columns that start at x[at].
 fn peak_of(at: u32) -> f32 {
     let m = max(max(abs(x[at]), abs(x[at + 1u])), max(abs(x[at + 2u]), abs(x[at + 3u])));

@@ -1,4 +1,5 @@
-// kv_f16: keys and values kept as halves. A key unit is 8 dimensions of one key, a value unit 2 dimensions of one value.
+// kv_f16: keys and values kept as halves. A key unit is 8 dimensions of one key, a value unit 2
+//   dimensions of one value.
 alias Key = vec4<u32>;
 alias Value = u32;
 const KEY_DIMS: u32 = 8u;

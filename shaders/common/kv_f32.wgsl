@@ -1,4 +1,5 @@
-// kv_f32: keys and values kept as floats. A key unit is 4 dimensions of one key, a value unit 2 dimensions of one value.
+// kv_f32: keys and values kept as floats. A key unit is 4 dimensions of one key, a value unit 2
+//   dimensions of one value.
 alias Key = vec4<f32>;
 alias Value = vec2<f32>;
 const KEY_DIMS: u32 = 4u;

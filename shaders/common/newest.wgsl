@@ -1,4 +1,5 @@
-// newest: what attention in decoding binds, and the step's own query, key and value; uses params.{head_dim, scale} of the kernel and common/state.wgsl
+// newest: what attention in decoding binds, and the step's own query, key and value; uses
+//   params.{head_dim, scale} of the kernel and common/state.wgsl
 @group(0) @binding(1) var<storage, read> state: State;
 @group(0) @binding(2) var<storage, read> qkv: array<f32>;
 @group(0) @binding(3) var<storage, read> rope: array<vec2<f32>>;

@@ -1,8 +1,10 @@
-// state: what decoding keeps on the device from step to step; its Rust twin is State in src/kernels/state.rs, and the lint compares them
+// state: what decoding keeps on the device from step to step; its Rust twin is State in
+//   src/kernels/state.rs, and the lint compares them
 struct State {
     token: u32,                    // picked last: the one that the next step reads
     position: u32,                 // of that token
-    done: u32,                     // 1 once the generation has ended: the steps that follow do nothing
+    // 1 once the generation has ended: the steps that follow do nothing
+    done: u32,
     count: u32,                    // tokens picked since the start
     seed_low: u32,
     seed_high: u32,

@@ -1,5 +1,7 @@
-// sum_bytes: a lane's sums over its share of the columns, one token's activations rounded to bytes, a step for 64 of them
-// constants BLOCKS (of the matrix), ROWS (2 or 4); uses common/tile.wgsl, common/bytes.wgsl and WG, SLICES of the kernel
+// sum_bytes: a lane's sums over its share of the columns, one token's activations rounded to bytes,
+//   a step for 64 of them
+// constants BLOCKS (of the matrix), ROWS (2 or 4); uses common/tile.wgsl, common/bytes.wgsl and WG,
+//   SLICES of the kernel
 var<workgroup> packed: array<vec4<u32>, BLOCKS * 4u>; // sixteen columns each
 var<workgroup> peaks: array<f32, BLOCKS>;
 

@@ -1,8 +1,12 @@
 // tile: a lane's block of sums, and how weights are added to it; for matmul and matvec
-// constants TOKENS (1, 2, 4, 8, 16) and ROWS (1, 2, 4, 8, 16: a lane owns the same row of so many neighbouring panels), at most 16
-// columns in all. With TOKENS <= 2 a column holds four rows of a token (first all rows of the first), else four tokens of one row
-// (column token / 4 * ROWS + row). Uses x, scales and params.{rows, blocks} of the kernel, and preludes common/{data,weight}_*.wgsl.
-// One token scales a block's sum instead of its weights, which several tokens would share. TOKENS = 2 has ROWS = 16.
+// constants TOKENS (1, 2, 4, 8, 16) and ROWS (1, 2, 4, 8, 16: a lane owns the same row of so many
+//   neighbouring panels), at most 16
+// columns in all. With TOKENS <= 2 a column holds four rows of a token (first all rows of the
+//   first), else four tokens of one row
+// (column token / 4 * ROWS + row). Uses x, scales and params.{rows, blocks} of the kernel, and
+//   preludes common/{data,weight}_*.wgsl.
+// One token scales a block's sum instead of its weights, which several tokens would share. TOKENS =
+//   2 has ROWS = 16.
 struct Tile { a: mat4x4<f32>, b: mat4x4<f32>, c: mat4x4<f32>, d: mat4x4<f32> }
 struct Words {
     w0: vec4<u32>, w1: vec4<u32>, w2: vec4<u32>, w3: vec4<u32>, w4: vec4<u32>, w5: vec4<u32>, w6: vec4<u32>, w7: vec4<u32>,
@@ -114,7 +118,8 @@ fn add_group(t: ptr<function, Tile>, w: ptr<function, Words>, s: ptr<function, S
     }
 }
 
-// The panel `offset` beyond `panel`; the last one stands in for those past the end, whose sums are not stored.
+// The panel `offset` beyond `panel`; the last one stands in for those past the end, whose sums are
+//   not stored.
 fn panel_at(panel: u32, offset: u32) -> u32 { return min(panel + offset, (params.rows - 1u) / 32u); }
 
 fn scales4(panel: u32, offset: u32, block: u32, lane: u32) -> vec4<f32> {
@@ -172,7 +177,8 @@ fn accumulate(panel: u32, lane: u32, first: u32, step: u32, bases: Bases) -> Til
                 w.w14 = chunk(panel_at(panel, 14u) * words + word);
                 w.w15 = chunk(panel_at(panel, 15u) * words + word);
             }
-            // Unrolled, many rows of one token run a third faster on some drivers; the code of larger tiles would leave the cache.
+            // Unrolled, many rows of one token run a third faster on some drivers; the code of
+            //   larger tiles would leave the cache.
             if TOKENS > 1u || ROWS <= 4u {
                 for (var g = 0u; g < GROUPS; g++) { add(&t, &r, &w, &s, &base, at, g); }
                 continue;

@@ -1,4 +1,5 @@
-// weight_f16: one 16-byte chunk of a panel row holds 8 halves; word j has columns 2j and 2j + 1. The mirror of src/quant.rs.
+// weight_f16: one 16-byte chunk of a panel row holds 8 halves; word j has columns 2j and 2j + 1.
+//   The mirror of src/quant.rs.
 const GROUPS: u32 = 2u; // groups of 4 columns in a chunk
 const CHUNKS_PER_BLOCK: u32 = 8u;
 const POSITION: vec4<f32> = vec4<f32>(1.0, 1.0, 1.0, 1.0);

@@ -1,4 +1,5 @@
-// weight_q8: one 16-byte chunk of a panel row holds 16 signed bytes; word j has columns 4j to 4j + 3. The mirror of src/quant.rs.
+// weight_q8: one 16-byte chunk of a panel row holds 16 signed bytes; word j has columns 4j to 4j +
+//   3. The mirror of src/quant.rs.
 const GROUPS: u32 = 4u; // groups of 4 columns in a chunk
 const CHUNKS_PER_BLOCK: u32 = 4u;
 // As in weight_q4. The highest byte brings its sign along, the others are 128 too high.

@@ -85,8 +85,15 @@ mod empty {
 /// The kernels above, for the lint.
 #[cfg(test)]
 pub(crate) fn variants() -> Vec<Variant> {
-    let plain = [&read::KERNEL, &dot4::KERNEL, &empty::KERNEL].map(|kernel| Variant { kernel, preludes: vec![], constants: vec![] });
-    plain.into_iter().chain([Variant { kernel: &fma::KERNEL, preludes: vec![F32], constants: vec![] }]).collect()
+    let plain = [&read::KERNEL, &dot4::KERNEL, &empty::KERNEL].map(|kernel| Variant {
+        kernel,
+        preludes: vec![],
+        constants: vec![],
+    });
+    plain
+        .into_iter()
+        .chain([Variant { kernel: &fma::KERNEL, preludes: vec![F32], constants: vec![] }])
+        .collect()
 }
 
 /// Measures all of it; a few seconds.
@@ -94,18 +101,30 @@ pub(crate) fn variants() -> Vec<Variant> {
 /// # Errors
 /// The device's failures.
 pub(super) async fn measure(gpu: &Gpu) -> Result<Ceilings> {
-    let mut ceilings = Ceilings { map_ms: Some(map_ms(gpu).await?), dispatch_gap_us: Some(gap_us(gpu).await?), ..Default::default() };
+    let mut ceilings = Ceilings {
+        map_ms: Some(map_ms(gpu).await?),
+        dispatch_gap_us: Some(gap_us(gpu).await?),
+        ..Default::default()
+    };
     (ceilings.read_gb_s, ceilings.copy_gb_s) = memory(gpu).await?;
-    ceilings.fma_f32_gflop_s = Some(rate(gpu, &fma::KERNEL, &[F32], |turns| fma::params(turns, 0.999)).await?);
+    ceilings.fma_f32_gflop_s =
+        Some(rate(gpu, &fma::KERNEL, &[F32], |turns| fma::params(turns, 0.999)).await?);
     if gpu.has_f16() {
-        ceilings.fma_f16_gflop_s = Some(rate(gpu, &fma::KERNEL, &[F16], |turns| fma::params(turns, 0.999)).await?);
+        ceilings.fma_f16_gflop_s =
+            Some(rate(gpu, &fma::KERNEL, &[F16], |turns| fma::params(turns, 0.999)).await?);
     }
-    ceilings.dot4_i8_gop_s = Some(rate(gpu, &dot4::KERNEL, &[], |turns| dot4::params(turns, 0x0102_0304)).await?);
+    ceilings.dot4_i8_gop_s =
+        Some(rate(gpu, &dot4::KERNEL, &[], |turns| dot4::params(turns, 0x0102_0304)).await?);
     Ok(ceilings)
 }
 
 /// 10⁹ operations per second of a kernel that does 64 per lane and turn.
-async fn rate<P: bytemuck::Pod>(gpu: &Gpu, kernel: &Kernel, preludes: &[&'static str], params: impl Fn(u32) -> P) -> Result<f64> {
+async fn rate<P: bytemuck::Pod>(
+    gpu: &Gpu,
+    kernel: &Kernel,
+    preludes: &[&'static str],
+    params: impl Fn(u32) -> P,
+) -> Result<f64> {
     let groups = 1024;
     let out = gpu.storage("bench", (groups * LANES * 4) as u64).await?;
     let run = async |turns: u32| {
@@ -132,7 +151,8 @@ async fn rate<P: bytemuck::Pod>(gpu: &Gpu, kernel: &Kernel, preludes: &[&'static
 /// Read and copy rates, GB/s.
 async fn memory(gpu: &Gpu) -> Result<(Option<f64>, Option<f64>)> {
     let bytes = gpu.max_binding_bytes().min(128 << 20);
-    let (from, to) = (gpu.storage("bench from", bytes).await?, gpu.storage("bench to", bytes).await?);
+    let (from, to) =
+        (gpu.storage("bench from", bytes).await?, gpu.storage("bench to", bytes).await?);
     let groups = 2048u32;
     let out = gpu.storage("bench", u64::from(groups) * LANES as u64 * 4).await?;
     let (mut reads, mut copies) = (Samples::default(), Samples::default());
@@ -142,7 +162,14 @@ async fn memory(gpu: &Gpu) -> Result<(Option<f64>, Option<f64>)> {
                 let mut rec = gpu.recorder();
                 // Two buffers in turn, so that neither stays in a cache.
                 for buffer in [&from, &to] {
-                    rec.dispatch(&read::KERNEL, &[], &[], read::params((bytes / 16) as u32, groups), &[buffer, &out], [groups, 1, 1]);
+                    rec.dispatch(
+                        &read::KERNEL,
+                        &[],
+                        &[],
+                        read::params((bytes / 16) as u32, groups),
+                        &[buffer, &out],
+                        [groups, 1, 1],
+                    );
                 }
                 rec.finish().await
             })

@@ -1,4 +1,5 @@
-//! `mqt bench` and the page's benchmark panel: ceilings of the device, then every stage of the model, in one run.
+//! `mqt bench` and the page's benchmark panel: ceilings of the device, then every stage of the
+//! model, in one run.
 //!
 //! The report is `mqt.bench/1`: figures are medians; what a device cannot measure is `None`.
 
@@ -65,8 +66,8 @@ impl Default for Plan {
 
 /// Tokens of a typical question after the picture.
 const QUESTION: usize = 25;
-/// Tokens generated per measurement: as many as take [`LONG`] seconds, within these bounds. Fewer would be under way before the clock
-/// starts, on a fast device.
+/// Tokens generated per measurement: as many as take [`LONG`] seconds, within these bounds. Fewer
+/// would be under way before the clock starts, on a fast device.
 const GENERATED: (usize, usize) = (16, 128);
 const LONG: f64 = 0.5;
 /// The context beside which small batches are measured.
@@ -75,7 +76,8 @@ const BESIDE: usize = 128;
 /// Runs the plan; `on_progress` is told what is being measured.
 ///
 /// # Errors
-/// A number of image tokens that the model does not give, [`crate::Error::Cancelled`], or the device's failures.
+/// A number of image tokens that the model does not give, [`crate::Error::Cancelled`], or the
+/// device's failures.
 pub async fn run(model: &Model, plan: &Plan, on_progress: &mut dyn FnMut(&str)) -> Result<Report> {
     let offer = model.config().offer();
     plan.tokens.iter().try_for_each(|&m| budget::fixed(m as u64, &offer).map(drop))?;
@@ -142,10 +144,16 @@ impl Bench<'_> {
         self.extend(&mut cache, 0, 40).await?;
         self.extend(&mut cache, 40, 1).await?;
         let times = self.model.load_times();
-        Ok(Startup { device: times.device, pipelines: times.pipelines, weights: times.weights, warm_up: start.elapsed().as_secs_f64() * 1e3 })
+        Ok(Startup {
+            device: times.device,
+            pipelines: times.pipelines,
+            weights: times.weights,
+            warm_up: start.elapsed().as_secs_f64() * 1e3,
+        })
     }
 
-    /// Repeats until the patience is spent: three runs to fifty, or fewer where three would take ten times as long.
+    /// Repeats until the patience is spent: three runs to fifty, or fewer where three would take
+    /// ten times as long.
     fn enough(&self, samples: &Samples) -> bool {
         let (n, spent) = (samples.len(), samples.total() / self.plan.patience);
         n >= 50 || n >= 3 && spent >= 1.0 || n >= 1 && spent >= 10.0
@@ -206,7 +214,11 @@ impl Bench<'_> {
             }
             self.say(&format!("prefill of {tokens}"))?;
             let seconds = self.median(cache, 0, tokens).await?;
-            rows.push(Prefill { tokens, ms: seconds * 1e3, tokens_per_second: tokens as f64 / seconds });
+            rows.push(Prefill {
+                tokens,
+                ms: seconds * 1e3,
+                tokens_per_second: tokens as f64 / seconds,
+            });
         }
         Ok(rows)
     }
@@ -214,7 +226,13 @@ impl Bench<'_> {
     async fn small_batch(&mut self, cache: &mut Cache) -> Result<Vec<SmallBatch>> {
         let kept = BESIDE.min(cache.capacity() / 2);
         self.fill(cache, kept).await?;
-        let sizes: Vec<usize> = self.plan.small_batch.iter().copied().filter(|n| kept + n <= cache.capacity()).collect();
+        let sizes: Vec<usize> = self
+            .plan
+            .small_batch
+            .iter()
+            .copied()
+            .filter(|n| kept + n <= cache.capacity())
+            .collect();
         // All sizes in turn, so that a machine that slows down meanwhile slows all of them.
         let mut samples = vec![Samples::default(); sizes.len()];
         for round in 0..50 {
@@ -226,11 +244,17 @@ impl Bench<'_> {
                 }
             }
             let spent: f64 = samples.iter().map(Samples::total).sum();
-            if samples.iter().all(|s| self.enough(s)) || round >= 2 && spent > 2.0 * self.plan.patience * sizes.len() as f64 {
+            if samples.iter().all(|s| self.enough(s))
+                || round >= 2 && spent > 2.0 * self.plan.patience * sizes.len() as f64
+            {
                 break;
             }
         }
-        Ok(sizes.into_iter().zip(samples).map(|(n, s)| SmallBatch { n, ms: s.median() * 1e3 }).collect())
+        Ok(sizes
+            .into_iter()
+            .zip(samples)
+            .map(|(n, s)| SmallBatch { n, ms: s.median() * 1e3 })
+            .collect())
     }
 
     async fn decode(&mut self, cache: &mut Cache, ceilings: &Ceilings) -> Result<Vec<Decode>> {
@@ -253,16 +277,24 @@ impl Bench<'_> {
                 counters = counted;
             }
             let gpu_idle_fraction = self.idle(cache, context, tokens).await?;
-            let (seconds, bytes) = (samples.median(), facts(self.model).bytes_per_token + cache_bytes(self.model, context));
+            let (seconds, bytes) = (
+                samples.median(),
+                facts(self.model).bytes_per_token + cache_bytes(self.model, context),
+            );
             let per_token = |count: u64| count as f64 / tokens as f64;
             let dispatches = per_token(counters.dispatches);
-            let expected = |read: f64| bytes as f64 / read / 1e9 + dispatches * ceilings.dispatch_gap_us.unwrap_or(0.0) / 1e6;
+            let expected = |read: f64| {
+                bytes as f64 / read / 1e9
+                    + dispatches * ceilings.dispatch_gap_us.unwrap_or(0.0) / 1e6
+            };
             rows.push(Decode {
                 context,
                 tokens_per_second: 1.0 / seconds,
                 ms_per_token: seconds * 1e3,
                 bytes_per_token: bytes,
-                fraction_of_read_bandwidth: ceilings.read_gb_s.map(|read| bytes as f64 / seconds / 1e9 / read),
+                fraction_of_read_bandwidth: ceilings
+                    .read_gb_s
+                    .map(|read| bytes as f64 / seconds / 1e9 / read),
                 ratio_to_model: ceilings.read_gb_s.map(|read| seconds / expected(read)),
                 dispatches_per_token: dispatches,
                 readbacks_per_token: per_token(counters.readbacks),
@@ -273,22 +305,32 @@ impl Bench<'_> {
         Ok(rows)
     }
 
-    /// Seconds per token to generate `tokens` tokens after the first `context` positions, from a device that does nothing to the last
-    /// of them, and what the device did for it.
-    async fn generate(&mut self, cache: &mut Cache, context: usize, tokens: usize) -> Result<(f64, Counters)> {
+    /// Seconds per token to generate `tokens` tokens after the first `context` positions, from a
+    /// device that does nothing to the last of them, and what the device did for it.
+    async fn generate(
+        &mut self,
+        cache: &mut Cache,
+        context: usize,
+        tokens: usize,
+    ) -> Result<(f64, Counters)> {
         // The first one comes from the prompt.
         self.begin(cache, context, tokens + 1).await?;
         self.model.picked(cache).await?;
         let (start, before) = (Instant::now(), self.model.counters());
         self.finish(cache).await?;
-        Ok((start.elapsed().as_secs_f64() / tokens as f64, difference(before, self.model.counters())))
+        Ok((
+            start.elapsed().as_secs_f64() / tokens as f64,
+            difference(before, self.model.counters()),
+        ))
     }
 
     /// Computes the last position before `context`, so that `limit` tokens can be generated.
     async fn begin(&mut self, cache: &mut Cache, context: usize, limit: usize) -> Result<()> {
         cache.rewind(context - 1);
         self.model.begin(cache, context, limit, &Sampling::default(), &[], &[]);
-        self.model.extend(cache, &slots(self.model, context - 1, 1), None, Want::Pick, &self.plan.cancel).await?;
+        self.model
+            .extend(cache, &slots(self.model, context - 1, 1), None, Want::Pick, &self.plan.cancel)
+            .await?;
         Ok(())
     }
 
@@ -337,15 +379,27 @@ fn facts(model: &Model) -> ModelFacts {
     let parameters = entries.iter().map(|e| (e.rows * e.cols) as u64).sum();
     // A generated token reads the layers and the head; of the embedding table only a row.
     let head = if model.config().language.tied { "language.embed" } else { "language.head" };
-    let read = entries.iter().filter(|e| e.name.starts_with("language.layers") || e.name == head || e.name == "language.norm");
-    let bytes_per_token = read.map(|e| crate::model::bytes_of(e, &|role: Role| model.weights().format(role))).sum();
-    ModelFacts { name: model.name().to_owned(), weights: model.weights_name(), parameters, bytes_per_token }
+    let read = entries.iter().filter(|e| {
+        e.name.starts_with("language.layers") || e.name == head || e.name == "language.norm"
+    });
+    let bytes_per_token =
+        read.map(|e| crate::model::bytes_of(e, &|role: Role| model.weights().format(role))).sum();
+    ModelFacts {
+        name: model.name().to_owned(),
+        weights: model.weights_name(),
+        parameters,
+        bytes_per_token,
+    }
 }
 
 /// Bytes of keys and values that a query at `context` reads.
 fn cache_bytes(model: &Model, context: usize) -> u64 {
     let l = &model.config().language;
-    let format = if model.arithmetic() == crate::model::Arithmetic::Exact { Format::F32 } else { Format::F16 };
+    let format = if model.arithmetic() == crate::model::Arithmetic::Exact {
+        Format::F32
+    } else {
+        Format::F16
+    };
     crate::kernels::heads::KvLayer::bytes(l.shape, context, format) * l.layers as u64
 }
 

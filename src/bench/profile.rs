@@ -5,7 +5,8 @@ use crate::gpu::{Gpu, PASSES, Timed, Watch};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// One stage of a request with every dispatch timed alone, which is slower than the undisturbed run.
+/// One stage of a request with every dispatch timed alone, which is slower than the undisturbed
+/// run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Stage {
     /// What ran.
@@ -33,8 +34,14 @@ pub struct KernelTime {
 const PROMPT: usize = 64;
 
 impl Bench<'_> {
-    /// Share of the time between the first and the last step of a generation that the device spent in none.
-    pub(super) async fn idle(&mut self, cache: &mut Cache, context: usize, tokens: usize) -> Result<Option<f64>> {
+    /// Share of the time between the first and the last step of a generation that the device spent
+    /// in none.
+    pub(super) async fn idle(
+        &mut self,
+        cache: &mut Cache,
+        context: usize,
+        tokens: usize,
+    ) -> Result<Option<f64>> {
         let Some(gpu) = self.model.gpu() else { return Ok(None) };
         self.begin(cache, context, tokens + 1).await?;
         gpu.idle().await?;
@@ -47,7 +54,10 @@ impl Bench<'_> {
 
     /// Every stage with the clock around each dispatch.
     pub(super) async fn profile(&mut self, cache: &mut Cache) -> Result<Vec<Stage>> {
-        let Some(gpu) = self.model.gpu().filter(|gpu| self.plan.profile && gpu.has_timestamps()) else { return Ok(Vec::new()) };
+        let Some(gpu) = self.model.gpu().filter(|gpu| self.plan.profile && gpu.has_timestamps())
+        else {
+            return Ok(Vec::new());
+        };
         let mut stages = Vec::new();
         if self.plan.vision {
             self.say("profile of the tower")?;
@@ -99,8 +109,15 @@ fn sum_up(name: &str, passes: &[Timed]) -> Stage {
     }
     let total: f64 = kernels.values().map(|(_, ms)| ms).sum();
     let share = |ms: f64| if total > 0.0 { ms / total } else { 0.0 };
-    let mut kernels: Vec<KernelTime> =
-        kernels.into_iter().map(|(kernel, (count, ms))| KernelTime { kernel: kernel.to_owned(), count, ms, share: share(ms) }).collect();
+    let mut kernels: Vec<KernelTime> = kernels
+        .into_iter()
+        .map(|(kernel, (count, ms))| KernelTime {
+            kernel: kernel.to_owned(),
+            count,
+            ms,
+            share: share(ms),
+        })
+        .collect();
     kernels.sort_by(|a, b| b.ms.total_cmp(&a.ms));
     Stage { stage: name.to_owned(), ms: total, kernels }
 }

@@ -6,7 +6,8 @@ use crate::weights::files::Local;
 use crate::weights::layout::{Entry, Role};
 use crate::weights::{Supply, Weights};
 
-/// Supplies every tensor of a layout from a seeded generator, in the ranges that trained weights have.
+/// Supplies every tensor of a layout from a seeded generator, in the ranges that trained weights
+/// have.
 pub(crate) struct Synthetic {
     pub(crate) weights: Weights,
 }
@@ -36,7 +37,8 @@ fn matrix(format: Format, entry: &Entry) -> Packed {
         };
     }
     // The spread of uniform nibbles is 4.6, of uniform bytes 74.
-    let scale = half::f16::from_f32(spread / if format == Format::Q4 { 4.6 } else { 74.0 }).to_bits();
+    let scale =
+        half::f16::from_f32(spread / if format == Format::Q4 { 4.6 } else { 74.0 }).to_bits();
     packed.scales.fill(u32::from(scale) | u32::from(scale) << 16);
     packed
 }
@@ -57,7 +59,11 @@ struct Random(u64);
 
 impl Random {
     fn of(name: &str) -> Random {
-        Random(name.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3)))
+        Random(
+            name.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| {
+                (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3)
+            }),
+        )
     }
 
     fn next(&mut self) -> u32 {

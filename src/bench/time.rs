@@ -35,7 +35,10 @@ impl Samples {
 }
 
 /// Seconds that `work` takes, which waits for the device itself.
-pub(super) async fn seconds_of(gpu: &Gpu, work: impl AsyncFnOnce(&Gpu) -> Result<()>) -> Result<f64> {
+pub(super) async fn seconds_of(
+    gpu: &Gpu,
+    work: impl AsyncFnOnce(&Gpu) -> Result<()>,
+) -> Result<f64> {
     let start = Instant::now();
     work(gpu).await?;
     Ok(start.elapsed().as_secs_f64())

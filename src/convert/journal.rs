@@ -1,4 +1,5 @@
-//! What an interrupted conversion has finished: a line per shard, valid for the very same checkpoint files and settings.
+//! What an interrupted conversion has finished: a line per shard, valid for the very same
+//! checkpoint files and settings.
 
 use super::{Conversion, failed};
 use crate::error::{Error, Result};
@@ -14,10 +15,17 @@ pub(super) const FILE: &str = "convert.journal";
 /// Hexadecimal digits of a key.
 const KEY_BYTES: u64 = 64;
 
-/// Names what is being converted, and how: checkpoint files by size and time, formats, this program's version.
+/// Names what is being converted, and how: checkpoint files by size and time, formats, this
+/// program's version.
 pub(super) fn key(checkpoint: &Checkpoint, what: &Conversion) -> String {
     let mut hash = Sha256::new();
-    hash.update(format!("{FORMAT} {} {} {} {}\n", env!("CARGO_PKG_VERSION"), what.weights, what.shard_bytes, checkpoint.fingerprint()));
+    hash.update(format!(
+        "{FORMAT} {} {} {} {}\n",
+        env!("CARGO_PKG_VERSION"),
+        what.weights,
+        what.shard_bytes,
+        checkpoint.fingerprint()
+    ));
     let mut paths = checkpoint.paths();
     paths.sort();
     for path in paths {
@@ -98,12 +106,21 @@ impl Journal {
 fn locked(path: &Path) -> Result<File> {
     let cannot = |e: std::io::Error| failed(path, &e);
     loop {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(cannot)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(cannot)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let folder = path.parent().unwrap_or(path).to_owned();
-                return Err(Error::OutputFailed { path: folder, why: "it is in use by another mqt".into() });
+                return Err(Error::OutputFailed {
+                    path: folder,
+                    why: "it is in use by another mqt".into(),
+                });
             }
             // Some network file systems know no locks.
             Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
@@ -122,7 +139,9 @@ fn is_at(file: &File, path: &Path) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        there.is_ok_and(|there| file.metadata().is_ok_and(|own| (own.dev(), own.ino()) == (there.dev(), there.ino())))
+        there.is_ok_and(|there| {
+            file.metadata().is_ok_and(|own| (own.dev(), own.ino()) == (there.dev(), there.ino()))
+        })
     }
     #[cfg(not(unix))]
     {

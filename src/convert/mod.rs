@@ -1,4 +1,5 @@
-//! Checkpoint folder → pack folder: shard by shard, in bounded memory, resuming where an earlier run was killed.
+//! Checkpoint folder → pack folder: shard by shard, in bounded memory, resuming where an earlier
+//! run was killed.
 
 mod folder;
 mod journal;
@@ -23,7 +24,8 @@ use journal::Journal;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 
-/// What scenes the model was trained on, for programs that compose some: taken over into the pack as it is.
+/// What scenes the model was trained on, for programs that compose some: taken over into the pack
+/// as it is.
 const SCENES: &str = "scenes.json";
 /// What a pack has beside its manifest and its shards.
 const SMALL_FILES: [&str; 3] = ["tokenizer.json", "tokenizer_config.json", SCENES];
@@ -65,13 +67,18 @@ fn failed(path: &Path, error: &std::io::Error) -> Error {
     Error::OutputFailed { path: path.to_owned(), why: error.to_string() }
 }
 
-/// Converts a checkpoint to a pack. The same checkpoint gives the same bytes, whatever interrupted the work: finished shards are
-/// listed in a journal, and the manifest comes last; a folder without one is unfinished.
+/// Converts a checkpoint to a pack. The same checkpoint gives the same bytes, whatever interrupted
+/// the work: finished shards are listed in a journal, and the manifest comes last; a folder without
+/// one is unfinished.
 ///
 /// # Errors
-/// The checkpoint's failures, those of writing, and [`Error::Cancelled`], after which the same call resumes; a folder that holds
-/// something else, or that another conversion writes.
-pub async fn convert(what: &Conversion<'_>, cancel: &Cancel, on_progress: &mut dyn FnMut(Progress)) -> Result<Converted> {
+/// The checkpoint's failures, those of writing, and [`Error::Cancelled`], after which the same call
+/// resumes; a folder that holds something else, or that another conversion writes.
+pub async fn convert(
+    what: &Conversion<'_>,
+    cancel: &Cancel,
+    on_progress: &mut dyn FnMut(Progress),
+) -> Result<Converted> {
     let Conversion { checkpoint: from, vision_tower, out, weights, .. } = *what;
     let files = Disk::open(from)?;
     if files.size(MANIFEST).await?.is_some() {
@@ -87,19 +94,26 @@ pub async fn convert(what: &Conversion<'_>, cancel: &Cancel, on_progress: &mut d
     std::fs::create_dir_all(out).map_err(|e| failed(out, &e))?;
     let same = from.canonicalize().is_ok_and(|from| out.canonicalize().is_ok_and(|to| from == to));
     if same {
-        return Err(Error::InvalidSetting { what: "-o".into(), why: "it is the checkpoint's own folder; choose another".into() });
+        return Err(Error::InvalidSetting {
+            what: "-o".into(),
+            why: "it is the checkpoint's own folder; choose another".into(),
+        });
     }
     let entries = layout(&checkpoint.config);
     let plan = Plan::new(&entries, weights, what.shard_bytes);
-    let written = SMALL_FILES.into_iter().map(str::to_owned).chain((0..plan.shards.len()).map(file_name));
+    let written =
+        SMALL_FILES.into_iter().map(str::to_owned).chain((0..plan.shards.len()).map(file_name));
     folder::check(out, &folder_name(from), written)?;
     let mut journal = Journal::open(out, &journal::key(&checkpoint, what))?;
     let manifest_path = out.join(MANIFEST);
     match std::fs::remove_file(&manifest_path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&manifest_path, &error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(failed(&manifest_path, &error));
+        }
         _ => {}
     }
-    let (shards, kept) = make_shards(&checkpoint, &entries, &plan, what, &mut journal, cancel, on_progress).await?;
+    let (shards, kept) =
+        make_shards(&checkpoint, &entries, &plan, what, &mut journal, cancel, on_progress).await?;
     let bytes = shards.iter().map(|s| s.bytes).sum();
     let converted = Converted { shards: shards.len(), kept, bytes };
     let manifest = finish(&checkpoint, plan, shards, what).await?;
@@ -118,13 +132,21 @@ async fn make_shards(
     cancel: &Cancel,
     on_progress: &mut dyn FnMut(Progress),
 ) -> Result<(Vec<Shard>, usize)> {
-    let total = plan.shards.iter().flatten().map(|item| item_bytes(&entries[item.entry], item, what.weights)).sum();
+    let total = plan
+        .shards
+        .iter()
+        .flatten()
+        .map(|item| item_bytes(&entries[item.entry], item, what.weights))
+        .sum();
     let mut progress = Progress { phase: "converting", done: 0, total };
     let mut shards: Vec<Option<Shard>> = Vec::new();
     for (i, items) in plan.shards.iter().enumerate() {
         let found = journal.find(&file_name(i));
         if found.is_some() {
-            progress.done += items.iter().map(|item| item_bytes(&entries[item.entry], item, what.weights)).sum::<u64>();
+            progress.done += items
+                .iter()
+                .map(|item| item_bytes(&entries[item.entry], item, what.weights))
+                .sum::<u64>();
         }
         shards.push(found);
     }
@@ -157,12 +179,19 @@ async fn make_shards(
         let written = writer.join().expect("the writer does not panic");
         made?;
         let mut written = written?.into_iter();
-        let all = shards.into_iter().map(|found| found.or_else(|| written.next()).expect("a shard was kept or written")).collect();
+        let all = shards
+            .into_iter()
+            .map(|found| found.or_else(|| written.next()).expect("a shard was kept or written"))
+            .collect();
         Ok((all, kept))
     })
 }
 
-fn write_shards(receive: Receiver<(String, Vec<u8>)>, out: &Path, journal: &mut Journal) -> Result<Vec<Shard>> {
+fn write_shards(
+    receive: Receiver<(String, Vec<u8>)>,
+    out: &Path,
+    journal: &mut Journal,
+) -> Result<Vec<Shard>> {
     let mut shards = Vec::new();
     for (file, bytes) in receive {
         write(&out.join(&file), &bytes)?;
@@ -180,13 +209,21 @@ fn file_name(shard: usize) -> String {
 /// Name, type, shape and bytes of a tensor in a shard.
 type Plane = (String, safetensors::Dtype, Vec<usize>, Vec<u8>);
 
-async fn tensors_of(checkpoint: &Checkpoint, entry: &Entry, item: &Item, plan: &Plan) -> Result<Vec<Plane>> {
+async fn tensors_of(
+    checkpoint: &Checkpoint,
+    entry: &Entry,
+    item: &Item,
+    plan: &Plan,
+) -> Result<Vec<Plane>> {
     use safetensors::Dtype;
     let Entry { name, rows, cols, .. } = entry;
     if is_vector(entry) {
         let values = checkpoint.vector(entry).await?;
         let (dtype, bytes) = match plan.tensors[name].format {
-            Format::F16 => (Dtype::F16, values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect()),
+            Format::F16 => (
+                Dtype::F16,
+                values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect(),
+            ),
             _ => (Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect()),
         };
         return Ok(vec![(name.clone(), dtype, vec![*rows, *cols], bytes)]);
@@ -205,25 +242,37 @@ async fn tensors_of(checkpoint: &Checkpoint, entry: &Entry, item: &Item, plan: &
 
 fn serialise(tensors: &[Plane]) -> Vec<u8> {
     let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
-        let view = safetensors::tensor::TensorView::new(*dtype, shape.clone(), bytes).expect("shape and bytes agree");
+        let view = safetensors::tensor::TensorView::new(*dtype, shape.clone(), bytes)
+            .expect("shape and bytes agree");
         (name.as_str(), view)
     });
     safetensors::serialize(views, None).expect("tensors in memory serialise")
 }
 
 /// Writes the small files; the manifest's text.
-async fn finish(checkpoint: &Checkpoint, plan: Plan, shards: Vec<Shard>, what: &Conversion<'_>) -> Result<Vec<u8>> {
+async fn finish(
+    checkpoint: &Checkpoint,
+    plan: Plan,
+    shards: Vec<Shard>,
+    what: &Conversion<'_>,
+) -> Result<Vec<u8>> {
     let tokenizer = checkpoint.tokenizer.to_json();
     write(&what.out.join("tokenizer.json"), &tokenizer)?;
-    let tokenizer_config = whole(checkpoint.files(), "tokenizer_config.json").await?.unwrap_or_else(|| b"{}\n".to_vec());
+    let tokenizer_config = whole(checkpoint.files(), "tokenizer_config.json")
+        .await?
+        .unwrap_or_else(|| b"{}\n".to_vec());
     write(&what.out.join("tokenizer_config.json"), &tokenizer_config)?;
-    let mut files = vec![Shard::of("tokenizer.json", &tokenizer), Shard::of("tokenizer_config.json", &tokenizer_config)];
+    let mut files = vec![
+        Shard::of("tokenizer.json", &tokenizer),
+        Shard::of("tokenizer_config.json", &tokenizer_config),
+    ];
     if let Some(scenes) = whole(checkpoint.files(), SCENES).await? {
         write(&what.out.join(SCENES), &scenes)?;
         files.push(Shard::of(SCENES, &scenes));
     }
     let card = whole(checkpoint.files(), "README.md").await?.unwrap_or_default();
-    let licence = licence(&String::from_utf8_lossy(&card)).unwrap_or_else(|| "unknown: see the source".into());
+    let licence = licence(&String::from_utf8_lossy(&card))
+        .unwrap_or_else(|| "unknown: see the source".into());
     let name = folder_name(what.checkpoint);
     let manifest = Manifest {
         format: FORMAT.into(),

@@ -26,7 +26,14 @@ pub struct Verified {
 impl std::fmt::Display for Verified {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let shards = if self.shards == 1 { "shard" } else { "shards" };
-        write!(f, "{}: {} tensors in {} {shards}, {} bytes, every SHA-256 right", one_line(&self.name), self.tensors, self.shards, self.bytes)
+        write!(
+            f,
+            "{}: {} tensors in {} {shards}, {} bytes, every SHA-256 right",
+            one_line(&self.name),
+            self.tensors,
+            self.shards,
+            self.bytes
+        )
     }
 }
 
@@ -51,5 +58,10 @@ pub async fn verify(pack: &Path, on_progress: &mut dyn FnMut(Progress)) -> Resul
             pack.matrix(entry).await?;
         }
     }
-    Ok(Verified { name: pack.manifest.name.clone(), shards: pack.manifest.shards.len(), bytes: progress.done, tensors: entries.len() })
+    Ok(Verified {
+        name: pack.manifest.name.clone(),
+        shards: pack.manifest.shards.len(),
+        bytes: progress.done,
+        tensors: entries.len(),
+    })
 }

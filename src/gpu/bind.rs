@@ -36,7 +36,11 @@ impl Bound {
         match &self.0 {
             Object::Buffer(buffer) => buffer.as_entire_binding(),
             &Object::Window(ref buffer, offset, bytes) => {
-                wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: std::num::NonZeroU64::new(bytes) })
+                wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer,
+                    offset,
+                    size: std::num::NonZeroU64::new(bytes),
+                })
             }
             Object::Texture(view) => wgpu::BindingResource::TextureView(view),
         }
@@ -77,7 +81,10 @@ impl<'a> Window<'a> {
 
     /// Rows `first..first + rows`; at most [`Window::BYTES`].
     pub fn new(tensor: &'a Tensor, first: usize, rows: usize) -> Window<'a> {
-        assert!(first + rows <= tensor.rows && rows * tensor.stride() * 4 <= Window::BYTES, "a window of {rows} rows from {first}");
+        assert!(
+            first + rows <= tensor.rows && rows * tensor.stride() * 4 <= Window::BYTES,
+            "a window of {rows} rows from {first}"
+        );
         Window { tensor, first, rows }
     }
 }
@@ -86,6 +93,10 @@ impl Bind for Window<'_> {
     fn bound(&self) -> Bound {
         // Rows are padded to 64 values, which is the alignment that offsets of uniforms need.
         let row = self.tensor.stride() as u64 * 4;
-        Bound(Object::Window(self.tensor.storage.buffer.clone(), self.first as u64 * row, self.rows as u64 * row))
+        Bound(Object::Window(
+            self.tensor.storage.buffer.clone(),
+            self.first as u64 * row,
+            self.rows as u64 * row,
+        ))
     }
 }

@@ -1,4 +1,5 @@
-//! What was learned about this device: which variant of each kernel it runs fastest, and how many pipelines a model takes.
+//! What was learned about this device: which variant of each kernel it runs fastest, and how many
+//! pipelines a model takes.
 
 use super::device::Gpu;
 use std::collections::BTreeMap;

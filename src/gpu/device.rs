@@ -1,4 +1,5 @@
-//! Adapter, limits, device. The only file that asks for more than WebGPU's defaults: two features that measuring uses where they exist.
+//! Adapter, limits, device. The only file that asks for more than WebGPU's defaults: two features
+//! that measuring uses where they exist.
 
 use super::chosen::Chosen;
 use super::pace::Pace;
@@ -13,7 +14,8 @@ use std::sync::{Arc, Mutex};
 /// Which adapter to run on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AdapterChoice {
-    /// The fastest kind present: discrete, integrated, virtual, software; the processor if there is none.
+    /// The fastest kind present: discrete, integrated, virtual, software; the processor if there is
+    /// none.
     #[default]
     Auto,
     /// The first adapter whose name contains this, in any case.
@@ -50,7 +52,12 @@ pub struct AdapterInfo {
 impl AdapterInfo {
     /// The entry for the plain-Rust network.
     pub fn cpu() -> Self {
-        AdapterInfo { name: "cpu".into(), backend: "none".into(), kind: "cpu".into(), driver: String::new() }
+        AdapterInfo {
+            name: "cpu".into(),
+            backend: "none".into(),
+            kind: "cpu".into(),
+            driver: String::new(),
+        }
     }
 
     /// What choices for this adapter are remembered under: another driver may be another machine.
@@ -66,7 +73,11 @@ impl AdapterInfo {
             wgpu::DeviceType::Cpu => "software",
             wgpu::DeviceType::Other => "other",
         };
-        let name = if info.name.is_empty() { format!("{} adapter", info.backend) } else { info.name.clone() };
+        let name = if info.name.is_empty() {
+            format!("{} adapter", info.backend)
+        } else {
+            info.name.clone()
+        };
         AdapterInfo {
             name,
             backend: match info.backend {
@@ -113,10 +124,12 @@ pub(super) struct Inner {
 impl Gpu {
     /// Opens the chosen adapter with WebGPU's default limits and no optional feature.
     ///
-    /// `Ok(None)`: the caller shall use the processor ([`AdapterChoice::Cpu`], or `Auto` where no adapter is usable).
+    /// `Ok(None)`: the caller shall use the processor ([`AdapterChoice::Cpu`], or `Auto` where no
+    /// adapter is usable).
     ///
     /// # Errors
-    /// [`Error::AdapterNotFound`] if a name matches nothing; [`Error::DeviceRefused`] if a *named* adapter gives no device.
+    /// [`Error::AdapterNotFound`] if a name matches nothing; [`Error::DeviceRefused`] if a *named*
+    /// adapter gives no device.
     pub async fn open(choice: &AdapterChoice) -> Result<Option<Gpu>> {
         if *choice == AdapterChoice::Cpu {
             return Ok(None);
@@ -124,11 +137,16 @@ impl Gpu {
         let (adapters, packed_dot) = adapters().await;
         match choice {
             AdapterChoice::Named(wanted) => {
-                let matches = |a: &wgpu::Adapter| contains(&AdapterInfo::of(&a.get_info()).name, wanted);
+                let matches =
+                    |a: &wgpu::Adapter| contains(&AdapterInfo::of(&a.get_info()).name, wanted);
                 let Some(adapter) = adapters.iter().find(|a| matches(a)) else {
-                    let mut names: Vec<_> = adapters.iter().map(|a| AdapterInfo::of(&a.get_info()).name).collect();
+                    let mut names: Vec<_> =
+                        adapters.iter().map(|a| AdapterInfo::of(&a.get_info()).name).collect();
                     names.push("cpu".into());
-                    return Err(Error::AdapterNotFound { wanted: wanted.clone(), available: names.join(", ") });
+                    return Err(Error::AdapterNotFound {
+                        wanted: wanted.clone(),
+                        available: names.join(", "),
+                    });
                 };
                 Gpu::from_adapter(adapter, packed_dot).await.map(Some)
             }
@@ -148,17 +166,28 @@ impl Gpu {
         adapters().await.0.iter().map(|a| AdapterInfo::of(&a.get_info())).collect()
     }
 
-    #[allow(clippy::arc_with_non_send_sync, reason = "in the browser WebGPU's handles stay on their thread; natively they do not")]
+    #[allow(
+        clippy::arc_with_non_send_sync,
+        reason = "in the browser WebGPU's handles stay on their thread; natively they do not"
+    )]
     async fn from_adapter(adapter: &wgpu::Adapter, packed_dot: bool) -> Result<Gpu> {
         let info = AdapterInfo::of(&adapter.get_info());
         let refused = |why: String| Error::DeviceRefused { adapter: info.name.clone(), why };
         let limits = wgpu::Limits::default();
-        let mut descriptor = wgpu::DeviceDescriptor { label: Some("mqt"), required_limits: limits.clone(), ..Default::default() };
+        let mut descriptor = wgpu::DeviceDescriptor {
+            label: Some("mqt"),
+            required_limits: limits.clone(),
+            ..Default::default()
+        };
         // No network kernel needs them; a driver that lists and then refuses them is used without.
-        descriptor.required_features = adapter.features() & (wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY);
+        descriptor.required_features =
+            adapter.features() & (wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY);
         let (device, queue) = match adapter.request_device(&descriptor).await {
             Ok(opened) => opened,
-            Err(_) if !descriptor.required_features.is_empty() && cfg!(not(target_arch = "wasm32")) => {
+            Err(_)
+                if !descriptor.required_features.is_empty()
+                    && cfg!(not(target_arch = "wasm32")) =>
+            {
                 descriptor.required_features = wgpu::Features::empty();
                 adapter.request_device(&descriptor).await.map_err(|e| refused(e.to_string()))?
             }
@@ -178,7 +207,10 @@ impl Gpu {
         let seen = lost.clone();
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             let memory = matches!(error, wgpu::Error::OutOfMemory { .. });
-            note(&seen, if memory { Trouble::OutOfMemory } else { Trouble::Lost(error.to_string()) });
+            note(
+                &seen,
+                if memory { Trouble::OutOfMemory } else { Trouble::Lost(error.to_string()) },
+            );
         }));
         let poller = Poller::new(&device);
         let shared = Shared::new(&device);
@@ -268,12 +300,14 @@ impl Gpu {
     /// The error behind a lost device, if it was lost.
     ///
     /// # Errors
-    /// [`Error::DeviceLost`] once the driver dropped the device or refused a command; [`Error::OutOfMemory`] if that was because
-    /// one of the small buffers found no room.
+    /// [`Error::DeviceLost`] once the driver dropped the device or refused a command;
+    /// [`Error::OutOfMemory`] if that was because one of the small buffers found no room.
     pub fn check(&self) -> Result<()> {
         match &*self.0.lost.lock().unwrap_or_else(|e| e.into_inner()) {
             Some(Trouble::Lost(why)) => Err(Error::DeviceLost { why: why.clone() }),
-            Some(Trouble::OutOfMemory) => Err(Error::OutOfMemory { what: "parameters or results".into(), bytes: 0 }),
+            Some(Trouble::OutOfMemory) => {
+                Err(Error::OutOfMemory { what: "parameters or results".into(), bytes: 0 })
+            }
             None => Ok(()),
         }
     }
@@ -289,7 +323,8 @@ fn contains(name: &str, wanted: &str) -> bool {
     name.to_lowercase().contains(&wanted.to_lowercase())
 }
 
-/// All adapters, best kind first, and whether WGSL has products of packed bytes. The order within a kind is the driver's.
+/// All adapters, best kind first, and whether WGSL has products of packed bytes. The order within a
+/// kind is the driver's.
 async fn adapters() -> (Vec<wgpu::Adapter>, bool) {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::PRIMARY;
@@ -298,7 +333,10 @@ async fn adapters() -> (Vec<wgpu::Adapter>, bool) {
     let mut adapters = instance.enumerate_adapters(wgpu::Backends::PRIMARY).await;
     #[cfg(target_arch = "wasm32")]
     let mut adapters: Vec<wgpu::Adapter> = instance
-        .request_adapter(&wgpu::RequestAdapterOptions { power_preference: wgpu::PowerPreference::HighPerformance, ..Default::default() })
+        .request_adapter(&wgpu::RequestAdapterOptions {
+            power_preference: wgpu::PowerPreference::HighPerformance,
+            ..Default::default()
+        })
         .await
         .into_iter()
         .collect();
@@ -309,5 +347,10 @@ async fn adapters() -> (Vec<wgpu::Adapter>, bool) {
         wgpu::DeviceType::Other => 3,
         wgpu::DeviceType::Cpu => 4,
     });
-    (adapters, instance.wgsl_language_features().contains(wgpu::WgslLanguageFeatures::Packed4x8IntegerDotProduct))
+    (
+        adapters,
+        instance
+            .wgsl_language_features()
+            .contains(wgpu::WgslLanguageFeatures::Packed4x8IntegerDotProduct),
+    )
 }

@@ -1,4 +1,5 @@
-//! Long work in submissions of some tens of milliseconds: short enough for Stop and for drivers' watchdogs.
+//! Long work in submissions of some tens of milliseconds: short enough for Stop and for drivers'
+//! watchdogs.
 
 use super::device::Gpu;
 use super::recorder::Recorder;

@@ -13,7 +13,8 @@ pub enum Access {
     Write,
     /// `var<uniform>`: what [`Access::Read`] becomes where a [`super::Window`] is bound
     Uniform,
-    /// `texture_2d<u32>`: what [`Access::Read`] becomes where a [`super::Plane`] in a texture is bound
+    /// `texture_2d<u32>`: what [`Access::Read`] becomes where a [`super::Plane`] in a texture is
+    /// bound
     Texture,
 }
 
@@ -65,7 +66,8 @@ pub(crate) fn assemble(kernel: &Kernel, preludes: &[&str], constants: &[(&str, u
     let texts = || preludes.iter().copied().chain([kernel.source]);
     let is_enable = |line: &&str| line.starts_with("enable ");
     // WGSL wants its directives first.
-    let mut text: String = texts().flat_map(str::lines).filter(is_enable).map(|line| format!("{line}\n")).collect();
+    let mut text: String =
+        texts().flat_map(str::lines).filter(is_enable).map(|line| format!("{line}\n")).collect();
     for (name, value) in constants {
         text += &format!("const {name}: u32 = {value}u;\n");
     }
@@ -90,24 +92,50 @@ impl Gpu {
         let id = all.len();
         all.entry(key)
             .or_insert_with_key(|(_, access, ..)| {
-                let label = constants.iter().fold(kernel.name.to_owned(), |label, (name, value)| format!("{label} {name}={value}"));
-                Arc::new(self.compile(kernel.name, access, &assemble(kernel, preludes, constants), id, label))
+                let label =
+                    constants.iter().fold(kernel.name.to_owned(), |label, (name, value)| {
+                        format!("{label} {name}={value}")
+                    });
+                Arc::new(self.compile(
+                    kernel.name,
+                    access,
+                    &assemble(kernel, preludes, constants),
+                    id,
+                    label,
+                ))
             })
             .clone()
     }
 
-    fn compile(&self, name: &str, access: &[Access], text: &str, id: usize, own: String) -> Pipeline {
+    fn compile(
+        &self,
+        name: &str,
+        access: &[Access],
+        text: &str,
+        id: usize,
+        own: String,
+    ) -> Pipeline {
         let device = &self.0.device;
         let module = shader_module(device, name, text);
         self.0.shared.count_object();
-        let entry =
-            |binding: usize, ty| wgpu::BindGroupLayoutEntry { binding: binding as u32, visibility: wgpu::ShaderStages::COMPUTE, ty, count: None };
-        let buffer = |ty, dynamic| wgpu::BindingType::Buffer { ty, has_dynamic_offset: dynamic, min_binding_size: None };
+        let entry = |binding: usize, ty| wgpu::BindGroupLayoutEntry {
+            binding: binding as u32,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty,
+            count: None,
+        };
+        let buffer = |ty, dynamic| wgpu::BindingType::Buffer {
+            ty,
+            has_dynamic_offset: dynamic,
+            min_binding_size: None,
+        };
         let mut entries = vec![entry(0, buffer(wgpu::BufferBindingType::Uniform, true))];
         for (i, access) in access.iter().enumerate() {
             let ty = match access {
                 Access::Read => buffer(wgpu::BufferBindingType::Storage { read_only: true }, false),
-                Access::Write => buffer(wgpu::BufferBindingType::Storage { read_only: false }, false),
+                Access::Write => {
+                    buffer(wgpu::BufferBindingType::Storage { read_only: false }, false)
+                }
                 Access::Uniform => buffer(wgpu::BufferBindingType::Uniform, false),
                 Access::Texture => wgpu::BindingType::Texture {
                     sample_type: wgpu::TextureSampleType::Uint,
@@ -118,9 +146,15 @@ impl Gpu {
             entries.push(entry(i + 1, ty));
         }
         let label = Some(name);
-        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
-        let pipeline_layout =
-            device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor { label, bind_group_layouts: &[Some(&layout)], ..Default::default() });
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label,
+            entries: &entries,
+        });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label,
+            bind_group_layouts: &[Some(&layout)],
+            ..Default::default()
+        });
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label,
             layout: Some(&pipeline_layout),
@@ -136,12 +170,20 @@ impl Gpu {
 /// Compiles a module without the checks that native drivers would run on every load and loop.
 #[allow(unsafe_code, reason = "wgpu marks trusting a shader as unsafe")]
 fn shader_module(device: &wgpu::Device, label: &str, text: &str) -> wgpu::ShaderModule {
-    let descriptor = wgpu::ShaderModuleDescriptor { label: Some(label), source: wgpu::ShaderSource::Wgsl(text.into()) };
+    let descriptor = wgpu::ShaderModuleDescriptor {
+        label: Some(label),
+        source: wgpu::ShaderSource::Wgsl(text.into()),
+    };
     if cfg!(debug_assertions) {
         return device.create_shader_module(descriptor);
     }
-    // SAFETY: every kernel guards its tails, its loops end, and workgroup memory is written before it is read; every variant runs
-    // against its twin with the checks on (debug builds). Browsers keep their own checks.
-    let checks = wgpu::ShaderRuntimeChecks { bounds_checks: false, force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };
+    // SAFETY: every kernel guards its tails, its loops end, and workgroup memory is written before
+    // it is read; every variant runs against its twin with the checks on (debug builds). Browsers
+    // keep their own checks.
+    let checks = wgpu::ShaderRuntimeChecks {
+        bounds_checks: false,
+        force_loop_bounding: false,
+        ..wgpu::ShaderRuntimeChecks::checked()
+    };
     unsafe { device.create_shader_module_trusted(descriptor, checks) }
 }

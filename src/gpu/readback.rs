@@ -1,7 +1,7 @@
 //! The single await between GPU and host.
 //!
-//! In the browser the page's event loop completes a mapping. Natively somebody has to poll the device: a helper thread does,
-//! so that the library's futures need no runtime.
+//! In the browser the page's event loop completes a mapping. Natively somebody has to poll the
+//! device: a helper thread does, so that the library's futures need no runtime.
 
 use super::device::Gpu;
 use super::tensor::{Storage, Tensor};
@@ -23,7 +23,8 @@ impl Poller {
         // The thread ends when the sender is dropped.
         let thread = std::thread::spawn(move || {
             while sleep.recv().is_ok() {
-                // A failed wait is a lost device: its callbacks have run, and the reader sees the error.
+                // A failed wait is a lost device: its callbacks have run, and the reader sees the
+                // error.
                 let _ = device.poll(wgpu::PollType::wait_indefinitely());
             }
         });
@@ -43,7 +44,8 @@ impl Poller {
     }
 }
 
-/// Waits for the thread, and so for its hold on the device: a program must not end while a driver is being torn down behind it.
+/// Waits for the thread, and so for its hold on the device: a program must not end while a driver
+/// is being torn down behind it.
 #[cfg(not(target_arch = "wasm32"))]
 impl Drop for Poller {
     fn drop(&mut self) {
@@ -91,7 +93,12 @@ impl Gpu {
     }
 
     /// Submits what is encoded, and a copy of `from` into the next slot.
-    pub(super) fn post(&self, mut encoder: wgpu::CommandEncoder, from: &Storage, mailbox: &mut Mailbox) -> Letter {
+    pub(super) fn post(
+        &self,
+        mut encoder: wgpu::CommandEncoder,
+        from: &Storage,
+        mailbox: &mut Mailbox,
+    ) -> Letter {
         let buffer = mailbox.slots[mailbox.next].clone();
         mailbox.next = (mailbox.next + 1) % mailbox.slots.len();
         encoder.copy_buffer_to_buffer(&from.buffer, 0, &buffer, 0, mailbox.bytes);
@@ -110,12 +117,14 @@ impl Gpu {
     /// # Errors
     /// [`Error::DeviceLost`].
     pub async fn open_letter(&self, mut letter: Letter) -> Result<Vec<u8>> {
-        let lost = || self.check().err().unwrap_or(Error::DeviceLost { why: "a read-back failed".into() });
+        let lost =
+            || self.check().err().unwrap_or(Error::DeviceLost { why: "a read-back failed".into() });
         let landed = (&mut letter.landed).await;
         landed.map_err(|_| lost())?.map_err(|_| lost())?;
         let buffer = letter.buffer.as_ref().expect("a letter is opened once");
         let bytes = buffer.get_mapped_range(..).map_err(|_| lost())?.to_vec();
-        // Where a copy was refused, for want of memory say, the buffer arrives all the same: with zeros.
+        // Where a copy was refused, for want of memory say, the buffer arrives all the same: with
+        // zeros.
         self.check()?;
         Ok(bytes)
     }
@@ -134,7 +143,8 @@ impl Gpu {
             usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
             mapped_at_creation: false,
         });
-        let mut encoder = self.0.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder =
+            self.0.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(&from.buffer, offset, &staging, 0, bytes.next_multiple_of(4));
         self.0.queue.submit([encoder.finish()]);
         let (done, landed) = oneshot::channel();
@@ -142,7 +152,8 @@ impl Gpu {
             let _ = done.send(result);
         });
         self.0.poller.wake();
-        let lost = || self.check().err().unwrap_or(Error::DeviceLost { why: "a read-back failed".into() });
+        let lost =
+            || self.check().err().unwrap_or(Error::DeviceLost { why: "a read-back failed".into() });
         landed.await.map_err(|_| lost())?.map_err(|_| lost())?;
         let view = staging.get_mapped_range(..).map_err(|_| lost())?;
         let mut out = view.to_vec();
@@ -174,8 +185,11 @@ impl Gpu {
     pub async fn read_rows(&self, tensor: &Tensor, first: usize, n: usize) -> Result<Vec<f32>> {
         assert!(first + n <= tensor.rows, "read_rows: {n} from {first} of {}", tensor.rows);
         let stride = tensor.stride();
-        let bytes = self.read(&tensor.storage, (first * stride * 4) as u64, (n * stride * 4) as u64).await?;
-        let values: Vec<f32> = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let bytes = self
+            .read(&tensor.storage, (first * stride * 4) as u64, (n * stride * 4) as u64)
+            .await?;
+        let values: Vec<f32> =
+            bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         Ok(values.chunks_exact(stride).flat_map(|row| row[..tensor.cols].iter().copied()).collect())
     }
 }

@@ -85,7 +85,8 @@ pub struct Recorder<'g> {
     gpu: &'g Gpu,
     commands: Vec<Command>,
     params: Vec<u8>,
-    /// For a tape: what to bind once its uniforms have a buffer; `None`: the arena that all recorders share.
+    /// For a tape: what to bind once its uniforms have a buffer; `None`: the arena that all
+    /// recorders share.
     bound_later: Option<Vec<BoundLater>>,
 }
 
@@ -97,7 +98,8 @@ struct BoundLater {
     grid: [u32; 3],
 }
 
-/// A recording that is submitted again and again as it is: its uniforms and bind groups are its own, nothing is made when it runs.
+/// A recording that is submitted again and again as it is: its uniforms and bind groups are its
+/// own, nothing is made when it runs.
 pub struct Tape {
     commands: Vec<Command>,
     _params: wgpu::Buffer,
@@ -118,7 +120,8 @@ impl<'g> Recorder<'g> {
 
     /// Records one dispatch of `kernel` with `grid` workgroups.
     ///
-    /// `preludes` and `constants` pick the variant; `params` is the uniform; `binds` follow [`Kernel::bindings`].
+    /// `preludes` and `constants` pick the variant; `params` is the uniform; `binds` follow
+    /// [`Kernel::bindings`].
     pub fn dispatch<P: bytemuck::Pod>(
         &mut self,
         kernel: &Kernel,
@@ -139,7 +142,12 @@ impl<'g> Recorder<'g> {
             self.flush();
         }
         let buffers: Vec<Bound> = binds.iter().map(|b| b.bound()).collect();
-        let access = kernel.bindings.iter().zip(&buffers).map(|(access, bound)| bound.access(*access)).collect();
+        let access = kernel
+            .bindings
+            .iter()
+            .zip(&buffers)
+            .map(|(access, bound)| bound.access(*access))
+            .collect();
         let pipeline = self.gpu.pipeline(kernel, access, preludes, constants);
         self.params.extend_from_slice(bytemuck::bytes_of(&params));
         self.params.resize(self.params.len().next_multiple_of(PARAM_BYTES as usize), 0);
@@ -152,7 +160,14 @@ impl<'g> Recorder<'g> {
     }
 
     /// Records a copy of `bytes` bytes; offsets and size are multiples of 4.
-    pub fn copy(&mut self, from: &Storage, from_offset: u64, to: &Storage, to_offset: u64, bytes: u64) {
+    pub fn copy(
+        &mut self,
+        from: &Storage,
+        from_offset: u64,
+        to: &Storage,
+        to_offset: u64,
+        bytes: u64,
+    ) {
         if bytes > 0 {
             let (from, to) = (from.buffer.clone(), to.buffer.clone());
             self.commands.push(Command::Copy { from, from_offset, to, to_offset, bytes });
@@ -160,11 +175,27 @@ impl<'g> Recorder<'g> {
     }
 
     /// Records a copy of `n` rows between tensors of equal width.
-    pub fn copy_rows(&mut self, from: &Tensor, from_row: usize, to: &Tensor, to_row: usize, n: usize) {
+    pub fn copy_rows(
+        &mut self,
+        from: &Tensor,
+        from_row: usize,
+        to: &Tensor,
+        to_row: usize,
+        n: usize,
+    ) {
         assert_eq!(from.cols, to.cols, "copy_rows: widths");
-        assert!(from_row + n <= from.rows && to_row + n <= to.rows, "copy_rows: {n} rows from {from_row} to {to_row}");
+        assert!(
+            from_row + n <= from.rows && to_row + n <= to.rows,
+            "copy_rows: {n} rows from {from_row} to {to_row}"
+        );
         let row = (from.stride() * 4) as u64;
-        self.copy(&from.storage, from_row as u64 * row, &to.storage, to_row as u64 * row, n as u64 * row);
+        self.copy(
+            &from.storage,
+            from_row as u64 * row,
+            &to.storage,
+            to_row as u64 * row,
+            n as u64 * row,
+        );
     }
 
     /// Ends a recording begun with [`Gpu::tape_recorder`].
@@ -187,7 +218,8 @@ impl<'g> Recorder<'g> {
         Tape { commands: later.into_iter().map(bind).collect(), _params: params }
     }
 
-    /// Hands everything recorded so far to the device; it runs in order, after what was submitted before.
+    /// Hands everything recorded so far to the device; it runs in order, after what was submitted
+    /// before.
     pub fn submit(mut self) {
         self.flush();
     }
@@ -206,7 +238,8 @@ impl<'g> Recorder<'g> {
         if !self.params.is_empty() {
             inner.queue.write_buffer(&inner.shared.arena, 0, &self.params);
         }
-        let mut encoder = inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder =
+            inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let alone = self.gpu.watches_dispatches();
         let mut slot = 0u32;
         let mut commands = self.commands.drain(..).peekable();
@@ -216,9 +249,13 @@ impl<'g> Recorder<'g> {
                 commands.next();
                 continue;
             }
-            let Command::Dispatch { pipeline, .. } = command else { unreachable!("a copy was dealt with above") };
+            let Command::Dispatch { pipeline, .. } = command else {
+                unreachable!("a copy was dealt with above")
+            };
             let mut pass = self.gpu.pass(&mut encoder, &pipeline.label);
-            while let Some(Command::Dispatch { pipeline, bind_group, grid }) = commands.next_if(|c| matches!(c, Command::Dispatch { .. })) {
+            while let Some(Command::Dispatch { pipeline, bind_group, grid }) =
+                commands.next_if(|c| matches!(c, Command::Dispatch { .. }))
+            {
                 pass.set_pipeline(&pipeline.pipeline);
                 pass.set_bind_group(0, &bind_group, &[slot * PARAM_BYTES as u32]);
                 pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
@@ -240,7 +277,9 @@ impl<'g> Recorder<'g> {
         if cache.len() >= BIND_GROUPS {
             cache.clear();
         }
-        let group = cache.entry((pipeline.id, buffers)).or_insert_with_key(|(_, buffers)| self.gpu.bind(name, pipeline, &shared.arena, buffers));
+        let group = cache.entry((pipeline.id, buffers)).or_insert_with_key(|(_, buffers)| {
+            self.gpu.bind(name, pipeline, &shared.arena, buffers)
+        });
         group.clone()
     }
 }
@@ -253,25 +292,60 @@ impl Gpu {
 
     /// A recording that becomes a [`Tape`]; dispatches only.
     pub fn tape_recorder(&self) -> Recorder<'_> {
-        Recorder { gpu: self, commands: Vec::new(), params: Vec::new(), bound_later: Some(Vec::new()) }
+        Recorder {
+            gpu: self,
+            commands: Vec::new(),
+            params: Vec::new(),
+            bound_later: Some(Vec::new()),
+        }
     }
 
-    fn bind(&self, name: &str, pipeline: &Pipeline, params: &wgpu::Buffer, buffers: &[Bound]) -> wgpu::BindGroup {
-        let params = wgpu::BufferBinding { buffer: params, offset: 0, size: std::num::NonZeroU64::new(PARAM_BYTES) };
-        let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(params) }];
-        entries.extend(buffers.iter().enumerate().map(|(i, bound)| wgpu::BindGroupEntry { binding: i as u32 + 1, resource: bound.resource() }));
+    fn bind(
+        &self,
+        name: &str,
+        pipeline: &Pipeline,
+        params: &wgpu::Buffer,
+        buffers: &[Bound],
+    ) -> wgpu::BindGroup {
+        let params = wgpu::BufferBinding {
+            buffer: params,
+            offset: 0,
+            size: std::num::NonZeroU64::new(PARAM_BYTES),
+        };
+        let mut entries = vec![wgpu::BindGroupEntry {
+            binding: 0,
+            resource: wgpu::BindingResource::Buffer(params),
+        }];
+        entries.extend(buffers.iter().enumerate().map(|(i, bound)| wgpu::BindGroupEntry {
+            binding: i as u32 + 1,
+            resource: bound.resource(),
+        }));
         self.0.shared.count_object();
-        self.0.device.create_bind_group(&wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries })
+        self.0.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(name),
+            layout: &pipeline.layout,
+            entries: &entries,
+        })
     }
 
-    /// Runs a tape `times` times in one submission, then posts the first bytes of `from` to the host.
-    pub fn replay(&self, tape: &Tape, times: usize, from: &Storage, mailbox: &mut Mailbox) -> Letter {
-        let mut encoder = self.0.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    /// Runs a tape `times` times in one submission, then posts the first bytes of `from` to the
+    /// host.
+    pub fn replay(
+        &self,
+        tape: &Tape,
+        times: usize,
+        from: &Storage,
+        mailbox: &mut Mailbox,
+    ) -> Letter {
+        let mut encoder =
+            self.0.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let alone = self.watches_dispatches();
         let mut commands = (0..times).flat_map(|_| tape.commands.iter().enumerate()).peekable();
         while let Some((_, Command::Dispatch { pipeline, .. })) = commands.peek() {
             let mut pass = self.pass(&mut encoder, &pipeline.label);
-            while let Some((slot, Command::Dispatch { pipeline, bind_group, grid })) = commands.next() {
+            while let Some((slot, Command::Dispatch { pipeline, bind_group, grid })) =
+                commands.next()
+            {
                 pass.set_pipeline(&pipeline.pipeline);
                 pass.set_bind_group(0, bind_group, &[slot as u32 * PARAM_BYTES as u32]);
                 pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
@@ -287,8 +361,14 @@ impl Gpu {
     /// What was done so far.
     pub fn counters(&self) -> Counters {
         let shared = &self.0.shared;
-        let [dispatches, objects, readbacks, bytes, bytes_peak] =
-            [&shared.dispatches, &shared.objects, &shared.readbacks, &shared.bytes, &shared.bytes_peak].map(|c| c.load(Ordering::Relaxed));
+        let [dispatches, objects, readbacks, bytes, bytes_peak] = [
+            &shared.dispatches,
+            &shared.objects,
+            &shared.readbacks,
+            &shared.bytes,
+            &shared.bytes_peak,
+        ]
+        .map(|c| c.load(Ordering::Relaxed));
         Counters { dispatches, objects, readbacks, bytes, bytes_peak }
     }
 

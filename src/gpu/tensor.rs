@@ -35,7 +35,8 @@ impl Storage {
     }
 }
 
-/// Activations or small constants: f32, [rows, cols], rows `stride` apart; the columns beyond `cols` are zero.
+/// Activations or small constants: f32, [rows, cols], rows `stride` apart; the columns beyond
+/// `cols` are zero.
 #[derive(Clone, Debug)]
 pub struct Tensor {
     /// The memory.
@@ -79,7 +80,8 @@ pub struct Matrix {
     pub rows: usize,
     /// Columns without padding.
     pub cols: usize,
-    /// Whether what it is multiplied with may be rounded to bytes: the decoder's may, under `--arithmetic fast`.
+    /// Whether what it is multiplied with may be rounded to bytes: the decoder's may, under
+    /// `--arithmetic fast`.
     pub may_round: bool,
     /// The pieces, in order of rows.
     pub parts: Vec<MatrixPart>,
@@ -115,8 +117,8 @@ pub struct Texture {
 }
 
 impl Texture {
-    /// Texels of a row, as `common/data_texture.wgsl` has it: little is lost in the last one, and 8192 rows, the most that WebGPU
-    /// promises, hold 128 MiB, the most that it binds of a buffer.
+    /// Texels of a row, as `common/data_texture.wgsl` has it: little is lost in the last one, and
+    /// 8192 rows, the most that WebGPU promises, hold 128 MiB, the most that it binds of a buffer.
     pub const WIDTH: usize = 1024;
 }
 
@@ -131,7 +133,8 @@ impl Gpu {
     /// A zeroed storage buffer of at least `bytes` bytes.
     ///
     /// # Errors
-    /// [`Error::LimitTooSmall`] above the binding limit, [`Error::OutOfMemory`] when the device has no room.
+    /// [`Error::LimitTooSmall`] above the binding limit, [`Error::OutOfMemory`] when the device has
+    /// no room.
     pub async fn storage(&self, what: &str, bytes: u64) -> Result<Storage> {
         self.buffer(what, bytes, wgpu::BufferUsages::empty()).await
     }
@@ -140,8 +143,16 @@ impl Gpu {
         let bytes = bytes.max(16).next_multiple_of(16);
         self.bindable(what, bytes)?;
         self.check()?;
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST | also;
-        let descriptor = wgpu::BufferDescriptor { label: Some(what), size: bytes, usage, mapped_at_creation: false };
+        let usage = wgpu::BufferUsages::STORAGE
+            | wgpu::BufferUsages::COPY_SRC
+            | wgpu::BufferUsages::COPY_DST
+            | also;
+        let descriptor = wgpu::BufferDescriptor {
+            label: Some(what),
+            size: bytes,
+            usage,
+            mapped_at_creation: false,
+        };
         let scope = self.0.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let buffer = self.0.device.create_buffer(&descriptor);
         if scope.pop().await.is_some() {
@@ -153,7 +164,11 @@ impl Gpu {
 
     fn bindable(&self, what: &str, need: u64) -> Result<()> {
         let (limit, have) = ("maxStorageBufferBindingSize", self.max_binding_bytes());
-        if need <= have { Ok(()) } else { Err(Error::LimitTooSmall { what: what.to_owned(), limit, need, have }) }
+        if need <= have {
+            Ok(())
+        } else {
+            Err(Error::LimitTooSmall { what: what.to_owned(), limit, need, have })
+        }
     }
 
     /// A zeroed tensor.
@@ -162,7 +177,9 @@ impl Gpu {
     /// As [`Gpu::storage`].
     pub async fn tensor(&self, what: &str, rows: usize, cols: usize) -> Result<Tensor> {
         // Kernels may read rows of it through a window.
-        let storage = self.buffer(what, (rows * padded_cols(cols) * 4) as u64, wgpu::BufferUsages::UNIFORM).await?;
+        let storage = self
+            .buffer(what, (rows * padded_cols(cols) * 4) as u64, wgpu::BufferUsages::UNIFORM)
+            .await?;
         Ok(Tensor { storage, rows, cols })
     }
 
@@ -170,17 +187,28 @@ impl Gpu {
     ///
     /// # Errors
     /// As [`Gpu::storage`].
-    pub async fn upload(&self, what: &str, values: &[f32], rows: usize, cols: usize) -> Result<Tensor> {
+    pub async fn upload(
+        &self,
+        what: &str,
+        values: &[f32],
+        rows: usize,
+        cols: usize,
+    ) -> Result<Tensor> {
         let tensor = self.tensor(what, rows, cols).await?;
         self.write_rows(&tensor, 0, values);
         Ok(tensor)
     }
 
-    /// Overwrites rows from `first` on with `values` [n, cols], row-major, before anything submitted later runs.
+    /// Overwrites rows from `first` on with `values` [n, cols], row-major, before anything
+    /// submitted later runs.
     pub fn write_rows(&self, tensor: &Tensor, first: usize, values: &[f32]) {
         let (cols, stride) = (tensor.cols, tensor.stride());
         let rows = values.len() / cols;
-        assert!(first + rows <= tensor.rows && values.len() == rows * cols, "write_rows: {rows} x {cols} at {first} of {}", tensor.rows);
+        assert!(
+            first + rows <= tensor.rows && values.len() == rows * cols,
+            "write_rows: {rows} x {cols} at {first} of {}",
+            tensor.rows
+        );
         let mut padded = vec![0.0f32; rows * stride];
         for (out, row) in padded.chunks_exact_mut(stride).zip(values.chunks_exact(cols)) {
             out[..cols].copy_from_slice(row);
@@ -208,7 +236,11 @@ impl Gpu {
         self.check()?;
         const ROW: usize = Texture::WIDTH * 4;
         const PIECE: usize = (8 << 20) / (ROW * 4);
-        let size = |width: usize, height: usize| wgpu::Extent3d { width: width as u32, height: height as u32, depth_or_array_layers: 1 };
+        let size = |width: usize, height: usize| wgpu::Extent3d {
+            width: width as u32,
+            height: height as u32,
+            depth_or_array_layers: 1,
+        };
         let height = data.len().div_ceil(ROW).max(1);
         let bytes = (height * ROW * 4) as u64;
         let scope = self.0.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
@@ -226,8 +258,15 @@ impl Gpu {
             return Err(Error::OutOfMemory { what: what.to_owned(), bytes });
         }
         let write = |row: usize, data: &[u32], extent| {
-            let to = wgpu::TexelCopyTextureInfo { origin: wgpu::Origin3d { x: 0, y: row as u32, z: 0 }, ..texture.as_image_copy() };
-            let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(ROW as u32 * 4), rows_per_image: None };
+            let to = wgpu::TexelCopyTextureInfo {
+                origin: wgpu::Origin3d { x: 0, y: row as u32, z: 0 },
+                ..texture.as_image_copy()
+            };
+            let layout = wgpu::TexelCopyBufferLayout {
+                offset: 0,
+                bytes_per_row: Some(ROW as u32 * 4),
+                rows_per_image: None,
+            };
             self.0.queue.write_texture(to, bytemuck::cast_slice(data), layout, extent);
         };
         let (whole, rest) = data.split_at(data.len() / ROW * ROW);
@@ -239,7 +278,10 @@ impl Gpu {
             write(whole.len() / ROW, rest, size(rest.len() / 4, 1));
         }
         let live = self.0.shared.count_bytes(bytes);
-        Ok(Texture { view: texture.create_view(&wgpu::TextureViewDescriptor::default()), _counted: Arc::new(Counted { bytes, live }) })
+        Ok(Texture {
+            view: texture.create_view(&wgpu::TextureViewDescriptor::default()),
+            _counted: Arc::new(Counted { bytes, live }),
+        })
     }
 
     /// Uploads a packed matrix, split between panels where it exceeds the binding limit.
@@ -255,7 +297,12 @@ impl Gpu {
     ///
     /// # Errors
     /// As [`Gpu::upload_matrix`].
-    pub async fn upload_matrix_as(&self, what: &str, packed: &Packed, textures: bool) -> Result<Matrix> {
+    pub async fn upload_matrix_as(
+        &self,
+        what: &str,
+        packed: &Packed,
+        textures: bool,
+    ) -> Result<Matrix> {
         let (data_words, scale_words) = (packed.panel_data_words(), packed.panel_scale_words());
         let panels_per_part = (self.max_binding_bytes() / (data_words as u64 * 4)).max(1) as usize;
         let mut parts = Vec::new();
@@ -267,14 +314,25 @@ impl Gpu {
             let part = MatrixPart {
                 first_row: first * PANEL,
                 rows: (packed.rows - first * PANEL).min(panels * PANEL),
-                data: if textures { Plane::Texture(self.texture(what, data).await?) } else { Plane::Buffer(self.filled(what, data).await?) },
+                data: if textures {
+                    Plane::Texture(self.texture(what, data).await?)
+                } else {
+                    Plane::Buffer(self.filled(what, data).await?)
+                },
                 scales: self.filled(what, scales).await?,
             };
-            // Hand the staging memory to the driver now: a model's worth of pending writes would double its size.
+            // Hand the staging memory to the driver now: a model's worth of pending writes would
+            // double its size.
             self.flush();
             parts.push(part);
             first += panels;
         }
-        Ok(Matrix { format: packed.format, rows: packed.rows, cols: packed.cols, may_round: false, parts })
+        Ok(Matrix {
+            format: packed.format,
+            rows: packed.rows,
+            cols: packed.cols,
+            may_round: false,
+            parts,
+        })
     }
 }

@@ -26,15 +26,24 @@ fn a_matrix_above_the_binding_limit_is_split() {
             let w = gpu.upload_matrix("w", &packed).await.unwrap();
             gpu.limit_bindings(full);
             assert_eq!(w.parts.len(), 4);
-            let (x, bias) = (gpu.upload("x", &x, n, cols).await.unwrap(), gpu.upload("bias", &bias, 1, rows).await.unwrap());
-            let (out, rows_out) = (gpu.tensor("out", n, rows).await.unwrap(), gpu.tensor("rows", ids.len(), cols).await.unwrap());
+            let (x, bias) = (
+                gpu.upload("x", &x, n, cols).await.unwrap(),
+                gpu.upload("bias", &bias, 1, rows).await.unwrap(),
+            );
+            let (out, rows_out) = (
+                gpu.tensor("out", n, rows).await.unwrap(),
+                gpu.tensor("rows", ids.len(), cols).await.unwrap(),
+            );
             let ids_gpu = gpu.storage("ids", ids.len() as u64 * 4).await.unwrap();
             gpu.write(&ids_gpu, 0, bytemuck::cast_slice(&ids));
             let mut rec = gpu.recorder();
             linear(&mut rec, x.slice(0..n), Weights { matrix: &w, bias: Some(&bias) }, &out);
             embed::embed(&mut rec, &ids_gpu, ids.len(), &w, &rows_out, 0);
             rec.submit();
-            (gpu.read_rows(&out, 0, n).await.unwrap(), gpu.read_rows(&rows_out, 0, ids.len()).await.unwrap())
+            (
+                gpu.read_rows(&out, 0, n).await.unwrap(),
+                gpu.read_rows(&rows_out, 0, ids.len()).await.unwrap(),
+            )
         });
         let check = compare(&product, &reference(&x, &packed, Some(&bias), Act::None), F32_LIMIT);
         assert!(check.ok, "{}: {}", format.name(), check.message);
@@ -47,7 +56,10 @@ fn a_matrix_above_the_binding_limit_is_split() {
 fn too_large_a_buffer_names_the_limit() {
     let Some(gpu) = gpu_or_skip() else { return };
     let error = block_on(gpu.storage("something huge", 1 << 40)).unwrap_err();
-    assert!(matches!(&error, Error::LimitTooSmall { limit: "maxStorageBufferBindingSize", .. }), "{error}");
+    assert!(
+        matches!(&error, Error::LimitTooSmall { limit: "maxStorageBufferBindingSize", .. }),
+        "{error}"
+    );
     assert_eq!(error.exit_code(), 5);
 }
 

@@ -1,4 +1,5 @@
-//! BMP, every kind that Pillow reads, with its arithmetic. Upstream: Pillow's `BmpImagePlugin.py` and `Unpack.c`.
+//! BMP, every kind that Pillow reads, with its arithmetic. Upstream: Pillow's `BmpImagePlugin.py`
+//! and `Unpack.c`.
 
 use super::Reading;
 use super::container::{Walk, unreadable};
@@ -57,7 +58,8 @@ impl Mask {
     }
 }
 
-/// Decodes a file. For people a picture whose alpha is 0 throughout is opaque: its writer left the bytes unused.
+/// Decodes a file. For people a picture whose alpha is 0 throughout is opaque: its writer left the
+/// bytes unused.
 pub(super) fn decode(bytes: &[u8], reading: Reading) -> Result<Decoded> {
     let header = Header::read(bytes)?;
     let (width, height) = (header.width, header.height);
@@ -75,13 +77,15 @@ pub(super) fn decode(bytes: &[u8], reading: Reading) -> Result<Decoded> {
             header.colours(indices[i * width..][..width].iter().copied(), out);
             continue;
         }
-        let row = data.get(i * stride..).and_then(|rest| rest.get(..stride)).ok_or_else(truncated)?;
+        let row =
+            data.get(i * stride..).and_then(|rest| rest.get(..stride)).ok_or_else(truncated)?;
         match header.bits {
             1 | 2 | 4 | 8 => header.colours(unpack(row, header.bits), out),
             _ => header.pixels(row, out, kind.channels),
         }
     }
-    if has_alpha && reading == Reading::People && samples.chunks_exact(4).all(|pixel| pixel[3] == 0) {
+    if has_alpha && reading == Reading::People && samples.chunks_exact(4).all(|pixel| pixel[3] == 0)
+    {
         for pixel in samples.chunks_exact_mut(4) {
             pixel[3] = 255;
         }
@@ -93,7 +97,8 @@ pub(super) fn decode(bytes: &[u8], reading: Reading) -> Result<Decoded> {
 fn unpack(row: &[u8], bits: u32) -> impl Iterator<Item = u8> + '_ {
     let per_byte = 8 / bits;
     let mask = (0xFFu8) >> (8 - bits);
-    row.iter().flat_map(move |&byte| (0..per_byte).map(move |i| byte >> (8 - bits * (i + 1)) & mask))
+    row.iter()
+        .flat_map(move |&byte| (0..per_byte).map(move |i| byte >> (8 - bits * (i + 1)) & mask))
 }
 
 impl Header {
@@ -107,7 +112,8 @@ impl Header {
         let body = walk.take(size - 4).ok_or_else(truncated)?;
         let field = |at: usize, n: usize| body.get(at..at + n).map_or(0, little);
         let old = size == 12;
-        let (width, height) = if old { (field(0, 2), field(2, 2)) } else { (field(0, 4), field(4, 4)) };
+        let (width, height) =
+            if old { (field(0, 2), field(2, 2)) } else { (field(0, 4), field(4, 4)) };
         let (bits, compression) = if old { (field(6, 2), 0) } else { (field(10, 2), field(12, 4)) };
         let from_top = !old && height.cast_signed() < 0;
         let height = if from_top { height.wrapping_neg() } else { height };
@@ -119,7 +125,11 @@ impl Header {
             (3 | 4, _) if size == 64 => return Err(unsupported("OS/2 compression")),
             (4, _) => return Err(unsupported("a JPEG inside")),
             (5, _) => return Err(unsupported("a PNG inside")),
-            _ => return Err(unsupported(&format!("{bits} bits a pixel with compression {compression}"))),
+            _ => {
+                return Err(unsupported(&format!(
+                    "{bits} bits a pixel with compression {compression}"
+                )));
+            }
         };
         let masks = match compression {
             3 => Header::masks(&mut walk, body)?,
@@ -142,8 +152,21 @@ impl Header {
             }
         }
         let start = if start == 0 { walk.at } else { start };
-        let ramp = palette.iter().enumerate().all(|(index, entry)| entry.iter().all(|&level| usize::from(level) == index));
-        Ok(Header { width: width as usize, height: height as usize, from_top, bits, coding, palette, ramp, masks, start })
+        let ramp = palette
+            .iter()
+            .enumerate()
+            .all(|(index, entry)| entry.iter().all(|&level| usize::from(level) == index));
+        Ok(Header {
+            width: width as usize,
+            height: height as usize,
+            from_top,
+            bits,
+            coding,
+            palette,
+            ramp,
+            masks,
+            start,
+        })
     }
 
     /// Masks that the file states: in the header, or right behind the short one.
@@ -157,7 +180,8 @@ impl Header {
             };
         }
         if bits == [0; 4] {
-            return Ok(Header::usual_masks(32).map(|mask| if mask.most == 0 { Mask { shift: 24, most: 255 } } else { mask }));
+            return Ok(Header::usual_masks(32)
+                .map(|mask| if mask.most == 0 { Mask { shift: 24, most: 255 } } else { mask }));
         }
         let mut masks = [Mask::default(); 4];
         for (mask, bits) in masks.iter_mut().zip(bits) {
@@ -167,13 +191,16 @@ impl Header {
     }
 
     fn usual_masks(bits: u32) -> [Mask; 4] {
-        let rgb = |r, g, b, most| [(r, most), (g, most), (b, most), (0, 0)].map(|(shift, most)| Mask { shift, most });
+        let rgb = |r, g, b, most| {
+            [(r, most), (g, most), (b, most), (0, 0)].map(|(shift, most)| Mask { shift, most })
+        };
         if bits == 16 { rgb(10, 5, 0, 31) } else { rgb(16, 8, 0, 255) }
     }
 
     fn colours(&self, indices: impl Iterator<Item = u8>, out: &mut [u8]) {
         for (pixel, index) in out.chunks_exact_mut(3).zip(indices) {
-            // What a short palette leaves out is black, as Pillow has it, or goes on where it is a ramp of greys.
+            // What a short palette leaves out is black, as Pillow has it, or goes on where it is a
+            // ramp of greys.
             let outside = if self.ramp { [index; 3] } else { [0; 3] };
             pixel.copy_from_slice(self.palette.get(usize::from(index)).unwrap_or(&outside));
         }
@@ -187,9 +214,15 @@ impl Header {
         };
         let pixels = out.chunks_exact_mut(channels);
         match self.bits {
-            16 => pixels.zip(row.chunks_exact(2)).for_each(|(out, p)| each(u32::from_le_bytes([p[0], p[1], 0, 0]), out)),
-            24 => pixels.zip(row.chunks_exact(3)).for_each(|(out, p)| each(u32::from_le_bytes([p[0], p[1], p[2], 0]), out)),
-            _ => pixels.zip(row.chunks_exact(4)).for_each(|(out, p)| each(u32::from_le_bytes([p[0], p[1], p[2], p[3]]), out)),
+            16 => pixels
+                .zip(row.chunks_exact(2))
+                .for_each(|(out, p)| each(u32::from_le_bytes([p[0], p[1], 0, 0]), out)),
+            24 => pixels
+                .zip(row.chunks_exact(3))
+                .for_each(|(out, p)| each(u32::from_le_bytes([p[0], p[1], p[2], 0]), out)),
+            _ => pixels
+                .zip(row.chunks_exact(4))
+                .for_each(|(out, p)| each(u32::from_le_bytes([p[0], p[1], p[2], p[3]]), out)),
         }
     }
 
@@ -230,7 +263,9 @@ impl Header {
                     let stored = if four { wanted.div_ceil(2) } else { wanted };
                     let bytes = walk.take(stored).ok_or_else(truncated)?;
                     if four {
-                        out.extend(bytes.iter().flat_map(|&byte| [byte >> 4, byte & 15]).take(wanted));
+                        out.extend(
+                            bytes.iter().flat_map(|&byte| [byte >> 4, byte & 15]).take(wanted),
+                        );
                     } else {
                         out.extend_from_slice(bytes);
                     }

@@ -27,14 +27,24 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<Format> {
     }
     let (format, name, complete) = match bytes {
         [0xFF, 0xD8, ..] => (Format::Jpeg, "JPEG", jpeg_complete(bytes)),
-        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => (Format::Png, "PNG", png_complete(bytes)),
-        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => (Format::Gif, "GIF", gif::First::walk(bytes).is_some()),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => (Format::WebP, "WebP", webp_complete(bytes)),
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => {
+            (Format::Png, "PNG", png_complete(bytes))
+        }
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => {
+            (Format::Gif, "GIF", gif::First::walk(bytes).is_some())
+        }
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => {
+            (Format::WebP, "WebP", webp_complete(bytes))
+        }
         // Rows are counted by the decoder; the size field of the header is often wrong.
         [b'B', b'M', ..] => (Format::Bmp, "BMP", true),
         _ => return Err(unreadable(foreign(bytes))),
     };
-    if complete { Ok(format) } else { Err(unreadable(format!("the {name} file is truncated, its end is missing"))) }
+    if complete {
+        Ok(format)
+    } else {
+        Err(unreadable(format!("the {name} file is truncated, its end is missing")))
+    }
 }
 
 /// [`Error::ImageUnreadable`] with this problem.
@@ -44,14 +54,20 @@ pub(super) fn unreadable(problem: impl Into<String>) -> Error {
 
 /// A sentence for bytes that are none of our formats.
 fn foreign(bytes: &[u8]) -> String {
-    let begins = |at: usize, what: &[u8]| bytes.get(at..).is_some_and(|rest| rest.starts_with(what));
-    let brand = |names: &[&[u8; 4]]| begins(4, b"ftyp") && names.iter().any(|name| begins(8, *name));
+    let begins =
+        |at: usize, what: &[u8]| bytes.get(at..).is_some_and(|rest| rest.starts_with(what));
+    let brand =
+        |names: &[&[u8; 4]]| begins(4, b"ftyp") && names.iter().any(|name| begins(8, *name));
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(1024)]).to_ascii_lowercase();
     let kind = if brand(&[b"avif", b"avis"]) {
         "an AVIF picture"
     } else if brand(&[b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"]) {
         "a HEIC picture"
-    } else if begins(0, b"II*\0") || begins(0, b"MM\0*") || begins(0, b"II+\0") || begins(0, b"MM\0+") {
+    } else if begins(0, b"II*\0")
+        || begins(0, b"MM\0*")
+        || begins(0, b"II+\0")
+        || begins(0, b"MM\0+")
+    {
         "a TIFF picture"
     } else if begins(0, b"\xFF\x0A") || begins(0, b"\0\0\0\x0CJXL ") {
         "a JPEG XL picture"
@@ -115,7 +131,8 @@ fn jpeg_complete(bytes: &[u8]) -> bool {
                 0xD9 => return Some(()),
                 _ => {}
             }
-            // A damaged length inside coded data is the decoder's to judge: only skip true segments.
+            // A damaged length inside coded data is the decoder's to judge: only skip true
+            // segments.
             let length = walk.take(2).map(|l| usize::from(u16::from_be_bytes([l[0], l[1]])))?;
             if length < 2 {
                 if in_scan {

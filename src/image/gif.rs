@@ -1,4 +1,5 @@
-//! The first frame of a GIF, on the screen that Pillow gives it. Upstream: Pillow's `GifImagePlugin.py`.
+//! The first frame of a GIF, on the screen that Pillow gives it. Upstream: Pillow's
+//! `GifImagePlugin.py`.
 
 use weezl::{BitOrder, LzwStatus, decode::Configuration};
 
@@ -35,7 +36,9 @@ impl<'a> First<'a> {
             match walk.byte()? {
                 0x21 => {
                     let is_control = walk.byte()? == 0xF9;
-                    if is_control && let Some([4..=255, flags, _, _, index, ..]) = walk.bytes.get(walk.at..) {
+                    if is_control
+                        && let Some([4..=255, flags, _, _, index, ..]) = walk.bytes.get(walk.at..)
+                    {
                         transparent = (flags & 1 == 1).then_some(*index).or(transparent);
                     }
                     blocks(&mut walk, |_| ())?;
@@ -69,8 +72,8 @@ impl<'a> First<'a> {
         }
     }
 
-    /// The colours of all indices. Those that a palette leaves out are black, as Pillow has them; without a
-    /// palette they are greys.
+    /// The colours of all indices. Those that a palette leaves out are black, as Pillow has them;
+    /// without a palette they are greys.
     fn colours(&self, reading: Reading) -> Vec<[u8; 3]> {
         let palette = match reading {
             // Pillow loses a frame's palette where that is a ramp of greys, and shows the file's.
@@ -79,7 +82,12 @@ impl<'a> First<'a> {
             _ => self.local,
         };
         let outside = |index: u8| if is_ramp(palette) { [index; 3] } else { [0; 3] };
-        let entry = |index: u8| palette.chunks_exact(3).nth(usize::from(index)).map(|entry| [entry[0], entry[1], entry[2]]);
+        let entry = |index: u8| {
+            palette
+                .chunks_exact(3)
+                .nth(usize::from(index))
+                .map(|entry| [entry[0], entry[1], entry[2]])
+        };
         (0..=255).map(|index| entry(index).unwrap_or_else(|| outside(index))).collect()
     }
 
@@ -94,7 +102,9 @@ impl<'a> First<'a> {
             return Err(damaged("its codes have an impossible size"));
         }
         let mut stored = vec![0; n];
-        let mut lzw = Configuration::new(BitOrder::Lsb, self.code_bits).with_yield_on_full_buffer(true).build();
+        let mut lzw = Configuration::new(BitOrder::Lsb, self.code_bits)
+            .with_yield_on_full_buffer(true)
+            .build();
         let (mut read, mut written) = (0, 0);
         while written < n {
             let step = lzw.decode_bytes(&self.coded[read..], &mut stored[written..]);
@@ -122,7 +132,10 @@ impl<'a> First<'a> {
 
 /// Each entry is the grey of its index; so is a palette without entries.
 fn is_ramp(palette: &[u8]) -> bool {
-    palette.chunks_exact(3).enumerate().all(|(index, entry)| entry.iter().all(|&level| usize::from(level) == index))
+    palette
+        .chunks_exact(3)
+        .enumerate()
+        .all(|(index, entry)| entry.iter().all(|&level| usize::from(level) == index))
 }
 
 fn palette<'a>(walk: &mut Walk<'a>, flags: u8) -> Option<&'a [u8]> {
@@ -141,8 +154,8 @@ fn blocks(walk: &mut Walk, mut each: impl FnMut(&[u8])) -> Option<()> {
     }
 }
 
-/// The first frame on its screen, which grows where the frame is larger. What the frame does not cover
-/// has the transparent colour, or colour 0, for the reference, and is white for people.
+/// The first frame on its screen, which grows where the frame is larger. What the frame does not
+/// cover has the transparent colour, or colour 0, for the reference, and is white for people.
 pub(super) fn decode(bytes: &[u8], reading: Reading) -> Result<Decoded> {
     let first = First::walk(bytes).flatten().ok_or_else(|| damaged("it holds no frame"))?;
     let (left, top, frame_width, frame_height) = first.frame;

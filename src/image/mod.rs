@@ -19,8 +19,8 @@
 //! | animated GIF, WebP, PNG | first frame | first frame |
 //! | GIF frame smaller than its screen | white around it | the transparent colour, or colour 0 |
 //!
-//! Everything equals Pillow bit for bit. Stricter than Pillow: any file that ends before its own end is refused.
-//! What is read and what is refused by name: `docs/pictures.md`.
+//! Everything equals Pillow bit for bit. Stricter than Pillow: any file that ends before its own
+//! end is refused. What is read and what is refused by name: `docs/pictures.md`.
 
 mod bmp;
 mod container;
@@ -44,7 +44,8 @@ use crate::error::Result;
 /// The most pixels a picture may have: Pillow's own limit against decompression bombs.
 pub const MAX_PIXELS: u64 = 178_956_970;
 
-/// How pictures become the tower's input; from `preprocessor_config.json` and the checkpoint's config.
+/// How pictures become the tower's input; from `preprocessor_config.json` and the checkpoint's
+/// config.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageSpec {
     /// S: side of the square the tower takes, in pixels.
@@ -60,11 +61,20 @@ pub struct ImageSpec {
 impl ImageSpec {
     /// The published CLIP towers' mean and deviation, padded to a square of `size`.
     pub fn clip(size: usize) -> ImageSpec {
-        ImageSpec { size, aspect: Aspect::Pad, mean: [0.48145466, 0.4578275, 0.40821073], std: [0.26862954, 0.26130258, 0.27577711] }
+        ImageSpec {
+            size,
+            aspect: Aspect::Pad,
+            mean: [0.48145466, 0.4578275, 0.40821073],
+            std: [0.26862954, 0.26130258, 0.27577711],
+        }
     }
 
     /// The padding colour, the mean in 8 bits: (122, 116, 104) for CLIP.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "truncation is the reference's int(), and the cast saturates")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "truncation is the reference's int(), and the cast saturates"
+    )]
     pub fn padding(&self) -> [u8; 3] {
         self.mean.map(|mean| (mean * 255.0) as u8)
     }
@@ -119,13 +129,24 @@ impl Pixels {
     /// From decoded pixels, `rgb` [height, width, 3]; each side 1 to 65535.
     pub fn from_rgb(rgb: &[u8], width: usize, height: usize, spec: &ImageSpec) -> Result<Pixels> {
         let (Ok(wide @ 1..), Ok(high @ 1..)) = (u16::try_from(width), u16::try_from(height)) else {
-            return Err(unreadable(format!("it is {width} × {height} pixels; each side must be 1 to 65535")));
+            return Err(unreadable(format!(
+                "it is {width} × {height} pixels; each side must be 1 to 65535"
+            )));
         };
         if rgb.len() != width * height * 3 {
-            return Err(unreadable(format!("{} bytes are not {width} × {height} RGB pixels", rgb.len())));
+            return Err(unreadable(format!(
+                "{} bytes are not {width} × {height} RGB pixels",
+                rgb.len()
+            )));
         }
         let rgb = resize(rgb, (width, height), &plan(width, height, spec));
-        Ok(Pixels { size: spec.size, data: normalise(&rgb, spec), rgb, source: (u32::from(wide), u32::from(high)), readings_differ: false })
+        Ok(Pixels {
+            size: spec.size,
+            data: normalise(&rgb, spec),
+            rgb,
+            source: (u32::from(wide), u32::from(high)),
+            readings_differ: false,
+        })
     }
 
     /// SHA-256 of the 8-bit pixels the model sees: equal for files that look equal to it.
@@ -153,7 +174,13 @@ fn plan(width: usize, height: usize, spec: &ImageSpec) -> Resize {
             let short = width.min(height);
             let output = (size * width / short, size * height / short);
             let (left, top) = ((output.0 - size) / 2, (output.1 - size) / 2);
-            Resize { canvas: (width, height), origin: (0, 0), output, window: (left..left + size, top..top + size), colour }
+            Resize {
+                canvas: (width, height),
+                origin: (0, 0),
+                output,
+                window: (left..left + size, top..top + size),
+                colour,
+            }
         }
     }
 }
@@ -164,7 +191,9 @@ fn normalise(rgb: &[u8], spec: &ImageSpec) -> Vec<f32> {
     let mut data = Vec::with_capacity(rgb.len());
     for channel in 0..3 {
         let (mean, std) = (spec.mean[channel] as f32, spec.std[channel] as f32);
-        let table: Vec<f32> = (0..=255u8).map(|value| ((f64::from(value) * (1.0 / 255.0)) as f32 - mean) / std).collect();
+        let table: Vec<f32> = (0..=255u8)
+            .map(|value| ((f64::from(value) * (1.0 / 255.0)) as f32 - mean) / std)
+            .collect();
         data.extend(rgb.iter().skip(channel).step_by(3).map(|&value| table[usize::from(value)]));
     }
     data

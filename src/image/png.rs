@@ -41,7 +41,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded> {
     }
     let channels = info.color_type.samples();
     let (width, height) = (info.width as usize, info.height as usize);
-    Ok(Decoded { samples, kind: Samples { channels, wide }, width, height, orientation: chunks.orientation(), saturate })
+    Ok(Decoded {
+        samples,
+        kind: Samples { channels, wide },
+        width,
+        height,
+        orientation: chunks.orientation(),
+        saturate,
+    })
 }
 
 /// What is used of a file.
@@ -72,7 +79,9 @@ impl<'a> Chunks<'a> {
                 b"tEXt" | b"zTXt" | b"iTXt" => chunks.text(name, body),
                 // The picture, and every other chunk that must not be passed over.
                 b"tRNS" => chunks.picture.push(&bytes[start..walk.at]),
-                [kind, ..] if kind.is_ascii_uppercase() => chunks.picture.push(&bytes[start..walk.at]),
+                [kind, ..] if kind.is_ascii_uppercase() => {
+                    chunks.picture.push(&bytes[start..walk.at])
+                }
                 _ => {}
             }
             if name == b"IEND" {
@@ -140,7 +149,12 @@ fn text_of(kind: &[u8], rest: &[u8]) -> Option<Vec<u8>> {
 /// Three lines of heading, then the block.
 fn from_hexadecimal(text: &[u8]) -> Option<Vec<u8>> {
     let mut lines = text.splitn(4, |&byte| byte == b'\n').skip(3);
-    let digits: Option<Vec<u8>> = lines.next()?.iter().filter(|byte| !byte.is_ascii_whitespace()).map(|&byte| digit(byte)).collect();
+    let digits: Option<Vec<u8>> = lines
+        .next()?
+        .iter()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .map(|&byte| digit(byte))
+        .collect();
     Some(digits?.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
@@ -154,7 +168,9 @@ fn damaged(why: &str) -> Error {
 
 fn explain(error: &DecodingError) -> Error {
     unreadable(match error {
-        DecodingError::LimitsExceeded => "it is too large to decode; make it smaller first".to_owned(),
+        DecodingError::LimitsExceeded => {
+            "it is too large to decode; make it smaller first".to_owned()
+        }
         _ => format!("the PNG file is damaged ({error})"),
     })
 }

@@ -18,10 +18,12 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Decodes the first frame of a JPEG, PNG, WebP, GIF or BMP file of up to [`MAX_PIXELS`] and 65535 pixels a side.
+    /// Decodes the first frame of a JPEG, PNG, WebP, GIF or BMP file of up to [`MAX_PIXELS`] and
+    /// 65535 pixels a side.
     ///
     /// # Errors
-    /// [`Error::ImageUnreadable`] on anything else, on damaged files and on files whose end is missing.
+    /// [`Error::ImageUnreadable`] on anything else, on damaged files and on files whose end is
+    /// missing.
     pub fn read(bytes: &[u8], reading: Reading) -> Result<Picture> {
         let decoded = match inspect(bytes)? {
             Format::Jpeg => jpeg::decode(bytes)?,
@@ -33,7 +35,12 @@ impl Picture {
         let layout = Layout { samples: decoded.kind, saturate: decoded.saturate, reading };
         let turned = decoded.orientation != 1;
         let readings_differ = turned || decoded.kind.wide || !layout.is_opaque(&decoded.samples);
-        let picture = Picture { rgb: layout.to_rgb(decoded.samples), width: decoded.width, height: decoded.height, readings_differ };
+        let picture = Picture {
+            rgb: layout.to_rgb(decoded.samples),
+            width: decoded.width,
+            height: decoded.height,
+            readings_differ,
+        };
         Ok(match reading {
             Reading::People if turned => turn::upright(picture, decoded.orientation),
             _ => picture,
@@ -80,7 +87,8 @@ impl Samples {
     }
 }
 
-/// Refuses pictures without pixels and pictures that are too large, before anything is allocated for them.
+/// Refuses pictures without pixels and pictures that are too large, before anything is allocated
+/// for them.
 pub(super) fn check_size(width: u64, height: u64) -> Result<()> {
     let pixels = width.saturating_mul(height);
     if pixels == 0 {
@@ -109,7 +117,8 @@ struct Layout {
 impl Layout {
     fn is_opaque(&self, samples: &[u8]) -> bool {
         let (pixel, alpha) = (self.samples.bytes_per_pixel(), self.samples.bytes_per_sample());
-        !self.samples.has_alpha() || samples.chunks_exact(pixel).all(|p| p[pixel - alpha..].iter().all(|&b| b == 255))
+        !self.samples.has_alpha()
+            || samples.chunks_exact(pixel).all(|p| p[pixel - alpha..].iter().all(|&b| b == 255))
     }
 
     /// Any layout → RGB; in place where a pixel shrinks, so that a large picture is held once.
@@ -142,7 +151,11 @@ impl Layout {
             values[..channels].copy_from_slice(pixel);
         }
         let rgb = if channels < 3 { [values[0]; 3] } else { [values[0], values[1], values[2]] };
-        if self.reading == Reading::People && self.samples.has_alpha() { over_white(rgb, values[channels - 1]) } else { rgb }
+        if self.reading == Reading::People && self.samples.has_alpha() {
+            over_white(rgb, values[channels - 1])
+        } else {
+            rgb
+        }
     }
 
     fn narrow(&self, wide: u16) -> u8 {

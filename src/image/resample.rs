@@ -85,7 +85,13 @@ impl Axis {
         clippy::cast_precision_loss,
         reason = "sizes are far below 2^31, and truncation is Pillow's rounding"
     )]
-    fn new(input: usize, output: usize, window: &Range<usize>, origin: usize, extent: usize) -> Axis {
+    fn new(
+        input: usize,
+        output: usize,
+        window: &Range<usize>,
+        origin: usize,
+        extent: usize,
+    ) -> Axis {
         let scale = input as f64 / output as f64;
         let filter_scale = scale.max(1.0);
         let support = 2.0 * filter_scale;
@@ -114,7 +120,11 @@ impl Axis {
                     outside += fixed;
                 }
             }
-            axis.taps.push(Tap { first: first.unwrap_or(0), weights: begin..axis.weights.len(), outside });
+            axis.taps.push(Tap {
+                first: first.unwrap_or(0),
+                weights: begin..axis.weights.len(),
+                outside,
+            });
         }
         axis
     }
@@ -147,7 +157,8 @@ impl Axis {
         narrow
     }
 
-    /// Down: rows like `bare`, the first of which is the picture's row `start` → one row a position.
+    /// Down: rows like `bare`, the first of which is the picture's row `start` → one row a
+    /// position.
     fn blend(&self, rows: &[u8], start: usize, bare: &[u8]) -> Vec<u8> {
         let line = bare.len();
         let mut blended = vec![0; self.taps.len() * line];

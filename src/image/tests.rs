@@ -57,16 +57,25 @@ fn people_see_all_eight_orientations_upright() {
         encoder.write_image(&rgb, 3, 2, ExtendedColorType::Rgb8).unwrap();
 
         let people = Picture::read(&file, Reading::People).unwrap();
-        assert_eq!((people.width, red(&people)), (width, expected.to_vec()), "orientation {orientation}");
+        assert_eq!(
+            (people.width, red(&people)),
+            (width, expected.to_vec()),
+            "orientation {orientation}"
+        );
         assert_eq!(people.readings_differ, orientation != 1);
         let reference = Picture::read(&file, Reading::Reference).unwrap();
-        assert_eq!((reference.width, red(&reference)), (3, vec![1, 2, 3, 4, 5, 6]), "orientation {orientation}");
+        assert_eq!(
+            (reference.width, red(&reference)),
+            (3, vec![1, 2, 3, 4, 5, 6]),
+            "orientation {orientation}"
+        );
     }
 }
 
 #[test]
 fn alpha_is_laid_over_white_or_dropped() {
-    let file = png(&[10, 20, 30, 0, 10, 20, 30, 51, 10, 20, 30, 255], 3, 1, ExtendedColorType::Rgba8);
+    let file =
+        png(&[10, 20, 30, 0, 10, 20, 30, 51, 10, 20, 30, 255], 3, 1, ExtendedColorType::Rgba8);
     let people = Picture::read(&file, Reading::People).unwrap();
     assert_eq!(people.rgb, [255, 255, 255, 206, 208, 210, 10, 20, 30]);
     let reference = Picture::read(&file, Reading::Reference).unwrap();
@@ -81,7 +90,10 @@ fn alpha_is_laid_over_white_or_dropped() {
 fn sixteen_bits_are_scaled_or_cut() {
     let grey = png(&wide(&[0, 128, 129, 300, 40000, 65535]), 6, 1, ExtendedColorType::L16);
     assert_eq!(red(&Picture::read(&grey, Reading::People).unwrap()), [0, 0, 1, 1, 156, 255]);
-    assert_eq!(red(&Picture::read(&grey, Reading::Reference).unwrap()), [0, 128, 129, 255, 255, 255]);
+    assert_eq!(
+        red(&Picture::read(&grey, Reading::Reference).unwrap()),
+        [0, 128, 129, 255, 255, 255]
+    );
 
     let rgb = png(&wide(&[383, 40000, 65535]), 1, 1, ExtendedColorType::Rgb16);
     assert_eq!(Picture::read(&rgb, Reading::People).unwrap().rgb, [1, 156, 255]);
@@ -153,7 +165,8 @@ fn equal_pictures_hash_equally() {
     let rgb = png(&[9; 12], 2, 2, ExtendedColorType::Rgb8);
     let grey = png(&[9; 4], 2, 2, ExtendedColorType::L8);
     let other = png(&[8; 4], 2, 2, ExtendedColorType::L8);
-    let hash = |file: &[u8]| Pixels::decode(file, &ImageSpec::clip(8), Reading::People).unwrap().hash();
+    let hash =
+        |file: &[u8]| Pixels::decode(file, &ImageSpec::clip(8), Reading::People).unwrap().hash();
     assert_eq!(hash(&rgb), hash(&grey));
     assert_ne!(hash(&rgb), hash(&other));
 }

@@ -6,8 +6,8 @@ use super::read::Picture;
 /// The tag of the orientation.
 const ORIENTATION: u64 = 0x0112;
 
-/// EXIF's number for how the picture is turned, from a file's EXIF and XMP blocks: 1 (upright) to 8.
-/// Damaged blocks cost the rotation, not the picture.
+/// EXIF's number for how the picture is turned, from a file's EXIF and XMP blocks: 1 (upright) to
+/// 8. Damaged blocks cost the rotation, not the picture.
 pub(super) fn orientation(exif: Option<&[u8]>, xmp: Option<&[u8]>) -> u8 {
     let said = exif.and_then(from_exif).or_else(|| xmp.and_then(from_xmp));
     said.and_then(|said| u8::try_from(said).ok()).filter(|said| (1..=8).contains(said)).unwrap_or(1)
@@ -59,7 +59,8 @@ fn from_xmp(packet: &[u8]) -> Option<u64> {
 /// Turns a picture upright. `orientation` 2 to 8.
 pub(super) fn upright(picture: Picture, orientation: u8) -> Picture {
     let (width, height) = (picture.width, picture.height);
-    // Where the pixel at the upper left comes from, and the steps to the next column and row, in pixels.
+    // Where the pixel at the upper left comes from, and the steps to the next column and row, in
+    // pixels.
     let (last_column, last_row) = (width - 1, (height - 1) * width);
     let (right, down) = (1isize, width as isize);
     let (start, across, along) = match orientation {

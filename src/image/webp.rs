@@ -55,7 +55,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded> {
         return Err(damaged("its sizes contradict each other"));
     }
     let mut decoder = WebPDecoder::new(Cursor::new(file)).map_err(|error| explain(&error))?;
-    let mut samples = vec![0; decoder.output_buffer_size().ok_or_else(|| damaged("its size is wrong"))?];
+    let mut samples =
+        vec![0; decoder.output_buffer_size().ok_or_else(|| damaged("its size is wrong"))?];
     decoder.read_image(&mut samples).map_err(|error| explain(&error))?;
     let mut kind = if decoder.has_alpha() { Samples::RGBA } else { Samples::RGB };
     if kind == Samples::RGBA && !first.transparent {
@@ -68,32 +69,66 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded> {
     if (width, height) != (canvas_width, canvas_height) {
         (samples, kind) = first.on_canvas(&samples, kind, width, (canvas_width, canvas_height));
     }
-    Ok(Decoded { samples, kind, width: canvas_width, height: canvas_height, orientation: first.orientation, saturate: false })
+    Ok(Decoded {
+        samples,
+        kind,
+        width: canvas_width,
+        height: canvas_height,
+        orientation: first.orientation,
+        saturate: false,
+    })
 }
 
 impl<'a> First<'a> {
     fn find(bytes: &'a [u8]) -> Result<First<'a>> {
-        let size = usize::try_from(u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])).unwrap_or(usize::MAX);
+        let size = usize::try_from(u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]))
+            .unwrap_or(usize::MAX);
         let body = bytes.get(12..size.saturating_add(8).min(bytes.len())).unwrap_or_default();
         let all = chunks(body)?;
         let Some((b"VP8X", head)) = all.first() else {
             let parts = Parts::of(&all[..all.len().min(1)]);
-            return Ok(First { parts, canvas: None, left: 0, top: 0, size: None, transparent: true, orientation: 1 });
+            return Ok(First {
+                parts,
+                canvas: None,
+                left: 0,
+                top: 0,
+                size: None,
+                transparent: true,
+                orientation: 1,
+            });
         };
-        let &[flags, _, _, _, w0, w1, w2, h0, h1, h2, ..] = *head else { return Err(damaged("its header is cut")) };
+        let &[flags, _, _, _, w0, w1, w2, h0, h1, h2, ..] = *head else {
+            return Err(damaged("its header is cut"));
+        };
         let canvas = (side([w0, w1, w2]) + 1, side([h0, h1, h2]) + 1);
         // libwebp looks at these only where the header promises them.
-        let find = |name: &[u8; 4], flag: u8| all.iter().find(|chunk| chunk.0 == name && flags & flag != 0).map(|chunk| chunk.1);
+        let find = |name: &[u8; 4], flag: u8| {
+            all.iter().find(|chunk| chunk.0 == name && flags & flag != 0).map(|chunk| chunk.1)
+        };
         let orientation = turn::orientation(find(b"EXIF", EXIF), find(b"XMP ", XMP));
         let transparent = flags & ALPHA != 0;
         if flags & ANIMATION == 0 {
             let parts = Parts::of(&all);
-            // A lossless picture says itself whether it has alpha; a plane of its own needs the flag.
+            // A lossless picture says itself whether it has alpha; a plane of its own needs the
+            // flag.
             let transparent = transparent || parts.lossless.is_some();
-            return Ok(First { parts, canvas: Some(canvas), left: 0, top: 0, size: Some(canvas), transparent, orientation });
+            return Ok(First {
+                parts,
+                canvas: Some(canvas),
+                left: 0,
+                top: 0,
+                size: Some(canvas),
+                transparent,
+                orientation,
+            });
         }
-        let frame = all.iter().find(|chunk| chunk.0 == b"ANMF").ok_or_else(|| damaged("it promises frames and has none"))?.1;
-        let &[x0, x1, x2, y0, y1, y2, w0, w1, w2, h0, h1, h2, _, _, _, _, ref rest @ ..] = frame else {
+        let frame = all
+            .iter()
+            .find(|chunk| chunk.0 == b"ANMF")
+            .ok_or_else(|| damaged("it promises frames and has none"))?
+            .1;
+        let &[x0, x1, x2, y0, y1, y2, w0, w1, w2, h0, h1, h2, _, _, _, _, ref rest @ ..] = frame
+        else {
             return Err(damaged("a frame is cut"));
         };
         Ok(First {
@@ -108,7 +143,13 @@ impl<'a> First<'a> {
     }
 
     /// The picture on its screen: around it nothing, which is black where alpha does not count.
-    fn on_canvas(&self, samples: &[u8], kind: Samples, width: usize, canvas: (usize, usize)) -> (Vec<u8>, Samples) {
+    fn on_canvas(
+        &self,
+        samples: &[u8],
+        kind: Samples,
+        width: usize,
+        canvas: (usize, usize),
+    ) -> (Vec<u8>, Samples) {
         let shown = if self.transparent { Samples::RGBA } else { Samples::RGB };
         let mut screen = vec![0; canvas.0 * canvas.1 * shown.channels];
         for (y, row) in samples.chunks_exact(width * kind.channels).enumerate() {
@@ -191,7 +232,9 @@ fn side([a, b, c]: [u8; 3]) -> usize {
 fn chunks(mut body: &[u8]) -> Result<Vec<Chunk<'_>>> {
     let mut found = Vec::new();
     while let Some((head, rest)) = body.split_first_chunk::<8>() {
-        let (Some(name), Some(size)) = (head.first_chunk::<4>(), head.last_chunk::<4>()) else { break };
+        let (Some(name), Some(size)) = (head.first_chunk::<4>(), head.last_chunk::<4>()) else {
+            break;
+        };
         let size = u32::from_le_bytes(*size) as usize;
         let content = rest.get(..size).ok_or_else(|| damaged("a chunk is longer than the file"))?;
         found.push((name, content));
@@ -206,8 +249,12 @@ fn damaged(why: &str) -> Error {
 
 fn explain(error: &DecodingError) -> Error {
     unreadable(match error {
-        DecodingError::UnsupportedFeature(_) => format!("this kind of WebP file cannot be read ({error})"),
-        DecodingError::ImageTooLarge | DecodingError::MemoryLimitExceeded => "it is too large to decode; make it smaller first".to_owned(),
+        DecodingError::UnsupportedFeature(_) => {
+            format!("this kind of WebP file cannot be read ({error})")
+        }
+        DecodingError::ImageTooLarge | DecodingError::MemoryLimitExceeded => {
+            "it is too large to decode; make it smaller first".to_owned()
+        }
         _ => format!("the WebP file is damaged ({error})"),
     })
 }

@@ -1,4 +1,5 @@
-//! [`super::attention`] without workgroup memory: a lane takes four queries of a head past all keys.
+//! [`super::attention`] without workgroup memory: a lane takes four queries of a head past all
+//! keys.
 
 use super::attention::{self, Mask, Way};
 use super::check::Case;
@@ -22,7 +23,11 @@ fn constants(causal: u32, dims: usize) -> [(&'static str, u32); 3] {
 
 pub(super) fn variants() -> Vec<Variant> {
     let all = [(Format::F32, 0), (Format::F32, 1), (Format::F16, 0), (Format::F16, 1)];
-    let variant = |(format, causal)| Variant { kernel: &KERNEL, preludes: vec![read_prelude(format)], constants: constants(causal, 64).to_vec() };
+    let variant = |(format, causal)| Variant {
+        kernel: &KERNEL,
+        preludes: vec![read_prelude(format)],
+        constants: constants(causal, 64).to_vec(),
+    };
     all.map(variant).into()
 }
 
@@ -30,8 +35,16 @@ pub(super) fn cases() -> Vec<Case> {
     attention::cases_by(KERNEL.name, Way::Lanes)
 }
 
-/// Records `n` queries `q` [n, heads · dims] (scaled, as `heads` writes them) → out [≥ n, heads · head_dim].
-pub(super) fn attention_lanes(rec: &mut Recorder, q: &Storage, n: usize, kv: &KvLayer, mask: Mask, out: &Tensor) {
+/// Records `n` queries `q` [n, heads · dims] (scaled, as `heads` writes them) → out [≥ n, heads ·
+/// head_dim].
+pub(super) fn attention_lanes(
+    rec: &mut Recorder,
+    q: &Storage,
+    n: usize,
+    kv: &KvLayer,
+    mask: Mask,
+    out: &Tensor,
+) {
     let shape = kv.shape;
     let (n_keys, causal, position) = mask.numbers(n);
     let params = Params {
@@ -46,5 +59,12 @@ pub(super) fn attention_lanes(rec: &mut Recorder, q: &Storage, n: usize, kv: &Kv
     };
     let binds: [&dyn Bind; 4] = [q, &kv.keys, &kv.values, out];
     let groups = (shape.heads * n.div_ceil(QUERIES)).div_ceil(WG);
-    rec.dispatch(&KERNEL, &[read_prelude(kv.format)], &constants(causal, shape.dims()), params, &binds, [groups as u32, 1, 1]);
+    rec.dispatch(
+        &KERNEL,
+        &[read_prelude(kv.format)],
+        &constants(causal, shape.dims()),
+        params,
+        &binds,
+        [groups as u32, 1, 1],
+    );
 }

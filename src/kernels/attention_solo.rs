@@ -1,4 +1,5 @@
-//! [`super::attention_step`] without workgroup memory: a lane takes a head past all positions. Its cases are that module's.
+//! [`super::attention_step`] without workgroup memory: a lane takes a head past all positions. Its
+//! cases are that module's.
 
 use super::attention_step::{self, NEWEST, Split};
 use super::check::Case;
@@ -17,7 +18,11 @@ fn constants(shape: HeadShape) -> [(&'static str, u32); 2] {
 
 pub(super) fn variants() -> Vec<Variant> {
     let shape = HeadShape { heads: 1, kv_heads: 1, head_dim: 64 };
-    vec![Variant { kernel: &KERNEL, preludes: vec![STATE, NEWEST], constants: constants(shape).to_vec() }]
+    vec![Variant {
+        kernel: &KERNEL,
+        preludes: vec![STATE, NEWEST],
+        constants: constants(shape).to_vec(),
+    }]
 }
 
 pub(super) fn cases() -> Vec<Case> {
@@ -25,7 +30,14 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// As [`super::attention_step::attention_step`].
-pub(super) fn attention_solo(rec: &mut Recorder, state: &Storage, qkv: &Tensor, rope: &Storage, kv: &KvLayer, out: &Tensor) {
+pub(super) fn attention_solo(
+    rec: &mut Recorder,
+    state: &Storage,
+    qkv: &Tensor,
+    rope: &Storage,
+    kv: &KvLayer,
+    out: &Tensor,
+) {
     let shape = kv.shape;
     let (k_at, v_at, _) = shape.sections();
     let params = Params {
@@ -38,5 +50,12 @@ pub(super) fn attention_solo(rec: &mut Recorder, state: &Storage, qkv: &Tensor, 
         scale: heads::scale(shape),
     };
     let grid = [(shape.heads as u32).div_ceil(Split::SOLO.lanes), 1, 1];
-    rec.dispatch(&KERNEL, &[STATE, NEWEST], &constants(shape), params, &[state, qkv, rope, &kv.keys, &kv.values, out], grid);
+    rec.dispatch(
+        &KERNEL,
+        &[STATE, NEWEST],
+        &constants(shape),
+        params,
+        &[state, qkv, rope, &kv.keys, &kv.values, out],
+        grid,
+    );
 }

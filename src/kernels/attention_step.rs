@@ -1,4 +1,5 @@
-//! Attention of one new token in decoding, with what comes before it: rotation, and writing its key and value into the cache.
+//! Attention of one new token in decoding, with what comes before it: rotation, and writing its key
+//! and value into the cache.
 
 use super::attention::{self, Mask};
 use super::attention_join::attention_join;
@@ -20,7 +21,8 @@ pub(super) const NEWEST: &str = include_str!("../../shaders/common/newest.wgsl")
 /// How the keys are shared among workgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Split {
-    /// Positions of one workgroup, at most 2048; 0: a lane takes all of a head's (`attention_solo`).
+    /// Positions of one workgroup, at most 2048; 0: a lane takes all of a head's
+    /// (`attention_solo`).
     pub span: u32,
     /// Lanes of a workgroup.
     pub lanes: u32,
@@ -39,7 +41,8 @@ impl Split {
     /// A lane per head: no barriers, and no more lanes than heads.
     pub const SOLO: Split = Split { span: 0, lanes: 8 };
 
-    /// Before anything was measured: software gains nothing from lanes that wait for each other, a GPU hides its latency with many.
+    /// Before anything was measured: software gains nothing from lanes that wait for each other, a
+    /// GPU hides its latency with many.
     pub fn guess(software: bool) -> Split {
         if software { Split::SOLO } else { Split::ALL[3] }
     }
@@ -75,8 +78,16 @@ fn constants(split: Split, splits: usize, dims: usize) -> Vec<(&'static str, u32
 }
 
 pub(super) fn variants() -> Vec<Variant> {
-    let all = Split::ALL.into_iter().filter(|split| *split != Split::SOLO).flat_map(|split| [(split, 1), (split, 3)]);
-    all.map(|(split, splits)| Variant { kernel: &KERNEL, preludes: vec![STATE, NEWEST], constants: constants(split, splits, 64) }).collect()
+    let all = Split::ALL
+        .into_iter()
+        .filter(|split| *split != Split::SOLO)
+        .flat_map(|split| [(split, 1), (split, 3)]);
+    all.map(|(split, splits)| Variant {
+        kernel: &KERNEL,
+        preludes: vec![STATE, NEWEST],
+        constants: constants(split, splits, 64),
+    })
+    .collect()
 }
 
 /// Whether heads of this shape fit the kernel's workgroup memory.
@@ -92,15 +103,33 @@ pub fn part_values(shape: HeadShape, split: Split, capacity: usize) -> usize {
     }
 }
 
-/// Records one token's `qkv` [1, sections] at the state's position → `out` [1, heads · head_dim]; `kv` gains its key and value.
+/// Records one token's `qkv` [1, sections] at the state's position → `out` [1, heads · head_dim];
+/// `kv` gains its key and value.
 ///
-/// `rope` [positions, head_dim] holds (cos, sin) pairs; `part` has room for [`part_values`]. The cache holds halves.
+/// `rope` [positions, head_dim] holds (cos, sin) pairs; `part` has room for [`part_values`]. The
+/// cache holds halves.
 #[allow(clippy::too_many_arguments, reason = "one argument per operand of the formula")]
-pub fn attention_step(rec: &mut Recorder, state: &Storage, qkv: &Tensor, rope: &Storage, kv: &KvLayer, split: Split, part: &Storage, out: &Tensor) {
+pub fn attention_step(
+    rec: &mut Recorder,
+    state: &Storage,
+    qkv: &Tensor,
+    rope: &Storage,
+    kv: &KvLayer,
+    split: Split,
+    part: &Storage,
+    out: &Tensor,
+) {
     let shape = kv.shape;
     let (k_at, v_at, total) = shape.sections();
-    assert!(qkv.cols == total && out.cols == shape.heads * shape.head_dim, "attention_step: widths");
-    assert!(supports(shape) && kv.format == Format::F16, "attention_step: {shape:?} in {}", kv.format.name());
+    assert!(
+        qkv.cols == total && out.cols == shape.heads * shape.head_dim,
+        "attention_step: widths"
+    );
+    assert!(
+        supports(shape) && kv.format == Format::F16,
+        "attention_step: {shape:?} in {}",
+        kv.format.name()
+    );
     if split == Split::SOLO {
         return attention_solo(rec, state, qkv, rope, kv, out);
     }
@@ -130,56 +159,100 @@ pub fn attention_step(rec: &mut Recorder, state: &Storage, qkv: &Tensor, rope: &
     }
 }
 
-/// The twin: qkv \[sections\] at `position`, earlier keys and values [position, kv_heads · head_dim] → (out, key, value).
-pub fn reference(qkv: &[f32], shape: HeadShape, rope: &[f32], position: usize, keys: &[f32], values: &[f32]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-    let half = |x: Vec<f32>| -> Vec<f32> { x.iter().map(|v| half::f16::from_f32(*v).to_f32()).collect() };
+/// The twin: qkv \[sections\] at `position`, earlier keys and values [position, kv_heads ·
+/// head_dim] → (out, key, value).
+pub fn reference(
+    qkv: &[f32],
+    shape: HeadShape,
+    rope: &[f32],
+    position: usize,
+    keys: &[f32],
+    values: &[f32],
+) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+    let half =
+        |x: Vec<f32>| -> Vec<f32> { x.iter().map(|v| half::f16::from_f32(*v).to_f32()).collect() };
     let (q, k, v) = heads::reference(qkv, shape, Some(rope), position);
     let (k, v) = (half(k), half(v));
-    let out = attention::reference(&q, &[keys, &k].concat(), &[values, &v].concat(), shape, Mask::Causal(position));
+    let out = attention::reference(
+        &q,
+        &[keys, &k].concat(),
+        &[values, &v].concat(),
+        shape,
+        Mask::Causal(position),
+    );
     (out, k, v)
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    Split::ALL.into_iter().filter(|split| *split != Split::SOLO).flat_map(|split| cases_by(KERNEL.name, split)).collect()
+    Split::ALL
+        .into_iter()
+        .filter(|split| *split != Split::SOLO)
+        .flat_map(|split| cases_by(KERNEL.name, split))
+        .collect()
 }
 
 /// Cases of one split, which is the kernel `kernel`.
 pub(super) fn cases_by(kernel: &'static str, split: Split) -> Vec<Case> {
-    let shapes = [(1, 1, 2, 0, 32), (4, 4, 64, 5, 64), (6, 3, 12, 63, 2500), (5, 1, 24, 64, 300), (2, 2, 128, 2300, 2500), (2, 1, 160, 290, 600)];
-    let case = |(heads_n, kv_heads, head_dim, position, capacity): (usize, usize, usize, usize, usize)| {
-        let shape = HeadShape { heads: heads_n, kv_heads, head_dim };
-        let name = format!("{kernel} {split} {heads_n}/{kv_heads}x{head_dim} at {position} of {capacity}");
-        Case::new(name, F16_LIMIT, async move |gpu| {
-            let half = |x: Vec<f32>| -> Vec<f32> { x.iter().map(|v| half::f16::from_f32(*v).to_f32()).collect() };
-            let qkv: Vec<f32> = random(1, shape.sections().2).iter().map(|v| v * 2.0).collect();
-            let (keys, values) = (half(random(2, position * kv_heads * head_dim)), half(random(3, position * kv_heads * head_dim)));
-            let inv_freq: Vec<f64> = (0..head_dim / 2).map(|j| 10_000f64.powf(-2.0 * j as f64 / head_dim as f64)).collect();
-            let table = rope_table(&inv_freq, position + 1);
-            let (want, k, v) = reference(&qkv, shape, &table, position, &keys, &values);
-            let state = state::upload(gpu, |state| state.position = position as u32).await?;
-            let rope = gpu.storage("rope", table.len() as u64 * 4).await?;
-            gpu.write(&rope, 0, bytemuck::cast_slice(&table));
-            let kv = KvLayer::new(gpu, shape, capacity, Format::F16).await?;
-            let (k_words, v_words) = pack_cache(&keys, &values, shape, kv.capacity, Format::F16);
-            gpu.write(&kv.keys, 0, bytemuck::cast_slice(&k_words));
-            gpu.write(&kv.values, 0, bytemuck::cast_slice(&v_words));
-            let qkv_gpu = gpu.upload("qkv", &qkv, 1, shape.sections().2).await?;
-            let out = gpu.tensor("out", 1, shape.heads * shape.head_dim).await?;
-            let part = gpu.storage("part", part_values(shape, split, kv.capacity) as u64 * 4).await?;
-            let mut rec = gpu.recorder();
-            attention_step(&mut rec, &state, &qkv_gpu, &rope, &kv, split, &part, &out);
-            rec.submit();
-            let mut got = gpu.read_rows(&out, 0, 1).await?;
-            // The cache afterwards, word for word as floats.
-            let (k_words, v_words) = pack_cache(&[keys, k].concat(), &[values, v].concat(), shape, kv.capacity, Format::F16);
-            let mut all = want;
-            for (words, storage) in [(k_words, &kv.keys), (v_words, &kv.values)] {
-                let bytes = gpu.read(storage, 0, words.len() as u64 * 4).await?;
-                got.extend(heads::words_to_floats(&bytes, Format::F16));
-                all.extend(heads::words_to_floats(bytemuck::cast_slice(&words), Format::F16));
-            }
-            Ok((got, all))
-        })
-    };
+    let shapes = [
+        (1, 1, 2, 0, 32),
+        (4, 4, 64, 5, 64),
+        (6, 3, 12, 63, 2500),
+        (5, 1, 24, 64, 300),
+        (2, 2, 128, 2300, 2500),
+        (2, 1, 160, 290, 600),
+    ];
+    let case =
+        |(heads_n, kv_heads, head_dim, position, capacity): (usize, usize, usize, usize, usize)| {
+            let shape = HeadShape { heads: heads_n, kv_heads, head_dim };
+            let name = format!(
+                "{kernel} {split} {heads_n}/{kv_heads}x{head_dim} at {position} of {capacity}"
+            );
+            Case::new(name, F16_LIMIT, async move |gpu| {
+                let half = |x: Vec<f32>| -> Vec<f32> {
+                    x.iter().map(|v| half::f16::from_f32(*v).to_f32()).collect()
+                };
+                let qkv: Vec<f32> = random(1, shape.sections().2).iter().map(|v| v * 2.0).collect();
+                let (keys, values) = (
+                    half(random(2, position * kv_heads * head_dim)),
+                    half(random(3, position * kv_heads * head_dim)),
+                );
+                let inv_freq: Vec<f64> = (0..head_dim / 2)
+                    .map(|j| 10_000f64.powf(-2.0 * j as f64 / head_dim as f64))
+                    .collect();
+                let table = rope_table(&inv_freq, position + 1);
+                let (want, k, v) = reference(&qkv, shape, &table, position, &keys, &values);
+                let state = state::upload(gpu, |state| state.position = position as u32).await?;
+                let rope = gpu.storage("rope", table.len() as u64 * 4).await?;
+                gpu.write(&rope, 0, bytemuck::cast_slice(&table));
+                let kv = KvLayer::new(gpu, shape, capacity, Format::F16).await?;
+                let (k_words, v_words) =
+                    pack_cache(&keys, &values, shape, kv.capacity, Format::F16);
+                gpu.write(&kv.keys, 0, bytemuck::cast_slice(&k_words));
+                gpu.write(&kv.values, 0, bytemuck::cast_slice(&v_words));
+                let qkv_gpu = gpu.upload("qkv", &qkv, 1, shape.sections().2).await?;
+                let out = gpu.tensor("out", 1, shape.heads * shape.head_dim).await?;
+                let part =
+                    gpu.storage("part", part_values(shape, split, kv.capacity) as u64 * 4).await?;
+                let mut rec = gpu.recorder();
+                attention_step(&mut rec, &state, &qkv_gpu, &rope, &kv, split, &part, &out);
+                rec.submit();
+                let mut got = gpu.read_rows(&out, 0, 1).await?;
+                // The cache afterwards, word for word as floats.
+                let (k_words, v_words) = pack_cache(
+                    &[keys, k].concat(),
+                    &[values, v].concat(),
+                    shape,
+                    kv.capacity,
+                    Format::F16,
+                );
+                let mut all = want;
+                for (words, storage) in [(k_words, &kv.keys), (v_words, &kv.values)] {
+                    let bytes = gpu.read(storage, 0, words.len() as u64 * 4).await?;
+                    got.extend(heads::words_to_floats(&bytes, Format::F16));
+                    all.extend(heads::words_to_floats(bytemuck::cast_slice(&words), Format::F16));
+                }
+                Ok((got, all))
+            })
+        };
     shapes.into_iter().map(case).collect()
 }

@@ -5,7 +5,8 @@ use crate::gpu::Gpu;
 use std::future::Future;
 use std::pin::Pin;
 
-/// f32 sums of some thousand terms in another order, fused or not, and drivers' `exp`: a few 1e-6 relative.
+/// f32 sums of some thousand terms in another order, fused or not, and drivers' `exp`: a few 1e-6
+/// relative.
 pub const F32_LIMIT: f64 = 1e-5;
 /// Results stored as halves: 2^-11 per value.
 pub const F16_LIMIT: f64 = 5e-4;
@@ -47,7 +48,11 @@ pub struct Check {
 }
 
 impl Case {
-    pub(crate) fn new(name: String, limit: f64, run: impl AsyncFn(&Gpu) -> Result<Compared> + 'static) -> Case {
+    pub(crate) fn new(
+        name: String,
+        limit: f64,
+        run: impl AsyncFn(&Gpu) -> Result<Compared> + 'static,
+    ) -> Case {
         Case { name, limit, run: Box::new(run) }
     }
 
@@ -83,8 +88,10 @@ pub fn compare(got: &[f32], want: &[f32], limit: f64) -> Check {
             if d.is_nan() { f32::INFINITY } else { d }
         };
         worst.sort_by(|&a, &b| gap(b).total_cmp(&gap(a)));
-        let lines = worst.iter().take(10).map(|&i| format!("[{i}] got {} want {}", got[i], want[i]));
-        message = format!("error {error:.3e} > {limit:.1e}: {}", lines.collect::<Vec<_>>().join("; "));
+        let lines =
+            worst.iter().take(10).map(|&i| format!("[{i}] got {} want {}", got[i], want[i]));
+        message =
+            format!("error {error:.3e} > {limit:.1e}: {}", lines.collect::<Vec<_>>().join("; "));
     }
     Check { ok, error, limit, message }
 }
@@ -108,7 +115,10 @@ pub(crate) fn gpu_or_skip() -> Option<Gpu> {
     use std::io::Write;
     let gpu = pollster::block_on(Gpu::open(&Default::default())).ok().flatten();
     if gpu.is_none() {
-        assert!(std::env::var("REQUIRE_GPU").is_err(), "REQUIRE_GPU is set, and there is no adapter");
+        assert!(
+            std::env::var("REQUIRE_GPU").is_err(),
+            "REQUIRE_GPU is set, and there is no adapter"
+        );
         let _ = writeln!(std::io::stderr(), "skipped: no adapter");
     }
     gpu
@@ -126,7 +136,8 @@ mod tests {
         assert!(compare(&[1.0, 2.0], &[1.0, 2.000001], 1e-5).ok);
     }
 
-    /// Every kernel and variant against its twin on the adapter at hand. Without one: skipped, unless `REQUIRE_GPU=1`.
+    /// Every kernel and variant against its twin on the adapter at hand. Without one: skipped,
+    /// unless `REQUIRE_GPU=1`.
     #[cfg(feature = "native")]
     #[test]
     fn every_kernel_equals_its_twin() {
@@ -139,8 +150,15 @@ mod tests {
                 Err(error) => failures.push(format!("{}: {error}", case.name)),
             }
         }
-        assert!(failures.is_empty(), "{} on {}:\n{}", failures.len(), gpu.info().name, failures.join("\n"));
-        let table: std::collections::BTreeSet<_> = crate::kernels::KERNELS.iter().map(|row| row.name).collect();
+        assert!(
+            failures.is_empty(),
+            "{} on {}:\n{}",
+            failures.len(),
+            gpu.info().name,
+            failures.join("\n")
+        );
+        let table: std::collections::BTreeSet<_> =
+            crate::kernels::KERNELS.iter().map(|row| row.name).collect();
         assert_eq!(gpu.kernels(), table, "the cases run every kernel of the table");
     }
 }

@@ -1,5 +1,6 @@
-//! How a product with a weight matrix is cut up among lanes. Any cut of floats gives the same result up to the order of sums; those of
-//! bytes (`Via::Bytes`) round the activations first. Which is fastest is measured.
+//! How a product with a weight matrix is cut up among lanes. Any cut of floats gives the same
+//! result up to the order of sums; those of bytes (`Via::Bytes`) round the activations first. Which
+//! is fastest is measured.
 
 use crate::gpu::{Gpu, Matrix, Window};
 use crate::quant::{BLOCK, Format, PANEL, padded_cols};
@@ -9,11 +10,14 @@ use crate::quant::{BLOCK, Format, PANEL, padded_cols};
 pub enum Via {
     /// Every lane loads what it needs.
     Lanes,
-    /// Activations are uniforms, a dispatch per `tokens`: drivers that load per lane load those once for all lanes.
+    /// Activations are uniforms, a dispatch per `tokens`: drivers that load per lane load those
+    /// once for all lanes.
     Window,
-    /// Both go through workgroup memory, a tile at a time: `gemm`. Tokens and rows are a workgroup's then, rows in panels.
+    /// Both go through workgroup memory, a tile at a time: `gemm`. Tokens and rows are a
+    /// workgroup's then, rows in panels.
     Tile,
-    /// Activations are rounded to bytes in workgroup memory: `matmul_i8`, and `matvec` for one token. Tokens are a workgroup's.
+    /// Activations are rounded to bytes in workgroup memory: `matmul_i8`, and `matvec` for one
+    /// token. Tokens are a workgroup's.
     Bytes,
 }
 
@@ -24,7 +28,8 @@ pub struct Cut {
     pub tokens: u32,
     /// Rows that share each activation a lane loads: 1, 2, 4, 8 or 16.
     pub rows: u32,
-    /// Lanes among which a row's columns are shared out, joined through workgroup memory; 1 needs no barrier.
+    /// Lanes among which a row's columns are shared out, joined through workgroup memory; 1 needs
+    /// no barrier.
     pub slices: u32,
     /// Lanes of a workgroup.
     pub lanes: u32,
@@ -52,13 +57,17 @@ impl Cut {
         Cut { tokens: 64, rows: panels, slices: 1, lanes: 256, via: Via::Tile }
     }
 
-    /// Whether matrices of this format and so many columns can be cut so: a window holds so much, workgroup memory holds so much, and
-    /// bytes need weights that are integers.
+    /// Whether matrices of this format and so many columns can be cut so: a window holds so much,
+    /// workgroup memory holds so much, and bytes need weights that are integers.
     pub fn takes(self, format: Format, cols: usize) -> bool {
         match self.via {
             Via::Window => self.tokens as usize * padded_cols(cols) * 4 <= Window::BYTES,
-            // A step rounds all of a token's columns into workgroup memory, of which WebGPU grants 16 KiB.
-            Via::Bytes if self.is_for(true) => format.is_scaled() && padded_cols(cols) / 16 * 17 + self.lanes as usize * 20 <= 16 << 10,
+            // A step rounds all of a token's columns into workgroup memory, of which WebGPU grants
+            // 16 KiB.
+            Via::Bytes if self.is_for(true) => {
+                format.is_scaled()
+                    && padded_cols(cols) / 16 * 17 + self.lanes as usize * 20 <= 16 << 10
+            }
             Via::Bytes => format.is_scaled(),
             Via::Lanes | Via::Tile => true,
         }
@@ -77,13 +86,19 @@ impl Cut {
     pub(super) fn prelude(self) -> &'static str {
         match self.via {
             Via::Window => include_str!("../../shaders/common/x_uniform.wgsl"),
-            Via::Lanes | Via::Tile | Via::Bytes => include_str!("../../shaders/common/x_storage.wgsl"),
+            Via::Lanes | Via::Tile | Via::Bytes => {
+                include_str!("../../shaders/common/x_storage.wgsl")
+            }
         }
     }
 
     /// Columns of a lane's tile in use; at most 16, with slices at most 4.
     pub fn columns(self) -> u32 {
-        if self.tokens <= 2 { self.tokens * self.rows.div_ceil(4) } else { self.tokens / 4 * self.rows }
+        if self.tokens <= 2 {
+            self.tokens * self.rows.div_ceil(4)
+        } else {
+            self.tokens / 4 * self.rows
+        }
     }
 
     /// Rows of one workgroup.
@@ -109,8 +124,18 @@ impl Cut {
             };
             return all.into_iter().chain(own).collect();
         }
-        let window = (via == Via::Window).then_some(("QUADS", tokens * padded_cols(cols) as u32 / 4));
-        [("TOKENS", tokens), ("ROWS", rows), ("SLICES", slices), ("WG", lanes), ("COLUMNS", self.columns())].into_iter().chain(window).collect()
+        let window =
+            (via == Via::Window).then_some(("QUADS", tokens * padded_cols(cols) as u32 / 4));
+        [
+            ("TOKENS", tokens),
+            ("ROWS", rows),
+            ("SLICES", slices),
+            ("WG", lanes),
+            ("COLUMNS", self.columns()),
+        ]
+        .into_iter()
+        .chain(window)
+        .collect()
     }
 }
 
@@ -135,7 +160,8 @@ impl std::str::FromStr for Cut {
     }
 }
 
-/// Without barriers: many rows and tokens per lane, each load used often. What software adapters like, and wide products anywhere.
+/// Without barriers: many rows and tokens per lane, each load used often. What software adapters
+/// like, and wide products anywhere.
 const LANES: [Cut; 9] = [
     Cut::EXACT,
     Cut::new(1, 4, 1, 32),
@@ -160,7 +186,13 @@ const SLICED: [Cut; 7] = [
 ];
 
 /// As [`LANES`], activations through a window.
-const WINDOWED: [Cut; 5] = [Cut::uniform(1, 8), Cut::uniform(1, 16), Cut::uniform(2, 16), Cut::uniform(4, 16), Cut::uniform(8, 8)];
+const WINDOWED: [Cut; 5] = [
+    Cut::uniform(1, 8),
+    Cut::uniform(1, 16),
+    Cut::uniform(2, 16),
+    Cut::uniform(4, 16),
+    Cut::uniform(8, 8),
+];
 
 /// Prompts and pictures on devices whose workgroup memory is one.
 const TILES: [Cut; 2] = [Cut::tile(2), Cut::tile(4)];
@@ -190,21 +222,32 @@ pub fn batch(n: usize) -> usize {
     BATCHES.into_iter().find(|&b| b >= n).unwrap_or(256)
 }
 
-/// The key of a choice for `n` tokens. `step`: the fused product of decoding; `may_round`: [`Matrix::may_round`], since matrices of one
-/// shape with and without it have different cuts to choose from.
-pub fn key(format: Format, rows: usize, cols: usize, n: usize, step: bool, may_round: bool) -> String {
+/// The key of a choice for `n` tokens. `step`: the fused product of decoding; `may_round`:
+/// [`Matrix::may_round`], since matrices of one shape with and without it have different cuts to
+/// choose from.
+pub fn key(
+    format: Format,
+    rows: usize,
+    cols: usize,
+    n: usize,
+    step: bool,
+    may_round: bool,
+) -> String {
     let kernel = if step { "matvec" } else { "matmul" };
     let bytes = if may_round && format.is_scaled() { " or bytes" } else { "" };
     format!("{kernel} {} {rows}x{cols} by {}{bytes}", format.name(), batch(n))
 }
 
-/// The cut for the product of `n` tokens with `w`: what was chosen, else a guess from the kind of device.
+/// The cut for the product of `n` tokens with `w`: what was chosen, else a guess from the kind of
+/// device.
 pub fn cut(gpu: &Gpu, w: &Matrix, n: usize, step: bool) -> Cut {
     if gpu.order_is_fixed() {
         return Cut::EXACT;
     }
     let chosen = |n: usize| {
-        let cut = gpu.chosen(&key(w.format, w.rows, w.cols, n, step, w.may_round)).and_then(|text| text.parse().ok());
+        let cut = gpu
+            .chosen(&key(w.format, w.rows, w.cols, n, step, w.may_round))
+            .and_then(|text| text.parse().ok());
         // Choices come from a file.
         let allowed = |cut: &Cut| cut.via != Via::Bytes || w.may_round && gpu.has_packed_dot();
         cut.filter(|cut: &Cut| cut.takes(w.format, w.cols) && cut.is_for(step) && allowed(cut))
@@ -252,10 +295,13 @@ pub fn candidates(product: Product, n: usize, step: bool) -> Vec<Cut> {
 pub fn guess(software: bool, rows: usize, cols: usize, n: usize) -> Cut {
     // Large tiles take software adapters a second to compile, which only large matrices give back.
     let large = rows * cols >= 1 << 20 && rows >= 16 * PANEL;
-    let windowed = |cut: Cut, otherwise: Cut| if cut.takes(Format::F32, cols) { cut } else { otherwise };
+    let windowed =
+        |cut: Cut, otherwise: Cut| if cut.takes(Format::F32, cols) { cut } else { otherwise };
     match (software, n) {
         // Sixteen rows a lane, where that leaves enough groups for a few cores.
-        (true, 1) if large && rows >= 64 * PANEL => windowed(Cut::uniform(1, 16), Cut::new(1, 16, 1, 32)),
+        (true, 1) if large && rows >= 64 * PANEL => {
+            windowed(Cut::uniform(1, 16), Cut::new(1, 16, 1, 32))
+        }
         (true, 1) if large => windowed(Cut::uniform(1, 8), Cut::new(1, 8, 1, 32)),
         (true, 1) => Cut::new(1, 4, 1, 32),
         (true, 2) if large => windowed(Cut::uniform(2, 16), Cut::new(2, 16, 1, 32)),
@@ -269,8 +315,8 @@ pub fn guess(software: bool, rows: usize, cols: usize, n: usize) -> Cut {
     }
 }
 
-/// `n` tokens in runs of one cut each: (first, tokens, cut). What remains where a cut of many rows does not divide `n` has cuts of
-/// its own.
+/// `n` tokens in runs of one cut each: (first, tokens, cut). What remains where a cut of many rows
+/// does not divide `n` has cuts of its own.
 pub fn runs(n: usize, main: Cut, of: impl Fn(usize) -> Cut) -> Vec<(usize, usize, Cut)> {
     let tokens = main.tokens as usize;
     let rest = n % tokens;
@@ -285,7 +331,11 @@ pub fn runs(n: usize, main: Cut, of: impl Fn(usize) -> Cut) -> Vec<(usize, usize
         return vec![(0, n, main)];
     }
     let mut all = vec![(0, n - rest, main)];
-    all.extend(runs(rest, of(rest), of).into_iter().map(|(first, count, cut)| (n - rest + first, count, cut)));
+    all.extend(
+        runs(rest, of(rest), of)
+            .into_iter()
+            .map(|(first, count, cut)| (n - rest + first, count, cut)),
+    );
     all
 }
 
@@ -296,7 +346,11 @@ mod tests {
     #[test]
     fn every_cut_fits_its_tile_and_has_a_name() {
         for cut in all() {
-            assert!(matches!(cut.via, Via::Tile | Via::Bytes) || cut.columns() <= if cut.slices > 1 { 4 } else { 16 }, "{cut}");
+            assert!(
+                matches!(cut.via, Via::Tile | Via::Bytes)
+                    || cut.columns() <= if cut.slices > 1 { 4 } else { 16 },
+                "{cut}"
+            );
             assert!(cut.lanes <= 256 && cut.lanes.is_multiple_of(32 * cut.slices), "{cut}");
             assert_eq!(cut.to_string().parse(), Ok(cut));
             let bounded = cut.via == Via::Window || cut.via == Via::Bytes && cut.tokens == 1;
@@ -310,39 +364,64 @@ mod tests {
     fn every_batch_has_a_candidate_and_a_listed_guess() {
         for software in [true, false] {
             for panels in [1, 4, 8, 64] {
-                let product = Product { software, bytes: false, format: Format::Q4, panels, cols: 4096 };
+                let product =
+                    Product { software, bytes: false, format: Format::Q4, panels, cols: 4096 };
                 for n in 1..=80 {
                     assert!(!candidates(product, n, false).is_empty(), "{software} {panels} {n}");
                     for cols in [64, 4096] {
-                        assert!(all().contains(&guess(software, panels * PANEL, cols, n)), "{software} {panels} {n}");
+                        assert!(
+                            all().contains(&guess(software, panels * PANEL, cols, n)),
+                            "{software} {panels} {n}"
+                        );
                     }
                 }
                 assert!(!candidates(product, 1, true).is_empty());
-                assert!(guess(software, panels * PANEL, 4096, 1).rows.is_multiple_of(2), "gates and ups stand side by side");
+                assert!(
+                    guess(software, panels * PANEL, 4096, 1).rows.is_multiple_of(2),
+                    "gates and ups stand side by side"
+                );
             }
         }
     }
 
     #[test]
     fn bytes_are_candidates_only_where_they_may_be() {
-        let has = |product, n| candidates(product, n, false).iter().any(|cut| cut.via == Via::Bytes);
-        let product = Product { software: false, bytes: true, format: Format::Q4, panels: 64, cols: 4096 };
-        assert!(!has(product, 1) && candidates(product, 1, true).iter().any(|cut| cut.via == Via::Bytes));
+        let has =
+            |product, n| candidates(product, n, false).iter().any(|cut| cut.via == Via::Bytes);
+        let product =
+            Product { software: false, bytes: true, format: Format::Q4, panels: 64, cols: 4096 };
+        assert!(
+            !has(product, 1)
+                && candidates(product, 1, true).iter().any(|cut| cut.via == Via::Bytes)
+        );
         assert!([2, 4, 5, 17, 64, 300].into_iter().all(|n| has(product, n)));
-        for other in [Product { software: true, ..product }, Product { bytes: false, ..product }, Product { format: Format::F16, ..product }] {
+        for other in [
+            Product { software: true, ..product },
+            Product { bytes: false, ..product },
+            Product { format: Format::F16, ..product },
+        ] {
             assert!((1..80).all(|n| !has(other, n)), "{other:?}");
         }
     }
 
     #[test]
     fn runs_cover_every_token_once() {
-        for main in [Cut::new(4, 16, 1, 32), Cut::uniform(8, 8), Cut::EXACT, Cut::tile(2), Cut::bytes(16, 1, 4, 128)] {
+        for main in [
+            Cut::new(4, 16, 1, 32),
+            Cut::uniform(8, 8),
+            Cut::EXACT,
+            Cut::tile(2),
+            Cut::bytes(16, 1, 4, 128),
+        ] {
             for n in (1..40).chain([64, 65, 80, 81, 577]) {
                 let mut next = 0;
                 for (first, count, cut) in runs(n, main, |rest| guess(true, 4096, 4096, rest)) {
                     assert!(first == next && count > 0, "{n}");
                     // Only the last run may have lanes with tokens too many.
-                    assert!(next + count == n || count % cut.tokens as usize == 0, "{n}: {count} by {cut}");
+                    assert!(
+                        next + count == n || count % cut.tokens as usize == 0,
+                        "{n}: {count} by {cut}"
+                    );
                     next += count;
                 }
                 assert_eq!(next, n);

@@ -10,13 +10,31 @@ params! { rows: u32, blocks: u32, first_row: u32, first_token: u32 }
 static KERNEL: Kernel = kernel!("embed", [Read, Read, Read, Write]);
 
 pub(super) fn variants() -> Vec<Variant> {
-    let all = [Format::F32, Format::F16, Format::Q8, Format::Q4].into_iter().flat_map(|format| [(format, false), (format, true)]);
-    all.map(|(f, textures)| Variant { kernel: &KERNEL, preludes: vec![data_prelude(textures), weight_prelude(f)], constants: vec![] }).collect()
+    let all = [Format::F32, Format::F16, Format::Q8, Format::Q4]
+        .into_iter()
+        .flat_map(|format| [(format, false), (format, true)]);
+    all.map(|(f, textures)| Variant {
+        kernel: &KERNEL,
+        preludes: vec![data_prelude(textures), weight_prelude(f)],
+        constants: vec![],
+    })
+    .collect()
 }
 
-/// Records the gathering of `n` ids (u32) into rows `first..first + n` of `out` [tokens, table.cols]. Ids are below `table.rows`.
-pub fn embed(rec: &mut Recorder, ids: &Storage, n: usize, table: &Matrix, out: &Tensor, first: usize) {
-    assert!(out.cols == table.cols && first + n <= out.rows && n as u64 * 4 <= ids.bytes(), "embed: {n} ids at {first}");
+/// Records the gathering of `n` ids (u32) into rows `first..first + n` of `out` [tokens,
+/// table.cols]. Ids are below `table.rows`.
+pub fn embed(
+    rec: &mut Recorder,
+    ids: &Storage,
+    n: usize,
+    table: &Matrix,
+    out: &Tensor,
+    first: usize,
+) {
+    assert!(
+        out.cols == table.cols && first + n <= out.rows && n as u64 * 4 <= ids.bytes(),
+        "embed: {n} ids at {first}"
+    );
     for part in &table.parts {
         let params = Params {
             rows: part.rows as u32,
@@ -38,13 +56,20 @@ pub fn reference(ids: &[u32], table: &Packed) -> Vec<f32> {
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for format in [Format::F32, Format::F16, Format::Q8, Format::Q4] {
-        for (rows, cols, textures) in [(1, 1, false), (700, 72, true), (65, 320, false), (65, 320, true)] {
+        for (rows, cols, textures) in
+            [(1, 1, false), (700, 72, true), (65, 320, false), (65, 320, true)]
+        {
             cases.push(Case::new(
-                format!("embed {} {rows}x{cols}{}", format.name(), if textures { " in textures" } else { "" }),
+                format!(
+                    "embed {} {rows}x{cols}{}",
+                    format.name(),
+                    if textures { " in textures" } else { "" }
+                ),
                 F32_LIMIT,
                 async move |gpu| {
                     let table = Packed::pack(format, &random(1, rows * cols), rows, cols);
-                    let ids: Vec<u32> = (0..7).map(|i| (i * 37 % rows) as u32).chain([rows as u32 - 1]).collect();
+                    let ids: Vec<u32> =
+                        (0..7).map(|i| (i * 37 % rows) as u32).chain([rows as u32 - 1]).collect();
                     let ids_gpu = gpu.storage("ids", ids.len() as u64 * 4).await?;
                     gpu.write(&ids_gpu, 0, bytemuck::cast_slice(&ids));
                     let table_gpu = gpu.upload_matrix_as("table", &table, textures).await?;

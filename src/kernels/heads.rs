@@ -1,7 +1,9 @@
-//! Cuts rows of [q | k | v] into heads, rotates them (RoPE) and writes keys and values into the cache.
+//! Cuts rows of [q | k | v] into heads, rotates them (RoPE) and writes keys and values into the
+//! cache.
 //!
-//! Rotation partners are neighbours (2i, 2i + 1): the loaders reorder the rows of Wq and Wk, which leaves scores unchanged.
-//! Upstream: `apply_rotary_pos_emb` with rotate-half partners (i, i + head_dim / 2).
+//! Rotation partners are neighbours (2i, 2i + 1): the loaders reorder the rows of Wq and Wk, which
+//! leaves scores unchanged. Upstream: `apply_rotary_pos_emb` with rotate-half partners (i, i +
+//! head_dim / 2).
 
 use super::check::{Case, F16_LIMIT, F32_LIMIT, random};
 use super::{Variant, groups, kernel, params};
@@ -30,7 +32,8 @@ impl HeadShape {
         self.head_dim.next_multiple_of(8)
     }
 
-    /// Columns of [q | k | v], each section padded to whole panels: (k starts at, v starts at, total).
+    /// Columns of [q | k | v], each section padded to whole panels: (k starts at, v starts at,
+    /// total).
     pub fn sections(&self) -> (usize, usize, usize) {
         let q = padded_rows(self.heads * self.head_dim);
         let kv = padded_rows(self.kv_heads * self.head_dim);
@@ -58,7 +61,12 @@ impl KvLayer {
     ///
     /// # Errors
     /// As [`Gpu::storage`].
-    pub async fn new(gpu: &Gpu, shape: HeadShape, positions: usize, format: Format) -> Result<KvLayer> {
+    pub async fn new(
+        gpu: &Gpu,
+        shape: HeadShape,
+        positions: usize,
+        format: Format,
+    ) -> Result<KvLayer> {
         let capacity = padded_rows(positions);
         let bytes = KvLayer::bytes(shape, positions, format) / 2;
         let keys = gpu.storage("keys", bytes).await?;
@@ -90,16 +98,34 @@ fn write_prelude(format: Format) -> &'static str {
 
 pub(super) fn variants() -> Vec<Variant> {
     let all = [(Format::F32, 0), (Format::F32, 1), (Format::F16, 0), (Format::F16, 1)];
-    all.map(|(f, rope)| Variant { kernel: &KERNEL, preludes: vec![read_prelude(f), write_prelude(f)], constants: vec![("ROPE", rope)] }).into()
+    all.map(|(f, rope)| Variant {
+        kernel: &KERNEL,
+        preludes: vec![read_prelude(f), write_prelude(f)],
+        constants: vec![("ROPE", rope)],
+    })
+    .into()
 }
 
-/// Records qkv [≥ n, sections] → `q` [tokens, heads · dims], scaled by head_dim^-½, and keys and values at positions `position..position + n`.
+/// Records qkv [≥ n, sections] → `q` [tokens, heads · dims], scaled by head_dim^-½, and keys and
+/// values at positions `position..position + n`.
 ///
 /// `rope` [positions, head_dim] holds (cos, sin) pairs; without it nothing is rotated.
-pub fn heads(rec: &mut Recorder, qkv: &Tensor, n: usize, rope: Option<&Storage>, position: usize, q: &Storage, kv: &KvLayer) {
+pub fn heads(
+    rec: &mut Recorder,
+    qkv: &Tensor,
+    n: usize,
+    rope: Option<&Storage>,
+    position: usize,
+    q: &Storage,
+    kv: &KvLayer,
+) {
     let shape = kv.shape;
     let (k_at, v_at, total) = shape.sections();
-    assert!(qkv.cols == total && n <= qkv.rows && position + n <= kv.capacity, "heads: {n} tokens at {position} of {}", kv.capacity);
+    assert!(
+        qkv.cols == total && n <= qkv.rows && position + n <= kv.capacity,
+        "heads: {n} tokens at {position} of {}",
+        kv.capacity
+    );
     let params = Params {
         heads: shape.heads as u32,
         kv_heads: shape.kv_heads as u32,
@@ -113,11 +139,19 @@ pub fn heads(rec: &mut Recorder, qkv: &Tensor, n: usize, rope: Option<&Storage>,
         scale: scale(shape),
     };
     let key_dims = if kv.format == Format::F32 { 4 } else { 8 };
-    let units = shape.heads * shape.dims() / 4 + shape.kv_heads * (shape.dims() / key_dims + shape.dims() / 2);
+    let units = shape.heads * shape.dims() / 4
+        + shape.kv_heads * (shape.dims() / key_dims + shape.dims() / 2);
     let preludes = [read_prelude(kv.format), write_prelude(kv.format)];
     let constants = [("ROPE", u32::from(rope.is_some()))];
     let rope = rope.unwrap_or(&qkv.storage);
-    rec.dispatch(&KERNEL, &preludes, &constants, params, &[qkv, rope, q, &kv.keys, &kv.values], [groups(units), n as u32, 1]);
+    rec.dispatch(
+        &KERNEL,
+        &preludes,
+        &constants,
+        params,
+        &[qkv, rope, q, &kv.keys, &kv.values],
+        [groups(units), n as u32, 1],
+    );
 }
 
 pub(super) fn scale(shape: HeadShape) -> f32 {
@@ -161,8 +195,15 @@ pub fn reference(qkv: &[f32], shape: HeadShape, rope: Option<&[f32]>, position: 
     (q, k, v)
 }
 
-/// The words of a cache layer holding `keys` and `values` [n, kv_heads · head_dim] from position 0 on: the layout's definition, for tests.
-pub(super) fn pack_cache(keys: &[f32], values: &[f32], shape: HeadShape, capacity: usize, format: Format) -> (Vec<u32>, Vec<u32>) {
+/// The words of a cache layer holding `keys` and `values` [n, kv_heads · head_dim] from position 0
+/// on: the layout's definition, for tests.
+pub(super) fn pack_cache(
+    keys: &[f32],
+    values: &[f32],
+    shape: HeadShape,
+    capacity: usize,
+    format: Format,
+) -> (Vec<u32>, Vec<u32>) {
     let (dims, width) = (shape.dims(), shape.kv_heads * shape.head_dim);
     let key_dims = if format == Format::F32 { 4 } else { 8 };
     let n = keys.len() / width;
@@ -197,8 +238,12 @@ pub(super) fn pack_cache(keys: &[f32], values: &[f32], shape: HeadShape, capacit
 /// Words of a cache as floats, in the order they lie.
 pub(super) fn words_to_floats(bytes: &[u8], format: Format) -> Vec<f32> {
     match format {
-        Format::F32 => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-        _ => bytes.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+        Format::F32 => {
+            bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+        }
+        _ => {
+            bytes.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
+        }
     }
 }
 
@@ -209,37 +254,61 @@ pub(super) fn cases() -> Vec<Case> {
         for format in [Format::F32, Format::F16] {
             for rotate in [true, false] {
                 let shape = HeadShape { heads: heads_n, kv_heads, head_dim };
-                let name = format!("heads {} {heads_n}/{kv_heads}x{head_dim} rope {rotate}", format.name());
+                let name = format!(
+                    "heads {} {heads_n}/{kv_heads}x{head_dim} rope {rotate}",
+                    format.name()
+                );
                 let limit = if format == Format::F32 { F32_LIMIT } else { F16_LIMIT };
                 cases.push(Case::new(name, limit, async move |gpu| {
                     let (n, total) = (4, shape.sections().2);
-                    // The twin's cache starts empty, so positions before `position` stay zero in both.
+                    // The twin's cache starts empty, so positions before `position` stay zero in
+                    // both.
                     let position = [0, 30, 33][i % 3];
                     let qkv = random(i as u64, n * total);
-                    let inv_freq: Vec<f64> = (0..head_dim / 2).map(|j| 10_000f64.powf(-2.0 * j as f64 / head_dim as f64)).collect();
+                    let inv_freq: Vec<f64> = (0..head_dim / 2)
+                        .map(|j| 10_000f64.powf(-2.0 * j as f64 / head_dim as f64))
+                        .collect();
                     let table = rope_table(&inv_freq, position + n);
                     let table_gpu = gpu.storage("rope", table.len() as u64 * 4).await?;
                     gpu.write(&table_gpu, 0, bytemuck::cast_slice(&table));
                     let qkv_gpu = gpu.upload("qkv", &qkv, n, total).await?;
-                    let q_gpu = gpu.storage("q", (n * shape.heads * shape.dims() * 4) as u64).await?;
+                    let q_gpu =
+                        gpu.storage("q", (n * shape.heads * shape.dims() * 4) as u64).await?;
                     let kv = KvLayer::new(gpu, shape, 64, format).await?;
                     let mut rec = gpu.recorder();
-                    heads(&mut rec, &qkv_gpu, n, rotate.then_some(&table_gpu), position, &q_gpu, &kv);
+                    heads(
+                        &mut rec,
+                        &qkv_gpu,
+                        n,
+                        rotate.then_some(&table_gpu),
+                        position,
+                        &q_gpu,
+                        &kv,
+                    );
                     rec.submit();
                     let (q, k, v) = reference(&qkv, shape, rotate.then_some(&table[..]), position);
                     let before = vec![0.0; position * shape.kv_heads * shape.head_dim];
                     let (k, v) = ([before.clone(), k].concat(), [before, v].concat());
                     let (k_words, v_words) = pack_cache(&k, &v, shape, kv.capacity, format);
                     let mut got = Vec::new();
-                    for head in words_to_floats(&gpu.read(&q_gpu, 0, q_gpu.bytes()).await?, Format::F32)[..n * shape.heads * shape.dims()]
-                        .chunks_exact(shape.dims())
+                    for head in
+                        words_to_floats(&gpu.read(&q_gpu, 0, q_gpu.bytes()).await?, Format::F32)
+                            [..n * shape.heads * shape.dims()]
+                            .chunks_exact(shape.dims())
                     {
                         got.extend_from_slice(&head[..head_dim]);
                     }
                     let k_bytes = k_words.len() as u64 * 4;
                     got.extend(words_to_floats(&gpu.read(&kv.keys, 0, k_bytes).await?, format));
-                    got.extend(words_to_floats(&gpu.read(&kv.values, 0, v_words.len() as u64 * 4).await?, format));
-                    let want = [q, words_to_floats(bytemuck::cast_slice(&k_words), format), words_to_floats(bytemuck::cast_slice(&v_words), format)];
+                    got.extend(words_to_floats(
+                        &gpu.read(&kv.values, 0, v_words.len() as u64 * 4).await?,
+                        format,
+                    ));
+                    let want = [
+                        q,
+                        words_to_floats(bytemuck::cast_slice(&k_words), format),
+                        words_to_floats(bytemuck::cast_slice(&v_words), format),
+                    ];
                     Ok((got, want.concat()))
                 }));
             }

@@ -1,4 +1,5 @@
-//! `out[t, r] = act(Σ_c x[t, c] · w[r, c] + bias[r])`, for every weight format and any number of tokens.
+//! `out[t, r] = act(Σ_c x[t, c] · w[r, c] + bias[r])`, for every weight format and any number of
+//! tokens.
 
 use super::check::{Case, F32_LIMIT, random};
 use super::cut::{self, Cut, Via};
@@ -38,9 +39,17 @@ pub(super) const PRODUCT: &str = include_str!("../../shaders/common/product.wgsl
 /// The tile of a lane, which every cut but `gemm`'s shares.
 pub(super) const TILE: &str = include_str!("../../shaders/common/tile.wgsl");
 
-pub(super) fn constants(cut: Cut, cols: usize, bias: bool, act: Act, store: Store) -> Vec<(&'static str, u32)> {
-    let partial = matches!(cut.via, Via::Lanes | Via::Window).then_some(("PARTIAL", if cut.slices > 1 { 4 * cut.lanes } else { 1 }));
-    let own = [("BIAS", u32::from(bias)), ("ACT", act as u32), ("ADD", u32::from(store == Store::Add))];
+pub(super) fn constants(
+    cut: Cut,
+    cols: usize,
+    bias: bool,
+    act: Act,
+    store: Store,
+) -> Vec<(&'static str, u32)> {
+    let partial = matches!(cut.via, Via::Lanes | Via::Window)
+        .then_some(("PARTIAL", if cut.slices > 1 { 4 * cut.lanes } else { 1 }));
+    let own =
+        [("BIAS", u32::from(bias)), ("ACT", act as u32), ("ADD", u32::from(store == Store::Add))];
     cut.constants(cols).into_iter().chain(partial).chain(own).collect()
 }
 
@@ -55,7 +64,8 @@ fn kernel_of(cut: Cut) -> &'static Kernel {
 
 /// The texts in front of it.
 fn preludes(gpu: &Gpu, cut: Cut, w: &Matrix) -> Vec<&'static str> {
-    let mut all = vec![cut.prelude(), data_prelude(w.in_textures()), weight_prelude(w.format), PRODUCT];
+    let mut all =
+        vec![cut.prelude(), data_prelude(w.in_textures()), weight_prelude(w.format), PRODUCT];
     match cut.via {
         Via::Tile => {}
         Via::Bytes => all.extend(matmul_i8::preludes(gpu.has_packed_dot())),
@@ -67,17 +77,35 @@ fn preludes(gpu: &Gpu, cut: Cut, w: &Matrix) -> Vec<&'static str> {
 pub(super) fn variants() -> Vec<Variant> {
     let mut all = Vec::new();
     for (f, format) in [Format::F32, Format::F16, Format::Q8, Format::Q4].into_iter().enumerate() {
-        for (i, cut) in cut::all().into_iter().filter(|cut| matches!(cut.via, Via::Lanes | Via::Window)).enumerate() {
-            let (bias, act, store) =
-                [(false, Act::None, Store::Replace), (true, Act::QuickGelu, Store::Add), (true, Act::Gelu, Store::Replace)][i % 3];
-            let preludes = vec![cut.prelude(), data_prelude((f + i) % 2 == 0), weight_prelude(format), PRODUCT, TILE];
-            all.push(Variant { kernel: &KERNEL, preludes, constants: constants(cut, 128, bias, act, store) });
+        for (i, cut) in cut::all()
+            .into_iter()
+            .filter(|cut| matches!(cut.via, Via::Lanes | Via::Window))
+            .enumerate()
+        {
+            let (bias, act, store) = [
+                (false, Act::None, Store::Replace),
+                (true, Act::QuickGelu, Store::Add),
+                (true, Act::Gelu, Store::Replace),
+            ][i % 3];
+            let preludes = vec![
+                cut.prelude(),
+                data_prelude((f + i) % 2 == 0),
+                weight_prelude(format),
+                PRODUCT,
+                TILE,
+            ];
+            all.push(Variant {
+                kernel: &KERNEL,
+                preludes,
+                constants: constants(cut, 128, bias, act, store),
+            });
         }
     }
     all
 }
 
-/// What activations are multiplied with: weights [rows, cols], and the bias [1, rows] that is added.
+/// What activations are multiplied with: weights [rows, cols], and the bias [1, rows] that is
+/// added.
 #[derive(Clone, Copy)]
 pub struct Weights<'a> {
     /// The matrix.
@@ -92,13 +120,20 @@ impl<'a> From<&'a Matrix> for Weights<'a> {
     }
 }
 
-/// Records out = x · wᵀ + bias, into rows 0.. of `out`, cut as was measured to be fastest. x [n, w.cols] · out [≥ n, w.rows].
+/// Records out = x · wᵀ + bias, into rows 0.. of `out`, cut as was measured to be fastest. x [n,
+/// w.cols] · out [≥ n, w.rows].
 pub fn linear<'a>(rec: &mut Recorder, x: Rows, w: impl Into<Weights<'a>>, out: &Tensor) {
     chosen(rec, x, w.into(), Act::None, Store::Replace, out);
 }
 
 /// The same with an activation function: out = act(x · wᵀ + bias).
-pub fn linear_act<'a>(rec: &mut Recorder, x: Rows, w: impl Into<Weights<'a>>, act: Act, out: &Tensor) {
+pub fn linear_act<'a>(
+    rec: &mut Recorder,
+    x: Rows,
+    w: impl Into<Weights<'a>>,
+    act: Act,
+    out: &Tensor,
+) {
     chosen(rec, x, w.into(), act, Store::Replace, out);
 }
 
@@ -110,7 +145,11 @@ pub fn linear_add<'a>(rec: &mut Recorder, x: Rows, w: impl Into<Weights<'a>>, ou
 /// By the cuts that were measured to be fastest, or by the one of `--arithmetic exact`.
 fn chosen(rec: &mut Recorder, x: Rows, w: Weights, act: Act, store: Store, out: &Tensor) {
     let cut = |n: usize| cut::cut(rec.gpu(), w.matrix, n, false);
-    let runs = if rec.gpu().order_is_fixed() { vec![(0, x.n, Cut::EXACT)] } else { cut::runs(x.n, cut(x.n), cut) };
+    let runs = if rec.gpu().order_is_fixed() {
+        vec![(0, x.n, Cut::EXACT)]
+    } else {
+        cut::runs(x.n, cut(x.n), cut)
+    };
     for (at, n, cut) in runs {
         let x = Rows { first: x.first + at, n, ..x };
         product(rec, x, How { w, act, store, cut }, (out, at));
@@ -129,11 +168,23 @@ pub(crate) fn product(rec: &mut Recorder, x: Rows, how: How, (out, to): (&Tensor
     for at in (0..n).step_by(tokens) {
         let count = tokens.min(n - at);
         if first + at + tokens <= tensor.rows {
-            dispatch(rec, &Window::new(tensor, first + at, tokens), Rows { tensor, first: 0, n: count }, how, (out, to + at));
+            dispatch(
+                rec,
+                &Window::new(tensor, first + at, tokens),
+                Rows { tensor, first: 0, n: count },
+                how,
+                (out, to + at),
+            );
         } else {
             // The window would end beyond the tensor.
             let how = How { cut: Cut { via: Via::Lanes, ..how.cut }, ..how };
-            dispatch(rec, tensor, Rows { tensor, first: first + at, n: count }, how, (out, to + at));
+            dispatch(
+                rec,
+                tensor,
+                Rows { tensor, first: first + at, n: count },
+                how,
+                (out, to + at),
+            );
         }
     }
 }
@@ -154,7 +205,8 @@ impl<'a> How<'a> {
     }
 }
 
-/// One dispatch for each part of the matrix. `bound` stands for the tensor of `x`, whose rows count from the start of what is bound.
+/// One dispatch for each part of the matrix. `bound` stands for the tensor of `x`, whose rows count
+/// from the start of what is bound.
 fn dispatch(rec: &mut Recorder, bound: &dyn Bind, x: Rows, how: How, (out, to): (&Tensor, usize)) {
     let How { w: Weights { matrix, bias }, act, store, cut } = how;
     let (kernel, preludes) = (kernel_of(cut), preludes(rec.gpu(), cut, matrix));
@@ -171,10 +223,19 @@ fn dispatch(rec: &mut Recorder, bound: &dyn Bind, x: Rows, how: How, (out, to): 
             first_token: x.first as u32,
             to_token: to as u32,
         };
-        // Without a bias the scales stand in for it: a binding must exist, the constant BIAS keeps it unread.
+        // Without a bias the scales stand in for it: a binding must exist, the constant BIAS keeps
+        // it unread.
         let bias = bias.map_or(&part.scales, |b| &b.storage);
-        let grid = [part.rows.div_ceil(cut.group_rows()) as u32, (x.n as u32).div_ceil(cut.tokens), 1];
-        rec.dispatch(kernel, &preludes, &constants, params, &[bound, &part.data, &part.scales, bias, out], grid);
+        let grid =
+            [part.rows.div_ceil(cut.group_rows()) as u32, (x.n as u32).div_ceil(cut.tokens), 1];
+        rec.dispatch(
+            kernel,
+            &preludes,
+            &constants,
+            params,
+            &[bound, &part.data, &part.scales, bias, out],
+            grid,
+        );
     }
 }
 
@@ -230,7 +291,9 @@ pub(super) fn activate(v: f32, act: Act) -> f32 {
 /// Abramowitz and Stegun 7.1.26, as in the shader.
 fn erf(v: f32) -> f32 {
     let t = 1.0 / (1.0 + 0.327_591_1 * v.abs());
-    let poly = t * (0.254_829_6 + t * (-0.284_496_74 + t * (1.421_413_7 + t * (-1.453_152 + t * 1.061_405_4))));
+    let poly = t
+        * (0.254_829_6
+            + t * (-0.284_496_74 + t * (1.421_413_7 + t * (-1.453_152 + t * 1.061_405_4))));
     v.signum() * (1.0 - poly * (-v * v).exp())
 }
 
@@ -239,7 +302,11 @@ pub(super) type Twin = fn(&[f32], &Packed, Option<&[f32]>, Act) -> Vec<f32>;
 
 /// A cut's twin, and how close the kernel comes to it.
 pub(super) fn twin(cut: Cut) -> (f64, Twin) {
-    if cut.via == Via::Bytes { (matmul_i8::LIMIT, matmul_i8::reference) } else { (F32_LIMIT, reference) }
+    if cut.via == Via::Bytes {
+        (matmul_i8::LIMIT, matmul_i8::reference)
+    } else {
+        (F32_LIMIT, reference)
+    }
 }
 
 /// What a case computes.
@@ -264,20 +331,44 @@ pub(crate) fn cases() -> Vec<Case> {
 pub(super) fn cases_by(kernel: &'static str) -> Vec<Case> {
     let mut cases = Vec::new();
     let mine = |cut: &Cut| kernel_of(*cut).name == kernel;
-    let shapes = [(1, 1, 1), (1, 64, 64), (2, 31, 63), (3, 33, 65), (4, 127, 128), (5, 700, 72), (9, 96, 588)];
+    let shapes = [
+        (1, 1, 1),
+        (1, 64, 64),
+        (2, 31, 63),
+        (3, 33, 65),
+        (4, 127, 128),
+        (5, 700, 72),
+        (9, 96, 588),
+    ];
     // More than a tile of each, and less than two.
     let large = [(64, 128, 64), (70, 200, 136), (130, 65, 200)];
     for (f, format) in [Format::F32, Format::F16, Format::Q8, Format::Q4].into_iter().enumerate() {
-        let cuts = |cols: usize| cut::all().into_iter().filter(move |cut| cut.takes(format, cols) && cut.is_for(false)).enumerate();
+        let cuts = |cols: usize| {
+            cut::all()
+                .into_iter()
+                .filter(move |cut| cut.takes(format, cols) && cut.is_for(false))
+                .enumerate()
+        };
         let mut add = |i: usize, c: usize, (n, rows, cols): (usize, usize, usize), cut: Cut| {
             let act = [Act::None, Act::QuickGelu, Act::Gelu][i % 3];
             let store = if i.is_multiple_of(2) { Store::Replace } else { Store::Add };
             let in_textures = (f + c).is_multiple_of(2);
-            cases.push(case(Shape { n, rows, cols, format, cut, with_bias: !i.is_multiple_of(3), act, store, in_textures }));
+            cases.push(case(Shape {
+                n,
+                rows,
+                cols,
+                format,
+                cut,
+                with_bias: !i.is_multiple_of(3),
+                act,
+                store,
+                in_textures,
+            }));
         };
         for (i, &shape) in shapes.iter().enumerate() {
             // Every cut meets every format; the shapes go round.
-            for (c, cut) in cuts(shape.2).skip(i).step_by(shapes.len()).filter(|(_, cut)| mine(cut)) {
+            for (c, cut) in cuts(shape.2).skip(i).step_by(shapes.len()).filter(|(_, cut)| mine(cut))
+            {
                 add(i, c, shape, cut);
             }
         }
@@ -286,7 +377,9 @@ pub(super) fn cases_by(kernel: &'static str) -> Vec<Case> {
             add(f + c, c, (17, 96, 1100), cut);
         }
         for (i, &shape) in large.iter().enumerate() {
-            for (c, cut) in cuts(64).filter(|(_, cut)| matches!(cut.via, Via::Tile | Via::Bytes) && mine(cut)) {
+            for (c, cut) in
+                cuts(64).filter(|(_, cut)| matches!(cut.via, Via::Tile | Via::Bytes) && mine(cut))
+            {
                 add(i + f, i + c, shape, cut);
             }
         }
@@ -296,7 +389,11 @@ pub(super) fn cases_by(kernel: &'static str) -> Vec<Case> {
 
 fn case(shape: Shape) -> Case {
     let Shape { n, rows, cols, format, cut, with_bias, act, store, in_textures } = shape;
-    let name = format!("{} {} {cut} {n}x{cols} by {rows} {act:?} {store:?}", kernel_of(cut).name, format.name());
+    let name = format!(
+        "{} {} {cut} {n}x{cols} by {rows} {act:?} {store:?}",
+        kernel_of(cut).name,
+        format.name()
+    );
     let (limit, reference) = twin(cut);
     Case::new(name, limit, async move |gpu| {
         let w = Packed::pack(format, &random(1, rows * cols), rows, cols);
@@ -331,13 +428,16 @@ mod tests {
         let got = reference(&x, &Packed::pack(Format::F32, &values, rows, cols), None, Act::None);
         for t in 0..n {
             for r in 0..rows {
-                let want: f64 = (0..cols).map(|c| f64::from(x[t * cols + c]) * f64::from(values[r * cols + c])).sum();
+                let want: f64 = (0..cols)
+                    .map(|c| f64::from(x[t * cols + c]) * f64::from(values[r * cols + c]))
+                    .sum();
                 assert!((f64::from(got[t * rows + r]) - want).abs() < 1e-5);
             }
         }
     }
 
-    /// A row's bits do not depend on the tokens beside it: the ground under "the first m of M equal a run with m".
+    /// A row's bits do not depend on the tokens beside it: the ground under "the first m of M equal
+    /// a run with m".
     #[cfg(feature = "native")]
     #[test]
     fn a_row_does_not_see_its_neighbours() {
@@ -351,7 +451,10 @@ mod tests {
             let x = random(8, 9 * cols);
             let run = |first: usize, n: usize| {
                 pollster::block_on(async {
-                    let (x, w) = (gpu.upload("x", &x, 9, cols).await.unwrap(), gpu.upload_matrix("w", &w).await.unwrap());
+                    let (x, w) = (
+                        gpu.upload("x", &x, 9, cols).await.unwrap(),
+                        gpu.upload_matrix("w", &w).await.unwrap(),
+                    );
                     let out = gpu.tensor("out", n, rows).await.unwrap();
                     let mut rec = gpu.recorder();
                     linear(&mut rec, x.slice(first..first + n), &w, &out);
@@ -361,7 +464,11 @@ mod tests {
             };
             let all = run(0, 9);
             for (first, n) in [(0, 1), (3, 1), (8, 1), (2, 3), (5, 4), (0, 8)] {
-                assert!(run(first, n) == all[first * rows..(first + n) * rows], "{} {first} {n}", format.name());
+                assert!(
+                    run(first, n) == all[first * rows..(first + n) * rows],
+                    "{} {first} {n}",
+                    format.name()
+                );
             }
         }
     }

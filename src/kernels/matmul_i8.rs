@@ -1,9 +1,11 @@
-//! The product of [`super::matmul`] with activations rounded to bytes: integers are multiplied, four at a time where the device can.
+//! The product of [`super::matmul`] with activations rounded to bytes: integers are multiplied,
+//! four at a time where the device can.
 //!
-//! One of the cuts that `matmul` chooses among, for the decoder's q8 and q4 weights under `--arithmetic fast`. What the rounding costs:
-//! docs/quantisation.md. On devices whose WGSL has no packed dot product it works and is no candidate; where the driver only imitates
-//! one, it loses by measurement. A step covers a weight block, 64 columns, so that its sum is one of integers; each group rounds for
-//! itself, which needs no pass and no memory of its own.
+//! One of the cuts that `matmul` chooses among, for the decoder's q8 and q4 weights under
+//! `--arithmetic fast`. What the rounding costs: docs/quantisation.md. On devices whose WGSL has no
+//! packed dot product it works and is no candidate; where the driver only imitates one, it loses by
+//! measurement. A step covers a weight block, 64 columns, so that its sum is one of integers; each
+//! group rounds for itself, which needs no pass and no memory of its own.
 
 use super::check::Case;
 use super::cut::{self, Cut, Via};
@@ -15,8 +17,8 @@ use matmul::Params;
 
 pub(super) static KERNEL: Kernel = kernel!("matmul_i8", [Read, Read, Read, Read, Write]);
 
-/// Equal but for the order of sums, unless a driver divides less exactly and a value near a tie becomes the other byte: that is a
-/// 127th of a block's peak, in one column of one token.
+/// Equal but for the order of sums, unless a driver divides less exactly and a value near a tie
+/// becomes the other byte: that is a 127th of a block's peak, in one column of one token.
 pub(super) const LIMIT: f64 = 1e-3;
 
 /// What rounds activations, and what multiplies the words.
@@ -32,10 +34,16 @@ pub(super) fn variants() -> Vec<Variant> {
     let mut all = Vec::new();
     for format in [Format::Q8, Format::Q4] {
         for (i, cut) in cuts().enumerate() {
-            let (bias, act, store) = [(false, Act::None, Store::Replace), (true, Act::QuickGelu, Store::Add)][i % 2];
-            let own = [cut.prelude(), data_prelude(i % 2 == 0), weight_prelude(format), matmul::PRODUCT];
+            let (bias, act, store) =
+                [(false, Act::None, Store::Replace), (true, Act::QuickGelu, Store::Add)][i % 2];
+            let own =
+                [cut.prelude(), data_prelude(i % 2 == 0), weight_prelude(format), matmul::PRODUCT];
             let preludes = own.into_iter().chain(preludes(i % 2 == 0)).collect();
-            all.push(Variant { kernel: &KERNEL, preludes, constants: matmul::constants(cut, 128, bias, act, store) });
+            all.push(Variant {
+                kernel: &KERNEL,
+                preludes,
+                constants: matmul::constants(cut, 128, bias, act, store),
+            });
         }
     }
     all
@@ -58,11 +66,14 @@ pub(super) fn reference(x: &[f32], w: &Packed, bias: Option<&[f32]>, act: Act) -
         let blocks: Vec<_> = x.chunks(BLOCK).map(rounded).collect();
         for r in 0..w.rows {
             w.unpack_unscaled(r / PANEL, r % PANEL, &mut row);
-            let sums = blocks.iter().zip(row.chunks_exact(BLOCK)).enumerate().map(|(b, ((codes, step), row))| {
-                let sum: i32 = codes.iter().zip(row).map(|(x, w)| x * *w as i32).sum();
-                sum as f32 * step * w.scale(r / PANEL, b, r % PANEL)
-            });
-            out[t * w.rows + r] = matmul::activate(sums.sum::<f32>() + bias.map_or(0.0, |b| b[r]), act);
+            let sums = blocks.iter().zip(row.chunks_exact(BLOCK)).enumerate().map(
+                |(b, ((codes, step), row))| {
+                    let sum: i32 = codes.iter().zip(row).map(|(x, w)| x * *w as i32).sum();
+                    sum as f32 * step * w.scale(r / PANEL, b, r % PANEL)
+                },
+            );
+            out[t * w.rows + r] =
+                matmul::activate(sums.sum::<f32>() + bias.map_or(0.0, |b| b[r]), act);
         }
     }
     out
@@ -82,14 +93,19 @@ mod tests {
     use super::*;
     use crate::kernels::check::{compare, random};
 
-    /// Rounding moves a value by half a step at most, a 254th of its block's peak: of values spread evenly, 0.4 % of a sum's size.
+    /// Rounding moves a value by half a step at most, a 254th of its block's peak: of values spread
+    /// evenly, 0.4 % of a sum's size.
     #[test]
     fn bytes_stay_close_to_the_activations() {
         let (n, rows, cols) = (3, 40, 200);
         let (values, x) = (random(5, rows * cols), random(6, n * cols));
         for format in [Format::Q8, Format::Q4] {
             let w = Packed::pack(format, &values, rows, cols);
-            let check = compare(&reference(&x, &w, None, Act::None), &matmul::reference(&x, &w, None, Act::None), 0.005);
+            let check = compare(
+                &reference(&x, &w, None, Act::None),
+                &matmul::reference(&x, &w, None, Act::None),
+                0.005,
+            );
             assert!(check.ok && check.error > 1e-4, "{}: {}", format.name(), check.error);
         }
     }
@@ -99,7 +115,8 @@ mod tests {
     fn devices_without_a_packed_product_give_the_same() {
         let Some(gpu) = crate::kernels::check::gpu_or_skip() else { return };
         gpu.forget_packed_dot();
-        let checks: Vec<_> = cases().into_iter().map(|case| pollster::block_on(case.run(&gpu)).unwrap()).collect();
+        let checks: Vec<_> =
+            cases().into_iter().map(|case| pollster::block_on(case.run(&gpu)).unwrap()).collect();
         assert!(checks.len() >= 10 && checks.iter().all(|check| check.ok), "{checks:?}");
     }
 

@@ -1,7 +1,9 @@
-//! The mathematics: one module per shader in `shaders/`, with its parameters, its recording, its plain-Rust twin and its cases.
+//! The mathematics: one module per shader in `shaders/`, with its parameters, its recording, its
+//! plain-Rust twin and its cases.
 //!
-//! A twin (`reference`) is the formula in loops over plain row-major slices. It is the kernel's oracle in tests, in
-//! `mqt doctor` and in the browser, and the network of [`crate::model`] where there is no adapter.
+//! A twin (`reference`) is the formula in loops over plain row-major slices. It is the kernel's
+//! oracle in tests, in `mqt doctor` and in the browser, and the network of [`crate::model`] where
+//! there is no adapter.
 
 pub mod attention;
 pub mod attention_join;
@@ -34,7 +36,8 @@ use crate::quant::Format;
 /// Lanes of a workgroup where no constant WG says otherwise; checked by the lint.
 pub(crate) const LANES: usize = 64;
 
-/// Declares a kernel's uniform: a `#[repr(C)]` struct with the fields of the shader's `Params`, whose names the lint compares.
+/// Declares a kernel's uniform: a `#[repr(C)]` struct with the fields of the shader's `Params`,
+/// whose names the lint compares.
 macro_rules! params {
     ($($field:ident: $type:ty),* $(,)?) => {
         #[repr(C)]
@@ -87,7 +90,8 @@ macro_rules! table {
     };
 }
 
-/// Every kernel of a network. The lint compares this with `shaders/`; a test asserts that the cases run each of them.
+/// Every kernel of a network. The lint compares this with `shaders/`; a test asserts that the cases
+/// run each of them.
 static KERNELS: [Row; 19] = table![
     attention,
     attention_join,
@@ -127,7 +131,11 @@ pub(crate) fn groups(n: usize) -> u32 {
 
 /// The prelude that loads a matrix's chunks.
 pub(crate) fn data_prelude(in_textures: bool) -> &'static str {
-    if in_textures { include_str!("../../shaders/common/data_texture.wgsl") } else { include_str!("../../shaders/common/data_storage.wgsl") }
+    if in_textures {
+        include_str!("../../shaders/common/data_texture.wgsl")
+    } else {
+        include_str!("../../shaders/common/data_storage.wgsl")
+    }
 }
 
 /// The prelude that unpacks weights of `format`.

@@ -16,8 +16,17 @@ pub(super) fn variants() -> Vec<Variant> {
 /// Records pixels [1, 3 · size · size] → out [(size / side)², 3 · side²].
 pub fn patchify(rec: &mut Recorder, pixels: &Tensor, size: usize, side: usize, out: &Tensor) {
     let grid = size / side;
-    assert!(pixels.cols == 3 * size * size && out.cols == 3 * side * side && out.rows == grid * grid, "patchify: {size} / {side}");
-    let params = Params { size: size as u32, side: side as u32, grid: grid as u32, cols: out.cols as u32, out_stride: out.stride() as u32 };
+    assert!(
+        pixels.cols == 3 * size * size && out.cols == 3 * side * side && out.rows == grid * grid,
+        "patchify: {size} / {side}"
+    );
+    let params = Params {
+        size: size as u32,
+        side: side as u32,
+        grid: grid as u32,
+        cols: out.cols as u32,
+        out_stride: out.stride() as u32,
+    };
     rec.dispatch(&KERNEL, &[], &[], params, &[pixels, out], [groups(out.cols), out.rows as u32, 1]);
 }
 

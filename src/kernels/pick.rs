@@ -1,4 +1,5 @@
-//! The next token, chosen on the device: greedy, or temperature, top-k and top-p with a repetition penalty. Its twin is [`crate::sample`].
+//! The next token, chosen on the device: greedy, or temperature, top-k and top-p with a repetition
+//! penalty. Its twin is [`crate::sample`].
 
 use super::check::{Case, EXACT, F32_LIMIT, random};
 use super::state::{self, STATE, State};
@@ -17,7 +18,12 @@ fn constants(software: bool, greedy: bool) -> [(&'static str, u32); 2] {
 
 pub(super) fn variants() -> Vec<Variant> {
     let all = [(true, true), (true, false), (false, true), (false, false)];
-    all.map(|(software, greedy)| Variant { kernel: &KERNEL, preludes: vec![STATE], constants: constants(software, greedy).into() }).into()
+    all.map(|(software, greedy)| Variant {
+        kernel: &KERNEL,
+        preludes: vec![STATE],
+        constants: constants(software, greedy).into(),
+    })
+    .into()
 }
 
 /// Bytes of the set of tokens already seen.
@@ -34,12 +40,20 @@ pub fn seen_words(vocab: usize, tokens: impl Iterator<Item = u32>) -> Vec<u32> {
     words
 }
 
-/// Records the choice from row 0 of `logits` [≥ 1, vocab]: `state` moves on by one token, `seen` gains it.
+/// Records the choice from row 0 of `logits` [≥ 1, vocab]: `state` moves on by one token, `seen`
+/// gains it.
 ///
 /// `greedy`: temperature 0 and no penalty, which needs two passes.
 pub fn pick(rec: &mut Recorder, logits: &Tensor, seen: &Storage, state: &Storage, greedy: bool) {
     let constants = constants(rec.gpu().is_software(), greedy);
-    rec.dispatch(&KERNEL, &[STATE], &constants, Params { cols: logits.cols as u32 }, &[logits, seen, state], [1, 1, 1]);
+    rec.dispatch(
+        &KERNEL,
+        &[STATE],
+        &constants,
+        Params { cols: logits.cols as u32 },
+        &[logits, seen, state],
+        [1, 1, 1],
+    );
 }
 
 pub(super) fn cases() -> Vec<Case> {
@@ -56,7 +70,10 @@ pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (cols, rounds) in [(1, 1), (63, 6), (700, 6), (32_000, 2)] {
         for sampling in samplings {
-            let name = format!("pick {cols} T {} k {} p {}", sampling.temperature, sampling.top_k, sampling.top_p);
+            let name = format!(
+                "pick {cols} T {} k {} p {}",
+                sampling.temperature, sampling.top_k, sampling.top_p
+            );
             let tokens = |picked: &[Picked]| picked.iter().map(|p| p.token as f32).collect();
             let likely = |picked: &[Picked]| picked.iter().map(|p| p.probability).collect();
             cases.push(Case::new(name.clone(), EXACT, async move |gpu| {
@@ -73,7 +90,12 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// What kernel and twin pick, one after the other, from the same logits.
-async fn rounds_of(gpu: &Gpu, cols: usize, rounds: u32, sampling: &Sampling) -> Result<(Vec<Picked>, Vec<Picked>)> {
+async fn rounds_of(
+    gpu: &Gpu,
+    cols: usize,
+    rounds: u32,
+    sampling: &Sampling,
+) -> Result<(Vec<Picked>, Vec<Picked>)> {
     // The same largest value in several places: the first must win.
     let mut logits: Vec<f32> = random(1, cols).iter().map(|v| v * 8.0).collect();
     for i in [cols / 3, cols / 2, cols - 1] {
@@ -83,7 +105,8 @@ async fn rounds_of(gpu: &Gpu, cols: usize, rounds: u32, sampling: &Sampling) -> 
     let logits_gpu = gpu.upload("logits", &logits, 1, cols).await?;
     let seen_gpu = gpu.storage("seen", seen_bytes(cols)).await?;
     gpu.write(&seen_gpu, 0, bytemuck::cast_slice(&seen));
-    let state_gpu = state::upload(gpu, |state| *state = State::start(6, 1000, sampling, &[])).await?;
+    let state_gpu =
+        state::upload(gpu, |state| *state = State::start(6, 1000, sampling, &[])).await?;
     let mut rec = gpu.recorder();
     for _ in 0..rounds {
         pick(&mut rec, &logits_gpu, &seen_gpu, &state_gpu, sampling.is_plain_greedy());
@@ -111,18 +134,28 @@ mod tests {
     fn logits_that_are_no_numbers_pick_a_token_all_the_same() {
         let Some(gpu) = crate::kernels::check::gpu_or_skip() else { return };
         for logits in [[f32::NAN; 70], [f32::NEG_INFINITY; 70], [f32::INFINITY; 70]] {
-            for sampling in [Sampling::default(), Sampling { temperature: 1.0, top_k: 5, top_p: 0.5, ..Sampling::default() }] {
+            for sampling in [
+                Sampling::default(),
+                Sampling { temperature: 1.0, top_k: 5, top_p: 0.5, ..Sampling::default() },
+            ] {
                 let state = pollster::block_on(async {
                     let logits = gpu.upload("logits", &logits, 1, 70).await.unwrap();
                     let seen = gpu.storage("seen", seen_bytes(70)).await.unwrap();
-                    let state_gpu = state::upload(&gpu, |state| *state = State::start(0, 9, &sampling, &[])).await.unwrap();
+                    let state_gpu =
+                        state::upload(&gpu, |state| *state = State::start(0, 9, &sampling, &[]))
+                            .await
+                            .unwrap();
                     let mut rec = gpu.recorder();
                     pick(&mut rec, &logits, &seen, &state_gpu, sampling.is_plain_greedy());
                     rec.submit();
                     State::read(&gpu.read(&state_gpu, 0, State::BYTES).await.unwrap())
                 });
                 let Picked { token, probability } = state.picked(0);
-                assert!(state.count == 1 && token < 70 && (0.0..=1.0).contains(&probability), "{token} {probability} of {}", logits[0]);
+                assert!(
+                    state.count == 1 && token < 70 && (0.0..=1.0).contains(&probability),
+                    "{token} {probability} of {}",
+                    logits[0]
+                );
             }
         }
     }

@@ -12,10 +12,23 @@ pub(super) fn variants() -> Vec<Variant> {
     vec![Variant { kernel: &KERNEL, preludes: vec![REDUCE], constants: vec![] }]
 }
 
-/// Records rows `first..first + n` of `x` → rows 0..n of `out` (another tensor of the same width); weight [1, cols].
-pub fn rms_norm(rec: &mut Recorder, x: &Tensor, first: usize, n: usize, weight: &Tensor, eps: f32, out: &Tensor) {
-    assert!(x.cols == out.cols && first + n <= x.rows && n <= out.rows, "rms_norm: {n} rows from {first}");
-    let params = Params { cols: x.cols as u32, stride: x.stride() as u32, eps, first_token: first as u32 };
+/// Records rows `first..first + n` of `x` → rows 0..n of `out` (another tensor of the same width);
+/// weight [1, cols].
+pub fn rms_norm(
+    rec: &mut Recorder,
+    x: &Tensor,
+    first: usize,
+    n: usize,
+    weight: &Tensor,
+    eps: f32,
+    out: &Tensor,
+) {
+    assert!(
+        x.cols == out.cols && first + n <= x.rows && n <= out.rows,
+        "rms_norm: {n} rows from {first}"
+    );
+    let params =
+        Params { cols: x.cols as u32, stride: x.stride() as u32, eps, first_token: first as u32 };
     rec.dispatch(&KERNEL, &[REDUCE], &[], params, &[x, weight, out], [n as u32, 1, 1]);
 }
 
@@ -34,7 +47,10 @@ pub(super) fn cases() -> Vec<Case> {
     let case = |(n, cols): (usize, usize)| {
         Case::new(format!("rms_norm {n}x{cols}"), F32_LIMIT, async move |gpu| {
             let (x, weight) = (random(1, (n + 1) * cols), random(2, cols));
-            let (x_gpu, weight_gpu) = (gpu.upload("x", &x, n + 1, cols).await?, gpu.upload("weight", &weight, 1, cols).await?);
+            let (x_gpu, weight_gpu) = (
+                gpu.upload("x", &x, n + 1, cols).await?,
+                gpu.upload("weight", &weight, 1, cols).await?,
+            );
             let out = gpu.tensor("out", n, cols).await?;
             let mut rec = gpu.recorder();
             rms_norm(&mut rec, &x_gpu, 1, n, &weight_gpu, 1e-5, &out);

@@ -1,6 +1,8 @@
-//! What decoding keeps on the device from step to step: what the next step reads, what the last one decided.
+//! What decoding keeps on the device from step to step: what the next step reads, what the last one
+//! decided.
 //!
-//! [`State`] is the twin of the struct in `shaders/common/state.wgsl`; the lint compares names and offsets.
+//! [`State`] is the twin of the struct in `shaders/common/state.wgsl`; the lint compares names and
+//! offsets.
 
 use crate::sample::{Picked, Sampling};
 
@@ -11,7 +13,8 @@ pub const RECENT: usize = 64;
 /// End tokens it has room for.
 pub const END_TOKENS: usize = 8;
 
-/// Declares the struct together with its fields' names and offsets in bytes, which the lint compares with the shader's.
+/// Declares the struct together with its fields' names and offsets in bytes, which the lint
+/// compares with the shader's.
 macro_rules! state {
     ($(#[doc = $doc:literal] $field:ident: $type:ty),* $(,)?) => {
         /// The state buffer's content.
@@ -61,7 +64,8 @@ impl State {
 
     /// What starts a generation.
     ///
-    /// `position`: of the token picked last, so one less than the next one's; `limit`: tokens to pick at most.
+    /// `position`: of the token picked last, so one less than the next one's; `limit`: tokens to
+    /// pick at most.
     pub fn start(position: usize, limit: usize, sampling: &Sampling, end_ids: &[u32]) -> State {
         let mut end_tokens = [u32::MAX; END_TOKENS];
         for (token, id) in end_tokens.iter_mut().zip(end_ids) {
@@ -93,7 +97,10 @@ impl State {
 }
 
 /// A state buffer, greedy from position 0 on but for what `change` does to it: for cases.
-pub(super) async fn upload(gpu: &crate::gpu::Gpu, change: impl Fn(&mut State)) -> crate::Result<crate::gpu::Storage> {
+pub(super) async fn upload(
+    gpu: &crate::gpu::Gpu,
+    change: impl Fn(&mut State),
+) -> crate::Result<crate::gpu::Storage> {
     let mut state = State::start(0, usize::MAX, &Sampling::default(), &[]);
     change(&mut state);
     let storage = gpu.storage("state", State::BYTES).await?;

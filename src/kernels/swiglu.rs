@@ -1,4 +1,5 @@
-//! `silu(gate) · up`; the matrix before it holds a panel of 32 gate rows, then their 32 up rows, and so on.
+//! `silu(gate) · up`; the matrix before it holds a panel of 32 gate rows, then their 32 up rows,
+//! and so on.
 
 use super::check::{Case, F32_LIMIT, random};
 use super::{Variant, groups, kernel, params};
@@ -16,7 +17,11 @@ pub(super) fn variants() -> Vec<Variant> {
 /// Records x [n, 2 · padded_rows(ffn)] → out [n, ffn].
 pub fn swiglu(rec: &mut Recorder, x: &Tensor, n: usize, out: &Tensor) {
     assert!(x.cols == 2 * padded_rows(out.cols) && n <= x.rows.min(out.rows), "swiglu: {n} rows");
-    let params = Params { cols: out.cols as u32, x_stride: x.stride() as u32, out_stride: out.stride() as u32 };
+    let params = Params {
+        cols: out.cols as u32,
+        x_stride: x.stride() as u32,
+        out_stride: out.stride() as u32,
+    };
     rec.dispatch(&KERNEL, &[], &[], params, &[x, out], [groups(out.cols), n as u32, 1]);
 }
 

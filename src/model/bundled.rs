@@ -11,7 +11,12 @@ pub(super) fn files() -> Embedded {
             ($name, include_bytes!(concat!("../../models/toybox/", $name)) as &[u8])
         };
     }
-    static FILES: &[(&str, &[u8])] =
-        &[file!("manifest.json"), file!("tokenizer.json"), file!("tokenizer_config.json"), file!("scenes.json"), file!("weights-00001.safetensors")];
+    static FILES: &[(&str, &[u8])] = &[
+        file!("manifest.json"),
+        file!("tokenizer.json"),
+        file!("tokenizer_config.json"),
+        file!("scenes.json"),
+        file!("weights-00001.safetensors"),
+    ];
     Embedded { name: "the bundled model", files: FILES }
 }

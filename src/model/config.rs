@@ -1,4 +1,5 @@
-//! The numbers of a model, read from its configuration and its tensors' shapes; nothing below hard-codes one.
+//! The numbers of a model, read from its configuration and its tensors' shapes; nothing below
+//! hard-codes one.
 
 use crate::budget::Offer;
 use crate::error::{Error, Result};
@@ -140,13 +141,15 @@ impl Config {
             Projector::Resampler(r) => Offer::up_to(r.m_max),
             Projector::Mlp(mlp) => {
                 let sides = self.pool_sides();
-                let levels = sides.iter().rev().map(|side| side * side).chain([self.m_max()]).collect();
+                let levels =
+                    sides.iter().rev().map(|side| side * side).chain([self.m_max()]).collect();
                 Offer::exactly(levels, mlp.elastic)
             }
         }
     }
 
-    /// Sides of the pooled grids, finest first: halved while that divides them, then one token (M3: 24 → 12, 6, 3, 1).
+    /// Sides of the pooled grids, finest first: halved while that divides them, then one token (M3:
+    /// 24 → 12, 6, 3, 1).
     pub(crate) fn pool_sides(&self) -> Vec<usize> {
         if matches!(self.projector, Projector::Resampler(_)) {
             return Vec::new();
@@ -170,7 +173,13 @@ impl Config {
         if matches!(self.projector, Projector::Resampler(_)) || m == self.m_max() {
             return 0;
         }
-        self.m_max() + self.pool_sides().iter().map(|side| side * side).take_while(|&level| level != m).sum::<usize>()
+        self.m_max()
+            + self
+                .pool_sides()
+                .iter()
+                .map(|side| side * side)
+                .take_while(|&level| level != m)
+                .sum::<usize>()
     }
 
     /// The longest context, in tokens.
@@ -189,7 +198,8 @@ impl Config {
         ImageSpec { size: self.vision.image_size, aspect, mean: self.mean, std: self.std }
     }
 
-    /// Checks that the numbers are plausible and fit together, wherever they come from; what follows relies on it.
+    /// Checks that the numbers are plausible and fit together, wherever they come from; what
+    /// follows relies on it.
     ///
     /// # Errors
     /// [`Error::ModelCorrupt`] about `file`.
@@ -197,19 +207,41 @@ impl Config {
         let bad = |problem: String| Err(Error::ModelCorrupt { file: file.to_owned(), problem });
         let (v, l) = (&self.vision, &self.language);
         let HeadShape { heads, kv_heads, head_dim } = l.shape;
-        let counts = [v.image_size, v.patch, v.hidden, v.heads, v.mlp, l.hidden, heads, kv_heads, head_dim, l.ffn, l.vocab, l.max_positions];
+        let counts = [
+            v.image_size,
+            v.patch,
+            v.hidden,
+            v.heads,
+            v.mlp,
+            l.hidden,
+            heads,
+            kv_heads,
+            head_dim,
+            l.ffn,
+            l.vocab,
+            l.max_positions,
+        ];
         if let Some(n) = counts.into_iter().find(|n| !(1..=LARGEST as usize).contains(n)) {
             return bad(format!("{n} as a size of its network is not between 1 and {LARGEST}"));
         }
         if v.layers == 0 || l.layers == 0 || v.layers.max(l.layers) > MOST_LAYERS {
-            return bad(format!("{} and {} layers are not between 1 and {MOST_LAYERS}", v.layers, l.layers));
+            return bad(format!(
+                "{} and {} layers are not between 1 and {MOST_LAYERS}",
+                v.layers, l.layers
+            ));
         }
         if v.image_size > MOST_PIXELS {
-            return bad(format!("its pictures have {} pixels a side, more than the {MOST_PIXELS} of any tower", v.image_size));
+            return bad(format!(
+                "its pictures have {} pixels a side, more than the {MOST_PIXELS} of any tower",
+                v.image_size
+            ));
         }
-        if !v.hidden.is_multiple_of(v.heads) || v.patch > v.image_size || v.patches() > MOST_PATCHES {
+        if !v.hidden.is_multiple_of(v.heads) || v.patch > v.image_size || v.patches() > MOST_PATCHES
+        {
             let VisionConfig { hidden, heads, patch, image_size, .. } = v;
-            return bad(format!("width {hidden} in {heads} heads, patches of {patch} in {image_size} pixels: these do not fit together"));
+            return bad(format!(
+                "width {hidden} in {heads} heads, patches of {patch} in {image_size} pixels: these do not fit together"
+            ));
         }
         if !heads.is_multiple_of(kv_heads)
             || !head_dim.is_multiple_of(2)
@@ -217,29 +249,49 @@ impl Config {
             || heads * head_dim > LARGEST as usize
             || l.inv_freq.len() != head_dim / 2
         {
-            return bad(format!("{heads} query heads over {kv_heads} key heads of width {head_dim}: these do not fit together"));
+            return bad(format!(
+                "{heads} query heads over {kv_heads} key heads of width {head_dim}: these do not fit together"
+            ));
         }
         match &self.projector {
             // The position table of the queries is a square grid.
-            Projector::Resampler(ResamplerConfig { m_max, .. }) if *m_max == 0 || *m_max > MOST_PATCHES || m_max.isqrt().pow(2) != *m_max => {
-                return bad(format!("it has {m_max} queries; their number must be a square up to {MOST_PATCHES}"));
+            Projector::Resampler(ResamplerConfig { m_max, .. })
+                if *m_max == 0 || *m_max > MOST_PATCHES || m_max.isqrt().pow(2) != *m_max =>
+            {
+                return bad(format!(
+                    "it has {m_max} queries; their number must be a square up to {MOST_PATCHES}"
+                ));
             }
-            Projector::Resampler(ResamplerConfig { heads, .. }) if *heads == 0 || !v.hidden.is_multiple_of(*heads) => {
-                return bad(format!("{heads} heads do not divide the resampler's width {} (query_abstractor_num_heads)", v.hidden));
+            Projector::Resampler(ResamplerConfig { heads, .. })
+                if *heads == 0 || !v.hidden.is_multiple_of(*heads) =>
+            {
+                return bad(format!(
+                    "{heads} heads do not divide the resampler's width {} (query_abstractor_num_heads)",
+                    v.hidden
+                ));
             }
             Projector::Mlp(MlpConfig { linears, .. }) if !(1..=MOST_LINEARS).contains(linears) => {
-                return bad(format!("its projector has {linears} linear layers, not 1 to {MOST_LINEARS}"));
+                return bad(format!(
+                    "its projector has {linears} linear layers, not 1 to {MOST_LINEARS}"
+                ));
             }
             _ => {}
         }
         // As 32-bit floats, which is what pixels are normalised with.
-        let usable = |(mean, std): (&f64, &f64)| ((1.0 / std) as f32).is_normal() && ((mean / std) as f32).is_finite();
+        let usable = |(mean, std): (&f64, &f64)| {
+            ((1.0 / std) as f32).is_normal() && ((mean / std) as f32).is_finite()
+        };
         if !self.mean.iter().zip(&self.std).all(usable) {
             return bad("image_mean or image_std of the pictures is not a usable number".into());
         }
         let positive = [f64::from(v.eps), f64::from(l.eps), self.std[0], self.std[1], self.std[2]];
-        if positive.iter().any(|n| !(n.is_finite() && *n > 0.0)) || self.mean.iter().chain(&l.inv_freq).any(|n| !n.is_finite()) {
-            return bad("an epsilon, a frequency or the pictures' normalisation is not a usable number".into());
+        if positive.iter().any(|n| !(n.is_finite() && *n > 0.0))
+            || self.mean.iter().chain(&l.inv_freq).any(|n| !n.is_finite())
+        {
+            return bad(
+                "an epsilon, a frequency or the pictures' normalisation is not a usable number"
+                    .into(),
+            );
         }
         Ok(())
     }
@@ -250,9 +302,11 @@ impl Config {
     }
 }
 
-/// The largest plausible number in a configuration: keeps hostile files from asking for absurd memory.
+/// The largest plausible number in a configuration: keeps hostile files from asking for absurd
+/// memory.
 pub(super) const LARGEST: u64 = 1 << 20;
-/// The most patches of a picture and the most visual tokens: WebGPU runs at most 65 535 workgroups along a dimension.
+/// The most patches of a picture and the most visual tokens: WebGPU runs at most 65 535 workgroups
+/// along a dimension.
 const MOST_PATCHES: usize = 1 << 14;
 /// The most pixels along a side of a tower's picture: one of them as floats takes 200 MB.
 const MOST_PIXELS: usize = 4096;

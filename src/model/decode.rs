@@ -1,7 +1,9 @@
-//! Decoding on the GPU: one step is a tape of about five dispatches per layer, from the token in the state buffer to the next one.
+//! Decoding on the GPU: one step is a tape of about five dispatches per layer, from the token in
+//! the state buffer to the next one.
 //!
-//! The host never needs to know a token to record the step after it, so steps run ahead and their results trail behind:
-//! see [`super::generate`]. The plain layers of `language.rs` say the same in more dispatches.
+//! The host never needs to know a token to record the step after it, so steps run ahead and their
+//! results trail behind: see [`super::generate`]. The plain layers of `language.rs` say the same in
+//! more dispatches.
 
 use super::config::LanguageConfig;
 use super::parts::Language;
@@ -28,16 +30,32 @@ pub(super) struct Picker {
 
 impl Picker {
     pub(super) async fn new(gpu: &Gpu, vocab: usize) -> Result<Picker> {
-        let (state, seen) = (gpu.storage("state", State::BYTES).await?, gpu.storage("seen", seen_bytes(vocab)).await?);
+        let (state, seen) = (
+            gpu.storage("state", State::BYTES).await?,
+            gpu.storage("seen", seen_bytes(vocab)).await?,
+        );
         Ok(Picker { state, seen, greedy: true, vocab })
     }
 
     /// Makes ready for a generation whose prompt ends at `position`.
-    pub(super) fn begin(&mut self, gpu: &Gpu, position: usize, limit: usize, sampling: &Sampling, seen: &[u32], end_ids: &[u32]) {
+    pub(super) fn begin(
+        &mut self,
+        gpu: &Gpu,
+        position: usize,
+        limit: usize,
+        sampling: &Sampling,
+        seen: &[u32],
+        end_ids: &[u32],
+    ) {
         self.greedy = sampling.is_plain_greedy();
-        gpu.write(&self.state, 0, bytemuck::bytes_of(&State::start(position, limit, sampling, end_ids)));
+        gpu.write(
+            &self.state,
+            0,
+            bytemuck::bytes_of(&State::start(position, limit, sampling, end_ids)),
+        );
         if sampling.repetition_penalty != 1.0 {
-            let words = seen_words(self.vocab, seen.iter().copied().filter(|&t| (t as usize) < self.vocab));
+            let words =
+                seen_words(self.vocab, seen.iter().copied().filter(|&t| (t as usize) < self.vocab));
             gpu.write(&self.seen, 0, bytemuck::cast_slice(&words));
         }
     }
@@ -88,7 +106,11 @@ pub(super) struct Decoder {
 
 impl Decoder {
     /// `None` where heads have a shape that only the plain layers know.
-    pub(super) async fn new(gpu: &Gpu, l: &LanguageConfig, capacity: usize) -> Result<Option<Decoder>> {
+    pub(super) async fn new(
+        gpu: &Gpu,
+        l: &LanguageConfig,
+        capacity: usize,
+    ) -> Result<Option<Decoder>> {
         let shape = l.shape;
         if !supports(shape) {
             return Ok(None);
@@ -105,7 +127,12 @@ impl Decoder {
             logits: gpu.tensor("step logits", 1, l.vocab).await?,
             spare: gpu.storage("spare", 16).await?,
         };
-        Ok(Some(Decoder { a, split, tapes: [None, None], mailbox: gpu.mailbox(LETTERS, State::BYTES) }))
+        Ok(Some(Decoder {
+            a,
+            split,
+            tapes: [None, None],
+            mailbox: gpu.mailbox(LETTERS, State::BYTES),
+        }))
     }
 
     /// Records the step for this way of picking, unless that is done.
@@ -123,20 +150,52 @@ impl Decoder {
     }
 }
 
-fn record(gpu: &Gpu, &Operands { l, w, layers, rope, picker }: &Operands, a: &Scratch, split: Split) -> Tape {
+fn record(
+    gpu: &Gpu,
+    &Operands { l, w, layers, rope, picker }: &Operands,
+    a: &Scratch,
+    split: Split,
+) -> Tape {
     let mut recorder = gpu.tape_recorder();
     let (rec, state, spare) = (&mut recorder, &picker.state, &a.spare);
     let norm = Some((&a.x, l.eps));
     embed_step(rec, state, &w.embed, &w.layers[0].norm1, &a.x, &a.next);
     for (i, (layer, kv)) in w.layers.iter().zip(layers).enumerate() {
         let after = w.layers.get(i + 1).map_or(&w.norm, |next| &next.norm1);
-        matvec(rec, state, &a.next, norm, &layer.qkv.weight, End::Store(layer.qkv.bias.as_ref()), &a.qkv, spare);
+        matvec(
+            rec,
+            state,
+            &a.next,
+            norm,
+            &layer.qkv.weight,
+            End::Store(layer.qkv.bias.as_ref()),
+            &a.qkv,
+            spare,
+        );
         attention_step(rec, state, &a.qkv, rope, kv, split, &a.part, &a.mixed);
-        matvec(rec, state, &a.mixed, None, &layer.o, End::Residual(&layer.norm2, &a.next), &a.x, spare);
+        matvec(
+            rec,
+            state,
+            &a.mixed,
+            None,
+            &layer.o,
+            End::Residual(&layer.norm2, &a.next),
+            &a.x,
+            spare,
+        );
         matvec(rec, state, &a.next, norm, &layer.gate_up, End::Gated, &a.wide, spare);
         matvec(rec, state, &a.wide, None, &layer.down, End::Residual(after, &a.next), &a.x, spare);
     }
-    matvec(rec, state, &a.next, norm, w.head.as_ref().unwrap_or(&w.embed), End::Store(None), &a.logits, spare);
+    matvec(
+        rec,
+        state,
+        &a.next,
+        norm,
+        w.head.as_ref().unwrap_or(&w.embed),
+        End::Store(None),
+        &a.logits,
+        spare,
+    );
     pick(rec, &a.logits, &picker.seen, state, picker.greedy);
     recorder.into_tape()
 }

@@ -1,7 +1,8 @@
 //! Generation: tokens one after another, whoever computes them.
 //!
-//! On the GPU two batches of steps are always under way, so that the device does not wait for the host nor the host for the device.
-//! A batch is as many steps as fit half of [`AHEAD_MS`]; when an answer ends, what ran ahead is forgotten with the cache's rewind.
+//! On the GPU two batches of steps are always under way, so that the device does not wait for the
+//! host nor the host for the device. A batch is as many steps as fit half of [`AHEAD_MS`]; when an
+//! answer ends, what ran ahead is forgotten with the cache's rewind.
 
 use super::{Cache, Kv, Model, Slot, Want};
 use crate::cancel::Cancel;
@@ -17,7 +18,8 @@ const AHEAD_MS: f64 = 50.0;
 /// Steps of a batch at most: two batches and the ring's 64 tokens leave room.
 const BATCH: usize = 16;
 
-/// An answer being generated. Begin with [`Model::begin`], prefill with [`Want::Pick`], then take tokens with [`Generation::next`].
+/// An answer being generated. Begin with [`Model::begin`], prefill with [`Want::Pick`], then take
+/// tokens with [`Generation::next`].
 pub struct Generation<'a> {
     model: &'a Model,
     cache: &'a mut Cache,
@@ -58,7 +60,11 @@ impl<'a> Generation<'a> {
         if self.taken >= self.limit {
             return Ok(None);
         }
-        let picked = if self.cache.runs_ahead() { self.next_ahead().await? } else { Some(self.next_alone(cancel).await?) };
+        let picked = if self.cache.runs_ahead() {
+            self.next_ahead().await?
+        } else {
+            Some(self.next_alone(cancel).await?)
+        };
         self.taken += usize::from(picked.is_some());
         Ok(picked)
     }
@@ -83,7 +89,11 @@ impl<'a> Generation<'a> {
             let now = Instant::now();
             if let Some(last) = self.ahead.last.replace(now).filter(|_| steps > 0) {
                 let ms = (now - last).as_secs_f64() * 1e3 / steps as f64;
-                self.ahead.step_ms = if self.ahead.step_ms == 0.0 { ms } else { f64::midpoint(self.ahead.step_ms, ms) };
+                self.ahead.step_ms = if self.ahead.step_ms == 0.0 {
+                    ms
+                } else {
+                    f64::midpoint(self.ahead.step_ms, ms)
+                };
             }
             let known = self.ahead.known.len();
             self.ahead.known.extend((known..state.count as usize).map(|i| state.picked(i)));
@@ -92,12 +102,19 @@ impl<'a> Generation<'a> {
         Ok(self.ahead.known.get(self.taken).copied())
     }
 
-    /// Submits until two batches are under way. The first letter only brings the token that the prefill picked.
+    /// Submits until two batches are under way. The first letter only brings the token that the
+    /// prefill picked.
     fn run_ahead(&mut self) {
         while self.ahead.letters.len() < 2 {
-            let first = self.ahead.submitted == 0 && self.ahead.known.is_empty() && self.ahead.letters.is_empty();
+            let first = self.ahead.submitted == 0
+                && self.ahead.known.is_empty()
+                && self.ahead.letters.is_empty();
             let left = self.limit.saturating_sub(1 + self.ahead.submitted);
-            let fits = if self.ahead.step_ms > 0.0 { (AHEAD_MS / 2.0 / self.ahead.step_ms) as usize } else { 1 };
+            let fits = if self.ahead.step_ms > 0.0 {
+                (AHEAD_MS / 2.0 / self.ahead.step_ms) as usize
+            } else {
+                1
+            };
             let steps = if first { 0 } else { fits.clamp(1, BATCH).min(left) };
             if !first && steps == 0 {
                 return;
@@ -108,7 +125,8 @@ impl<'a> Generation<'a> {
         }
     }
 
-    /// Ends the generation: the cache keeps the prompt and, of the first `kept` tokens, those whose keys are computed; how many.
+    /// Ends the generation: the cache keeps the prompt and, of the first `kept` tokens, those whose
+    /// keys are computed; how many.
     pub fn finish(self, kept: usize) -> usize {
         if !self.cache.runs_ahead() {
             return self.cache.len() - self.prompt;

@@ -1,5 +1,5 @@
-//! The decoder on the GPU: slots (tokens and visual tokens) → keys and values in the cache, and what the caller wants of the last one.
-//! Upstream: transformers `LlamaForCausalLM`.
+//! The decoder on the GPU: slots (tokens and visual tokens) → keys and values in the cache, and
+//! what the caller wants of the last one. Upstream: transformers `LlamaForCausalLM`.
 
 use super::config::{Config, LanguageConfig};
 use super::decode::{Decoder, Operands, Picker};
@@ -38,7 +38,13 @@ impl Drop for KvCache {
 }
 
 impl KvCache {
-    pub(super) async fn new(gpu: &Gpu, config: &LanguageConfig, w: &Language<Matrix, Tensor>, context: usize, format: Format) -> Result<KvCache> {
+    pub(super) async fn new(
+        gpu: &Gpu,
+        config: &LanguageConfig,
+        w: &Language<Matrix, Tensor>,
+        context: usize,
+        format: Format,
+    ) -> Result<KvCache> {
         let table = rope_table(&config.inv_freq, context);
         let rope = gpu.storage("rope", table.len() as u64 * 4).await?;
         gpu.write(&rope, 0, bytemuck::cast_slice(&table));
@@ -47,7 +53,8 @@ impl KvCache {
             layers.push(KvLayer::new(gpu, config.shape, context, format).await?);
         }
         let picker = Picker::new(gpu, config.vocab).await?;
-        let decoder = if format == Format::F16 { Decoder::new(gpu, config, context).await? } else { None };
+        let decoder =
+            if format == Format::F16 { Decoder::new(gpu, config, context).await? } else { None };
         let mut cache = KvCache { gpu: gpu.clone(), layers, rope, picker, decoder };
         cache.prepare(config, w);
         Ok(cache)
@@ -56,7 +63,13 @@ impl KvCache {
     /// Records the steps for the way of picking that was begun, unless that is done.
     pub(super) fn prepare(&mut self, config: &LanguageConfig, w: &Language<Matrix, Tensor>) {
         if let Some(decoder) = &mut self.decoder {
-            let operands = Operands { l: config, w, layers: &self.layers, rope: &self.rope, picker: &self.picker };
+            let operands = Operands {
+                l: config,
+                w,
+                layers: &self.layers,
+                rope: &self.rope,
+                picker: &self.picker,
+            };
             decoder.prepare(&self.gpu, &operands);
         }
     }
@@ -156,7 +169,13 @@ pub(super) async fn forward(
                 run.submit();
                 return Ok(Wanted::Logits(gpu.read_rows(&a.logits, 0, 1).await?));
             }
-            pick(&mut run.rec, &a.logits, &cache.picker.seen, &cache.picker.state, cache.picker.greedy);
+            pick(
+                &mut run.rec,
+                &a.logits,
+                &cache.picker.seen,
+                &cache.picker.state,
+                cache.picker.greedy,
+            );
             run.submit();
             Ok(Wanted::Nothing)
         }

@@ -1,4 +1,5 @@
-//! The model: loaded once, then pixels → visual tokens, and slots → next token, on the GPU or on the processor.
+//! The model: loaded once, then pixels → visual tokens, and slots → next token, on the GPU or on
+//! the processor.
 
 mod bundled;
 mod cache;
@@ -50,7 +51,8 @@ use crate::session::Looked;
 use crate::text::{Template, Tokenizer};
 use web_time::Instant;
 
-/// Slots to compute together: where they go in the cache, the picture they speak of, what is wanted of the last one.
+/// Slots to compute together: where they go in the cache, the picture they speak of, what is wanted
+/// of the last one.
 struct Chunk<'a, V: ?Sized> {
     slots: &'a [Slot],
     position: usize,
@@ -60,7 +62,8 @@ struct Chunk<'a, V: ?Sized> {
 }
 
 struct GpuNetwork {
-    /// Held while the activations below are in use: conversations share a model, not its scratch memory.
+    /// Held while the activations below are in use: conversations share a model, not its scratch
+    /// memory.
     busy: async_lock::Mutex<()>,
     gpu: Gpu,
     parts: parts::Parts<Matrix, Tensor, Map>,
@@ -183,8 +186,18 @@ impl Model {
     pub async fn new_cache(&self, context: usize) -> Result<Cache> {
         let kv = match &self.network {
             Network::Gpu(n) => {
-                let format = if self.arithmetic == Arithmetic::Exact { Format::F32 } else { Format::F16 };
-                Kv::Gpu(Box::new(language::KvCache::new(&n.gpu, &self.config.language, &n.parts.language, context, format).await?))
+                let format =
+                    if self.arithmetic == Arithmetic::Exact { Format::F32 } else { Format::F16 };
+                Kv::Gpu(Box::new(
+                    language::KvCache::new(
+                        &n.gpu,
+                        &self.config.language,
+                        &n.parts.language,
+                        context,
+                        format,
+                    )
+                    .await?,
+                ))
             }
             Network::Cpu(_) => Kv::Cpu(reference::KvCache::new(&self.config, context)),
         };
@@ -200,23 +213,50 @@ impl Model {
     }
 
     /// The same with only the first `n` visual tokens computed, where they come from a resampler.
-    pub(crate) async fn look_at(&self, pixels: &Pixels, n: usize, cancel: &Cancel) -> Result<(VisualTokens, Looked)> {
+    pub(crate) async fn look_at(
+        &self,
+        pixels: &Pixels,
+        n: usize,
+        cancel: &Cancel,
+    ) -> Result<(VisualTokens, Looked)> {
         let start = Instant::now();
         cancel.begin(Stage::Picture, self.config.vision.layers);
         let ms = |since: Instant| since.elapsed().as_secs_f64() * 1e3;
         let (visual, vision_ms, resample_ms) = match &self.network {
             Network::Gpu(net) => {
                 let _busy = net.busy.lock().await;
-                let x = vision::encode(&net.gpu, &self.config, &net.parts.vision, &net.vision, pixels, cancel).await?;
+                let x = vision::encode(
+                    &net.gpu,
+                    &self.config,
+                    &net.parts.vision,
+                    &net.vision,
+                    pixels,
+                    cancel,
+                )
+                .await?;
                 net.gpu.idle().await?;
                 let (vision_ms, start) = (ms(start), Instant::now());
-                let tokens = vision::project(&net.gpu, &self.config, &net.parts.projector, &net.vision, x, n, cancel).await?;
+                let tokens = vision::project(
+                    &net.gpu,
+                    &self.config,
+                    &net.parts.projector,
+                    &net.vision,
+                    x,
+                    n,
+                    cancel,
+                )
+                .await?;
                 (Visual::Gpu(tokens), vision_ms, ms(start))
             }
             Network::Cpu(parts) => {
-                let features = reference::encode(&self.config, &parts.vision, pixels, cancel).await?;
+                let features =
+                    reference::encode(&self.config, &parts.vision, pixels, cancel).await?;
                 let (vision_ms, start) = (ms(start), Instant::now());
-                (Visual::Cpu(reference::project(&self.config, parts, &features, n)), vision_ms, ms(start))
+                (
+                    Visual::Cpu(reference::project(&self.config, parts, &features, n)),
+                    vision_ms,
+                    ms(start),
+                )
             }
         };
         Ok((VisualTokens(visual), Looked { vision_runs: 1, vision_ms, resample_ms }))
@@ -230,22 +270,33 @@ impl Model {
         match &self.network {
             Network::Gpu(net) => {
                 let _busy = net.busy.lock().await;
-                let x = vision::encode(&net.gpu, &self.config, &net.parts.vision, &net.vision, pixels, cancel).await?;
+                let x = vision::encode(
+                    &net.gpu,
+                    &self.config,
+                    &net.parts.vision,
+                    &net.vision,
+                    pixels,
+                    cancel,
+                )
+                .await?;
                 net.gpu.read_rows(x, 1, self.config.vision.patches()).await
             }
-            Network::Cpu(parts) => reference::encode(&self.config, &parts.vision, pixels, cancel).await,
+            Network::Cpu(parts) => {
+                reference::encode(&self.config, &parts.vision, pixels, cancel).await
+            }
         }
     }
 
-    /// Where each of `m` image tokens reads from, [m, patches]: the resampler's weights, averaged over its heads; rows sum to 1.
-    /// They are a constant of the model, the same for every picture.
+    /// Where each of `m` image tokens reads from, [m, patches]: the resampler's weights, averaged
+    /// over its heads; rows sum to 1. They are a constant of the model, the same for every picture.
     ///
     /// # Errors
     /// The model does not give `m` tokens; [`Error::DeviceLost`].
     pub async fn reading_map(&self, m: usize) -> Result<Vec<f32>> {
         budget::fixed(m as u64, &self.config.offer())?;
         let patches = self.config.vision.patches();
-        let config::Projector::Resampler(ResamplerConfig { heads, m_max }) = self.config.projector else {
+        let config::Projector::Resampler(ResamplerConfig { heads, m_max }) = self.config.projector
+        else {
             return Ok(attention::pooled(self.config.vision.grid(), m));
         };
         let size = m_max * patches;
@@ -270,7 +321,8 @@ impl Model {
     pub fn cache_bytes_per_token(&self) -> u64 {
         let shape = self.config.language.shape;
         let half = matches!(self.network, Network::Gpu(_)) && self.arithmetic == Arithmetic::Fast;
-        (self.config.language.layers * shape.kv_heads * shape.head_dim * 2) as u64 * if half { 2 } else { 4 }
+        (self.config.language.layers * shape.kv_heads * shape.head_dim * 2) as u64
+            * if half { 2 } else { 4 }
     }
 
     /// The visual tokens of budget `m`, [m, hidden].
@@ -282,16 +334,28 @@ impl Model {
         match (&self.network, &visual.0) {
             (Network::Gpu(net), Visual::Gpu(tensor)) => net.gpu.read_rows(tensor, first, m).await,
             (_, Visual::Cpu(values)) => Ok(values[first * hidden..][..m * hidden].to_vec()),
-            (Network::Cpu(_), Visual::Gpu(_)) => unreachable!("visual tokens belong to the model that made them"),
+            (Network::Cpu(_), Visual::Gpu(_)) => {
+                unreachable!("visual tokens belong to the model that made them")
+            }
         }
     }
 
-    /// Makes ready for an answer: how its tokens are picked, how many at most (`limit`), which tokens the penalty falls on
-    /// from the start, and which end it.
+    /// Makes ready for an answer: how its tokens are picked, how many at most (`limit`), which
+    /// tokens the penalty falls on from the start, and which end it.
     ///
-    /// `prompt` is the length of the whole prompt, whose last part is then computed with [`Want::Pick`].
-    pub fn begin(&self, cache: &mut Cache, prompt: usize, limit: usize, sampling: &Sampling, seen: &[u32], end_ids: &[u32]) {
-        // The last token itself needs no keys, but prompt and answer together fill the context and no more.
+    /// `prompt` is the length of the whole prompt, whose last part is then computed with
+    /// [`Want::Pick`].
+    pub fn begin(
+        &self,
+        cache: &mut Cache,
+        prompt: usize,
+        limit: usize,
+        sampling: &Sampling,
+        seen: &[u32],
+        end_ids: &[u32],
+    ) {
+        // The last token itself needs no keys, but prompt and answer together fill the context and
+        // no more.
         let limit = limit.min(cache.capacity.saturating_sub(prompt)).max(1);
         cache.limit = limit;
         match (&self.network, &mut cache.kv) {
@@ -300,7 +364,9 @@ impl Model {
                 kv.prepare(&self.config.language, &net.parts.language);
             }
             (_, Kv::Cpu(kv)) => kv.begin(sampling, seen),
-            (Network::Cpu(_), Kv::Gpu(_)) => unreachable!("a cache belongs to the model that made it"),
+            (Network::Cpu(_), Kv::Gpu(_)) => {
+                unreachable!("a cache belongs to the model that made it")
+            }
         }
     }
 
@@ -320,7 +386,9 @@ impl Model {
                 Ok(state.picked((state.count as usize).saturating_sub(1)))
             }
             (_, Kv::Cpu(kv)) => Ok(kv.picked()),
-            (Network::Cpu(_), Kv::Gpu(_)) => unreachable!("a cache belongs to the model that made it"),
+            (Network::Cpu(_), Kv::Gpu(_)) => {
+                unreachable!("a cache belongs to the model that made it")
+            }
         }
     }
 
@@ -341,7 +409,14 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::ContextFull`], [`Error::Cancelled`], or the device's failures.
-    pub async fn extend(&self, cache: &mut Cache, slots: &[Slot], visual: Option<&VisualTokens>, want: Want, cancel: &Cancel) -> Result<Wanted> {
+    pub async fn extend(
+        &self,
+        cache: &mut Cache,
+        slots: &[Slot],
+        visual: Option<&VisualTokens>,
+        want: Want,
+        cancel: &Cancel,
+    ) -> Result<Wanted> {
         if cache.len + slots.len() > cache.capacity {
             return Err(Error::ContextFull { need: cache.len + slots.len(), have: cache.capacity });
         }
@@ -370,24 +445,51 @@ impl Model {
         Ok(if want == Want::AllLogits { Wanted::Logits(all) } else { wanted })
     }
 
-    async fn extend_chunk(&self, cache: &mut Cache, slots: &[Slot], visual: Option<&VisualTokens>, want: Want, cancel: &Cancel) -> Result<Wanted> {
+    async fn extend_chunk(
+        &self,
+        cache: &mut Cache,
+        slots: &[Slot],
+        visual: Option<&VisualTokens>,
+        want: Want,
+        cancel: &Cancel,
+    ) -> Result<Wanted> {
         let position = cache.len;
         match (&self.network, &mut cache.kv) {
             (Network::Gpu(net), Kv::Gpu(kv)) => {
                 let visual = visual.map(|v| match &v.0 {
                     Visual::Gpu(tensor) => tensor,
-                    Visual::Cpu(_) => unreachable!("visual tokens belong to the model that made them"),
+                    Visual::Cpu(_) => {
+                        unreachable!("visual tokens belong to the model that made them")
+                    }
                 });
                 let chunk = Chunk { slots, position, visual, want };
                 let _busy = net.busy.lock().await;
-                language::forward(&net.gpu, &self.config, &net.parts.language, &net.language, kv, chunk, cancel).await
+                language::forward(
+                    &net.gpu,
+                    &self.config,
+                    &net.parts.language,
+                    &net.language,
+                    kv,
+                    chunk,
+                    cancel,
+                )
+                .await
             }
             (Network::Cpu(parts), Kv::Cpu(kv)) => {
                 let visual = visual.map(|v| match &v.0 {
                     Visual::Cpu(values) => values.as_slice(),
-                    Visual::Gpu(_) => unreachable!("visual tokens belong to the model that made them"),
+                    Visual::Gpu(_) => {
+                        unreachable!("visual tokens belong to the model that made them")
+                    }
                 });
-                reference::forward(&self.config, parts, kv, Chunk { slots, position, visual, want }, cancel).await
+                reference::forward(
+                    &self.config,
+                    parts,
+                    kv,
+                    Chunk { slots, position, visual, want },
+                    cancel,
+                )
+                .await
             }
             _ => unreachable!("a cache belongs to the model that made it"),
         }

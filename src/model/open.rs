@@ -1,4 +1,5 @@
-//! Opening a model: a pack, a checkpoint folder, or the one inside the program → everything but the weights.
+//! Opening a model: a pack, a checkpoint folder, or the one inside the program → everything but the
+//! weights.
 
 #[cfg(feature = "native")]
 use super::bundled;
@@ -28,13 +29,15 @@ pub enum ModelSource {
     Shape(String),
 }
 
-/// How long to measure variants of kernels while loading; what is not measured is guessed from the kind of device.
+/// How long to measure variants of kernels while loading; what is not measured is guessed from the
+/// kind of device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tuning {
     /// Not at all.
     #[default]
     Off,
-    /// At most so long, and not on software adapters, where compiling one variant takes longer than it would save.
+    /// At most so long, and not on software adapters, where compiling one variant takes longer than
+    /// it would save.
     Within(Duration),
     /// Until all are measured.
     Whole,
@@ -51,7 +54,8 @@ pub struct LoadOptions {
     pub arithmetic: Arithmetic,
     /// The vision tower's folder, for checkpoints that do not name it.
     pub vision_tower: Option<std::path::PathBuf>,
-    /// What was learned before, by adapter, as [`super::Model::learned`] told: variants of kernels, counts of pipelines.
+    /// What was learned before, by adapter, as [`super::Model::learned`] told: variants of kernels,
+    /// counts of pipelines.
     pub choices: Choices,
     /// Whether to measure which variants are fastest, where nothing was chosen before.
     pub tuning: Tuning,
@@ -70,33 +74,66 @@ pub struct Opened {
     pub(crate) weights: Weights,
     pub(crate) sha256: String,
     pub(crate) supply: Box<dyn Supply>,
-    #[cfg_attr(not(feature = "native"), expect(dead_code, reason = "only folders on disk have names"))]
+    #[cfg_attr(
+        not(feature = "native"),
+        expect(dead_code, reason = "only folders on disk have names")
+    )]
     pub(crate) is_checkpoint: bool,
 }
 
 impl Opened {
     /// Opens a pack if there is a manifest, else a checkpoint.
-    pub(crate) async fn new(files: Box<dyn Files>, tower: Option<Box<dyn Files>>, weights: Weights) -> Result<Opened> {
+    pub(crate) async fn new(
+        files: Box<dyn Files>,
+        tower: Option<Box<dyn Files>>,
+        weights: Weights,
+    ) -> Result<Opened> {
         let opened = Opened::open(files, tower, weights).await?;
         check_vocab(&opened.tokenizer, &opened.config)?;
         Ok(opened)
     }
 
-    async fn open(files: Box<dyn Files>, tower: Option<Box<dyn Files>>, weights: Weights) -> Result<Opened> {
+    async fn open(
+        files: Box<dyn Files>,
+        tower: Option<Box<dyn Files>>,
+        weights: Weights,
+    ) -> Result<Opened> {
         if files.size("manifest.json").await?.is_some() {
             let pack = Pack::open(files).await?;
-            let (config, template) = (pack.manifest.architecture.clone(), pack.manifest.template.clone());
-            let (name, weights, sha256) = (pack.manifest.name.clone(), pack.manifest.weights, pack.sha256.clone());
+            let (config, template) =
+                (pack.manifest.architecture.clone(), pack.manifest.template.clone());
+            let (name, weights, sha256) =
+                (pack.manifest.name.clone(), pack.manifest.weights, pack.sha256.clone());
             let tokenizer = pack.tokenizer().await?;
-            return Ok(Opened { config, tokenizer, template, name, weights, sha256, supply: Box::new(pack), is_checkpoint: false });
+            return Ok(Opened {
+                config,
+                tokenizer,
+                template,
+                name,
+                weights,
+                sha256,
+                supply: Box::new(pack),
+                is_checkpoint: false,
+            });
         }
         let path = files.describe();
-        let name = std::path::Path::new(&path).file_name().map_or(path.clone(), |n| n.to_string_lossy().into_owned());
+        let name = std::path::Path::new(&path)
+            .file_name()
+            .map_or(path.clone(), |n| n.to_string_lossy().into_owned());
         let checkpoint = Checkpoint::open(files, tower, weights).await?;
         let (config, sha256) = (checkpoint.config.clone(), checkpoint.fingerprint());
         let tokenizer = checkpoint.tokenizer.clone();
         let supply = Box::new(checkpoint);
-        Ok(Opened { config, tokenizer, template: Template::vicuna_v1(), name, weights, sha256, supply, is_checkpoint: true })
+        Ok(Opened {
+            config,
+            tokenizer,
+            template: Template::vicuna_v1(),
+            name,
+            weights,
+            sha256,
+            supply,
+            is_checkpoint: true,
+        })
     }
 
     /// Opens what `source` names, and reads no weight yet.
@@ -113,7 +150,8 @@ impl Opened {
         &self.config
     }
 
-    /// Loads the rest, once `on_preflight` has heard what that takes with room for `context` tokens (at most what the model allows).
+    /// Loads the rest, once `on_preflight` has heard what that takes with room for `context` tokens
+    /// (at most what the model allows).
     ///
     /// # Errors
     /// As [`Model::load`].
@@ -127,9 +165,16 @@ impl Opened {
     ) -> Result<Model> {
         let start = web_time::Instant::now();
         let gpu = crate::gpu::Gpu::open(&options.adapter).await?;
-        let times = LoadTimes { device: start.elapsed().as_secs_f64() * 1e3, ..LoadTimes::default() };
+        let times =
+            LoadTimes { device: start.elapsed().as_secs_f64() * 1e3, ..LoadTimes::default() };
         let context = context.min(self.config.max_context());
-        on_preflight(&Preflight::new(&self.config, self.weights, options.arithmetic, context, gpu.as_ref())?);
+        on_preflight(&Preflight::new(
+            &self.config,
+            self.weights,
+            options.arithmetic,
+            context,
+            gpu.as_ref(),
+        )?);
         Model::place_on(gpu, self, times, options, on_progress).await
     }
 
@@ -146,16 +191,32 @@ impl Opened {
             let why = format!("{name:?} is none of {}", super::shapes::NAMES.join(", "));
             return Err(Error::InvalidSetting { what: "--shape".into(), why });
         };
-        let Opened { tokenizer, template, .. } = Opened::new(Box::new(bundled::files()), None, weights).await?;
+        let Opened { tokenizer, template, .. } =
+            Opened::new(Box::new(bundled::files()), None, weights).await?;
         let supply = Box::new(crate::bench::synthetic::Synthetic { weights });
-        Ok(Opened { config, tokenizer, template, name: name.to_owned(), weights, sha256: String::new(), supply, is_checkpoint: false })
+        Ok(Opened {
+            config,
+            tokenizer,
+            template,
+            name: name.to_owned(),
+            weights,
+            sha256: String::new(),
+            supply,
+            is_checkpoint: false,
+        })
     }
 
     #[cfg(feature = "native")]
-    pub(crate) async fn from_source(source: &ModelSource, tower: Option<&std::path::Path>, weights: Weights) -> Result<Opened> {
+    pub(crate) async fn from_source(
+        source: &ModelSource,
+        tower: Option<&std::path::Path>,
+        weights: Weights,
+    ) -> Result<Opened> {
         use crate::weights::files::Disk;
         let path = match source {
-            ModelSource::Bundled => return Opened::new(Box::new(bundled::files()), None, weights).await,
+            ModelSource::Bundled => {
+                return Opened::new(Box::new(bundled::files()), None, weights).await;
+            }
             ModelSource::Path(path) => path,
             ModelSource::Shape(name) => return Opened::synthetic(name, weights).await,
         };

@@ -1,4 +1,5 @@
-//! The network's weights as fields with names, once for both places they can live: GPU buffers or host memory.
+//! The network's weights as fields with names, once for both places they can live: GPU buffers or
+//! host memory.
 
 use super::config::{self, Config};
 use crate::error::Result;
@@ -66,7 +67,8 @@ pub(super) struct Resampler<M, V, A> {
 pub(super) struct Mlp<M, V, A> {
     /// With GELU between them.
     pub(super) linears: Vec<Linear<M, V>>,
-    /// [1, pooled tokens, patches]: averages over squares of patches, finest grid first; `None` where there is one patch.
+    /// [1, pooled tokens, patches]: averages over squares of patches, finest grid first; `None`
+    /// where there is one patch.
     pub(super) pool: Option<A>,
 }
 
@@ -129,7 +131,12 @@ impl Place for Gpu {
         self.upload(&entry.name, &values, entry.rows, entry.cols).await
     }
 
-    async fn map(&self, values: Vec<f32>, [heads, tokens, patches]: [usize; 3], format: Format) -> Result<Map> {
+    async fn map(
+        &self,
+        values: Vec<f32>,
+        [heads, tokens, patches]: [usize; 3],
+        format: Format,
+    ) -> Result<Map> {
         Map::upload(self, &values, heads, tokens, patches, format).await
     }
 }
@@ -208,12 +215,16 @@ impl<P: Place> Fetch<'_, P> {
     async fn linear(&mut self, name: &str) -> Result<Linear<P::Matrix, P::Vector>> {
         let bias = format!("{name}.bias");
         let weight = self.matrix(name).await?;
-        let bias = if self.entries.contains_key(&bias) { Some(self.vector(&bias).await?) } else { None };
+        let bias =
+            if self.entries.contains_key(&bias) { Some(self.vector(&bias).await?) } else { None };
         Ok(Linear { weight, bias })
     }
 
     async fn norm(&mut self, name: &str) -> Result<Norm<P::Vector>> {
-        Ok(Norm { weight: self.vector(&format!("{name}.weight")).await?, bias: self.vector(&format!("{name}.bias")).await? })
+        Ok(Norm {
+            weight: self.vector(&format!("{name}.weight")).await?,
+            bias: self.vector(&format!("{name}.bias")).await?,
+        })
     }
 }
 
@@ -221,7 +232,9 @@ impl<P: Place> Fetch<'_, P> {
 pub(crate) fn bytes(entry: &Entry, format: &dyn Fn(Role) -> Format) -> u64 {
     match entry.role {
         Role::Vector => (entry.rows * entry.cols) as u64 * 4,
-        Role::Map => (entry.rows * entry.cols) as u64 * if format(Role::Map) == Format::F32 { 4 } else { 2 },
+        Role::Map => {
+            (entry.rows * entry.cols) as u64 * if format(Role::Map) == Format::F32 { 4 } else { 2 }
+        }
         role => {
             let (data, scales) = format(role).words(entry.rows, entry.cols);
             (data + scales) * 4
@@ -243,7 +256,11 @@ pub(super) async fn load<P: Place>(
     let progress = Progress { phase: "loading weights", done: 0, total };
     let mut f = Fetch { place, supply, entries, format, progress, on_progress };
     let mut layers = Vec::new();
-    let (patch, class, position) = (f.matrix("vision.patch").await?, f.vector("vision.class").await?, f.vector("vision.position").await?);
+    let (patch, class, position) = (
+        f.matrix("vision.patch").await?,
+        f.vector("vision.class").await?,
+        f.vector("vision.position").await?,
+    );
     let pre_norm = f.norm("vision.pre_norm").await?;
     for i in 0..config.vision.layers {
         let name = |part: &str| format!("vision.layers.{i}.{part}");
@@ -261,9 +278,16 @@ pub(super) async fn load<P: Place>(
         config::Projector::Resampler(r) => {
             let entry = f.entry("resampler.map");
             let map = f.supply.vector(&entry).await?;
-            let map = f.place.map(map, [r.heads, r.m_max, config.vision.patches()], (f.format)(Role::Map)).await?;
+            let map = f
+                .place
+                .map(map, [r.heads, r.m_max, config.vision.patches()], (f.format)(Role::Map))
+                .await?;
             f.tick(&entry);
-            let (value, out, bias) = (f.matrix("resampler.value").await?, f.matrix("resampler.out").await?, f.vector("resampler.bias").await?);
+            let (value, out, bias) = (
+                f.matrix("resampler.value").await?,
+                f.matrix("resampler.out").await?,
+                f.vector("resampler.bias").await?,
+            );
             Projector::Resampler(Resampler { map, value, out, bias })
         }
         config::Projector::Mlp(mlp) => {

@@ -1,6 +1,8 @@
-//! `preprocessor_config.json` → what happens to a picture before the tower sees it. What would give other pixels is refused by name.
+//! `preprocessor_config.json` → what happens to a picture before the tower sees it. What would give
+//! other pixels is refused by name.
 //!
-//! Upstream: transformers' `CLIPImageProcessor`, and `LlavaImageProcessor`, which can pad. `docs/checkpoints.md` lists every field.
+//! Upstream: transformers' `CLIPImageProcessor`, and `LlavaImageProcessor`, which can pad.
+//! `docs/checkpoints.md` lists every field.
 
 use super::published::Fields;
 use crate::error::Result;
@@ -19,8 +21,13 @@ pub(crate) struct Pictures {
 }
 
 /// Processors whose steps are those of [`ImageSpec`].
-const PROCESSORS: [&str; 5] =
-    ["CLIPImageProcessor", "CLIPImageProcessorFast", "CLIPFeatureExtractor", "LlavaImageProcessor", "LlavaImageProcessorFast"];
+const PROCESSORS: [&str; 5] = [
+    "CLIPImageProcessor",
+    "CLIPImageProcessorFast",
+    "CLIPFeatureExtractor",
+    "LlavaImageProcessor",
+    "LlavaImageProcessorFast",
+];
 /// Those of them that pad where `do_pad` says so.
 const PADDING: [&str; 2] = ["LlavaImageProcessor", "LlavaImageProcessorFast"];
 /// Fields that change no pixel: names of classes, and how arrays are handed over in Python.
@@ -55,40 +62,58 @@ const READ: [&str; 14] = [
 /// Pillow's number for bicubic.
 const BICUBIC: i64 = 3;
 
-/// Reads the settings of a tower for pictures of `side` pixels; CLIP's where they are silent. `padded`: whether the checkpoint's
-/// `image_aspect_ratio` pads before the processor starts.
+/// Reads the settings of a tower for pictures of `side` pixels; CLIP's where they are silent.
+/// `padded`: whether the checkpoint's `image_aspect_ratio` pads before the processor starts.
 ///
 /// # Errors
 /// [`Error::ModelCorrupt`](crate::Error::ModelCorrupt), naming the field that cannot be honoured.
 pub(crate) fn pictures(fields: Option<Fields>, side: usize, padded: bool) -> Result<Pictures> {
     let clip = ImageSpec::clip(side);
-    let Some(fields) = fields else { return Ok(Pictures { mean: clip.mean, std: clip.std, padded }) };
+    let Some(fields) = fields else {
+        return Ok(Pictures { mean: clip.mean, std: clip.std, padded });
+    };
     refuse_unknown(&fields)?;
     for key in ["image_processor_type", "feature_extractor_type"] {
         fields.only(key, &PROCESSORS)?;
     }
     for key in ["do_convert_rgb", "do_resize", "do_rescale", "do_normalize"] {
         if fields.get(key).is_some() && !fields.flag(key)? {
-            return Err(fields.bad(format!("{key} false is not supported; pictures are always {}", done(key))));
+            return Err(fields
+                .bad(format!("{key} false is not supported; pictures are always {}", done(key))));
         }
     }
     let resample = fields.get("resample").filter(|value| value.as_f64() != Some(BICUBIC as f64));
     if let Some(other) = resample {
-        return Err(fields.bad(format!("resample {} is not supported; {BICUBIC}, bicubic, is", short(other))));
+        return Err(fields
+            .bad(format!("resample {} is not supported; {BICUBIC}, bicubic, is", short(other))));
     }
-    let factor = fields.get("rescale_factor").filter(|value| value.as_f64().is_none_or(|v| (v * 255.0 - 1.0).abs() > 1e-6));
+    let factor = fields
+        .get("rescale_factor")
+        .filter(|value| value.as_f64().is_none_or(|v| (v * 255.0 - 1.0).abs() > 1e-6));
     if let Some(other) = factor {
-        return Err(fields.bad(format!("rescale_factor {} is not supported; 1 / 255 is", short(other))));
+        return Err(
+            fields.bad(format!("rescale_factor {} is not supported; 1 / 255 is", short(other)))
+        );
     }
     let pads = fields.flag("do_pad")?;
-    if pads && !padded && !fields.text("image_processor_type")?.is_some_and(|name| PADDING.contains(&name)) {
-        return Err(fields.bad("do_pad is not supported with this image_processor_type; LlavaImageProcessor's is".into()));
+    if pads
+        && !padded
+        && !fields.text("image_processor_type")?.is_some_and(|name| PADDING.contains(&name))
+    {
+        return Err(fields.bad(
+            "do_pad is not supported with this image_processor_type; LlavaImageProcessor's is"
+                .into(),
+        ));
     }
     let padded = padded || pads;
-    // A square comes out of resizing as large as the tower's pictures: there is nothing left to cut away.
+    // A square comes out of resizing as large as the tower's pictures: there is nothing left to cut
+    // away.
     let crops = fields.get("do_center_crop").is_none() || fields.flag("do_center_crop")?;
     if !padded && !crops {
-        return Err(fields.bad("do_center_crop false is not supported for pictures that are not padded to a square".into()));
+        return Err(fields.bad(
+            "do_center_crop false is not supported for pictures that are not padded to a square"
+                .into(),
+        ));
     }
     check_size(&fields, "size", side, padded)?;
     check_size(&fields, "crop_size", side, true)?;
@@ -97,11 +122,17 @@ pub(crate) fn pictures(fields: Option<Fields>, side: usize, padded: bool) -> Res
     Ok(Pictures { mean, std, padded })
 }
 
-/// A number is the shorter edge, or both edges of a crop. Height and width of a picture that is no square would stretch it.
+/// A number is the shorter edge, or both edges of a crop. Height and width of a picture that is no
+/// square would stretch it.
 fn check_size(fields: &Fields, key: &str, side: usize, square: bool) -> Result<()> {
     let Some(value) = fields.get(key) else { return Ok(()) };
     let is_side = |value: &Value| value.as_u64() == Some(side as u64);
-    let edges: Vec<(&str, &Value)> = value.as_object().into_iter().flatten().map(|(name, value)| (name.as_str(), value)).collect();
+    let edges: Vec<(&str, &Value)> = value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| (name.as_str(), value))
+        .collect();
     let right = match edges.as_slice() {
         [] => is_side(value),
         [("shortest_edge", edge)] => is_side(edge),
@@ -122,8 +153,19 @@ fn check_size(fields: &Fields, key: &str, side: usize, square: bool) -> Result<(
 fn refuse_unknown(fields: &Fields) -> Result<()> {
     let known = |key: &str| HARMLESS.contains(&key) || READ.contains(&key);
     let off = |value: &Value| matches!(value, Value::Null | Value::Bool(false));
-    let unknown = fields.value.as_object().into_iter().flatten().find(|(key, value)| !known(key) && !off(value));
-    unknown.map_or(Ok(()), |(key, value)| Err(fields.bad(format!("{} {} is not supported", crate::untrusted::cut(key, 60), short(value)))))
+    let unknown = fields
+        .value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .find(|(key, value)| !known(key) && !off(value));
+    unknown.map_or(Ok(()), |(key, value)| {
+        Err(fields.bad(format!(
+            "{} {} is not supported",
+            crate::untrusted::cut(key, 60),
+            short(value)
+        )))
+    })
 }
 
 fn done(key: &str) -> &'static str {
@@ -187,11 +229,17 @@ mod tests {
         ] {
             for padded in [true, false] {
                 // Where pictures are padded the crop takes nothing away.
-                let error = read(json!({key: value}), padded).err().unwrap_or_else(|| panic!("{key} {value} was ignored"));
+                let error = read(json!({key: value}), padded)
+                    .err()
+                    .unwrap_or_else(|| panic!("{key} {value} was ignored"));
                 assert!(error.to_string().contains(key) && error.exit_code() == 3, "{error}");
             }
         }
-        for (key, value) in [("do_pad", json!(true)), ("do_center_crop", json!(false)), ("size", json!({"height": 112, "width": 112}))] {
+        for (key, value) in [
+            ("do_pad", json!(true)),
+            ("do_center_crop", json!(false)),
+            ("size", json!({"height": 112, "width": 112})),
+        ] {
             let error = read(json!({key: value}), false).unwrap_err();
             assert!(error.to_string().contains(key), "{error}");
         }
@@ -207,12 +255,19 @@ mod tests {
         ] {
             assert_eq!(read(change, false).unwrap(), plain);
         }
-        for change in [json!({"do_center_crop": false}), json!({"size": {"height": 112, "width": 112}}), json!({"do_pad": true})] {
+        for change in [
+            json!({"do_center_crop": false}),
+            json!({"size": {"height": 112, "width": 112}}),
+            json!({"do_pad": true}),
+        ] {
             assert_eq!(read(change, true).unwrap(), Pictures { padded: true, ..plain });
         }
         let llava = json!({"image_processor_type": "LlavaImageProcessorFast", "do_pad": true});
         assert_eq!(read(llava, false).unwrap(), Pictures { padded: true, ..plain });
         let clip = ImageSpec::clip(112);
-        assert_eq!(pictures(None, 112, true).unwrap(), Pictures { mean: clip.mean, std: clip.std, padded: true });
+        assert_eq!(
+            pictures(None, 112, true).unwrap(),
+            Pictures { mean: clip.mean, std: clip.std, padded: true }
+        );
     }
 }

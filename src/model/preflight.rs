@@ -54,7 +54,9 @@ fn activations(config: &Config) -> u64 {
         + attended(tokens, v.shape())
         + KvLayer::bytes(v.shape(), tokens, Format::F32);
     let projector = match &config.projector {
-        Projector::Resampler(r) => 2 * rows(patches, v.hidden) + rows(r.m_max, v.hidden) + rows(r.m_max, l.hidden),
+        Projector::Resampler(r) => {
+            2 * rows(patches, v.hidden) + rows(r.m_max, v.hidden) + rows(r.m_max, l.hidden)
+        }
         Projector::Mlp(_) => 2 * rows(patches, l.hidden) + rows(config.visual_rows(), l.hidden),
     };
     let decoder = 2 * rows(CHUNK, l.hidden)
@@ -80,7 +82,8 @@ pub struct Preflight {
     pub largest: String,
     /// Its bytes.
     pub largest_bytes: u64,
-    /// The most that the device binds at once; larger matrices lie in several parts. `None` on the processor, which has no such limit.
+    /// The most that the device binds at once; larger matrices lie in several parts. `None` on the
+    /// processor, which has no such limit.
     pub binding_bytes: Option<u64>,
 }
 
@@ -88,16 +91,32 @@ impl Preflight {
     /// Compares the two; `gpu` is `None` for the network on the processor.
     ///
     /// # Errors
-    /// [`Error::LimitTooSmall`] if a single panel of a matrix is more than the device binds at once.
-    pub fn new(config: &Config, weights: Weights, arithmetic: Arithmetic, context: usize, gpu: Option<&Gpu>) -> Result<Preflight> {
+    /// [`Error::LimitTooSmall`] if a single panel of a matrix is more than the device binds at
+    /// once.
+    pub fn new(
+        config: &Config,
+        weights: Weights,
+        arithmetic: Arithmetic,
+        context: usize,
+        gpu: Option<&Gpu>,
+    ) -> Result<Preflight> {
         let format = |role: Role| weights.format(role);
         let entries = layout(config);
-        let largest = entries.iter().max_by_key(|entry| bytes_of(entry, &format)).expect("a layout has tensors");
+        let largest = entries
+            .iter()
+            .max_by_key(|entry| bytes_of(entry, &format))
+            .expect("a layout has tensors");
         let binding_bytes = gpu.map(Gpu::max_binding_bytes);
-        for entry in entries.iter().filter(|entry| !matches!(entry.role, Role::Vector | Role::Map)) {
+        for entry in entries.iter().filter(|entry| !matches!(entry.role, Role::Vector | Role::Map))
+        {
             let need = format(entry.role).words(PANEL, entry.cols).0 * 4;
             if let Some(have) = binding_bytes.filter(|have| need > *have) {
-                return Err(Error::LimitTooSmall { what: entry.name.clone(), limit: "maxStorageBufferBindingSize", need, have });
+                return Err(Error::LimitTooSmall {
+                    what: entry.name.clone(),
+                    limit: "maxStorageBufferBindingSize",
+                    need,
+                    have,
+                });
             }
         }
         Ok(Preflight {
@@ -115,7 +134,8 @@ impl Preflight {
         self.binding_bytes.map_or(1, |bytes| self.largest_bytes.div_ceil(bytes.max(1)))
     }
 
-    /// Whether the weights share the memory of the host, as they do on a software adapter and on the processor.
+    /// Whether the weights share the memory of the host, as they do on a software adapter and on
+    /// the processor.
     pub fn is_in_host_memory(&self) -> bool {
         matches!(self.adapter.kind.as_str(), "software" | "cpu")
     }
@@ -134,24 +154,35 @@ mod tests {
     use pollster::block_on;
     use std::sync::Arc;
 
-    /// What is said before loading is what the device holds afterwards, but for a few small buffers.
+    /// What is said before loading is what the device holds afterwards, but for a few small
+    /// buffers.
     #[test]
     fn it_tells_the_truth() {
         if gpu_or_skip().is_none() {
             return;
         }
-        let golden = |case: &str| ModelSource::Path(format!("{}/tests/golden/{case}/checkpoint", env!("CARGO_MANIFEST_DIR")).into());
+        let golden = |case: &str| {
+            ModelSource::Path(
+                format!("{}/tests/golden/{case}/checkpoint", env!("CARGO_MANIFEST_DIR")).into(),
+            )
+        };
         for source in [ModelSource::Bundled, golden("a-f32-tower"), golden("e-llava-bins")] {
             for arithmetic in [Arithmetic::Exact, Arithmetic::Fast] {
-                let options = LoadOptions { adapter: AdapterChoice::Auto, arithmetic, ..Default::default() };
-                let model = Arc::new(block_on(Model::load(&source, &options, &mut |_| {})).unwrap());
+                let options =
+                    LoadOptions { adapter: AdapterChoice::Auto, arithmetic, ..Default::default() };
+                let model =
+                    Arc::new(block_on(Model::load(&source, &options, &mut |_| {})).unwrap());
                 let needs = Needs::of(model.config(), model.weights(), arithmetic, 256);
                 let mut session = block_on(Session::new(model.clone(), 256)).unwrap();
-                let pixels = Pixels::from_rgb(&[90; 3 * 16 * 16], 16, 16, model.image_spec()).unwrap();
+                let pixels =
+                    Pixels::from_rgb(&[90; 3 * 16 * 16], 16, 16, model.image_spec()).unwrap();
                 block_on(session.look(&pixels, &Cancel::new())).unwrap();
                 let got = model.counters().bytes;
                 let want = needs.total();
-                assert!(want <= got && got <= want + want / 8 + 1_000_000, "{source:?} {arithmetic}: {got} on the device, {needs:?}");
+                assert!(
+                    want <= got && got <= want + want / 8 + 1_000_000,
+                    "{source:?} {arithmetic}: {got} on the device, {needs:?}"
+                );
             }
         }
     }
@@ -166,10 +197,12 @@ mod tests {
         assert_eq!((on_cpu.parts(), on_cpu.is_in_host_memory()), (1, true));
         let Some(gpu) = gpu_or_skip() else { return };
         gpu.limit_bindings(32 << 20);
-        let split = Preflight::new(&config, Weights::Q4, Arithmetic::Fast, 2048, Some(&gpu)).unwrap();
+        let split =
+            Preflight::new(&config, Weights::Q4, Arithmetic::Fast, 2048, Some(&gpu)).unwrap();
         assert_eq!(split.parts(), split.largest_bytes.div_ceil(32 << 20));
         gpu.limit_bindings(1 << 10);
-        let error = Preflight::new(&config, Weights::Q4, Arithmetic::Fast, 2048, Some(&gpu)).unwrap_err();
+        let error =
+            Preflight::new(&config, Weights::Q4, Arithmetic::Fast, 2048, Some(&gpu)).unwrap_err();
         assert!(matches!(error, Error::LimitTooSmall { .. }), "{error}");
     }
 }

@@ -1,4 +1,5 @@
-//! Published JSON files → the numbers of a [`Config`](super::Config): checked one by one, with the file named where one is wrong.
+//! Published JSON files → the numbers of a [`Config`](super::Config): checked one by one, with the
+//! file named where one is wrong.
 
 use super::config::{LARGEST, LanguageConfig, MlpConfig, ResamplerConfig, VisionConfig};
 use super::pictures::short;
@@ -38,7 +39,8 @@ impl<'a> Fields<'a> {
         let Some(value) = self.get(key) else { return Ok(None) };
         match value.as_u64() {
             Some(n) if (1..=LARGEST).contains(&n) => Ok(Some(n as usize)),
-            _ => Err(self.bad(format!("{key} is {}, not a whole number from 1 to {LARGEST}", short(value)))),
+            _ => Err(self
+                .bad(format!("{key} is {}, not a whole number from 1 to {LARGEST}", short(value)))),
         }
     }
 
@@ -50,16 +52,23 @@ impl<'a> Fields<'a> {
             _ => value,
         };
         let whole = |v: f64| (v.fract() == 0.0 && v.abs() < 1e6).then_some(v as i64);
-        let index = one.as_i64().or_else(|| whole(one.as_f64()?)).or_else(|| one.as_str()?.trim().parse().ok());
-        index.map(Some).ok_or_else(|| self.bad(format!("{key} is {}, not the index of one layer", short(value))))
+        let index = one
+            .as_i64()
+            .or_else(|| whole(one.as_f64()?))
+            .or_else(|| one.as_str()?.trim().parse().ok());
+        index.map(Some).ok_or_else(|| {
+            self.bad(format!("{key} is {}, not the index of one layer", short(value)))
+        })
     }
 
     /// Refuses other texts than these, by name.
     pub(crate) fn only(&self, key: &str, known: &[&str]) -> Result<()> {
         match self.text(key)? {
-            Some(other) if !known.contains(&other) => {
-                Err(self.bad(format!("{key} {:?} is not supported; it may be {}", cut(other, 60), known.join(" or "))))
-            }
+            Some(other) if !known.contains(&other) => Err(self.bad(format!(
+                "{key} {:?} is not supported; it may be {}",
+                cut(other, 60),
+                known.join(" or ")
+            ))),
             _ => Ok(()),
         }
     }
@@ -70,30 +79,44 @@ impl<'a> Fields<'a> {
 
     fn number(&self, key: &str, default: f64) -> Result<f64> {
         let Some(value) = self.get(key) else { return Ok(default) };
-        value.as_f64().filter(|v| v.is_finite() && *v > 0.0).ok_or_else(|| self.bad(format!("{key} is {}, not a positive number", short(value))))
+        value
+            .as_f64()
+            .filter(|v| v.is_finite() && *v > 0.0)
+            .ok_or_else(|| self.bad(format!("{key} is {}, not a positive number", short(value))))
     }
 
     /// A text, or `None` if absent; anything else is no text to be passed over.
     pub(crate) fn text(&self, key: &str) -> Result<Option<&'a str>> {
         let Some(value) = self.get(key) else { return Ok(None) };
-        value.as_str().map(Some).ok_or_else(|| self.bad(format!("{key} is {}, not a text", short(value))))
+        value
+            .as_str()
+            .map(Some)
+            .ok_or_else(|| self.bad(format!("{key} is {}, not a text", short(value))))
     }
 
     /// True or false; absent is false.
     pub(crate) fn flag(&self, key: &str) -> Result<bool> {
         let Some(value) = self.get(key) else { return Ok(false) };
-        value.as_bool().ok_or_else(|| self.bad(format!("{key} is {}, not true or false", short(value))))
+        value
+            .as_bool()
+            .ok_or_else(|| self.bad(format!("{key} is {}, not true or false", short(value))))
     }
 
     pub(crate) fn triple(&self, key: &str) -> Result<Option<[f64; 3]>> {
         let Some(value) = self.get(key) else { return Ok(None) };
-        let list: Option<Vec<f64>> = value.as_array().and_then(|a| a.iter().map(Value::as_f64).collect());
-        let triple = list.and_then(|l| <[f64; 3]>::try_from(l).ok()).filter(|t| t.iter().all(|v| v.is_finite()));
-        triple.map(Some).ok_or_else(|| self.bad(format!("{key} is {}, not three numbers", short(value))))
+        let list: Option<Vec<f64>> =
+            value.as_array().and_then(|a| a.iter().map(Value::as_f64).collect());
+        let triple = list
+            .and_then(|l| <[f64; 3]>::try_from(l).ok())
+            .filter(|t| t.iter().all(|v| v.is_finite()));
+        triple
+            .map(Some)
+            .ok_or_else(|| self.bad(format!("{key} is {}, not three numbers", short(value))))
     }
 }
 
-/// Reads the tower's numbers: `vision` its (inner) configuration, `select` the checkpoint's `mm_vision_select_layer`.
+/// Reads the tower's numbers: `vision` its (inner) configuration, `select` the checkpoint's
+/// `mm_vision_select_layer`.
 pub(crate) fn vision(vision: Fields, select: i64) -> Result<VisionConfig> {
     let layers_all = vision.count("num_hidden_layers")?;
     // hidden_states has one entry more than there are layers: index 0 is the input of the first.
@@ -121,16 +144,23 @@ pub(crate) fn vision(vision: Fields, select: i64) -> Result<VisionConfig> {
 
 /// Reads the resampler's numbers: M = `queries`, from the tensor's shape.
 pub(crate) fn resampler(config: Fields, queries: usize) -> Result<ResamplerConfig> {
-    Ok(ResamplerConfig { m_max: queries, heads: config.count_or_none("query_abstractor_num_heads")?.unwrap_or(16) })
+    Ok(ResamplerConfig {
+        m_max: queries,
+        heads: config.count_or_none("query_abstractor_num_heads")?.unwrap_or(16),
+    })
 }
 
-/// Reads the projector's numbers: `linears` from the tensors' names. M3 checkpoints name their scales in the configuration.
+/// Reads the projector's numbers: `linears` from the tensors' names. M3 checkpoints name their
+/// scales in the configuration.
 pub(crate) fn mlp(config: Fields, linears: usize) -> Result<MlpConfig> {
     config.only("projector_hidden_act", &["gelu"])?;
     if let Some(kind) = config.text("mm_projector_type")? {
         let named = match kind {
             "linear" => Some(1),
-            _ => kind.strip_prefix("mlp").and_then(|rest| rest.strip_suffix("x_gelu")).and_then(|n| n.parse().ok()),
+            _ => kind
+                .strip_prefix("mlp")
+                .and_then(|rest| rest.strip_suffix("x_gelu"))
+                .and_then(|n| n.parse().ok()),
         };
         if named != Some(linears) {
             return Err(config.bad(format!("mm_projector_type {:?} does not fit a projector of {linears} linear layers with GELU", cut(kind, 60))));
@@ -154,20 +184,25 @@ pub(crate) struct Seen {
     pub(crate) qkv_bias: bool,
 }
 
-/// Reads the decoder's numbers. Vocabulary and ties follow the tensors; so do the sizes that transformers leaves out of a nested
-/// `text_config` when they are its own defaults, of which `num_attention_heads` = 32 is the one no tensor shows.
+/// Reads the decoder's numbers. Vocabulary and ties follow the tensors; so do the sizes that
+/// transformers leaves out of a nested `text_config` when they are its own defaults, of which
+/// `num_attention_heads` = 32 is the one no tensor shows.
 pub(crate) fn language(config: Fields, seen: Seen) -> Result<LanguageConfig> {
     let hidden = config.count_or_none("hidden_size")?.unwrap_or(seen.embed[1]);
     let heads = config.count_or_none("num_attention_heads")?.unwrap_or(32);
     let kv_heads = config.count_or_none("num_key_value_heads")?.unwrap_or(heads);
-    let head_dim = match config.count_or_none("head_dim")? {
-        Some(n) => n,
-        None if hidden % heads == 0 => hidden / heads,
-        None => return Err(config.bad(format!("hidden_size {hidden} does not divide into {heads} heads, and head_dim is missing"))),
-    };
+    let head_dim =
+        match config.count_or_none("head_dim")? {
+            Some(n) => n,
+            None if hidden % heads == 0 => hidden / heads,
+            None => return Err(config.bad(format!(
+                "hidden_size {hidden} does not divide into {heads} heads, and head_dim is missing"
+            ))),
+        };
     config.only("hidden_act", &["silu"])?;
     let mut max_positions = config.count_or_none("max_position_embeddings")?.unwrap_or(2048);
-    let windowed = config.get("use_sliding_window").is_none() || config.flag("use_sliding_window")?;
+    let windowed =
+        config.get("use_sliding_window").is_none() || config.flag("use_sliding_window")?;
     // Where it is switched off, some files hold the text "None".
     if let Some(window) = if windowed { config.count_or_none("sliding_window")? } else { None } {
         // Within the window a sliding mask and a plain one are the same.
@@ -188,7 +223,8 @@ pub(crate) fn language(config: Fields, seen: Seen) -> Result<LanguageConfig> {
     })
 }
 
-/// θ^(−2i / head_dim), changed as `rope_scaling` says. Upstream: transformers `modeling_rope_utils`.
+/// θ^(−2i / head_dim), changed as `rope_scaling` says. Upstream: transformers
+/// `modeling_rope_utils`.
 fn inv_freq(config: Fields, head_dim: usize) -> Result<Vec<f64>> {
     // transformers 5 keeps both in one object.
     let newer = config.inner("rope_parameters")?;
@@ -196,40 +232,62 @@ fn inv_freq(config: Fields, head_dim: usize) -> Result<Vec<f64>> {
         Some(newer) => newer.number("rope_theta", config.number("rope_theta", 10_000.0)?)?,
         None => config.number("rope_theta", 10_000.0)?,
     };
-    let plain: Vec<f64> = (0..head_dim / 2).map(|i| theta.powf(-2.0 * i as f64 / head_dim as f64)).collect();
+    let plain: Vec<f64> =
+        (0..head_dim / 2).map(|i| theta.powf(-2.0 * i as f64 / head_dim as f64)).collect();
     let older = config.inner("rope_scaling")?;
     let Some(scaling) = newer.or(older) else { return Ok(plain) };
-    if newer.is_some_and(|newer| newer.get("partial_rotary_factor").is_some_and(|factor| factor.as_f64() != Some(1.0))) {
+    if newer.is_some_and(|newer| {
+        newer.get("partial_rotary_factor").is_some_and(|factor| factor.as_f64() != Some(1.0))
+    }) {
         return Err(config.bad("partial_rotary_factor is not supported".into()));
     }
     let factor = scaling.number("factor", 1.0)?;
     let kind = ["rope_type", "type"].iter().find_map(|key| scaling.get(key));
-    let kind = kind.map(|value| value.as_str().ok_or_else(|| config.bad(format!("rope_scaling {} is not supported", short(value))))).transpose()?;
+    let kind = kind
+        .map(|value| {
+            value.as_str().ok_or_else(|| {
+                config.bad(format!("rope_scaling {} is not supported", short(value)))
+            })
+        })
+        .transpose()?;
     match kind.unwrap_or("default") {
-        // "dynamic" changes nothing up to max_position_embeddings, and no longer context is offered.
+        // "dynamic" changes nothing up to max_position_embeddings, and no longer context is
+        // offered.
         "default" | "dynamic" => Ok(plain),
         "linear" => Ok(plain.iter().map(|f| f / factor).collect()),
         "llama3" => {
-            let (low, high) = (scaling.number("low_freq_factor", 1.0)?, scaling.number("high_freq_factor", 4.0)?);
+            let (low, high) =
+                (scaling.number("low_freq_factor", 1.0)?, scaling.number("high_freq_factor", 4.0)?);
             let original = scaling.number("original_max_position_embeddings", 8192.0)?;
             let scale = |f: f64| {
-                let smooth = ((original * f / std::f64::consts::TAU - low) / (high - low)).clamp(0.0, 1.0);
+                let smooth =
+                    ((original * f / std::f64::consts::TAU - low) / (high - low)).clamp(0.0, 1.0);
                 f * (smooth + (1.0 - smooth) / factor)
             };
             Ok(plain.into_iter().map(scale).collect())
         }
-        other => Err(config.bad(format!("rope_scaling {:?} is not supported; linear, dynamic and llama3 are", cut(other, 60)))),
+        other => Err(config.bad(format!(
+            "rope_scaling {:?} is not supported; linear, dynamic and llama3 are",
+            cut(other, 60)
+        ))),
     }
 }
 
-/// End tokens: `eos_token_id` as a number or a list, from any of the given files; else the tokenizer's.
+/// End tokens: `eos_token_id` as a number or a list, from any of the given files; else the
+/// tokenizer's.
 pub(crate) fn end_ids(sources: &[Option<Fields>], tokenizer: u32) -> Result<Vec<u32>> {
     let mut ids = vec![tokenizer];
     for fields in sources.iter().flatten() {
         let Some(value) = fields.get("eos_token_id") else { continue };
         let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-        let numbers: Option<Vec<u32>> = list.iter().map(|id| u32::try_from(id.as_u64()?).ok()).collect();
-        ids.extend(numbers.ok_or_else(|| fields.bad(format!("eos_token_id is {}, not a token's id or a list of them", short(value))))?);
+        let numbers: Option<Vec<u32>> =
+            list.iter().map(|id| u32::try_from(id.as_u64()?).ok()).collect();
+        ids.extend(numbers.ok_or_else(|| {
+            fields.bad(format!(
+                "eos_token_id is {}, not a token's id or a list of them",
+                short(value)
+            ))
+        })?);
     }
     ids.sort_unstable();
     ids.dedup();
@@ -237,9 +295,19 @@ pub(crate) fn end_ids(sources: &[Option<Fields>], tokenizer: u32) -> Result<Vec<
 }
 
 /// Names of decoders whose tensors are called as LLaMA's and which compute something else.
-const OTHER_DECODERS: [&str; 10] = ["gemma", "granite", "cohere", "minicpm", "smollm3", "helium", "nemotron", "glm", "olmo", "exaone"];
+const OTHER_DECODERS: [&str; 10] = [
+    "gemma", "granite", "cohere", "minicpm", "smollm3", "helium", "nemotron", "glm", "olmo",
+    "exaone",
+];
 /// Factors that are 1 in LLaMA.
-const FACTORS: [&str; 6] = ["embedding_multiplier", "residual_multiplier", "logits_scaling", "logit_scale", "scale_emb", "partial_rotary_factor"];
+const FACTORS: [&str; 6] = [
+    "embedding_multiplier",
+    "residual_multiplier",
+    "logits_scaling",
+    "logit_scale",
+    "scale_emb",
+    "partial_rotary_factor",
+];
 /// What LLaMA does not do.
 const ABSENT: [&str; 14] = [
     "attention_multiplier",
@@ -258,17 +326,25 @@ const ABSENT: [&str; 14] = [
     "mm_use_im_start_end",
 ];
 
-/// Refuses what would change an answer and leaves no trace in the tensors' names and shapes; of a whole `config.json` or its
-/// `text_config`.
+/// Refuses what would change an answer and leaves no trace in the tensors' names and shapes; of a
+/// whole `config.json` or its `text_config`.
 ///
 /// # Errors
 /// [`Error::ModelCorrupt`], naming the field.
 pub(crate) fn refuse_unsupported(fields: Fields) -> Result<()> {
-    if let Some(kind) = fields.text("model_type")?.filter(|kind| OTHER_DECODERS.iter().any(|other| kind.contains(other))) {
-        return Err(fields.bad(format!("model_type {:?} is not supported; decoders like LLaMA's, Mistral's and Qwen2's are", cut(kind, 60))));
+    if let Some(kind) = fields
+        .text("model_type")?
+        .filter(|kind| OTHER_DECODERS.iter().any(|other| kind.contains(other)))
+    {
+        return Err(fields.bad(format!(
+            "model_type {:?} is not supported; decoders like LLaMA's, Mistral's and Qwen2's are",
+            cut(kind, 60)
+        )));
     }
     let one = |value: &Value| value.as_f64() == Some(1.0);
-    let none = |value: &Value| matches!(value, Value::Bool(false)) || value.as_array().is_some_and(Vec::is_empty);
+    let none = |value: &Value| {
+        matches!(value, Value::Bool(false)) || value.as_array().is_some_and(Vec::is_empty)
+    };
     let factors = FACTORS.iter().map(|key| (key, fields.get(key).filter(|value| !one(value))));
     let absent = ABSENT.iter().map(|key| (key, fields.get(key).filter(|value| !none(value))));
     for (key, value) in factors.chain(absent) {

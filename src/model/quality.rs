@@ -1,8 +1,13 @@
-//! What each way of rounding costs: error per kind of tensor, and next-token logits against f32 (docs/quantisation.md).
+//! What each way of rounding costs: error per kind of tensor, and next-token logits against f32
+//! (docs/quantisation.md).
 //!
 //! `cargo test --release --lib quality -- --ignored --nocapture`
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking, and its tables are its output")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and its tables are its output"
+)]
 
 use super::open::{LoadOptions, ModelSource, Opened};
 use super::{Arithmetic, Model, Network, Slot, Want, Wanted, Weights};
@@ -26,7 +31,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// How the values of a decoder layer's matrices are rounded; everything else is as in `--weights q4`, unless it is a plain format.
+/// How the values of a decoder layer's matrices are rounded; everything else is as in
+/// `--weights q4`, unless it is a plain format.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Scheme {
     Plain(Weights),
@@ -65,7 +71,9 @@ impl Scheme {
             Scheme::Plain(Weights::F16) => 16.0,
             Scheme::Plain(Weights::Q8) => 8.25,
             Scheme::Plain(Weights::Q4) => 4.25,
-            Scheme::Four { block, rounding } => 4.0 + if rounding == Rounding::ScaleAndMin { 32.0 } else { 16.0 } / block as f64,
+            Scheme::Four { block, rounding } => {
+                4.0 + if rounding == Rounding::ScaleAndMin { 32.0 } else { 16.0 } / block as f64
+            }
         }
     }
 
@@ -84,7 +92,10 @@ impl Scheme {
 
 fn unpack(format: Format, entry: &Entry, values: &mut [f32]) {
     let packed = Packed::pack(format, values, entry.rows, entry.cols);
-    values.chunks_mut(entry.cols).enumerate().for_each(|(row, out)| out.copy_from_slice(&packed.row(row)));
+    values
+        .chunks_mut(entry.cols)
+        .enumerate()
+        .for_each(|(row, out)| out.copy_from_slice(&packed.row(row)));
 }
 
 fn round_block(values: &mut [f32], rounding: Rounding) {
@@ -92,9 +103,12 @@ fn round_block(values: &mut [f32], rounding: Rounding) {
     padded.resize(padded.len().next_multiple_of(8), 0.0);
     let half = |v: f32| f16::from_f32(v).to_f32();
     if rounding == Rounding::ScaleAndMin {
-        let (lo, hi) = values.iter().fold((f32::MAX, f32::MIN), |(lo, hi), v| (lo.min(*v), hi.max(*v)));
+        let (lo, hi) =
+            values.iter().fold((f32::MAX, f32::MIN), |(lo, hi), v| (lo.min(*v), hi.max(*v)));
         let (min, scale) = (half(lo), half((hi - lo) / 15.0));
-        let code = |v: f32| if scale == 0.0 { 0.0 } else { ((v - min) / scale).round_ties_even().clamp(0.0, 15.0) };
+        let code = |v: f32| {
+            if scale == 0.0 { 0.0 } else { ((v - min) / scale).round_ties_even().clamp(0.0, 15.0) }
+        };
         values.iter_mut().for_each(|v| *v = min + scale * code(*v));
         return;
     }
@@ -156,17 +170,24 @@ fn load(path: &Path, scheme: Scheme) -> (Model, Errors) {
     let mut opened = block_on(Opened::from_source(&source, None, Weights::F32)).unwrap();
     let inner = std::mem::replace(&mut opened.supply, Box::new(Nothing));
     opened.supply = Box::new(Rounded { inner, scheme, errors: errors.clone() });
-    let options = LoadOptions { adapter: AdapterChoice::Cpu, arithmetic: Arithmetic::Exact, ..Default::default() };
+    let options = LoadOptions {
+        adapter: AdapterChoice::Cpu,
+        arithmetic: Arithmetic::Exact,
+        ..Default::default()
+    };
     let model = block_on(Model::place(opened, &options, &mut |_| {})).unwrap();
     let errors = errors.borrow().clone();
     (model, errors)
 }
 
-/// On the GPU, with all of the decoder's products made of bytes, prompts and steps; keys and values are halves, as in all that is fast.
+/// On the GPU, with all of the decoder's products made of bytes, prompts and steps; keys and values
+/// are halves, as in all that is fast.
 fn load_with_bytes(path: &Path, weights: Weights) -> Model {
     let source = ModelSource::Path(path.to_owned());
     let opened = block_on(Opened::from_source(&source, None, weights)).unwrap();
-    let entries = layout(&opened.config).into_iter().filter(|entry| matches!(entry.role, Role::Layer | Role::Head));
+    let entries = layout(&opened.config)
+        .into_iter()
+        .filter(|entry| matches!(entry.role, Role::Layer | Role::Head));
     let keys = entries.flat_map(|e| {
         cut::BATCHES.map(|n| (n, false)).into_iter().chain([(1, true)]).map(move |(n, step)| {
             let cut = if step { "1x2/4@128b" } else { "4x1/8@256b" };
@@ -174,12 +195,21 @@ fn load_with_bytes(path: &Path, weights: Weights) -> Model {
         })
     });
     let forced = Learned { variants: keys.collect(), ..Learned::default() };
-    let options = LoadOptions { arithmetic: Arithmetic::Fast, choices: [("*".to_owned(), forced)].into(), ..Default::default() };
+    let options = LoadOptions {
+        arithmetic: Arithmetic::Fast,
+        choices: [("*".to_owned(), forced)].into(),
+        ..Default::default()
+    };
     let model = block_on(Model::place(opened, &options, &mut |_| {})).unwrap();
     let Network::Gpu(network) = &model.network else { panic!("no adapter") };
     let layer = &network.parts.language.layers[0];
     for w in [&layer.qkv.weight, &layer.o, &layer.gate_up, &layer.down] {
-        assert!([1, 5, 90].into_iter().all(|n| cut::cut(&network.gpu, w, n, false).via == Via::Bytes), "{} x {}", w.rows, w.cols);
+        assert!(
+            [1, 5, 90].into_iter().all(|n| cut::cut(&network.gpu, w, n, false).via == Via::Bytes),
+            "{} x {}",
+            w.rows,
+            w.cols
+        );
     }
     model
 }
@@ -204,16 +234,28 @@ struct Asked {
     answer: Vec<u32>,
 }
 
-/// Logits [positions, vocab] before each token of the answer, read with it in place; the answer itself if there is none yet.
+/// Logits [positions, vocab] before each token of the answer, read with it in place; the answer
+/// itself if there is none yet.
 fn logits(model: &Model, asked: &mut Asked, m: usize) -> Vec<f32> {
     let cancel = Cancel::new();
     let (visual, _) = block_on(model.look(&asked.pixels, &cancel)).unwrap();
     let mut cache = block_on(model.new_cache(512)).unwrap();
-    let mut slots: Vec<Slot> = model.template().prefix_ids(model.tokenizer()).into_iter().map(Slot::Token).collect();
+    let mut slots: Vec<Slot> =
+        model.template().prefix_ids(model.tokenizer()).into_iter().map(Slot::Token).collect();
     let first = model.config().first_visual(m);
-    slots.extend((first..first + m).map(|index| Slot::Visual { picture: [0; 8], index: index as u32 }));
+    slots.extend(
+        (first..first + m).map(|index| Slot::Visual { picture: [0; 8], index: index as u32 }),
+    );
     slots.extend(asked.question.iter().map(|id| Slot::Token(*id)));
-    let mut extend = |slots: &[Slot]| match block_on(model.extend(&mut cache, slots, Some(&visual), Want::Logits, &cancel)).unwrap() {
+    let mut extend = |slots: &[Slot]| match block_on(model.extend(
+        &mut cache,
+        slots,
+        Some(&visual),
+        Want::Logits,
+        &cancel,
+    ))
+    .unwrap()
+    {
         Wanted::Logits(logits) => logits,
         other => panic!("{other:?}"),
     };
@@ -234,20 +276,31 @@ fn logits(model: &Model, asked: &mut Asked, m: usize) -> Vec<f32> {
 
 /// The likeliest token.
 fn best(logits: &[f32]) -> u32 {
-    let top = logits.iter().enumerate().fold((0, f32::MIN), |top, (i, v)| if *v > top.1 { (i, *v) } else { top });
+    let top = logits
+        .iter()
+        .enumerate()
+        .fold((0, f32::MIN), |top, (i, v)| if *v > top.1 { (i, *v) } else { top });
     top.0 as u32
 }
 
 /// Mean KL(f32 ‖ rounded) in nats and the share of equal top-1 over all positions.
 fn compare(want: &[Vec<f32>], got: &[Vec<f32>], vocab: usize) -> (f64, f64) {
     let (mut kl, mut same, mut n) = (0.0, 0, 0);
-    for (p, q) in want.iter().zip(got).flat_map(|(w, g)| w.chunks_exact(vocab).zip(g.chunks_exact(vocab))) {
+    for (p, q) in
+        want.iter().zip(got).flat_map(|(w, g)| w.chunks_exact(vocab).zip(g.chunks_exact(vocab)))
+    {
         let log_total = |x: &[f32]| {
             let top = f64::from(x.iter().copied().fold(f32::MIN, f32::max));
             top + x.iter().map(|v| (f64::from(*v) - top).exp()).sum::<f64>().ln()
         };
         let (lp, lq) = (log_total(p), log_total(q));
-        kl += p.iter().zip(q).map(|(p, q)| (f64::from(*p) - lp).exp() * ((f64::from(*p) - lp) - (f64::from(*q) - lq))).sum::<f64>();
+        kl += p
+            .iter()
+            .zip(q)
+            .map(|(p, q)| {
+                (f64::from(*p) - lp).exp() * ((f64::from(*p) - lp) - (f64::from(*q) - lq))
+            })
+            .sum::<f64>();
         same += usize::from(best(p) == best(q));
         n += 1;
     }
@@ -297,11 +350,18 @@ fn table(title: &str, path: &Path, asked: usize, m: usize) -> Vec<(Scheme, f64, 
         let (model, errors) = load(path, scheme);
         let got: Vec<Vec<f32>> = asked.iter_mut().map(|a| logits(&model, a, m)).collect();
         let (kl, same) = compare(&want, &got, vocab);
-        let relative = ["q, k, v", "o", "gate, up", "down", "embedding, head", "tower, projector"].map(|kind| {
-            let (error, size) = errors[kind];
-            format!("{:.3} %", 100.0 * (error / size).sqrt())
-        });
-        println!("| {} | {:.3} | {} | {kl:.2e} | {:.2} % |", scheme.name(), scheme.bits(), relative.join(" | "), 100.0 * same);
+        let relative = ["q, k, v", "o", "gate, up", "down", "embedding, head", "tower, projector"]
+            .map(|kind| {
+                let (error, size) = errors[kind];
+                format!("{:.3} %", 100.0 * (error / size).sqrt())
+            });
+        println!(
+            "| {} | {:.3} | {} | {kl:.2e} | {:.2} % |",
+            scheme.name(),
+            scheme.bits(),
+            relative.join(" | "),
+            100.0 * same
+        );
         rows.push((scheme, kl, same));
     }
     for weights in [Weights::Q8, Weights::Q4] {
@@ -324,13 +384,18 @@ fn generated(model: Model, asked: &[Asked], m: usize) -> Vec<Vec<u32>> {
     let ask = |asked: &Asked| {
         block_on(session.look(&asked.pixels, &Cancel::new())).unwrap();
         session.start_anew();
-        let request = Request { budget: Budget::Fixed(m as u64), max_new_tokens: 12, ..Request::new(asked.text.as_str()) };
+        let request = Request {
+            budget: Budget::Fixed(m as u64),
+            max_new_tokens: 12,
+            ..Request::new(asked.text.as_str())
+        };
         block_on(session.ask(&request, &mut |_| {})).unwrap().token_ids
     };
     asked.iter().map(ask).collect()
 }
 
-/// What `--arithmetic fast` may do on devices that multiply bytes faster, beside the same weights and floats.
+/// What `--arithmetic fast` may do on devices that multiply bytes faster, beside the same weights
+/// and floats.
 #[test]
 fn bytes_change_few_answers() {
     if crate::kernels::check::gpu_or_skip().is_none() {
@@ -345,14 +410,26 @@ fn bytes_change_few_answers() {
         let bytes = load_with_bytes(&toybox, weights);
         let got: Vec<Vec<f32>> = asked.iter_mut().map(|a| logits(&bytes, a, 16)).collect();
         let (kl, same) = compare(&want, &got, floats.config().language.vocab);
-        let alike = generated(floats, &asked, 16).iter().zip(generated(bytes, &asked, 16)).filter(|(a, b)| **a == *b).count();
-        println!("{weights}: KL {kl:.2e}, the same likeliest token in {:.2} %, {alike} of {} answers alike", 100.0 * same, asked.len());
+        let alike = generated(floats, &asked, 16)
+            .iter()
+            .zip(generated(bytes, &asked, 16))
+            .filter(|(a, b)| **a == *b)
+            .count();
+        println!(
+            "{weights}: KL {kl:.2e}, the same likeliest token in {:.2} %, {alike} of {} answers alike",
+            100.0 * same,
+            asked.len()
+        );
         // One answer may hang on a tie.
-        assert!(kl <= BYTES_KL && same >= 0.95 && alike + 1 >= asked.len(), "{weights}: KL {kl}, top-1 {same}, {alike} alike");
+        assert!(
+            kl <= BYTES_KL && same >= 0.95 && alike + 1 >= asked.len(),
+            "{weights}: KL {kl}, top-1 {same}, {alike} alike"
+        );
     }
 }
 
-/// Mean KL that bytes for activations may cost beside floats: somewhat over twice the most that was seen.
+/// Mean KL that bytes for activations may cost beside floats: somewhat over twice the most that was
+/// seen.
 const BYTES_KL: f64 = 3e-4;
 
 /// Prints the tables, and holds the chosen formats to their promise.
@@ -364,6 +441,8 @@ fn tables() {
     let q4 = rows.iter().find(|(scheme, ..)| *scheme == Scheme::Plain(Weights::Q4)).unwrap();
     assert!(q4.1 <= 0.02 && q4.2 >= 0.97, "q4: KL {}, top-1 {}", q4.1, q4.2);
     let folder = tempfile::tempdir().unwrap();
-    Synth { seed: 7, ..Synth::new("llama-60m") }.write(folder.path(), &Cancel::new(), &mut |_| {}).unwrap();
+    Synth { seed: 7, ..Synth::new("llama-60m") }
+        .write(folder.path(), &Cancel::new(), &mut |_| {})
+        .unwrap();
     table("random, with outlier channels", folder.path(), 12, 16);
 }

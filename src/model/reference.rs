@@ -1,4 +1,5 @@
-//! The same network on plain slices, from the kernels' twins: the oracle of the tests, and the fallback where there is no adapter.
+//! The same network on plain slices, from the kernels' twins: the oracle of the tests, and the
+//! fallback where there is no adapter.
 
 use super::config::{self, Config};
 use super::parts::{Parts, Projector, Vision};
@@ -9,7 +10,9 @@ use crate::image::Pixels;
 use crate::kernels::attention::{self, Mask};
 use crate::kernels::heads::{self, rope_table};
 use crate::kernels::matmul::Act;
-use crate::kernels::{embed, layer_norm, matmul, mix, patchify, pick, rms_norm, swiglu, vision_embed};
+use crate::kernels::{
+    embed, layer_norm, matmul, mix, patchify, pick, rms_norm, swiglu, vision_embed,
+};
 use crate::quant::Packed;
 use crate::sample::{self, Picked, Sampling};
 use crate::weights::fold;
@@ -33,14 +36,27 @@ pub(super) struct KvCache {
 
 impl KvCache {
     pub(super) fn new(config: &Config, context: usize) -> KvCache {
-        let (layers, rope) = (vec![KvRows::default(); config.language.layers], rope_table(&config.language.inv_freq, context));
-        KvCache { layers, rope, sampling: Sampling::default(), seen: Vec::new(), vocab: config.language.vocab, picked: Vec::new() }
+        let (layers, rope) = (
+            vec![KvRows::default(); config.language.layers],
+            rope_table(&config.language.inv_freq, context),
+        );
+        KvCache {
+            layers,
+            rope,
+            sampling: Sampling::default(),
+            seen: Vec::new(),
+            vocab: config.language.vocab,
+            picked: Vec::new(),
+        }
     }
 
     /// As the GPU's `Picker::begin`.
     pub(super) fn begin(&mut self, sampling: &Sampling, seen: &[u32]) {
         self.sampling = *sampling;
-        self.seen = pick::seen_words(self.vocab, seen.iter().copied().filter(|&t| (t as usize) < self.vocab));
+        self.seen = pick::seen_words(
+            self.vocab,
+            seen.iter().copied().filter(|&t| (t as usize) < self.vocab),
+        );
         self.picked.clear();
     }
 
@@ -69,7 +85,12 @@ fn add(x: &mut [f32], y: &[f32]) {
 }
 
 /// pixels [3, S, S] → features [patches, d].
-pub(super) async fn encode(config: &Config, w: &Vision<Packed, Vec<f32>>, pixels: &Pixels, cancel: &Cancel) -> Result<Vec<f32>> {
+pub(super) async fn encode(
+    config: &Config,
+    w: &Vision<Packed, Vec<f32>>,
+    pixels: &Pixels,
+    cancel: &Cancel,
+) -> Result<Vec<f32>> {
     let v = &config.vision;
     let (d, shape) = (v.hidden, v.shape());
     let act = if v.exact_gelu { Act::Gelu } else { Act::QuickGelu };
@@ -79,14 +100,23 @@ pub(super) async fn encode(config: &Config, w: &Vision<Packed, Vec<f32>>, pixels
     let mut x = layer_norm::reference(&x, d, Some((&w.pre_norm.weight, &w.pre_norm.bias)), v.eps);
     for layer in &w.layers {
         cancel.breathe().await?;
-        let normed = layer_norm::reference(&x, d, Some((&layer.norm1.weight, &layer.norm1.bias)), v.eps);
-        let qkv = matmul::reference(&normed, &layer.qkv.weight, layer.qkv.bias.as_deref(), Act::None);
+        let normed =
+            layer_norm::reference(&x, d, Some((&layer.norm1.weight, &layer.norm1.bias)), v.eps);
+        let qkv =
+            matmul::reference(&normed, &layer.qkv.weight, layer.qkv.bias.as_deref(), Act::None);
         let (q, keys, values) = heads::reference(&qkv, shape, None, 0);
         let mixed = attention::reference(&q, &keys, &values, shape, Mask::All(v.patches() + 1));
-        add(&mut x, &matmul::reference(&mixed, &layer.out.weight, layer.out.bias.as_deref(), Act::None));
-        let normed = layer_norm::reference(&x, d, Some((&layer.norm2.weight, &layer.norm2.bias)), v.eps);
+        add(
+            &mut x,
+            &matmul::reference(&mixed, &layer.out.weight, layer.out.bias.as_deref(), Act::None),
+        );
+        let normed =
+            layer_norm::reference(&x, d, Some((&layer.norm2.weight, &layer.norm2.bias)), v.eps);
         let wide = matmul::reference(&normed, &layer.fc1.weight, layer.fc1.bias.as_deref(), act);
-        add(&mut x, &matmul::reference(&wide, &layer.fc2.weight, layer.fc2.bias.as_deref(), Act::None));
+        add(
+            &mut x,
+            &matmul::reference(&wide, &layer.fc2.weight, layer.fc2.bias.as_deref(), Act::None),
+        );
     }
     Ok(x.split_off(d))
 }
@@ -118,7 +148,13 @@ pub(super) fn project(config: &Config, w: &HostParts, features: &[f32], n: usize
 }
 
 /// Computes a chunk, as the GPU's `language::forward`.
-pub(super) async fn forward(config: &Config, w: &HostParts, cache: &mut KvCache, chunk: Chunk<'_, [f32]>, cancel: &Cancel) -> Result<Wanted> {
+pub(super) async fn forward(
+    config: &Config,
+    w: &HostParts,
+    cache: &mut KvCache,
+    chunk: Chunk<'_, [f32]>,
+    cancel: &Cancel,
+) -> Result<Wanted> {
     let (l, w) = (&config.language, &w.language);
     let Chunk { slots, position, visual, want } = chunk;
     let mut x = Vec::with_capacity(slots.len() * l.hidden);
@@ -134,7 +170,8 @@ pub(super) async fn forward(config: &Config, w: &HostParts, cache: &mut KvCache,
     for (layer, (keys, values)) in w.layers.iter().zip(&mut cache.layers) {
         cancel.breathe().await?;
         let normed = rms_norm::reference(&x, &layer.norm1, l.eps);
-        let qkv = matmul::reference(&normed, &layer.qkv.weight, layer.qkv.bias.as_deref(), Act::None);
+        let qkv =
+            matmul::reference(&normed, &layer.qkv.weight, layer.qkv.bias.as_deref(), Act::None);
         let (q, k, v) = heads::reference(&qkv, l.shape, Some(&cache.rope), position);
         keys.extend(k);
         values.extend(v);
@@ -142,7 +179,10 @@ pub(super) async fn forward(config: &Config, w: &HostParts, cache: &mut KvCache,
         add(&mut x, &matmul::reference(&mixed, &layer.o, None, Act::None));
         let normed = rms_norm::reference(&x, &layer.norm2, l.eps);
         let gate_up = matmul::reference(&normed, &layer.gate_up, None, Act::None);
-        add(&mut x, &matmul::reference(&swiglu::reference(&gate_up, l.ffn), &layer.down, None, Act::None));
+        add(
+            &mut x,
+            &matmul::reference(&swiglu::reference(&gate_up, l.ffn), &layer.down, None, Act::None),
+        );
     }
     let head = w.head.as_ref().unwrap_or(&w.embed);
     let rows = match want {
@@ -150,7 +190,8 @@ pub(super) async fn forward(config: &Config, w: &HostParts, cache: &mut KvCache,
         Want::AllLogits => &x[..],
         Want::Logits | Want::Pick => &x[x.len() - l.hidden..],
     };
-    let logits = matmul::reference(&rms_norm::reference(rows, &w.norm, l.eps), head, None, Act::None);
+    let logits =
+        matmul::reference(&rms_norm::reference(rows, &w.norm, l.eps), head, None, Act::None);
     if want == Want::Pick {
         cache.pick(&logits);
         return Ok(Wanted::Nothing);

@@ -1,6 +1,8 @@
-//! Kernels compile while weights arrive: they run once on a network of the same widths with one layer and zeros for weights.
+//! Kernels compile while weights arrive: they run once on a network of the same widths with one
+//! layer and zeros for weights.
 //!
-//! Where fetching takes long, as in a browser, the device would otherwise idle until the last byte and compile only then.
+//! Where fetching takes long, as in a browser, the device would otherwise idle until the last byte
+//! and compile only then.
 
 use super::{Config, LoadOptions, LoadTimes, Model, Opened, Progress, Slot, Tuning, Want};
 use crate::cancel::Cancel;
@@ -17,7 +19,8 @@ use crate::weights::{Supply, Weights};
 const VOCAB: usize = 64;
 /// Prompt tokens of the rehearsal: more than one, which has kernels of its own.
 const TOKENS: usize = 5;
-/// Pipelines of the bundled model on a software adapter: the guess for models that this device has not compiled before.
+/// Pipelines of the bundled model on a software adapter: the guess for models that this device has
+/// not compiled before.
 const PIPELINES: u32 = 25;
 
 struct Zeros(Weights);
@@ -26,7 +29,13 @@ impl Supply for Zeros {
     fn matrix<'a>(&'a self, entry: &'a Entry) -> Local<'a, Result<Packed>> {
         let format: Format = self.0.format(entry.role);
         Box::pin(async move {
-            let mut packed = Packed { format, rows: entry.rows, cols: entry.cols, data: Vec::new(), scales: Vec::new() };
+            let mut packed = Packed {
+                format,
+                rows: entry.rows,
+                cols: entry.cols,
+                data: Vec::new(),
+                scales: Vec::new(),
+            };
             packed.data = vec![0; packed.panels() * packed.panel_data_words()];
             packed.scales = vec![0; packed.panels() * packed.panel_scale_words()];
             Ok(packed)
@@ -39,13 +48,18 @@ impl Supply for Zeros {
     }
 }
 
-/// Encodes a grey picture, reads a few tokens, generates one: the kernels that a first question needs are compiled afterwards; long
-/// prompts may have some of their own.
-/// `on_progress` counts pipelines, each time that the device has run what it got.
+/// Encodes a grey picture, reads a few tokens, generates one: the kernels that a first question
+/// needs are compiled afterwards; long prompts may have some of their own. `on_progress` counts
+/// pipelines, each time that the device has run what it got.
 ///
 /// # Errors
 /// The device's failures.
-pub(super) async fn rehearse(gpu: &Gpu, opened: &Opened, options: &LoadOptions, on_progress: &mut dyn FnMut(Progress)) -> Result<()> {
+pub(super) async fn rehearse(
+    gpu: &Gpu,
+    opened: &Opened,
+    options: &LoadOptions,
+    on_progress: &mut dyn FnMut(Progress),
+) -> Result<()> {
     gpu.recall(&options.choices);
     let key = format!("{} {}", options.arithmetic, &opened.sha256[..12.min(opened.sha256.len())]);
     let expected = u64::from(gpu.expected_pipelines(&key).unwrap_or(PIPELINES));
@@ -55,7 +69,8 @@ pub(super) async fn rehearse(gpu: &Gpu, opened: &Opened, options: &LoadOptions, 
     };
     tell();
     let mut config: Config = opened.config.clone();
-    (config.vision.layers, config.language.layers, config.language.vocab) = (1, 1, VOCAB.min(config.language.vocab));
+    (config.vision.layers, config.language.layers, config.language.vocab) =
+        (1, 1, VOCAB.min(config.language.vocab));
     let small = Opened {
         config,
         tokenizer: opened.tokenizer.clone(),
@@ -67,13 +82,19 @@ pub(super) async fn rehearse(gpu: &Gpu, opened: &Opened, options: &LoadOptions, 
         is_checkpoint: false,
     };
     let options = LoadOptions { tuning: Tuning::Off, ..options.clone() };
-    let model = Model::place_on(Some(gpu.clone()), small, LoadTimes::default(), &options, &mut |_| ()).await?;
+    let model =
+        Model::place_on(Some(gpu.clone()), small, LoadTimes::default(), &options, &mut |_| ())
+            .await?;
     let cancel = Cancel::new();
     let size = model.spec.size;
-    let (visual, _) = model.look(&Pixels::from_rgb(&vec![128; size * size * 3], size, size, &model.spec)?, &cancel).await?;
+    let (visual, _) = model
+        .look(&Pixels::from_rgb(&vec![128; size * size * 3], size, size, &model.spec)?, &cancel)
+        .await?;
     tell();
     let mut cache = model.new_cache(TOKENS + 2).await?;
-    let slots: Vec<Slot> = (0..TOKENS).map(|i| if i == 1 { Slot::Visual { picture: [0; 8], index: 0 } } else { Slot::Token(0) }).collect();
+    let slots: Vec<Slot> = (0..TOKENS)
+        .map(|i| if i == 1 { Slot::Visual { picture: [0; 8], index: 0 } } else { Slot::Token(0) })
+        .collect();
     model.begin(&mut cache, slots.len(), 2, &Sampling::default(), &[], &[]);
     model.extend(&mut cache, &slots, Some(&visual), Want::Pick, &cancel).await?;
     tell();

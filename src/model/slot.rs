@@ -31,7 +31,8 @@ impl Slot {
 pub enum Want {
     /// Nothing: only the cache matters.
     Nothing,
-    /// The next token, picked as [`crate::Model::begin`] said and left where it was picked: see [`super::Generation`].
+    /// The next token, picked as [`crate::Model::begin`] said and left where it was picked: see
+    /// [`super::Generation`].
     Pick,
     /// The logits of the last position.
     Logits,
@@ -54,8 +55,9 @@ pub enum Wanted {
 pub enum Arithmetic {
     /// Float activations and caches; a row's result does not depend on its neighbours.
     Exact,
-    /// Whatever measures fastest within the documented quality: keys and values kept as halves; where the device multiplies bytes
-    /// faster, the decoder's activations rounded to those in products with q8 and q4.
+    /// Whatever measures fastest within the documented quality: keys and values kept as halves;
+    /// where the device multiplies bytes faster, the decoder's activations rounded to those in
+    /// products with q8 and q4.
     #[default]
     Fast,
 }

@@ -1,4 +1,5 @@
-//! The network stage by stage: GPU = plain Rust = PyTorch (tests/golden), for every weight format where it applies.
+//! The network stage by stage: GPU = plain Rust = PyTorch (tests/golden), for every weight format
+//! where it applies.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -13,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const CASES: [&str; 5] = ["a-f32-tower", "b-f16-shards", "c-crop", "d-floor-grid", "e-llava-bins"];
-/// PyTorch f32 against f64 differs by 1e-6 in features and 5e-6 in logits (tests/golden/README.md); ten times that.
+/// PyTorch f32 against f64 differs by 1e-6 in features and 5e-6 in logits (tests/golden/README.md);
+/// ten times that.
 const FEATURES: f64 = 1e-5;
 const LOGITS: f64 = 5e-5;
 
@@ -22,7 +24,8 @@ fn golden() -> PathBuf {
 }
 
 fn load(case: &str, adapter: AdapterChoice, weights: Weights) -> Arc<Model> {
-    let options = LoadOptions { adapter, weights, arithmetic: Arithmetic::Exact, ..Default::default() };
+    let options =
+        LoadOptions { adapter, weights, arithmetic: Arithmetic::Exact, ..Default::default() };
     let source = ModelSource::Path(golden().join(case).join("checkpoint"));
     Arc::new(block_on(Model::load(&source, &options, &mut |_| {})).unwrap())
 }
@@ -45,21 +48,35 @@ struct Run {
 impl Run {
     fn floats(&self, name: &str) -> Option<Vec<f32>> {
         let tensor = self.file.tensor(name).ok()?;
-        Some(tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect())
+        Some(
+            tensor
+                .data()
+                .chunks_exact(4)
+                .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
+                .collect(),
+        )
     }
 
     fn ints(&self, name: &str) -> Vec<i32> {
-        self.file.tensor(name).unwrap().data().chunks_exact(4).map(|b| i32::from_le_bytes(b.try_into().unwrap())).collect()
+        self.file
+            .tensor(name)
+            .unwrap()
+            .data()
+            .chunks_exact(4)
+            .map(|b| i32::from_le_bytes(b.try_into().unwrap()))
+            .collect()
     }
 }
 
 /// The PyTorch runs of a case, from its index.json.
 fn runs(case: &str, spec: &ImageSpec) -> Vec<Run> {
     let folder = golden().join(case);
-    let index: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join("index.json")).unwrap()).unwrap();
+    let index: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.join("index.json")).unwrap()).unwrap();
     let runs = index["runs"].as_array().unwrap().iter().map(|run| {
         let picture = std::fs::read(folder.join(run["image"].as_str().unwrap())).unwrap();
-        let bytes: &'static [u8] = std::fs::read(folder.join(run["file"].as_str().unwrap())).unwrap().leak();
+        let bytes: &'static [u8] =
+            std::fs::read(folder.join(run["file"].as_str().unwrap())).unwrap().leak();
         Run {
             pixels: Pixels::decode(&picture, spec, Reading::Reference).unwrap(),
             question: run["question"].as_str().unwrap().to_owned(),
@@ -91,18 +108,27 @@ fn every_stage_equals_pytorch() {
                 if let Some(features) = run.floats("vision_features") {
                     close("features", &trace.vision_features, &features, FEATURES);
                 }
-                close("visual tokens", &trace.visual_tokens, &run.floats("visual_tokens").unwrap(), FEATURES);
+                close(
+                    "visual tokens",
+                    &trace.visual_tokens,
+                    &run.floats("visual_tokens").unwrap(),
+                    FEATURES,
+                );
                 assert_eq!(trace.input_ids, run.ints("input_ids"), "{what}");
                 let vocab = model.config().language.vocab;
                 let rows = run.ints("logits_rows");
-                let got: Vec<f32> = rows.iter().flat_map(|&r| trace.logits[r as usize * vocab..][..vocab].to_vec()).collect();
+                let got: Vec<f32> = rows
+                    .iter()
+                    .flat_map(|&r| trace.logits[r as usize * vocab..][..vocab].to_vec())
+                    .collect();
                 close("logits", &got, &run.floats("logits").unwrap(), LOGITS);
 
                 let mut request = Request::new(run.question.as_str());
                 request.budget = Budget::Fixed(run.m as u64);
                 request.max_new_tokens = 12;
                 let answer = block_on(session.ask(&request, &mut |_| {})).unwrap();
-                let want: Vec<u32> = run.ints("generated_ids").iter().map(|&id| id as u32).collect();
+                let want: Vec<u32> =
+                    run.ints("generated_ids").iter().map(|&id| id as u32).collect();
                 assert_eq!(answer.token_ids, want, "{what}: greedy ids");
             }
         }
@@ -111,7 +137,8 @@ fn every_stage_equals_pytorch() {
 
 #[test]
 fn the_first_m_of_all_equal_a_run_with_m_bit_for_bit() {
-    // The last one's projector gives patches and averages of them, which are no beginnings of each other.
+    // The last one's projector gives patches and averages of them, which are no beginnings of each
+    // other.
     for case in &CASES[..4] {
         for adapter in adapters() {
             for weights in [Weights::F32, Weights::Q4] {
@@ -119,7 +146,8 @@ fn the_first_m_of_all_equal_a_run_with_m_bit_for_bit() {
                 let run = &runs(case, model.image_spec())[0];
                 let (hidden, max) = (model.config().language.hidden, model.config().m_max());
                 let tokens = |n: usize| {
-                    let (visual, _) = block_on(model.look_at(&run.pixels, n, &Cancel::new())).unwrap();
+                    let (visual, _) =
+                        block_on(model.look_at(&run.pixels, n, &Cancel::new())).unwrap();
                     block_on(model.read_visual(&visual, n)).unwrap()
                 };
                 let all = tokens(max);

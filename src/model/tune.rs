@@ -1,7 +1,9 @@
-//! Which variant of each kernel this device runs fastest: timed on the model's own matrices, the dearest products first.
+//! Which variant of each kernel this device runs fastest: timed on the model's own matrices, the
+//! dearest products first.
 //!
-//! The layers take turns, so that a cache which holds one layer's weights flatters no variant. What is not measured when the time
-//! is spent keeps its guess; the next load goes on from the choices it is given.
+//! The layers take turns, so that a cache which holds one layer's weights flatters no variant. What
+//! is not measured when the time is spent keeps its guess; the next load goes on from the choices
+//! it is given.
 
 use super::config::Config;
 use super::open::{LoadOptions, Tuning};
@@ -25,7 +27,8 @@ use web_time::Instant;
 const LONG: f64 = 0.003;
 /// Most repetitions in one timing.
 const MOST: usize = 64;
-/// A challenger takes less than this share of the guess's time, or the guess stays: noise shall not change kernels.
+/// A challenger takes less than this share of the guess's time, or the guess stays: noise shall not
+/// change kernels.
 const MARGIN: f64 = 0.97;
 /// The context at which ways of splitting attention are compared, and the room of its cache.
 const CONTEXT: (usize, usize) = (512, 2048);
@@ -63,11 +66,17 @@ pub(super) fn budget(gpu: &Gpu, options: &LoadOptions) -> Option<Duration> {
     }
 }
 
-/// Measures what no choice exists for, until `budget` is spent. Where there is no memory left for it, the guesses stay.
+/// Measures what no choice exists for, until `budget` is spent. Where there is no memory left for
+/// it, the guesses stay.
 ///
 /// # Errors
 /// [`Error::DeviceLost`].
-pub(super) async fn tune(gpu: &Gpu, config: &Config, parts: &Parts<Matrix, Tensor, Map>, budget: Duration) -> Result<()> {
+pub(super) async fn tune(
+    gpu: &Gpu,
+    config: &Config,
+    parts: &Parts<Matrix, Tensor, Map>,
+    budget: Duration,
+) -> Result<()> {
     let tuner = Tuner { gpu, deadline: Instant::now().checked_add(budget) };
     let measured = tuner.measure(config, parts).await;
     gpu.forget_bind_groups();
@@ -80,7 +89,10 @@ pub(super) async fn tune(gpu: &Gpu, config: &Config, parts: &Parts<Matrix, Tenso
 /// The decoder's matrices, those that take longest first, the head last.
 fn language_families(parts: &Parts<Matrix, Tensor, Map>) -> Vec<Family<'_>> {
     let l = &parts.language;
-    let family = |pick: fn(&LanguageLayer<Matrix, Tensor>) -> &Matrix, role| Family { matrices: l.layers.iter().map(pick).collect(), role };
+    let family = |pick: fn(&LanguageLayer<Matrix, Tensor>) -> &Matrix, role| Family {
+        matrices: l.layers.iter().map(pick).collect(),
+        role,
+    };
     vec![
         family(|layer| &layer.gate_up, Role::Gated),
         family(|layer| &layer.down, Role::Residual),
@@ -101,7 +113,9 @@ fn vision_families(parts: &Parts<Matrix, Tensor, Map>) -> Vec<Vec<&Matrix>> {
     ];
     match &parts.projector {
         Projector::Resampler(r) => families.extend([vec![&r.value], vec![&r.out]]),
-        Projector::Mlp(mlp) => families.extend(mlp.linears.iter().map(|linear| vec![&linear.weight])),
+        Projector::Mlp(mlp) => {
+            families.extend(mlp.linears.iter().map(|linear| vec![&linear.weight]))
+        }
     }
     families.retain(|family| !family.is_empty());
     families
@@ -136,8 +150,9 @@ impl Tuner<'_> {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    /// Chooses among `variants`, the first of which is the guess. `margin`: the share of the best one's time that a challenger may take;
-    /// `record` records one run of a variant, the how-many-th it is.
+    /// Chooses among `variants`, the first of which is the guess. `margin`: the share of the best
+    /// one's time that a challenger may take; `record` records one run of a variant, the
+    /// how-many-th it is.
     async fn choose<V: Copy + std::fmt::Display>(
         &self,
         key: String,
@@ -146,7 +161,11 @@ impl Tuner<'_> {
         record: impl Fn(&mut Recorder, V, usize),
     ) -> Result<()> {
         // What is none of them was chosen by another version, or by hand.
-        if self.gpu.chosen(&key).is_some_and(|chosen| variants.iter().any(|v| v.to_string() == chosen)) {
+        if self
+            .gpu
+            .chosen(&key)
+            .is_some_and(|chosen| variants.iter().any(|v| v.to_string() == chosen))
+        {
             return Ok(());
         }
         let Some(&guess) = variants.first() else { return Ok(()) };
@@ -156,7 +175,8 @@ impl Tuner<'_> {
                 return Ok(());
             }
             let margin = if i == 0 { 1.0 } else { margin(best, variant) };
-            if let Some(seconds) = self.time(least * 2.0, |rec, round| record(rec, variant, round)).await?
+            if let Some(seconds) =
+                self.time(least * 2.0, |rec, round| record(rec, variant, round)).await?
                 && seconds < least * margin
             {
                 (best, least) = (variant, seconds);
@@ -167,7 +187,11 @@ impl Tuner<'_> {
     }
 
     /// Seconds of one run; `None` as soon as one takes longer than `hopeless`.
-    async fn time(&self, hopeless: f64, record: impl Fn(&mut Recorder, usize)) -> Result<Option<f64>> {
+    async fn time(
+        &self,
+        hopeless: f64,
+        record: impl Fn(&mut Recorder, usize),
+    ) -> Result<Option<f64>> {
         let run = async |first: usize, count: usize| -> Result<f64> {
             let mut rec = self.gpu.recorder();
             (first..first + count).for_each(|round| record(&mut rec, round));
@@ -195,18 +219,37 @@ impl Tuner<'_> {
         let (rows, cols) = (w.rows, w.cols);
         let variants = with_guess(gpu, w, 1, true);
         let state = started(gpu, 0).await?;
-        let (x, stream) = (gpu.tensor("tune x", 1, cols).await?, gpu.tensor("tune stream", 1, cols).await?);
-        let (extra, next) = (gpu.tensor("tune extra", 1, rows).await?, gpu.tensor("tune next", 1, rows).await?);
-        let out = gpu.tensor("tune out", 1, if matches!(family.role, Role::Gated) { rows / 2 } else { rows }).await?;
+        let (x, stream) =
+            (gpu.tensor("tune x", 1, cols).await?, gpu.tensor("tune stream", 1, cols).await?);
+        let (extra, next) =
+            (gpu.tensor("tune extra", 1, rows).await?, gpu.tensor("tune next", 1, rows).await?);
+        let out = gpu
+            .tensor("tune out", 1, if matches!(family.role, Role::Gated) { rows / 2 } else { rows })
+            .await?;
         let spare = gpu.storage("spare", 16).await?;
-        self.choose(cut::key(w.format, rows, cols, 1, true, w.may_round), &variants, margin, |rec, cut, round| {
-            let (end, norm) = match family.role {
-                Role::Normed => (End::Store(None), Some((&stream, 1e-5))),
-                Role::Residual => (End::Residual(&extra, &next), None),
-                Role::Gated => (End::Gated, Some((&stream, 1e-5))),
-            };
-            matvec_cut(rec, &state, &x, norm, family.matrices[round % family.matrices.len()], end, &out, &spare, cut);
-        })
+        self.choose(
+            cut::key(w.format, rows, cols, 1, true, w.may_round),
+            &variants,
+            margin,
+            |rec, cut, round| {
+                let (end, norm) = match family.role {
+                    Role::Normed => (End::Store(None), Some((&stream, 1e-5))),
+                    Role::Residual => (End::Residual(&extra, &next), None),
+                    Role::Gated => (End::Gated, Some((&stream, 1e-5))),
+                };
+                matvec_cut(
+                    rec,
+                    &state,
+                    &x,
+                    norm,
+                    family.matrices[round % family.matrices.len()],
+                    end,
+                    &out,
+                    &spare,
+                    cut,
+                );
+            },
+        )
         .await
     }
 
@@ -217,11 +260,17 @@ impl Tuner<'_> {
         if self.time_is_up() || n > 64 && gpu.is_software() {
             return Ok(());
         }
-        let (x, out) = (gpu.tensor("tune x", n, w.cols).await?, gpu.tensor("tune out", n, w.rows).await?);
-        self.choose(cut::key(w.format, w.rows, w.cols, n, false, w.may_round), &with_guess(gpu, w, n, false), margin, |rec, cut, round| {
-            let w = matrices[round % matrices.len()];
-            product(rec, x.slice(0..n), How::plain(w, cut), (&out, 0));
-        })
+        let (x, out) =
+            (gpu.tensor("tune x", n, w.cols).await?, gpu.tensor("tune out", n, w.rows).await?);
+        self.choose(
+            cut::key(w.format, w.rows, w.cols, n, false, w.may_round),
+            &with_guess(gpu, w, n, false),
+            margin,
+            |rec, cut, round| {
+                let w = matrices[round % matrices.len()];
+                product(rec, x.slice(0..n), How::plain(w, cut), (&out, 0));
+            },
+        )
         .await
     }
 
@@ -233,12 +282,19 @@ impl Tuner<'_> {
         }
         let (context, capacity) = CONTEXT;
         let guess = Split::guess(gpu.is_software());
-        let variants: Vec<Split> = [guess].into_iter().chain(Split::ALL.into_iter().filter(|split| *split != guess)).collect();
+        let variants: Vec<Split> = [guess]
+            .into_iter()
+            .chain(Split::ALL.into_iter().filter(|split| *split != guess))
+            .collect();
         let state = started(gpu, context - 1).await?;
         let kv = KvLayer::new(gpu, shape, capacity, Format::F16).await?;
         let rope = gpu.storage("tune rope", (capacity * shape.head_dim * 4) as u64).await?;
-        let (qkv, out) = (gpu.tensor("tune qkv", 1, shape.sections().2).await?, gpu.tensor("tune out", 1, shape.heads * shape.head_dim).await?);
-        let most = variants.iter().map(|&split| part_values(shape, split, capacity)).max().unwrap_or(4);
+        let (qkv, out) = (
+            gpu.tensor("tune qkv", 1, shape.sections().2).await?,
+            gpu.tensor("tune out", 1, shape.heads * shape.head_dim).await?,
+        );
+        let most =
+            variants.iter().map(|&split| part_values(shape, split, capacity)).max().unwrap_or(4);
         let part = gpu.storage("tune part", most as u64 * 4).await?;
         self.choose(
             attention_step::key(shape),
@@ -261,7 +317,13 @@ fn margin(best: Cut, challenger: Cut) -> f64 {
 fn with_guess(gpu: &Gpu, w: &Matrix, n: usize, step: bool) -> Vec<Cut> {
     let guess = cut::guess(gpu.is_software(), w.rows, w.cols, n);
     let bytes = w.may_round && gpu.has_packed_dot();
-    let product = Product { software: gpu.is_software(), bytes, format: w.format, panels: w.rows.div_ceil(PANEL), cols: w.cols };
+    let product = Product {
+        software: gpu.is_software(),
+        bytes,
+        format: w.format,
+        panels: w.rows.div_ceil(PANEL),
+        cols: w.cols,
+    };
     let others = cut::candidates(product, n, step);
     [guess].into_iter().chain(others.into_iter().filter(|cut| *cut != guess)).collect()
 }
@@ -300,7 +362,10 @@ mod tests {
         };
         run();
         let chosen = gpu.learned().variants;
-        assert_eq!(chosen.keys().collect::<Vec<_>>(), ["attention_step 4/2x32", "matmul q4 256x128 by 4", "matvec q4 256x128 by 1"]);
+        assert_eq!(
+            chosen.keys().collect::<Vec<_>>(),
+            ["attention_step 4/2x32", "matmul q4 256x128 by 4", "matvec q4 256x128 by 1"]
+        );
         assert!(chosen["attention_step 4/2x32"].parse::<Split>().is_ok());
         assert_eq!(chosen["matmul q4 256x128 by 4"].parse(), Ok(cut::cut(&gpu, &w, 4, false)));
         assert_eq!(chosen["matvec q4 256x128 by 1"].parse(), Ok(cut::cut(&gpu, &w, 1, true)));
@@ -314,14 +379,24 @@ mod tests {
         let Some(gpu) = gpu_or_skip() else { return };
         let w = matrix(&gpu);
         let n = 64;
-        let (x, out) = (block_on(gpu.tensor("x", n, 128)).unwrap(), block_on(gpu.tensor("out", n, 256)).unwrap());
+        let (x, out) = (
+            block_on(gpu.tensor("x", n, 128)).unwrap(),
+            block_on(gpu.tensor("out", n, 256)).unwrap(),
+        );
         // Variants that repeat the product so many times.
         let record = |rec: &mut Recorder, times: usize, _: usize| {
-            (0..times).for_each(|_| product(rec, x.slice(0..n), How::plain(&w, Cut::EXACT), (&out, 0)));
+            (0..times)
+                .for_each(|_| product(rec, x.slice(0..n), How::plain(&w, Cut::EXACT), (&out, 0)));
         };
         let late = Tuner { gpu: &gpu, deadline: Some(Instant::now()) };
         block_on(late.choose("late".into(), &[40, 1], |_, _| MARGIN, record)).unwrap();
-        block_on(Tuner { gpu: &gpu, deadline: None }.choose("in time".into(), &[40, 1, 40], |_, _| MARGIN, record)).unwrap();
+        block_on(Tuner { gpu: &gpu, deadline: None }.choose(
+            "in time".into(),
+            &[40, 1, 40],
+            |_, _| MARGIN,
+            record,
+        ))
+        .unwrap();
         assert_eq!((gpu.chosen("late"), gpu.chosen("in time").as_deref()), (None, Some("1")));
     }
 
@@ -347,7 +422,13 @@ mod tests {
             for w in [&tower, &decoder] {
                 gpu.choose(cut::key(w.format, w.rows, w.cols, n, step, w.may_round), name.into());
             }
-            assert_eq!((cut::cut(&gpu, &decoder, n, step).to_string(), cut::cut(&gpu, &tower, n, step).via == Via::Bytes), (name.into(), false));
+            assert_eq!(
+                (
+                    cut::cut(&gpu, &decoder, n, step).to_string(),
+                    cut::cut(&gpu, &tower, n, step).via == Via::Bytes
+                ),
+                (name.into(), false)
+            );
         }
         gpu.forget_packed_dot();
         assert_ne!(cut::cut(&gpu, &decoder, 5, false).via, Via::Bytes);

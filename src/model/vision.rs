@@ -1,6 +1,6 @@
-//! The vision tower and the projector on the GPU: pixels → features [patches, d] → visual tokens [M, hidden].
-//! Upstream: `CLIPVisionTower.forward` (second-to-last layer, class token dropped), MQT-LLaVA `query_abstractor`,
-//! LLaVA `mm_projector` and M3's average pooling of its outputs.
+//! The vision tower and the projector on the GPU: pixels → features [patches, d] → visual tokens
+//! [M, hidden]. Upstream: `CLIPVisionTower.forward` (second-to-last layer, class token dropped),
+//! MQT-LLaVA `query_abstractor`, LLaVA `mm_projector` and M3's average pooling of its outputs.
 
 use super::config::{self, Config};
 use super::parts::{Mlp, Projector, Resampler, Vision};
@@ -82,7 +82,8 @@ impl Scratch {
 
 impl ProjectorScratch {
     async fn new(gpu: &Gpu, config: &Config) -> Result<ProjectorScratch> {
-        let (patches, d, hidden) = (config.vision.patches(), config.vision.hidden, config.language.hidden);
+        let (patches, d, hidden) =
+            (config.vision.patches(), config.vision.hidden, config.language.hidden);
         Ok(match &config.projector {
             config::Projector::Resampler(r) => ProjectorScratch::Resampler {
                 features: gpu.tensor("features", patches, d).await?,
@@ -91,14 +92,20 @@ impl ProjectorScratch {
                 visual: gpu.tensor("visual", r.m_max, hidden).await?,
             },
             config::Projector::Mlp(_) => ProjectorScratch::Mlp {
-                turns: [gpu.tensor("projected", patches, hidden).await?, gpu.tensor("projected too", patches, hidden).await?],
-                pooled: gpu.tensor("pooled", (config.visual_rows() - patches).max(1), hidden).await?,
+                turns: [
+                    gpu.tensor("projected", patches, hidden).await?,
+                    gpu.tensor("projected too", patches, hidden).await?,
+                ],
+                pooled: gpu
+                    .tensor("pooled", (config.visual_rows() - patches).max(1), hidden)
+                    .await?,
             },
         })
     }
 }
 
-/// Runs the tower. The features are rows 1.. of the returned tensor [patches + 1, d]; row 0 is the class token.
+/// Runs the tower. The features are rows 1.. of the returned tensor [patches + 1, d]; row 0 is the
+/// class token.
 pub(super) async fn encode<'s>(
     gpu: &Gpu,
     config: &Config,
@@ -116,17 +123,41 @@ pub(super) async fn encode<'s>(
     patchify(rec, &a.pixels, v.image_size, v.patch, &a.patches);
     linear(rec, a.patches.slice(0..v.patches()), &w.patch, &a.embedded);
     vision_embed(rec, &a.embedded, &w.class, &w.position, &a.normed);
-    layer_norm(rec, &a.normed, 0, tokens, Some((&w.pre_norm.weight, &w.pre_norm.bias)), v.eps, &a.x);
+    layer_norm(
+        rec,
+        &a.normed,
+        0,
+        tokens,
+        Some((&w.pre_norm.weight, &w.pre_norm.bias)),
+        v.eps,
+        &a.x,
+    );
     for layer in &w.layers {
         let rec = &mut run.rec;
         // Attention.
-        layer_norm(rec, &a.x, 0, tokens, Some((&layer.norm1.weight, &layer.norm1.bias)), v.eps, &a.normed);
+        layer_norm(
+            rec,
+            &a.x,
+            0,
+            tokens,
+            Some((&layer.norm1.weight, &layer.norm1.bias)),
+            v.eps,
+            &a.normed,
+        );
         linear(rec, a.normed.slice(0..tokens), &layer.qkv, &a.qkv);
         heads(rec, &a.qkv, tokens, None, 0, &a.q, &a.kv);
         attention(rec, &a.q, tokens, &a.kv, Mask::All(tokens), &a.mixed);
         linear_add(rec, a.mixed.slice(0..tokens), &layer.out, &a.x);
         // MLP.
-        layer_norm(rec, &a.x, 0, tokens, Some((&layer.norm2.weight, &layer.norm2.bias)), v.eps, &a.normed);
+        layer_norm(
+            rec,
+            &a.x,
+            0,
+            tokens,
+            Some((&layer.norm2.weight, &layer.norm2.bias)),
+            v.eps,
+            &a.normed,
+        );
         linear_act(rec, a.normed.slice(0..tokens), &layer.fc1, act, &a.wide);
         linear_add(rec, a.wide.slice(0..tokens), &layer.fc2, &a.x);
         run.layer_done().await?;
@@ -135,7 +166,8 @@ pub(super) async fn encode<'s>(
     Ok(&a.x)
 }
 
-/// Turns features (rows 1.. of `x`) into visual tokens: the first `n` of a resampler's, or all of an MLP's and their averages.
+/// Turns features (rows 1.. of `x`) into visual tokens: the first `n` of a resampler's, or all of
+/// an MLP's and their averages.
 pub(super) async fn project(
     gpu: &Gpu,
     config: &Config,
@@ -147,26 +179,41 @@ pub(super) async fn project(
 ) -> Result<Tensor> {
     let patches = config.vision.patches();
     match (w, &a.projector) {
-        (Projector::Resampler(w), ProjectorScratch::Resampler { features, values, gathered, visual }) => {
+        (
+            Projector::Resampler(w),
+            ProjectorScratch::Resampler { features, values, gathered, visual },
+        ) => {
             let Resampler { map, value, out: fold, bias } = w;
             let out = gpu.tensor("visual tokens", n, config.language.hidden).await?;
             let mut rec = gpu.recorder();
             layer_norm(&mut rec, x, 1, patches, None, fold::EPS, features);
             linear(&mut rec, features.slice(0..patches), value, values);
             mix(&mut rec, map, values, n, gathered);
-            linear(&mut rec, gathered.slice(0..n), Weights { matrix: fold, bias: Some(bias) }, visual);
+            linear(
+                &mut rec,
+                gathered.slice(0..n),
+                Weights { matrix: fold, bias: Some(bias) },
+                visual,
+            );
             // Copied rather than written in place: what no kernel binds, no bind group keeps alive.
             rec.copy_rows(visual, 0, &out, 0, n);
             rec.finish().await?;
             Ok(out)
         }
         (Projector::Mlp(Mlp { linears, pool }), ProjectorScratch::Mlp { turns, pooled }) => {
-            let out = gpu.tensor("visual tokens", config.visual_rows(), config.language.hidden).await?;
+            let out =
+                gpu.tensor("visual tokens", config.visual_rows(), config.language.hidden).await?;
             let mut run = Paced::new(gpu, cancel, patches);
             for (i, layer) in linears.iter().enumerate() {
                 let (from, first) = if i == 0 { (x, 1) } else { (&turns[(i + 1) % 2], 0) };
                 let act = if i + 1 < linears.len() { Act::Gelu } else { Act::None };
-                linear_act(&mut run.rec, from.slice(first..first + patches), layer, act, &turns[i % 2]);
+                linear_act(
+                    &mut run.rec,
+                    from.slice(first..first + patches),
+                    layer,
+                    act,
+                    &turns[i % 2],
+                );
                 run.layer_done().await?;
             }
             let projected = &turns[(linears.len() + 1) % 2];

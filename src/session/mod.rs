@@ -1,9 +1,10 @@
 //! START HERE: one conversation about one picture. [`Session::ask`] is the life of a request.
 //!
-//! What the network has already computed is never computed twice. The session keeps the list of [`Slot`]s whose keys and values
-//! lie in the cache; a new prompt is compared with it, the common prefix is kept and only the rest is computed. From that one rule
-//! follow the cached system prompt, the picture's tokens shared by all questions, earlier turns, and changes of m: going from
-//! 16 to 64 image tokens keeps the first 16.
+//! What the network has already computed is never computed twice. The session keeps the list of
+//! [`Slot`]s whose keys and values lie in the cache; a new prompt is compared with it, the common
+//! prefix is kept and only the rest is computed. From that one rule follow the cached system
+//! prompt, the picture's tokens shared by all questions, earlier turns, and changes of m: going
+//! from 16 to 64 image tokens keeps the first 16.
 
 use crate::budget::{self, Budget, Mode};
 use crate::cancel::Cancel;
@@ -56,25 +57,42 @@ pub struct Session {
 }
 
 impl Session {
-    /// A new conversation with room for `context` tokens; computes the system prompt, which also measures the device.
+    /// A new conversation with room for `context` tokens; computes the system prompt, which also
+    /// measures the device.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] if `context` exceeds the model's limit or cannot hold a prompt; the device's failures.
+    /// [`Error::InvalidSetting`] if `context` exceeds the model's limit or cannot hold a prompt;
+    /// the device's failures.
     pub async fn new(model: Arc<Model>, context: usize) -> Result<Session> {
         let limit = model.config().max_context();
         let prefix = model.template().prefix_ids(model.tokenizer());
         if context > limit || context < prefix.len() + LEAST_ROOM {
-            let why = format!("{context} is outside what this model allows: {} to {limit}", prefix.len() + LEAST_ROOM);
+            let why = format!(
+                "{context} is outside what this model allows: {} to {limit}",
+                prefix.len() + LEAST_ROOM
+            );
             return Err(Error::InvalidSetting { what: "--context".into(), why });
         }
         let cache = model.new_cache(context).await?;
-        let (picture, pending, speed, withdrawn) = (None, Looked::default(), budget::Speed::default(), Vec::new());
-        let mut session = Session { model, cache, cached: Vec::new(), prefix, picture, pending, turns: Vec::new(), withdrawn, speed };
+        let (picture, pending, speed, withdrawn) =
+            (None, Looked::default(), budget::Speed::default(), Vec::new());
+        let mut session = Session {
+            model,
+            cache,
+            cached: Vec::new(),
+            prefix,
+            picture,
+            pending,
+            turns: Vec::new(),
+            withdrawn,
+            speed,
+        };
         session.warm_up().await?;
         Ok(session)
     }
 
-    /// Runs every kernel once on the system prompt, so that the first question waits for no compiler; then measures prefill.
+    /// Runs every kernel once on the system prompt, so that the first question waits for no
+    /// compiler; then measures prefill.
     async fn warm_up(&mut self) -> Result<()> {
         let slots: Vec<Slot> = self.prefix.iter().map(|&id| Slot::Token(id)).collect();
         let cancel = Cancel::new();
@@ -95,7 +113,8 @@ impl Session {
         Ok(())
     }
 
-    /// Changes the text that opens the conversation; `None`: the model's own. The turns so far stay, and are read again after it.
+    /// Changes the text that opens the conversation; `None`: the model's own. The turns so far
+    /// stay, and are read again after it.
     ///
     /// # Errors
     /// [`Error::InvalidSetting`] if it leaves no room for a question; nothing has changed then.
@@ -107,7 +126,11 @@ impl Session {
         let prefix = template.prefix_ids(self.model.tokenizer());
         let picture = self.model.config().offer().ladder().first().copied().unwrap_or(1);
         if prefix.len() + picture + SHORT_QUESTION + LEAST_ROOM > self.cache.capacity() {
-            let why = format!("its {} tokens leave no room for a picture and a question in a context of {}", prefix.len(), self.cache.capacity());
+            let why = format!(
+                "its {} tokens leave no room for a picture and a question in a context of {}",
+                prefix.len(),
+                self.cache.capacity()
+            );
             return Err(Error::InvalidSetting { what: "the system prompt".into(), why });
         }
         self.prefix = prefix;
@@ -129,7 +152,8 @@ impl Session {
         &self.speed
     }
 
-    /// Looks at a picture: encodes it unless it is the one already seen. Another picture starts a new conversation.
+    /// Looks at a picture: encodes it unless it is the one already seen. Another picture starts a
+    /// new conversation.
     ///
     /// All M visual tokens are kept; every m is a view of them.
     ///
@@ -142,7 +166,8 @@ impl Session {
         }
         let (visual, looked) = self.model.look(pixels, cancel).await?;
         self.speed.encoded(looked.vision_ms + looked.resample_ms);
-        // The cache may hold the previous picture's tokens: the slots carry the picture's hash, so they will not match.
+        // The cache may hold the previous picture's tokens: the slots carry the picture's hash, so
+        // they will not match.
         self.picture = Some(Picture { hash, visual });
         self.start_anew();
         self.pending = looked;
@@ -155,8 +180,8 @@ impl Session {
         self.withdrawn.clear();
     }
 
-    /// Takes the turns of an earlier conversation over: (question, the answer's ids, its m), oldest first. Nothing is computed
-    /// before the next question; then all of it is.
+    /// Takes the turns of an earlier conversation over: (question, the answer's ids, its m), oldest
+    /// first. Nothing is computed before the next question; then all of it is.
     pub fn resume(&mut self, turns: &[(String, Vec<u32>, usize)]) {
         self.start_anew();
         for (question, answer, m) in turns {
@@ -165,41 +190,60 @@ impl Session {
         }
     }
 
-    /// What a question would cost, before it is asked. An empty one counts as a short sentence of 12 tokens.
+    /// What a question would cost, before it is asked. An empty one counts as a short sentence of
+    /// 12 tokens.
     ///
     /// # Errors
     /// [`Error::BudgetOutOfRange`].
     pub fn estimate(&self, budget: &Budget, question: &str) -> Result<Estimate> {
-        let question = if question.trim().is_empty() { SHORT_QUESTION } else { self.question_ids(question).len() };
+        let question = if question.trim().is_empty() {
+            SHORT_QUESTION
+        } else {
+            self.question_ids(question).len()
+        };
         let encode = if self.picture.is_some() { 0.0 } else { self.speed.encode_ms.unwrap_or(0.0) };
         let unread = self.unread();
-        let choice = self.choose(&Request { budget: budget.clone(), ..Request::new("") }, question, encode)?;
+        let choice =
+            self.choose(&Request { budget: budget.clone(), ..Request::new("") }, question, encode)?;
         let shared = self.cached.iter().take(self.prefix.len() + choice.m).skip(self.prefix.len());
-        let prepared = if unread > 0 { 0 } else { shared.filter(|slot| slot.token().is_none()).count() };
+        let prepared =
+            if unread > 0 { 0 } else { shared.filter(|slot| slot.token().is_none()).count() };
         Ok(Estimate {
             image_tokens: choice.m,
             reason: choice.reason,
-            first_word_ms: self.speed.first_word_ms(choice.m - prepared + unread + question).map(|ms| ms + encode),
+            first_word_ms: self
+                .speed
+                .first_word_ms(choice.m - prepared + unread + question)
+                .map(|ms| ms + encode),
             first_word_from_scratch_ms: self.speed.first_word_ms(choice.m + question),
             tokens_per_second: self.speed.decode_ms_per_token.map(|ms| 1e3 / ms),
             cache_bytes: choice.m as u64 * self.model.cache_bytes_per_token(),
-            context_used: self.prefix.len() + choice.m + self.turns.iter().map(|t| t.question.len() + t.answer.len() + 1).sum::<usize>() + question,
+            context_used: self.prefix.len()
+                + choice.m
+                + self.turns.iter().map(|t| t.question.len() + t.answer.len() + 1).sum::<usize>()
+                + question,
             context: self.cache.capacity(),
         })
     }
 
-    /// Takes back the last turn, so that its question can be asked again with another budget (draft, then refine).
-    /// Should that next question fail, the turn is back.
+    /// Takes back the last turn, so that its question can be asked again with another budget
+    /// (draft, then refine). Should that next question fail, the turn is back.
     pub fn take_back(&mut self) {
         self.withdrawn.extend(self.turns.pop());
     }
 
-    /// Answers one question about the picture, calling `on_text` with each piece of text as it is certain.
+    /// Answers one question about the picture, calling `on_text` with each piece of text as it is
+    /// certain.
     ///
     /// # Errors
-    /// [`Error::BudgetOutOfRange`], [`Error::ContextFull`] before anything is computed, [`Error::Cancelled`] if stopped before the first
-    /// token, and the device's failures. The conversation is unchanged then. Stopped later, the answer so far is `Ok`.
-    pub async fn ask(&mut self, request: &Request, on_text: &mut dyn FnMut(&str)) -> Result<Answer> {
+    /// [`Error::BudgetOutOfRange`], [`Error::ContextFull`] before anything is computed,
+    /// [`Error::Cancelled`] if stopped before the first token, and the device's failures. The
+    /// conversation is unchanged then. Stopped later, the answer so far is `Ok`.
+    pub async fn ask(
+        &mut self,
+        request: &Request,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Answer> {
         let start = Instant::now();
         let looked = std::mem::take(&mut self.pending);
         let result = self.answer(request, looked, start, on_text).await;
@@ -212,13 +256,24 @@ impl Session {
         result
     }
 
-    async fn answer(&mut self, request: &Request, looked: Looked, start: Instant, on_text: &mut dyn FnMut(&str)) -> Result<Answer> {
+    async fn answer(
+        &mut self,
+        request: &Request,
+        looked: Looked,
+        start: Instant,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Answer> {
         let encode = if request.seen_ahead { 0.0 } else { looked.vision_ms + looked.resample_ms };
         let question = self.question_ids(&request.question);
         let choice = self.choose(request, question.len(), encode)?;
         let mut prompt = self.prompt(choice.m, &question);
-        if let Some(&id) = request.so_far.iter().find(|&&id| id as usize >= self.model.config().language.vocab) {
-            return Err(Error::InvalidSetting { what: "so_far".into(), why: format!("{id} is no token of this model") });
+        if let Some(&id) =
+            request.so_far.iter().find(|&&id| id as usize >= self.model.config().language.vocab)
+        {
+            return Err(Error::InvalidSetting {
+                what: "so_far".into(),
+                why: format!("{id} is no token of this model"),
+            });
         }
         prompt.extend(request.so_far.iter().map(|&id| Slot::Token(id)));
         if prompt.len() + 1 > self.cache.capacity() {
@@ -230,22 +285,36 @@ impl Session {
         let seen: Vec<u32> = prompt.iter().filter_map(Slot::token).collect();
         let model = self.model.clone();
         let limit = request.max_new_tokens.saturating_sub(request.so_far.len());
-        model.begin(&mut self.cache, prompt.len(), limit, &request.sampling, &seen, &model.config().end_ids);
+        model.begin(
+            &mut self.cache,
+            prompt.len(),
+            limit,
+            &request.sampling,
+            &seen,
+            &model.config().end_ids,
+        );
         self.extend(&prompt[cached_tokens..], Want::Pick, &request.cancel).await?;
         let mut generation = model.generation(&mut self.cache);
         let first = generation.next(&request.cancel).await?;
-        let mut timings = Timings { vision: looked.vision_ms, resample: looked.resample_ms, prefill: ms(prefill), ..Default::default() };
+        let mut timings = Timings {
+            vision: looked.vision_ms,
+            resample: looked.resample_ms,
+            prefill: ms(prefill),
+            ..Default::default()
+        };
         self.speed.prefilled(prompt.len() - cached_tokens, timings.prefill);
         timings.first_token = encode + ms(start);
 
         let decode = Instant::now();
-        let Written { text, token_ids, finish_reason, mean_probability } = write_answer(&model, &mut generation, first, request, on_text).await?;
+        let Written { text, token_ids, finish_reason, mean_probability } =
+            write_answer(&model, &mut generation, first, request, on_text).await?;
         let new = &token_ids[request.so_far.len()..];
         let computed = generation.finish(new.len());
         self.cached.extend(new[..computed.min(new.len())].iter().map(|&id| Slot::Token(id)));
         timings.decode = ms(decode);
         timings.total = encode + ms(start);
-        let steps = token_ids.len().saturating_sub(usize::from(finish_reason != FinishReason::Stop));
+        let steps =
+            token_ids.len().saturating_sub(usize::from(finish_reason != FinishReason::Stop));
         self.speed.decoded(steps, timings.decode);
         self.turns.push(Turn { question, answer: token_ids.clone(), m: choice.m });
         Ok(Answer {
@@ -307,26 +376,48 @@ impl Session {
 
     fn question_ids(&self, question: &str) -> Vec<u32> {
         let (template, tokenizer) = (self.model.template(), self.model.tokenizer());
-        if self.turns.is_empty() { template.question_ids(tokenizer, question) } else { template.next_turn_ids(tokenizer, question) }
+        if self.turns.is_empty() {
+            template.question_ids(tokenizer, question)
+        } else {
+            template.next_turn_ids(tokenizer, question)
+        }
     }
 
     fn choose(&self, request: &Request, question: usize, encode: f64) -> Result<budget::Choice> {
         if let (Budget::Auto { .. }, Some(turn)) = (&request.budget, self.turns.last()) {
             // Another m would compute every earlier turn again.
-            return Ok(budget::Choice { m: turn.m, mode: Mode::Auto, reason: "as in the turn before".into() });
+            return Ok(budget::Choice {
+                m: turn.m,
+                mode: Mode::Auto,
+                reason: "as in the turn before".into(),
+            });
         }
         let used: usize = self.turns.iter().map(|t| t.question.len() + t.answer.len() + 1).sum();
         let free = self.cache.capacity().saturating_sub(self.prefix.len() + used + question + 1);
-        budget::choose(&request.budget, &self.model.config().offer(), &self.speed, encode, self.unread() + question, free)
+        budget::choose(
+            &request.budget,
+            &self.model.config().offer(),
+            &self.speed,
+            encode,
+            self.unread() + question,
+            free,
+        )
     }
 
-    /// Tokens of prefix and turns to be read again because the conversation opens with other words than those in the cache.
+    /// Tokens of prefix and turns to be read again because the conversation opens with other words
+    /// than those in the cache.
     fn unread(&self) -> usize {
-        let common = self.cached.iter().zip(&self.prefix).take_while(|(slot, id)| slot.token() == Some(**id)).count();
+        let common = self
+            .cached
+            .iter()
+            .zip(&self.prefix)
+            .take_while(|(slot, id)| slot.token() == Some(**id))
+            .count();
         if common == self.prefix.len() {
             return 0;
         }
-        self.prefix.len() - common + self.turns.iter().map(|t| t.question.len() + t.answer.len() + 1).sum::<usize>()
+        self.prefix.len() - common
+            + self.turns.iter().map(|t| t.question.len() + t.answer.len() + 1).sum::<usize>()
     }
 
     /// The whole conversation as slots: prefix, m image tokens, turns, the new question.
@@ -336,7 +427,9 @@ impl Session {
         let m = if self.picture.is_some() { m } else { 0 };
         let first = self.model.config().first_visual(m);
         slots.extend((first..first + m).map(|index| Slot::Visual { picture, index: index as u32 }));
-        let tokens = |slots: &mut Vec<Slot>, ids: &[u32]| slots.extend(ids.iter().map(|&id| Slot::Token(id)));
+        let tokens = |slots: &mut Vec<Slot>, ids: &[u32]| {
+            slots.extend(ids.iter().map(|&id| Slot::Token(id)))
+        };
         for turn in &self.turns {
             tokens(&mut slots, &turn.question);
             tokens(&mut slots, &turn.answer);
@@ -346,7 +439,8 @@ impl Session {
         slots
     }
 
-    /// Rewinds the cache to what it shares with `prompt`, leaving at least one slot to compute; how many are kept.
+    /// Rewinds the cache to what it shares with `prompt`, leaving at least one slot to compute; how
+    /// many are kept.
     fn keep_common_prefix(&mut self, prompt: &[Slot]) -> usize {
         let common = self.cached.iter().zip(prompt).take_while(|(a, b)| a == b).count();
         let kept = common.min(prompt.len().saturating_sub(1));

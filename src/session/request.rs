@@ -17,9 +17,11 @@ pub struct Request {
     pub max_new_tokens: usize,
     /// The answer ends before any of these strings.
     pub stop: Vec<String>,
-    /// Ids of an answer that was cut off: it goes on from there, and is handed back whole. Usually after [`super::Session::take_back`].
+    /// Ids of an answer that was cut off: it goes on from there, and is handed back whole. Usually
+    /// after [`super::Session::take_back`].
     pub so_far: Vec<u32>,
-    /// The picture was encoded before there was a question: that time does not count as waiting for the first word.
+    /// The picture was encoded before there was a question: that time does not count as waiting for
+    /// the first word.
     pub seen_ahead: bool,
     /// Stops encoding, prefill or decoding from anywhere.
     pub cancel: Cancel,
@@ -99,8 +101,8 @@ pub struct Answer {
     pub timings: Timings,
     /// Generated tokens per second, the first one excluded; 0 for a single token.
     pub tokens_per_second: f64,
-    /// How likely the model held its own words, 0 to 1: the mean over the generated tokens; `None` if there are none.
-    /// A low one says that more image tokens may help.
+    /// How likely the model held its own words, 0 to 1: the mean over the generated tokens; `None`
+    /// if there are none. A low one says that more image tokens may help.
     pub mean_probability: Option<f32>,
 }
 
@@ -111,7 +113,8 @@ pub struct Estimate {
     pub image_tokens: usize,
     /// Why, for people.
     pub reason: String,
-    /// Milliseconds to the first word with what is computed already; `None` before anything was measured.
+    /// Milliseconds to the first word with what is computed already; `None` before anything was
+    /// measured.
     pub first_word_ms: Option<f64>,
     /// The same as if no image token were in the cache: what comparing different m needs.
     pub first_word_from_scratch_ms: Option<f64>,

@@ -1,4 +1,5 @@
-//! One conversation: what is kept, what is computed again, and what happens when it is stopped or does not fit.
+//! One conversation: what is kept, what is computed again, and what happens when it is stopped or
+//! does not fit.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -51,13 +52,18 @@ fn nothing_is_computed_twice() {
     for model in models() {
         let mut s = session(&model, 512);
         let prefix = s.prefix.len();
-        let look = |s: &mut Session, at| block_on(s.look(&picture(&model, at), &Cancel::new())).unwrap().vision_runs;
+        let look = |s: &mut Session, at| {
+            block_on(s.look(&picture(&model, at), &Cancel::new())).unwrap().vision_runs
+        };
         assert_eq!(look(&mut s, 10), 1);
         let first = ask(&mut s, "What is this?", 16);
         assert_eq!((first.vision_runs, first.cached_tokens, first.turns_seen(&s)), (1, prefix, 1));
         // A second turn: everything before it is kept, its end token and question are new.
         let second = ask(&mut s, "What colour is it?", 16);
-        assert_eq!((second.vision_runs, second.cached_tokens), (0, first.prompt_tokens + first.completion_tokens));
+        assert_eq!(
+            (second.vision_runs, second.cached_tokens),
+            (0, first.prompt_tokens + first.completion_tokens)
+        );
         // The same picture again: no run, the conversation goes on.
         assert_eq!(look(&mut s, 10), 0);
         // More tokens: the first 16 are kept; fewer: the first 4.
@@ -78,7 +84,8 @@ impl Answer {
     }
 }
 
-/// The conversation opens with other words, and with the model's own again; what leaves no room is refused and changes nothing.
+/// The conversation opens with other words, and with the model's own again; what leaves no room is
+/// refused and changes nothing.
 #[test]
 fn a_system_prompt_is_read_instead_of_the_models_own() {
     for model in models() {
@@ -87,7 +94,9 @@ fn a_system_prompt_is_read_instead_of_the_models_own() {
         let own = ask(&mut s, "What is this?", 16);
         s.start_anew();
         s.instruct(Some("Be brief.")).unwrap();
-        let estimated = |s: &Session| s.estimate(&Budget::Fixed(16), "What is this?").unwrap().first_word_ms.unwrap();
+        let estimated = |s: &Session| {
+            s.estimate(&Budget::Fixed(16), "What is this?").unwrap().first_word_ms.unwrap()
+        };
         let brief = ask(&mut s, "What is this?", 16);
         s.start_anew();
         let read = estimated(&s);
@@ -126,7 +135,11 @@ fn how_sure_an_answer_is_is_the_mean_of_its_tokens() {
         let mut sum = 0.0;
         for i in 0..whole.token_ids.len() {
             s.start_anew();
-            let one = Request { so_far: whole.token_ids[..i].to_vec(), max_new_tokens: i + 1, ..request("What is this?", 4) };
+            let one = Request {
+                so_far: whole.token_ids[..i].to_vec(),
+                max_new_tokens: i + 1,
+                ..request("What is this?", 4)
+            };
             let one = block_on(s.ask(&one, &mut |_| {})).unwrap();
             assert_eq!(one.token_ids, whole.token_ids[..=i]);
             sum += one.mean_probability.unwrap();
@@ -174,7 +187,10 @@ fn an_answer_goes_on_where_it_was_cut_off() {
         let continued = block_on(s.ask(&rest, &mut |text| streamed += text)).unwrap();
         assert_eq!((&continued.text, &continued.token_ids), (&whole.text, &whole.token_ids));
         assert!(whole.text.ends_with(streamed.trim()) && streamed.len() < whole.text.len());
-        assert!(block_on(s.ask(&Request { so_far: vec![u32::MAX], ..wanted.clone() }, &mut |_| {})).is_err());
+        assert!(
+            block_on(s.ask(&Request { so_far: vec![u32::MAX], ..wanted.clone() }, &mut |_| {}))
+                .is_err()
+        );
 
         // Another session takes the conversation over.
         let next = ask(&mut s, "What colour is it?", 16).token_ids;
@@ -198,7 +214,10 @@ fn an_estimate_says_what_asking_does() {
         let answer = ask(&mut s, "What is this?", 4);
         assert_eq!(few.context_used, answer.prompt_tokens);
         assert!(s.estimate(&Budget::Fixed(65), "").is_err());
-        assert!(s.estimate(&Budget::default(), "").unwrap().tokens_per_second.is_some() || answer.completion_tokens < 2);
+        assert!(
+            s.estimate(&Budget::default(), "").unwrap().tokens_per_second.is_some()
+                || answer.completion_tokens < 2
+        );
     }
 }
 
@@ -212,7 +231,10 @@ fn a_prepared_picture_leaves_only_the_question() {
         block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
         block_on(s.prepare(36, &Cancel::new())).unwrap();
         let prepared = ask(&mut s, "What is this?", 36);
-        assert_eq!((prepared.token_ids, prepared.cached_tokens), (plain.token_ids, s.prefix.len() + 36));
+        assert_eq!(
+            (prepared.token_ids, prepared.cached_tokens),
+            (plain.token_ids, s.prefix.len() + 36)
+        );
     }
 }
 
@@ -241,7 +263,10 @@ fn stopping_keeps_the_text_and_the_session() {
         s.start_anew();
         let mut fresh = session(&model, 512);
         block_on(fresh.look(&pixels, &Cancel::new())).unwrap();
-        assert_eq!(ask(&mut s, "What is this?", 16).token_ids, ask(&mut fresh, "What is this?", 16).token_ids);
+        assert_eq!(
+            ask(&mut s, "What is this?", 16).token_ids,
+            ask(&mut fresh, "What is this?", 16).token_ids
+        );
     }
 }
 
@@ -257,7 +282,8 @@ fn two_conversations_at_once_do_not_mix() {
         let question = "Where is the square?";
         let alone = [start(5), start(75)].map(|mut s| ask(&mut s, question, 64).token_ids);
         let together = std::thread::scope(|scope| {
-            let runs = [5, 75].map(|at| scope.spawn(move || ask(&mut start(at), question, 64).token_ids));
+            let runs =
+                [5, 75].map(|at| scope.spawn(move || ask(&mut start(at), question, 64).token_ids));
             runs.map(|run| run.join().unwrap())
         });
         assert_eq!(alone, together);
@@ -315,7 +341,10 @@ fn budgets_outside_the_model_are_errors() {
     block_on(s.look(&picture(model, 30), &Cancel::new())).unwrap();
     for m in [0, 65, u64::MAX] {
         let error = block_on(s.ask(&request("What is this?", m), &mut |_| {})).unwrap_err();
-        assert!(matches!(error, Error::BudgetOutOfRange { max: 64, .. }) && error.exit_code() == 2, "{error}");
+        assert!(
+            matches!(error, Error::BudgetOutOfRange { max: 64, .. }) && error.exit_code() == 2,
+            "{error}"
+        );
     }
 }
 
@@ -352,7 +381,10 @@ fn work_before_the_first_word_says_how_far_it_is() {
             let (seen, share) = asked.cancel.progress().unwrap();
             assert_eq!(seen, stage);
             // A GPU's last layers are not waited for.
-            assert!(share <= 1.0 && (share == 1.0 || model.adapter().kind != "cpu"), "{stage:?}: {share}");
+            assert!(
+                share <= 1.0 && (share == 1.0 || model.adapter().kind != "cpu"),
+                "{stage:?}: {share}"
+            );
         };
         assert_eq!(asked.cancel.progress(), None);
         block_on(s.look(&picture(&model, 10), &asked.cancel)).unwrap();

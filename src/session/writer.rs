@@ -33,7 +33,11 @@ pub(super) async fn write_answer(
     let finish_reason = loop {
         let Some(Picked { token, probability }) = next else {
             // Prompt and answer together fill the context; the last token itself needs no keys.
-            break if token_ids.len() >= request.max_new_tokens { FinishReason::Length } else { FinishReason::Context };
+            break if token_ids.len() >= request.max_new_tokens {
+                FinishReason::Length
+            } else {
+                FinishReason::Context
+            };
         };
         if model.config().is_end(token) {
             break FinishReason::Stop;
@@ -54,7 +58,8 @@ pub(super) async fn write_answer(
     Ok(Written { text: writer.finish(on_text), token_ids, finish_reason, mean_probability })
 }
 
-/// Text of an answer, handed on as soon as it is certain: whole characters, and nothing that may belong to a stop string.
+/// Text of an answer, handed on as soon as it is certain: whole characters, and nothing that may
+/// belong to a stop string.
 struct Writer<'a> {
     stream: TextStream,
     stop: &'a [String],
@@ -67,13 +72,25 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     fn new(tokenizer: &Tokenizer, stop: &'a [String]) -> Self {
-        Writer { stream: TextStream::new(tokenizer), stop, text: String::new(), shown: 0, stopped: false }
+        Writer {
+            stream: TextStream::new(tokenizer),
+            stop,
+            text: String::new(),
+            shown: 0,
+            stopped: false,
+        }
     }
 
     /// Adds a token; true if a stop string is complete.
     fn push(&mut self, id: u32, on_text: &mut dyn FnMut(&str)) -> bool {
         self.text += &self.stream.push(id);
-        if let Some(end) = self.stop.iter().filter(|s| !s.is_empty()).filter_map(|s| self.text.find(s.as_str())).min() {
+        if let Some(end) = self
+            .stop
+            .iter()
+            .filter(|s| !s.is_empty())
+            .filter_map(|s| self.text.find(s.as_str()))
+            .min()
+        {
             self.text.truncate(end);
             self.stopped = true;
             self.show(end, on_text);
@@ -103,5 +120,8 @@ impl<'a> Writer<'a> {
 
 /// Bytes at the end of `text` that are a beginning of `stop`.
 pub(super) fn overlap(text: &str, stop: &str) -> usize {
-    (1..stop.len()).rev().find(|&n| stop.is_char_boundary(n) && text.ends_with(&stop[..n])).unwrap_or(0)
+    (1..stop.len())
+        .rev()
+        .find(|&n| stop.is_char_boundary(n) && text.ends_with(&stop[..n]))
+        .unwrap_or(0)
 }

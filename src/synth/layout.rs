@@ -8,7 +8,8 @@ use crate::model::config::{Config, LanguageConfig, Projector, VisionConfig};
 pub enum Layout {
     /// gordonhu/MQT-LLaVA-7b: query transformer and tower inside, bf16.
     MqtLlava,
-    /// liuhaotian/llava-v1.5-7b: `mm_projector`, f16; the tower is a CLIP folder beside it, f32, text model included.
+    /// liuhaotian/llava-v1.5-7b: `mm_projector`, f16; the tower is a CLIP folder beside it, f32,
+    /// text model included.
     Llava15,
     /// llava-hf, as exported before transformers 4.52.
     LlavaHf,
@@ -105,7 +106,11 @@ impl List {
 
     /// A Linear [out, in] with a bias; values keep a unit input near unit size.
     fn linear(&mut self, name: &str, out: usize, input: usize) {
-        self.add(format!("{name}.weight"), &[out, input], Kind::Weight(0.6 / (input as f32).sqrt()));
+        self.add(
+            format!("{name}.weight"),
+            &[out, input],
+            Kind::Weight(0.6 / (input as f32).sqrt()),
+        );
         self.add(format!("{name}.bias"), &[out], Kind::Bias);
     }
 
@@ -126,7 +131,11 @@ impl Layout {
 
     /// What `mm_vision_tower` says of this tower.
     pub(super) fn tower_name(config: &Config) -> &'static str {
-        if config.vision.hidden == 1024 && config.vision.image_size == 336 { CLIP } else { "vision_tower" }
+        if config.vision.hidden == 1024 && config.vision.image_size == 336 {
+            CLIP
+        } else {
+            "vision_tower"
+        }
     }
 
     /// The tensors of the main folder.
@@ -145,18 +154,27 @@ impl Layout {
                 None
             }
             Layout::Llava15 => Some(["model.mm_projector.0", "model.mm_projector.2"]),
-            Layout::LlavaHf => Some(["multi_modal_projector.linear_1", "multi_modal_projector.linear_2"]),
-            Layout::LlavaHfNew => Some(["model.multi_modal_projector.linear_1", "model.multi_modal_projector.linear_2"]),
+            Layout::LlavaHf => {
+                Some(["multi_modal_projector.linear_1", "multi_modal_projector.linear_2"])
+            }
+            Layout::LlavaHfNew => Some([
+                "model.multi_modal_projector.linear_1",
+                "model.multi_modal_projector.linear_2",
+            ]),
         };
         for (i, name) in projector.iter().flatten().enumerate() {
             list.begin(&format!("projector.{i}"), name);
             list.linear(name, hidden, if i == 0 { d } else { hidden });
         }
         match self {
-            Layout::MqtLlava => vision(&mut list, "model.vision_tower.vision_tower.vision_model.", &config.vision),
+            Layout::MqtLlava => {
+                vision(&mut list, "model.vision_tower.vision_tower.vision_model.", &config.vision)
+            }
             Layout::Llava15 => {}
             Layout::LlavaHf => vision(&mut list, "vision_tower.vision_model.", &config.vision),
-            Layout::LlavaHfNew => vision(&mut list, "model.vision_tower.vision_model.", &config.vision),
+            Layout::LlavaHfNew => {
+                vision(&mut list, "model.vision_tower.vision_model.", &config.vision)
+            }
         }
         list.tensors
     }
@@ -181,7 +199,8 @@ impl Layout {
 
 fn language(list: &mut List, prefix: &str, head: &str, l: &LanguageConfig, vocab: usize) {
     let HeadShape { heads, kv_heads, head_dim } = l.shape;
-    // What a layer adds to the residual stream shrinks with the number of layers, as in trained models.
+    // What a layer adds to the residual stream shrinks with the number of layers, as in trained
+    // models.
     let added = 0.02 / (2.0 * l.layers as f32).sqrt();
     list.begin("language", prefix);
     list.add(format!("{prefix}embed_tokens.weight"), &[vocab, l.hidden], Kind::Rows(0.02, l.vocab));
@@ -224,8 +243,16 @@ fn vision(list: &mut List, prefix: &str, v: &VisionConfig) {
     list.begin("vision", prefix);
     let patches = Kind::Weight(1.0 / (3.0 * (v.patch * v.patch) as f32).sqrt());
     list.add(format!("{prefix}embeddings.class_embedding"), &[d], Kind::Weight(0.3));
-    list.add(format!("{prefix}embeddings.patch_embedding.weight"), &[d, 3, v.patch, v.patch], patches);
-    list.add(format!("{prefix}embeddings.position_embedding.weight"), &[v.patches() + 1, d], Kind::Weight(0.3));
+    list.add(
+        format!("{prefix}embeddings.patch_embedding.weight"),
+        &[d, 3, v.patch, v.patch],
+        patches,
+    );
+    list.add(
+        format!("{prefix}embeddings.position_embedding.weight"),
+        &[v.patches() + 1, d],
+        Kind::Weight(0.3),
+    );
     list.norm(&format!("{prefix}pre_layrnorm"), d);
     layers(list, prefix, v.layers + 1, d, v.mlp);
     list.norm(&format!("{prefix}post_layernorm"), d);
@@ -248,8 +275,16 @@ fn layers(list: &mut List, prefix: &str, n: usize, d: usize, mlp: usize) {
 fn clip_text(list: &mut List, vision: usize) {
     let (d, projected) = (768, 768);
     list.begin("clip", "");
-    list.add("text_model.embeddings.token_embedding.weight".into(), &[49_408, d], Kind::Weight(0.02));
-    list.add("text_model.embeddings.position_embedding.weight".into(), &[77, d], Kind::Weight(0.02));
+    list.add(
+        "text_model.embeddings.token_embedding.weight".into(),
+        &[49_408, d],
+        Kind::Weight(0.02),
+    );
+    list.add(
+        "text_model.embeddings.position_embedding.weight".into(),
+        &[77, d],
+        Kind::Weight(0.02),
+    );
     layers(list, "text_model.", 12, d, 3072);
     list.norm("text_model.final_layer_norm", d);
     list.add("visual_projection.weight".into(), &[projected, vision], Kind::Weight(0.02));

@@ -1,5 +1,5 @@
-//! Synthetic checkpoints: random weights of a named shape in a published layout, so that everything around real ones can be
-//! tried at their size without them. The same seed gives the same bytes.
+//! Synthetic checkpoints: random weights of a named shape in a published layout, so that everything
+//! around real ones can be tried at their size without them. The same seed gives the same bytes.
 
 mod layout;
 mod settings;
@@ -44,14 +44,20 @@ impl Synth {
 
     fn config(&self) -> Result<(Config, Layout)> {
         let Some(mut config) = shapes::named(&self.shape) else {
-            let why = format!("{:?} is no shape; there are {}", self.shape, shapes::NAMES.join(", "));
+            let why =
+                format!("{:?} is no shape; there are {}", self.shape, shapes::NAMES.join(", "));
             return Err(Error::InvalidSetting { what: "--shape".into(), why });
         };
-        let own = if matches!(config.projector, Projector::Mlp(_)) { Layout::Llava15 } else { Layout::MqtLlava };
+        let own = if matches!(config.projector, Projector::Mlp(_)) {
+            Layout::Llava15
+        } else {
+            Layout::MqtLlava
+        };
         let layout = self.layout.unwrap_or(own);
         match (layout, &config.projector) {
             (Layout::MqtLlava, Projector::Mlp(_)) => {
-                let why = format!("{} has no query transformer, which mqt-llava is about", self.shape);
+                let why =
+                    format!("{} has no query transformer, which mqt-llava is about", self.shape);
                 return Err(Error::InvalidSetting { what: "--layout".into(), why });
             }
             (Layout::MqtLlava, _) => {}
@@ -63,14 +69,24 @@ impl Synth {
     /// Writes the checkpoint into `out`, tensor after tensor.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] for an unknown shape or one that the layout cannot hold, [`Error::OutputFailed`].
-    pub fn write(&self, out: &Path, cancel: &Cancel, on_progress: &mut dyn FnMut(Progress)) -> Result<()> {
+    /// [`Error::InvalidSetting`] for an unknown shape or one that the layout cannot hold,
+    /// [`Error::OutputFailed`].
+    pub fn write(
+        &self,
+        out: &Path,
+        cancel: &Cancel,
+        on_progress: &mut dyn FnMut(Progress),
+    ) -> Result<()> {
         let (config, layout) = self.config()?;
-        let mut folders = vec![(out.to_owned(), layout.tensors(&config), layout.dtype(), self.shard_bytes)];
+        let mut folders =
+            vec![(out.to_owned(), layout.tensors(&config), layout.dtype(), self.shard_bytes)];
         if let Some((folder, tensors)) = layout.tower(&config) {
             folders.push((out.join(folder), tensors, Dtype::F32, u64::MAX));
         }
-        let total = folders.iter().flat_map(|(_, tensors, dtype, _)| tensors.iter().map(|t| t.bytes(*dtype))).sum();
+        let total = folders
+            .iter()
+            .flat_map(|(_, tensors, dtype, _)| tensors.iter().map(|t| t.bytes(*dtype)))
+            .sum();
         let mut progress = Progress { phase: "writing", done: 0, total };
         for (folder, tensors, dtype, shard_bytes) in &folders {
             std::fs::create_dir_all(folder).map_err(|e| failed(folder, &e))?;
@@ -91,12 +107,22 @@ impl Synth {
         settings::write(&config, layout, &self.shape, out)
     }
 
-    fn shard(&self, path: &Path, tensors: &[&Tensor], dtype: Dtype, cancel: &Cancel, done: &mut dyn FnMut(u64)) -> std::io::Result<()> {
+    fn shard(
+        &self,
+        path: &Path,
+        tensors: &[&Tensor],
+        dtype: Dtype,
+        cancel: &Cancel,
+        done: &mut dyn FnMut(u64),
+    ) -> std::io::Result<()> {
         let mut header = serde_json::Map::new();
         let mut at = 0;
         for tensor in tensors {
             let end = at + tensor.bytes(dtype);
-            header.insert(tensor.name.clone(), json!({"dtype": dtype.name(), "shape": tensor.shape, "data_offsets": [at, end]}));
+            header.insert(
+                tensor.name.clone(),
+                json!({"dtype": dtype.name(), "shape": tensor.shape, "data_offsets": [at, end]}),
+            );
             at = end;
         }
         header.insert("__metadata__".into(), json!({"format": "pt"}));
@@ -153,12 +179,17 @@ fn shards(tensors: &[Tensor], dtype: Dtype, limit: u64) -> Vec<(String, Vec<&Ten
         return vec![("model.safetensors".into(), groups.remove(0))];
     }
     let n = groups.len();
-    groups.into_iter().enumerate().map(|(i, group)| (format!("model-{:05}-of-{n:05}.safetensors", i + 1), group)).collect()
+    groups
+        .into_iter()
+        .enumerate()
+        .map(|(i, group)| (format!("model-{:05}-of-{n:05}.safetensors", i + 1), group))
+        .collect()
 }
 
 fn index(files: &[(String, Vec<&Tensor>)], dtype: Dtype) -> Value {
     let all = || files.iter().flat_map(|(file, tensors)| tensors.iter().map(move |t| (file, t)));
-    let map: serde_json::Map<String, Value> = all().map(|(file, t)| (t.name.clone(), json!(file))).collect();
+    let map: serde_json::Map<String, Value> =
+        all().map(|(file, t)| (t.name.clone(), json!(file))).collect();
     let total: u64 = all().map(|(_, t)| t.bytes(dtype)).sum();
     json!({"metadata": {"total_size": total}, "weight_map": map})
 }

@@ -12,8 +12,14 @@ use std::path::Path;
 /// Writes everything but the weights.
 pub(super) fn write(config: &Config, layout: Layout, shape: &str, out: &Path) -> Result<()> {
     let nested = matches!(layout, Layout::LlavaHf | Layout::LlavaHfNew);
-    put_json(&out.join("config.json"), &if nested { nested_config(config, layout) } else { flat_config(config, layout) })?;
-    put_json(&out.join("generation_config.json"), &json!({"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}))?;
+    put_json(
+        &out.join("config.json"),
+        &if nested { nested_config(config, layout) } else { flat_config(config, layout) },
+    )?;
+    put_json(
+        &out.join("generation_config.json"),
+        &json!({"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}),
+    )?;
     let special = json!({"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<unk>", "unk_token": "<unk>"});
     put_json(&out.join("special_tokens_map.json"), &special)?;
     let model = synthetic_model(config.language.vocab);
@@ -24,12 +30,17 @@ pub(super) fn write(config: &Config, layout: Layout, shape: &str, out: &Path) ->
     put_json(&out.join("tokenizer_config.json"), &tokenizer_config)?;
     if nested {
         let settings = serde_json::to_vec(&tokenizer_config).expect("JSON serialises");
-        put(&out.join("tokenizer.json"), &Tokenizer::from_files(None, Some(&model), Some(&settings))?.to_json())?;
+        put(
+            &out.join("tokenizer.json"),
+            &Tokenizer::from_files(None, Some(&model), Some(&settings))?.to_json(),
+        )?;
         put_json(&out.join("preprocessor_config.json"), &preprocessor(config.vision.image_size))?;
     } else {
         put(&out.join("tokenizer.model"), &model)?;
     }
-    let card = format!("---\nlicense: cc0-1.0\n---\nRandom weights of the shape {shape}. They answer nothing.\n");
+    let card = format!(
+        "---\nlicense: cc0-1.0\n---\nRandom weights of the shape {shape}. They answer nothing.\n"
+    );
     put(&out.join("README.md"), card.as_bytes())?;
     let tower = out.join(Layout::tower_name(config));
     if layout == Layout::Llava15 || !nested && Layout::tower_name(config) == "vision_tower" {
@@ -52,7 +63,10 @@ fn flat_config(config: &Config, layout: Layout) -> Value {
     });
     extend(&mut json, more);
     if let crate::model::config::Projector::Resampler(r) = &config.projector {
-        extend(&mut json, json!({"query_abstractor_type": "matry_query", "query_abstractor_num_heads": r.heads}));
+        extend(
+            &mut json,
+            json!({"query_abstractor_type": "matry_query", "query_abstractor_num_heads": r.heads}),
+        );
     }
     json
 }

@@ -1,4 +1,5 @@
-//! Random values with the ranges of trained ones: near-normal weights with heavy tails and a few outlier channels, norms around one.
+//! Random values with the ranges of trained ones: near-normal weights with heavy tails and a few
+//! outlier channels, norms around one.
 
 use super::layout::{Dtype, Kind, Tensor};
 use half::{bf16, f16};
@@ -31,8 +32,15 @@ const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Stream {
     pub(super) fn new(seed: u64, tensor: &Tensor) -> Stream {
-        let seed = tensor.key.bytes().fold(mix(seed.wrapping_add(STEP)), |h, b| mix(h ^ u64::from(b)).wrapping_add(STEP));
-        Stream { seed, kind: tensor.kind, width: tensor.shape.iter().skip(1).product::<usize>().max(1) }
+        let seed = tensor
+            .key
+            .bytes()
+            .fold(mix(seed.wrapping_add(STEP)), |h, b| mix(h ^ u64::from(b)).wrapping_add(STEP));
+        Stream {
+            seed,
+            kind: tensor.kind,
+            width: tensor.shape.iter().skip(1).product::<usize>().max(1),
+        }
     }
 
     /// Element `i`: four 16-bit uniforms added are near enough to a normal deviate.
@@ -48,7 +56,8 @@ impl Stream {
             Kind::Rows(_, rows) if i / self.width >= rows => 0.0,
             Kind::Weight(std) | Kind::Rows(std, _) => {
                 let channel = mix(self.seed ^ ((i % self.width) as u64).wrapping_mul(STEP));
-                let outlier = if channel.is_multiple_of(OUTLIER_CHANNELS) { OUTLIER_SCALE } else { 1.0 };
+                let outlier =
+                    if channel.is_multiple_of(OUTLIER_CHANNELS) { OUTLIER_SCALE } else { 1.0 };
                 let tail = if (bits >> 7).is_multiple_of(TAIL) { TAIL_SCALE } else { 1.0 };
                 std * normal * outlier * tail
             }

@@ -29,7 +29,9 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for List<T, M
                 let mut list = Vec::new();
                 while let Some(entry) = entries.next_element()? {
                     if list.len() == MOST {
-                        return Err(A::Error::custom(format!("a list of it has more than {MOST} entries")));
+                        return Err(A::Error::custom(format!(
+                            "a list of it has more than {MOST} entries"
+                        )));
                     }
                     list.push(entry);
                 }
@@ -57,7 +59,9 @@ impl<'de, const MOST: usize> Deserialize<'de> for Table<MOST> {
                 let mut table = HashMap::new();
                 while let Some((text, number)) = entries.next_entry()? {
                     if table.len() == MOST {
-                        return Err(A::Error::custom(format!("a table of it has more than {MOST} entries")));
+                        return Err(A::Error::custom(format!(
+                            "a table of it has more than {MOST} entries"
+                        )));
                     }
                     table.insert(text, number);
                 }

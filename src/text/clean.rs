@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::stream::SPACE;
 
-/// The longest key and the longest replacement of a table, in bytes: far above Unicode's own, of which the longest has 33.
+/// The longest key and the longest replacement of a table, in bytes: far above Unicode's own, of
+/// which the longest has 33.
 const LONGEST: usize = 64;
 
 /// What happens to text before it is cut into tokens.
@@ -27,9 +28,12 @@ impl Clean {
     /// Refuses a table that lengthens text without limit; the error is the problem in words.
     pub(super) fn check(&self) -> Result<(), String> {
         let Some(trie) = Trie::new(&self.charsmap) else { return Ok(()) };
-        let longest = trie.replacements.split(|&byte| byte == 0).map(<[u8]>::len).max().unwrap_or(0);
+        let longest =
+            trie.replacements.split(|&byte| byte == 0).map(<[u8]>::len).max().unwrap_or(0);
         if longest > LONGEST {
-            return Err(format!("its table of characters puts {longest} bytes in the place of one; {LONGEST} is the most that is run"));
+            return Err(format!(
+                "its table of characters puts {longest} bytes in the place of one; {LONGEST} is the most that is run"
+            ));
         }
         Ok(())
     }
@@ -59,7 +63,9 @@ impl Clean {
     pub(super) fn to_steps(&self) -> Vec<Value> {
         let mut steps = Vec::new();
         if !self.charsmap.is_empty() {
-            steps.push(json!({"type": "Precompiled", "precompiled_charsmap": base64(&self.charsmap)}));
+            steps.push(
+                json!({"type": "Precompiled", "precompiled_charsmap": base64(&self.charsmap)}),
+            );
         }
         if self.collapse {
             steps.extend(collapse_steps());
@@ -153,7 +159,8 @@ const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 fn base64(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
-        let group = chunk.iter().fold(0u32, |group, &byte| group << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
+        let group = chunk.iter().fold(0u32, |group, &byte| group << 8 | u32::from(byte))
+            << (8 * (3 - chunk.len()));
         for i in 0..4 {
             let digit = BASE64[(group >> (18 - 6 * i) & 63) as usize];
             text.push(if i <= chunk.len() { char::from(digit) } else { '=' });

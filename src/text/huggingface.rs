@@ -45,7 +45,10 @@ struct File<'a> {
 fn part(name: &str, text: Option<&RawValue>) -> Result<Value> {
     let Some(text) = text else { return Ok(Value::Null) };
     if text.get().len() > MOST_PART {
-        return Err(corrupt(format!("its {name} has {} bytes; {MOST_PART} is the most that is read", text.get().len())));
+        return Err(corrupt(format!(
+            "its {name} has {} bytes; {MOST_PART} is the most that is read",
+            text.get().len()
+        )));
     }
     serde_json::from_str(text.get()).map_err(|error| corrupt(error.to_string()))
 }
@@ -85,7 +88,9 @@ impl Merge {
     fn pair(self) -> Option<(String, String)> {
         match self {
             Merge::Pair(left, right) => Some((left, right)),
-            Merge::Line(line) => line.split_once(' ').map(|(left, right)| (left.to_string(), right.to_string())),
+            Merge::Line(line) => {
+                line.split_once(' ').map(|(left, right)| (left.to_string(), right.to_string()))
+            }
         }
     }
 }
@@ -98,11 +103,16 @@ pub(super) fn read(bytes: &[u8]) -> Result<Definition> {
         r#type: Option<String>,
     }
     // Files from before the field had a type are BPE if they have merges.
-    let kind: Kind = serde_json::from_str(file.model.get()).map_err(|error| corrupt(error.to_string()))?;
+    let kind: Kind =
+        serde_json::from_str(file.model.get()).map_err(|error| corrupt(error.to_string()))?;
     if let Some(kind) = kind.r#type.filter(|kind| kind != "BPE") {
-        return Err(corrupt(format!("it is a {} tokenizer; only BPE can be read", cut(&kind, limits::NAME))));
+        return Err(corrupt(format!(
+            "it is a {} tokenizer; only BPE can be read",
+            cut(&kind, limits::NAME)
+        )));
     }
-    let model: Model = serde_json::from_str(file.model.get()).map_err(|error| corrupt(error.to_string()))?;
+    let model: Model =
+        serde_json::from_str(file.model.get()).map_err(|error| corrupt(error.to_string()))?;
     let normalizer = part("normalizer", file.normalizer)?;
     let pre_tokenizer = part("pre_tokenizer", file.pre_tokenizer)?;
     let decoder = part("decoder", file.decoder)?;
@@ -124,7 +134,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Definition> {
         byte_level: byte_level(&decoder) || byte_level(&pre_tokenizer),
         ..Definition::default()
     };
-    (definition.bos, definition.eos) = template_tokens(&part("post_processor", file.post_processor)?);
+    (definition.bos, definition.eos) =
+        template_tokens(&part("post_processor", file.post_processor)?);
     if let Some((preparation, legacy)) = sentencepiece_like(&normalizer, &pre_tokenizer) {
         definition.preparation = preparation;
         definition.legacy = Some(legacy);
@@ -169,7 +180,10 @@ fn sentencepiece_like(normalizer: &Value, pre_tokenizer: &Value) -> Option<(Prep
         legacy = true;
     } else {
         let is = |key: &str, value: Value| pre_tokenizer.get(key) == Some(&value);
-        if !is("type", json!("Metaspace")) || !is("replacement", json!("▁")) || !is("split", json!(false)) {
+        if !is("type", json!("Metaspace"))
+            || !is("replacement", json!("▁"))
+            || !is("split", json!(false))
+        {
             return None;
         }
         dummy_prefix = !is("prepend_scheme", json!("never"));
@@ -183,26 +197,42 @@ fn sentencepiece_like(normalizer: &Value, pre_tokenizer: &Value) -> Option<(Prep
 /// [`write()`] lists it there, because the format has no place for it.
 fn template_tokens(post_processor: &Value) -> (Option<u32>, Option<u32>) {
     let id_of = |name: &Value| {
-        let id = post_processor.get("special_tokens")?.get(name.as_str()?)?.get("ids")?.get(0)?.as_u64()?;
+        let id = post_processor
+            .get("special_tokens")?
+            .get(name.as_str()?)?
+            .get("ids")?
+            .get(0)?
+            .as_u64()?;
         u32::try_from(id).ok()
     };
-    let first = post_processor.get("single").and_then(|single| single.get(0)?.get("SpecialToken")?.get("id"));
+    let first = post_processor
+        .get("single")
+        .and_then(|single| single.get(0)?.get("SpecialToken")?.get("id"));
     let Some(first) = first else { return (None, None) };
     let names = post_processor.get("special_tokens").and_then(Value::as_object);
-    let mut others = names.into_iter().flatten().map(|(name, _)| json!(name)).filter(|name| name != first);
+    let mut others =
+        names.into_iter().flatten().map(|(name, _)| json!(name)).filter(|name| name != first);
     let other = others.next().filter(|_| others.next().is_none());
     (id_of(first), other.and_then(|name| id_of(&name)))
 }
 
 /// Writes what [`read`] reads and the `tokenizers` library understands.
-pub(super) fn write(definition: &Definition, model: &BPE, legacy: bool, bos: u32, eos: u32) -> Vec<u8> {
+pub(super) fn write(
+    definition: &Definition,
+    model: &BPE,
+    legacy: bool,
+    bos: u32,
+    eos: u32,
+) -> Vec<u8> {
     let text_of = |id: u32| {
         let mut all = definition.vocab.iter().chain(&definition.added);
         all.find(|(_, other)| *other == id).map_or("", |(text, _)| text.as_str())
     };
     let (bos_text, eos_text) = (text_of(bos), text_of(eos));
     let (normalizer, pre_tokenizer, decoder) = match &definition.preparation {
-        Preparation::Steps { normalizer, pre_tokenizer, decoder } => (normalizer.clone(), pre_tokenizer.clone(), decoder.clone()),
+        Preparation::Steps { normalizer, pre_tokenizer, decoder } => {
+            (normalizer.clone(), pre_tokenizer.clone(), decoder.clone())
+        }
         Preparation::SentencePiece { clean, dummy_prefix } => {
             let mut steps = clean.to_steps();
             let mut pre_tokenizer = Value::Null;
@@ -212,7 +242,11 @@ pub(super) fn write(definition: &Definition, model: &BPE, legacy: bool, bos: u32
                 steps.extend(dummy_prefix.then(prepend));
                 steps.push(escape());
             }
-            let normalizer = if steps.is_empty() { Value::Null } else { json!({"type": "Sequence", "normalizers": steps}) };
+            let normalizer = if steps.is_empty() {
+                Value::Null
+            } else {
+                json!({"type": "Sequence", "normalizers": steps})
+            };
             (normalizer, pre_tokenizer, decoder(*dummy_prefix))
         }
     };
@@ -243,9 +277,14 @@ pub(super) fn write(definition: &Definition, model: &BPE, legacy: bool, bos: u32
 }
 
 fn decoder(dummy_prefix: bool) -> Value {
-    let mut decoders =
-        vec![json!({"type": "Replace", "pattern": {"String": "▁"}, "content": " "}), json!({"type": "ByteFallback"}), json!({"type": "Fuse"})];
-    decoders.extend(dummy_prefix.then(|| json!({"type": "Strip", "content": " ", "start": 1, "stop": 0})));
+    let mut decoders = vec![
+        json!({"type": "Replace", "pattern": {"String": "▁"}, "content": " "}),
+        json!({"type": "ByteFallback"}),
+        json!({"type": "Fuse"}),
+    ];
+    decoders.extend(
+        dummy_prefix.then(|| json!({"type": "Strip", "content": " ", "start": 1, "stop": 0})),
+    );
     json!({"type": "Sequence", "decoders": decoders})
 }
 

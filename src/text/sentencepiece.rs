@@ -77,13 +77,18 @@ pub(super) fn read(bytes: &[u8]) -> Result<Definition> {
     if pieces_in(bytes) > MAX_IDS as usize {
         return Err(corrupt(format!("it has more than {MAX_IDS} pieces")));
     }
-    let model = ModelProto::decode(bytes).map_err(|error| corrupt(format!("it is no SentencePiece model ({error})")))?;
+    let model = ModelProto::decode(bytes)
+        .map_err(|error| corrupt(format!("it is no SentencePiece model ({error})")))?;
     let trainer = model.trainer.unwrap_or_default();
     let normalizer = model.normalizer.unwrap_or_default();
     match trainer.model_type.unwrap_or(1) {
         2 => {}
         1 => return Err(corrupt("it is a unigram model; only BPE models can be read")),
-        other => return Err(corrupt(format!("it is of SentencePiece model type {other}; only BPE (2) can be read"))),
+        other => {
+            return Err(corrupt(format!(
+                "it is of SentencePiece model type {other}; only BPE (2) can be read"
+            )));
+        }
     }
     if trainer.whitespace_as_suffix == Some(true) || normalizer.escape_whitespaces == Some(false) {
         return Err(corrupt("it treats spaces in a way that is not supported"));
@@ -93,7 +98,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<Definition> {
         byte_fallback: trainer.byte_fallback.unwrap_or(false),
         fuse_unknown: true,
         preparation: Preparation::SentencePiece {
-            clean: Clean::new(normalizer.charsmap.unwrap_or_default(), normalizer.remove_extra_whitespaces.unwrap_or(true)),
+            clean: Clean::new(
+                normalizer.charsmap.unwrap_or_default(),
+                normalizer.remove_extra_whitespaces.unwrap_or(true),
+            ),
             dummy_prefix: normalizer.add_dummy_prefix.unwrap_or(true),
         },
         bos: id_of(trainer.bos_id.unwrap_or(1)),
@@ -104,10 +112,15 @@ pub(super) fn read(bytes: &[u8]) -> Result<Definition> {
     for (id, entry) in (0u32..).zip(model.pieces) {
         let piece = entry.piece.unwrap_or_default();
         if piece.is_empty() || piece.len() > MAX_PIECE_BYTES {
-            return Err(corrupt(format!("piece {id} has {} bytes; 1 to {MAX_PIECE_BYTES} make sense", piece.len())));
+            return Err(corrupt(format!(
+                "piece {id} has {} bytes; 1 to {MAX_PIECE_BYTES} make sense",
+                piece.len()
+            )));
         }
         match entry.kind.unwrap_or(kind::NORMAL) {
-            kind::NORMAL => normal.push(Scored { id, piece: piece.clone(), score: entry.score.unwrap_or(0.0) }),
+            kind::NORMAL => {
+                normal.push(Scored { id, piece: piece.clone(), score: entry.score.unwrap_or(0.0) })
+            }
             kind::UNKNOWN => {
                 definition.special.insert(id);
                 definition.unknown = Some(piece.clone());
@@ -124,7 +137,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Definition> {
     Ok(definition)
 }
 
-/// How many pieces a file lists, counted before any of them takes memory; those behind the first damage do not count.
+/// How many pieces a file lists, counted before any of them takes memory; those behind the first
+/// damage do not count.
 fn pieces_in(mut bytes: &[u8]) -> usize {
     const PIECE: u32 = 1;
     let mut count = 0;
@@ -137,18 +151,25 @@ fn pieces_in(mut bytes: &[u8]) -> usize {
     count
 }
 
-/// A `tokenizer.model` of `vocab` pieces for synthetic checkpoints: LLaMA's 259 first ids, printable ASCII, then strings of
-/// lower-case letters, shortest first, each of which two shorter pieces make.
+/// A `tokenizer.model` of `vocab` pieces for synthetic checkpoints: LLaMA's 259 first ids,
+/// printable ASCII, then strings of lower-case letters, shortest first, each of which two shorter
+/// pieces make.
 #[cfg(feature = "native")]
 pub(crate) fn synthetic_model(vocab: usize) -> Vec<u8> {
     const BYTE: i32 = 6;
-    let special = [("<unk>", kind::UNKNOWN), ("<s>", kind::CONTROL), ("</s>", kind::CONTROL)].map(|(text, kind)| (text.to_owned(), kind));
+    let special = [("<unk>", kind::UNKNOWN), ("<s>", kind::CONTROL), ("</s>", kind::CONTROL)]
+        .map(|(text, kind)| (text.to_owned(), kind));
     let bytes = (0..256).map(|byte| (format!("<0x{byte:02X}>"), BYTE));
-    let singles: Vec<String> = ('a'..='z').chain(('!'..='~').filter(|c| !c.is_ascii_lowercase())).chain(['▁']).map(String::from).collect();
+    let singles: Vec<String> = ('a'..='z')
+        .chain(('!'..='~').filter(|c| !c.is_ascii_lowercase()))
+        .chain(['▁'])
+        .map(String::from)
+        .collect();
     let mut strings: Vec<String> = ('a'..='z').chain(['▁']).map(String::from).collect();
     let mut longer = Vec::new();
     while singles.len() + longer.len() < vocab {
-        strings = strings.iter().flat_map(|s| ('a'..='z').map(move |c| format!("{s}{c}"))).collect();
+        strings =
+            strings.iter().flat_map(|s| ('a'..='z').map(move |c| format!("{s}{c}"))).collect();
         longer.extend_from_slice(&strings);
     }
     let normal = singles.into_iter().chain(longer).map(|text| (text, kind::NORMAL));
@@ -158,9 +179,24 @@ pub(crate) fn synthetic_model(vocab: usize) -> Vec<u8> {
         score: Some(if kind == kind::NORMAL { -(id as f32 - 259.0) } else { 0.0 }),
         kind: Some(kind),
     };
-    let trainer = TrainerSpec { model_type: Some(2), byte_fallback: Some(true), bos_id: Some(1), eos_id: Some(2), ..Default::default() };
-    let normalizer = NormalizerSpec { add_dummy_prefix: Some(true), remove_extra_whitespaces: Some(false), ..Default::default() };
-    ModelProto { pieces: pieces.map(piece).collect(), trainer: Some(trainer), normalizer: Some(normalizer) }.encode_to_vec()
+    let trainer = TrainerSpec {
+        model_type: Some(2),
+        byte_fallback: Some(true),
+        bos_id: Some(1),
+        eos_id: Some(2),
+        ..Default::default()
+    };
+    let normalizer = NormalizerSpec {
+        add_dummy_prefix: Some(true),
+        remove_extra_whitespaces: Some(false),
+        ..Default::default()
+    };
+    ModelProto {
+        pieces: pieces.map(piece).collect(),
+        trainer: Some(trainer),
+        normalizer: Some(normalizer),
+    }
+    .encode_to_vec()
 }
 
 struct Scored {
@@ -176,20 +212,25 @@ struct Scored {
 /// Among equal scores SentencePiece takes the leftmost pair, a list the first listed. Only runs of
 /// one character tie in practice (LLaMA's spaces); for those, longest first comes to the same.
 fn merges(pieces: &[Scored]) -> Result<Vec<(String, String)>> {
-    let ids: HashMap<&str, u32> = pieces.iter().map(|entry| (entry.piece.as_str(), entry.id)).collect();
+    let ids: HashMap<&str, u32> =
+        pieces.iter().map(|entry| (entry.piece.as_str(), entry.id)).collect();
     let mut by_score: Vec<&Scored> = pieces.iter().collect();
     let length = |entry: &Scored| entry.piece.chars().count();
     by_score.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| length(b).cmp(&length(a))));
     let (mut merges, mut size) = (Vec::new(), 0);
     for entry in by_score {
         let splits = entry.piece.char_indices().skip(1).map(|(at, _)| entry.piece.split_at(at));
-        let mut known: Vec<_> = splits.filter_map(|(left, right)| Some(((*ids.get(left)?, *ids.get(right)?), left, right))).collect();
+        let mut known: Vec<_> = splits
+            .filter_map(|(left, right)| Some(((*ids.get(left)?, *ids.get(right)?), left, right)))
+            .collect();
         known.sort_by_key(|(pair, ..)| *pair);
         size += known.len() * entry.piece.len();
         if size > MAX_MERGE_BYTES {
             return Err(corrupt("its pieces can be put together in too many ways"));
         }
-        merges.extend(known.into_iter().map(|(_, left, right)| (left.to_string(), right.to_string())));
+        merges.extend(
+            known.into_iter().map(|(_, left, right)| (left.to_string(), right.to_string())),
+        );
     }
     Ok(merges)
 }

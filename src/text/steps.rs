@@ -1,5 +1,6 @@
-//! The steps of a `tokenizer.json` that prepare text for the merges. Only known ones run, and each is bounded when the file is read:
-//! together they may lengthen a text [`MOST_GROWTH`] times, and a search in it may go back only so often.
+//! The steps of a `tokenizer.json` that prepare text for the merges. Only known ones run, and each
+//! is bounded when the file is read: together they may lengthen a text [`MOST_GROWTH`] times, and a
+//! search in it may go back only so often.
 
 use std::ops::Range;
 
@@ -8,11 +9,15 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokenizers::normalizer::SplitDelimiterBehavior;
 use tokenizers::pattern::{Invert, Pattern};
-use tokenizers::{NormalizedString, Normalizer, NormalizerWrapper, Offsets, PreTokenizedString, PreTokenizer, PreTokenizerWrapper};
+use tokenizers::{
+    NormalizedString, Normalizer, NormalizerWrapper, Offsets, PreTokenizedString, PreTokenizer,
+    PreTokenizerWrapper,
+};
 
 use crate::untrusted::{cut, limits};
 
-/// So many times longer may all steps together make a text: Unicode's compatibility forms 11 times, `▁` for spaces 3 times.
+/// So many times longer may all steps together make a text: Unicode's compatibility forms 11 times,
+/// `▁` for spaces 3 times.
 const MOST_GROWTH: usize = 200;
 /// So many steps may there be, in sequences within sequences of so many levels.
 const MOST_STEPS: usize = 32;
@@ -66,7 +71,8 @@ impl Steps {
         Ok(Steps { normal, split })
     }
 
-    /// The text in the pieces that are merged one by one; a step that fails on this text is left out.
+    /// The text in the pieces that are merged one by one; a step that fails on this text is left
+    /// out.
     pub(super) fn apply(&self, text: &str) -> PreTokenizedString {
         let mut normalized = NormalizedString::from(text);
         for step in &self.normal {
@@ -83,8 +89,12 @@ impl Steps {
         for step in &self.split {
             let before = cut.clone();
             let done = match step {
-                Split::At { search, behavior, invert: true } => cut.split(|_, text| text.split(Invert(search), *behavior)),
-                Split::At { search, behavior, invert: false } => cut.split(|_, text| text.split(search, *behavior)),
+                Split::At { search, behavior, invert: true } => {
+                    cut.split(|_, text| text.split(Invert(search), *behavior))
+                }
+                Split::At { search, behavior, invert: false } => {
+                    cut.split(|_, text| text.split(search, *behavior))
+                }
                 Split::Other(other) => other.pre_tokenize(&mut cut),
             };
             if done.is_err() {
@@ -104,13 +114,18 @@ fn flat<'a>(step: &'a Value, list: &str, what: &str) -> Result<Vec<&'a Value>, S
             continue;
         }
         if kind(step) == "Sequence" {
-            let inner = step.get(list).and_then(Value::as_array).ok_or_else(|| format!("a sequence of its {what} has no {list}"))?;
+            let inner = step
+                .get(list)
+                .and_then(Value::as_array)
+                .ok_or_else(|| format!("a sequence of its {what} has no {list}"))?;
             open.extend(inner.iter().rev().map(|step| (step, level + 1)));
         } else {
             steps.push(step);
         }
         if level > MOST_LEVELS || steps.len() + open.len() > MOST_STEPS {
-            return Err(format!("its {what} has more than {MOST_STEPS} steps, or sequences deeper than {MOST_LEVELS} levels"));
+            return Err(format!(
+                "its {what} has more than {MOST_STEPS} steps, or sequences deeper than {MOST_LEVELS} levels"
+            ));
         }
     }
     Ok(steps)
@@ -134,7 +149,12 @@ fn read_normal(step: &Value) -> Result<(Normal, usize), String> {
         "NFKC" | "NFKD" => 11,
         "Lowercase" | "ByteLevel" => 2,
         "Strip" | "StripAccents" | "Nmt" => 1,
-        other => return Err(format!("its normaliser has a step {:?}, which is not supported", cut(other, limits::NAME))),
+        other => {
+            return Err(format!(
+                "its normaliser has a step {:?}, which is not supported",
+                cut(other, limits::NAME)
+            ));
+        }
     };
     let step = serde_json::from_value(step.clone()).map_err(|error| error.to_string())?;
     Ok((Normal::Other(step), factor))
@@ -149,7 +169,8 @@ fn read_split(step: &Value) -> Result<(Split, usize), String> {
     }
     let factor = match kind(step) {
         "Split" => {
-            let How { behavior, invert } = How::deserialize(step).map_err(|error| error.to_string())?;
+            let How { behavior, invert } =
+                How::deserialize(step).map_err(|error| error.to_string())?;
             let (search, _) = Search::read(step, "pre-tokenizer", 0)?;
             return Ok((Split::At { search, behavior, invert }, 1));
         }
@@ -157,8 +178,14 @@ fn read_split(step: &Value) -> Result<(Split, usize), String> {
         "ByteLevel" => 4,
         // A character of at most four bytes for each space, and one before each piece.
         "Metaspace" => 8,
-        "Digits" | "Whitespace" | "WhitespaceSplit" | "Punctuation" | "CharDelimiterSplit" | "UnicodeScripts" => 1,
-        other => return Err(format!("its pre-tokenizer has a step {:?}, which is not supported", cut(other, limits::NAME))),
+        "Digits" | "Whitespace" | "WhitespaceSplit" | "Punctuation" | "CharDelimiterSplit"
+        | "UnicodeScripts" => 1,
+        other => {
+            return Err(format!(
+                "its pre-tokenizer has a step {:?}, which is not supported",
+                cut(other, limits::NAME)
+            ));
+        }
     };
     let step = serde_json::from_value(step.clone()).map_err(|error| error.to_string())?;
     Ok((Split::Other(step), factor))
@@ -166,9 +193,15 @@ fn read_split(step: &Value) -> Result<(Split, usize), String> {
 
 /// A text that a step puts in.
 fn inserted(step: &Value, key: &str) -> Result<String, String> {
-    let text = step.get(key).and_then(Value::as_str).ok_or_else(|| format!("a step of its normaliser has no {key}"))?;
+    let text = step
+        .get(key)
+        .and_then(Value::as_str)
+        .ok_or_else(|| format!("a step of its normaliser has no {key}"))?;
     if text.len() > MOST_INSERTED {
-        return Err(format!("a step of its normaliser inserts {} bytes; {MOST_INSERTED} is the most that is run", text.len()));
+        return Err(format!(
+            "a step of its normaliser inserts {} bytes; {MOST_INSERTED} is the most that is run",
+            text.len()
+        ));
     }
     Ok(text.to_owned())
 }
@@ -184,7 +217,8 @@ enum Search {
 }
 
 impl Search {
-    /// Reads a step's pattern; how many times longer a text may become when `content` bytes take the place of each match.
+    /// Reads a step's pattern; how many times longer a text may become when `content` bytes take
+    /// the place of each match.
     fn read(step: &Value, what: &str, content: usize) -> Result<(Search, usize), String> {
         #[derive(Deserialize)]
         enum Form {
@@ -192,26 +226,46 @@ impl Search {
             Regex(String),
         }
         let form = step.get("pattern").map(Form::deserialize);
-        match form.ok_or_else(|| format!("a step of its {what} has no pattern"))?.map_err(|error| error.to_string())? {
-            Form::String(text) if text.is_empty() => Err(format!("a step of its {what} looks for an empty text")),
+        match form
+            .ok_or_else(|| format!("a step of its {what} has no pattern"))?
+            .map_err(|error| error.to_string())?
+        {
+            Form::String(text) if text.is_empty() => {
+                Err(format!("a step of its {what} looks for an empty text"))
+            }
             Form::String(text) => {
                 let factor = content.div_ceil(text.len()).max(1);
                 Ok((Search::Text(text), factor))
             }
             Form::Regex(pattern) => {
-                check(&pattern).map_err(|problem| format!("a regular expression of its {what} {problem}"))?;
-                let build =
-                    |patience: usize| RegexBuilder::new(&pattern).backtrack_limit(patience).build().map(Box::new).map_err(|error| error.to_string());
+                check(&pattern)
+                    .map_err(|problem| format!("a regular expression of its {what} {problem}"))?;
+                let build = |patience: usize| {
+                    RegexBuilder::new(&pattern)
+                        .backtrack_limit(patience)
+                        .build()
+                        .map(Box::new)
+                        .map_err(|error| error.to_string())
+                };
                 // A match may be a single byte, or lie empty before every one of them.
-                Ok((Search::Regex { quick: build(QUICK)?, patient: build(PATIENT)? }, content.saturating_add(1)))
+                Ok((
+                    Search::Regex { quick: build(QUICK)?, patient: build(PATIENT)? },
+                    content.saturating_add(1),
+                ))
             }
         }
     }
 
-    /// Every match, in order. Where an expression goes back too often, the rest of the text has none.
+    /// Every match, in order. Where an expression goes back too often, the rest of the text has
+    /// none.
     fn matches(&self, text: &str) -> Vec<Range<usize>> {
         let (quick, patient) = match self {
-            Search::Text(wanted) => return text.match_indices(wanted.as_str()).map(|(at, _)| at..at + wanted.len()).collect(),
+            Search::Text(wanted) => {
+                return text
+                    .match_indices(wanted.as_str())
+                    .map(|(at, _)| at..at + wanted.len())
+                    .collect();
+            }
             Search::Regex { quick, patient } => (quick, patient),
         };
         let (mut found, mut at, mut hard) = (Vec::<Range<usize>>::new(), 0, 0);
@@ -256,28 +310,41 @@ impl Pattern for &Search {
     }
 }
 
-/// Refuses expressions that would take much memory, and those that call themselves or look back at what they matched.
+/// Refuses expressions that would take much memory, and those that call themselves or look back at
+/// what they matched.
 fn check(pattern: &str) -> Result<(), String> {
     if pattern.len() > PATTERN_BYTES {
-        return Err(format!("has {} bytes; {PATTERN_BYTES} is the most that is run", pattern.len()));
+        return Err(format!(
+            "has {} bytes; {PATTERN_BYTES} is the most that is run",
+            pattern.len()
+        ));
     }
     let tree = Expr::parse_tree(pattern).map_err(|error| format!("cannot be read: {error}"))?;
     match parts(&tree.expr) {
         None => Err("refers to its own groups, which is not supported".into()),
-        Some(parts) if parts > PATTERN_PARTS => {
-            Err(format!("has {parts} parts once its repeats are written out; {PATTERN_PARTS} is the most that is run"))
-        }
+        Some(parts) if parts > PATTERN_PARTS => Err(format!(
+            "has {parts} parts once its repeats are written out; {PATTERN_PARTS} is the most that is run"
+        )),
         Some(_) => Ok(()),
     }
 }
 
-/// Parts of an expression with its counted repeats written out; `None` if there are kinds that no tokenizer needs.
+/// Parts of an expression with its counted repeats written out; `None` if there are kinds that no
+/// tokenizer needs.
 fn parts(expr: &Expr) -> Option<usize> {
-    let sum = |list: &[Expr]| list.iter().try_fold(1usize, |sum, part| Some(sum.saturating_add(parts(part)?)));
+    let sum = |list: &[Expr]| {
+        list.iter().try_fold(1usize, |sum, part| Some(sum.saturating_add(parts(part)?)))
+    };
     match expr {
-        Expr::Empty | Expr::Any { .. } | Expr::Assertion(_) | Expr::Literal { .. } | Expr::Delegate { .. } => Some(1),
+        Expr::Empty
+        | Expr::Any { .. }
+        | Expr::Assertion(_)
+        | Expr::Literal { .. }
+        | Expr::Delegate { .. } => Some(1),
         Expr::Concat(list) | Expr::Alt(list) => sum(list),
-        Expr::Group(inner) | Expr::LookAround(inner, _) | Expr::AtomicGroup(inner) => Some(parts(inner)?.saturating_add(1)),
+        Expr::Group(inner) | Expr::LookAround(inner, _) | Expr::AtomicGroup(inner) => {
+            Some(parts(inner)?.saturating_add(1))
+        }
         Expr::Repeat { child, lo, hi, .. } => {
             let times = if *hi == usize::MAX { lo.saturating_add(1) } else { *hi };
             Some(parts(child)?.saturating_mul(times.max(1)).saturating_add(1))

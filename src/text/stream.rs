@@ -69,7 +69,8 @@ impl TextStream {
         TextStream { pieces: tokenizer.pieces(), pending: Vec::new(), started: false }
     }
 
-    /// Takes one id → the text it completes; empty inside a character and for special or unknown ids.
+    /// Takes one id → the text it completes; empty inside a character and for special or unknown
+    /// ids.
     pub fn push(&mut self, id: u32) -> String {
         match self.pieces.get(id as usize) {
             None | Some(Piece::Missing | Piece::Special) => return String::new(),

@@ -9,8 +9,12 @@ use super::*;
 
 /// A tokenizer with these merges over a few letters.
 fn file(change: impl FnOnce(&mut Value)) -> Vec<u8> {
-    let tokens = ["<unk>", "<s>", "</s>", "<0xF0>", "<0x9F>", "<0x90>", "<0xB1>", "▁", "a", "b", "<", "/", "s", ">", "</", "s>", "▁a", "ab"];
-    let vocab: serde_json::Map<String, Value> = tokens.iter().enumerate().map(|(id, token)| ((*token).to_string(), json!(id))).collect();
+    let tokens = [
+        "<unk>", "<s>", "</s>", "<0xF0>", "<0x9F>", "<0x90>", "<0xB1>", "▁", "a", "b", "<", "/",
+        "s", ">", "</", "s>", "▁a", "ab",
+    ];
+    let vocab: serde_json::Map<String, Value> =
+        tokens.iter().enumerate().map(|(id, token)| ((*token).to_string(), json!(id))).collect();
     let special = |id: u32| json!({"id": id, "content": tokens[id as usize], "special": true});
     let mut file = json!({
         "added_tokens": [special(0), special(1), special(2)],
@@ -45,7 +49,10 @@ fn problem(json: Option<&[u8]>, model: Option<&[u8]>, config: Option<&[u8]>) -> 
 fn merges_cannot_spell_a_control_token() {
     let tokenizer = read(|_| {});
     assert_eq!(tokenizer.encode("ab</s>"), [16, 9, 14, 15]);
-    assert_eq!((tokenizer.bos(), tokenizer.eos(), tokenizer.unk(), tokenizer.vocab_size()), (1, 2, 0, 18));
+    assert_eq!(
+        (tokenizer.bos(), tokenizer.eos(), tokenizer.unk(), tokenizer.vocab_size()),
+        (1, 2, 0, 18)
+    );
     assert!(tokenizer.is_special(2) && !tokenizer.is_special(14) && !tokenizer.is_special(99));
 }
 
@@ -56,7 +63,10 @@ fn metaspace_means_not_legacy_unless_the_config_says_so() {
         file["pre_tokenizer"] = json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": false});
     };
     let tokenizer = read(metaspace);
-    assert_eq!((tokenizer.encode(" a"), tokenizer.encode_after_special("a")), (vec![7, 16], vec![8]));
+    assert_eq!(
+        (tokenizer.encode(" a"), tokenizer.encode_after_special("a")),
+        (vec![7, 16], vec![8])
+    );
     let absent = Tokenizer::from_files(Some(&file(metaspace)), None, Some(b"{}")).unwrap();
     assert_eq!(absent.encode_after_special("a"), [16]);
     let again = Tokenizer::from_files(Some(&tokenizer.to_json()), None, None).unwrap();
@@ -73,7 +83,9 @@ fn the_config_names_control_tokens() {
         "legacy": null,
         "added_tokens_decoder": {"18": {"content": "<pad>", "special": true}, "19": {"content": "ba", "special": false}},
     });
-    let tokenizer = Tokenizer::from_files(Some(&file(|_| {})), None, Some(config.to_string().as_bytes())).unwrap();
+    let tokenizer =
+        Tokenizer::from_files(Some(&file(|_| {})), None, Some(config.to_string().as_bytes()))
+            .unwrap();
     assert_eq!((tokenizer.bos(), tokenizer.eos(), tokenizer.vocab_size()), (8, 9, 20));
     assert!(tokenizer.is_special(18));
     assert_eq!(tokenizer.encode("/ba/"), [7, 11, 19, 11]);
@@ -85,7 +97,8 @@ fn the_config_names_control_tokens() {
 fn a_character_comes_out_whole() {
     let tokenizer = read(|_| {});
     let mut stream = TextStream::new(&tokenizer);
-    let parts: Vec<String> = [16, 3, 4, 5, 6, 2, 8, 3, 8, 3, 4].into_iter().map(|id| stream.push(id)).collect();
+    let parts: Vec<String> =
+        [16, 3, 4, 5, 6, 2, 8, 3, 8, 3, 4].into_iter().map(|id| stream.push(id)).collect();
     assert_eq!(parts, ["a", "", "", "", "🐱", "", "a", "", "\u{FFFD}a", "", ""]);
     assert_eq!(stream.finish(), "\u{FFFD}\u{FFFD}");
     assert_eq!(tokenizer.decode(&[u32::MAX, 16, 1000, 7]), "a ");
@@ -132,18 +145,35 @@ fn split(pattern: &str) -> Value {
 fn steps_that_multiply_text_are_refused() {
     let replace = |pattern: Value, content: &str| json!({"type": "Replace", "pattern": pattern, "content": content});
     let sequence = |steps: Vec<Value>| json!({"type": "Sequence", "normalizers": steps});
-    let nested = |levels: usize| (0..levels).fold(json!({"type": "NFC"}), |step, _| sequence(vec![step]));
+    let nested =
+        |levels: usize| (0..levels).fold(json!({"type": "NFC"}), |step, _| sequence(vec![step]));
     let bytes = json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": false});
     for (normalizer, pre_tokenizer, expected) in [
-        (sequence(vec![replace(json!({"String": "a"}), "aaaaaaaaaa"); 7]), Value::Null, "10000000 times"),
+        (
+            sequence(vec![replace(json!({"String": "a"}), "aaaaaaaaaa"); 7]),
+            Value::Null,
+            "10000000 times",
+        ),
         (sequence(vec![sequence(vec![json!({"type": "NFKC"}); 2]); 2]), Value::Null, "14641 times"),
-        (sequence(vec![replace(json!({"Regex": "$"}), "aaaaaaaaaaaa"); 3]), Value::Null, "2197 times"),
+        (
+            sequence(vec![replace(json!({"Regex": "$"}), "aaaaaaaaaaaa"); 3]),
+            Value::Null,
+            "2197 times",
+        ),
         (json!({"type": "NFKC"}), bytes.clone(), ""),
         (Value::Null, json!({"type": "Sequence", "pretokenizers": vec![bytes; 4]}), "256 times"),
         (replace(json!({"String": ""}), "a"), Value::Null, "empty text"),
         (replace(json!({"String": "a"}), &"a".repeat(65)), Value::Null, "inserts 65 bytes"),
-        (json!({"type": "Prepend", "prepend": "a".repeat(1 << 16)}), Value::Null, "inserts 65536 bytes"),
-        (sequence(vec![json!({"type": "Prepend", "prepend": "a"}); 33]), Value::Null, "more than 32 steps"),
+        (
+            json!({"type": "Prepend", "prepend": "a".repeat(1 << 16)}),
+            Value::Null,
+            "inserts 65536 bytes",
+        ),
+        (
+            sequence(vec![json!({"type": "Prepend", "prepend": "a"}); 33]),
+            Value::Null,
+            "more than 32 steps",
+        ),
         (nested(60), Value::Null, "deeper than 8 levels"),
         (json!({"type": "Sequence"}), Value::Null, "has no normalizers"),
         (json!({"type": "BertNormalizer"}), Value::Null, "BertNormalizer"),
@@ -176,7 +206,9 @@ fn regular_expressions_are_bounded_in_size_and_time() {
     }
     // Each of these goes back without end in places; the rest of the text stays in one piece.
     for pattern in ["(?:(?=a)a|(?=a)a)*b|a", "((?=a)a*)*(?=b)|a"] {
-        let tokenizer = Tokenizer::from_files(Some(&with_steps(Value::Null, split(pattern))), None, None).unwrap();
+        let tokenizer =
+            Tokenizer::from_files(Some(&with_steps(Value::Null, split(pattern))), None, None)
+                .unwrap();
         assert_eq!(tokenizer.encode(&"a".repeat(20_000)).len(), 20_000);
     }
 }
@@ -207,20 +239,28 @@ fn steps_do_what_the_library_does() {
         for pre_tokenizer in &cuts {
             let ours = steps::Steps::new(normalizer, pre_tokenizer).unwrap();
             for text in texts {
-                assert_eq!(pieces(&ours.apply(text)), pieces(&theirs(normalizer, pre_tokenizer, text)), "{normalizer} {pre_tokenizer} {text:?}");
+                assert_eq!(
+                    pieces(&ours.apply(text)),
+                    pieces(&theirs(normalizer, pre_tokenizer, text)),
+                    "{normalizer} {pre_tokenizer} {text:?}"
+                );
             }
         }
     }
 }
 
 fn pieces(cut: &tokenizers::PreTokenizedString) -> Vec<String> {
-    let splits = cut.get_splits(tokenizers::OffsetReferential::Normalized, tokenizers::OffsetType::None);
+    let splits =
+        cut.get_splits(tokenizers::OffsetReferential::Normalized, tokenizers::OffsetType::None);
     splits.into_iter().map(|(text, ..)| text.to_owned()).collect()
 }
 
 /// The same by the library's own steps.
 fn theirs(normalizer: &Value, pre_tokenizer: &Value, text: &str) -> tokenizers::PreTokenizedString {
-    use tokenizers::{NormalizedString, Normalizer, NormalizerWrapper, PreTokenizedString, PreTokenizer, PreTokenizerWrapper};
+    use tokenizers::{
+        NormalizedString, Normalizer, NormalizerWrapper, PreTokenizedString, PreTokenizer,
+        PreTokenizerWrapper,
+    };
     let mut normalized = NormalizedString::from(text);
     if !normalizer.is_null() {
         let step: NormalizerWrapper = serde_json::from_value(normalizer.clone()).unwrap();
@@ -240,11 +280,26 @@ fn lists_and_tokens_of_a_file_are_bounded() {
     let cases: [(Change, &str); 7] = [
         (|file| file["model"]["vocab"]["x".repeat(5000)] = json!(18), "token 18 has 5000 bytes"),
         (|file| file["model"]["vocab"]["far"] = json!((1 << 20) + 5), "1048581"),
-        (|file| file["model"]["merges"] = json!(vec!["a b"; (1 << 20) + 1]), "more than 1048576 entries"),
-        (|file| file["added_tokens"] = json!(vec![json!({"id": 0, "content": "a"}); 70_000]), "more than 65536 entries"),
-        (|file| file["added_tokens"] = json!(vec![json!({"id": 0, "content": "a"}); 17_000]), "17000 added tokens"),
-        (|file| file["post_processor"] = json!({"single": vec![0; 1 << 20]}), "its post_processor has"),
-        (|file| file["decoder"] = json!({"type": "Replace", "content": "a".repeat(1 << 21)}), "its decoder has"),
+        (
+            |file| file["model"]["merges"] = json!(vec!["a b"; (1 << 20) + 1]),
+            "more than 1048576 entries",
+        ),
+        (
+            |file| file["added_tokens"] = json!(vec![json!({"id": 0, "content": "a"}); 70_000]),
+            "more than 65536 entries",
+        ),
+        (
+            |file| file["added_tokens"] = json!(vec![json!({"id": 0, "content": "a"}); 17_000]),
+            "17000 added tokens",
+        ),
+        (
+            |file| file["post_processor"] = json!({"single": vec![0; 1 << 20]}),
+            "its post_processor has",
+        ),
+        (
+            |file| file["decoder"] = json!({"type": "Replace", "content": "a".repeat(1 << 21)}),
+            "its decoder has",
+        ),
     ];
     for (change, expected) in cases {
         let problem = problem(Some(&file(change)), None, None);

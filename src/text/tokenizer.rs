@@ -100,7 +100,11 @@ impl Tokenizer {
     /// tokens).
     ///
     /// Fails with [`Error::ModelCorrupt`] on anything but a sound BPE tokenizer.
-    pub fn from_files(json: Option<&[u8]>, model: Option<&[u8]>, config: Option<&[u8]>) -> Result<Tokenizer> {
+    pub fn from_files(
+        json: Option<&[u8]>,
+        model: Option<&[u8]>,
+        config: Option<&[u8]>,
+    ) -> Result<Tokenizer> {
         let (file, definition) = match (json, model) {
             (Some(bytes), _) => (huggingface::FILE, huggingface::read(bytes)?),
             (None, Some(bytes)) => ("tokenizer.model", sentencepiece::read(bytes)?),
@@ -112,7 +116,8 @@ impl Tokenizer {
             }
         };
         let config = config.map(Config::read).transpose()?;
-        build(definition, config).map_err(|problem| Error::ModelCorrupt { file: file.to_string(), problem })
+        build(definition, config)
+            .map_err(|problem| Error::ModelCorrupt { file: file.to_string(), problem })
     }
 
     /// Ids of one piece of text as the reference tokenises it, without BOS.
@@ -202,7 +207,11 @@ impl Inner {
         let mut ids = Vec::new();
         let (mut begin, mut at) = (0, 0);
         while let Some(letter) = text[at..].chars().next() {
-            let here = added.get(&letter).into_iter().flatten().filter(|(token, _)| text[at..].starts_with(token.as_str()));
+            let here = added
+                .get(&letter)
+                .into_iter()
+                .flatten()
+                .filter(|(token, _)| text[at..].starts_with(token.as_str()));
             match here.max_by_key(|(token, _)| token.len()) {
                 Some((token, id)) => {
                     ids.extend(encode(&text[begin..at]));
@@ -262,8 +271,12 @@ struct AddedToken {
 
 impl Config {
     fn read(bytes: &[u8]) -> Result<Config> {
-        let corrupt = |problem: String| Error::ModelCorrupt { file: "tokenizer_config.json".to_string(), problem };
-        let config: Config = serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
+        let corrupt = |problem: String| Error::ModelCorrupt {
+            file: "tokenizer_config.json".to_string(),
+            problem,
+        };
+        let config: Config =
+            serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
         // Every prompt begins with the one and goes on after the text.
         if config.add_bos_token == Some(false) {
             return Err(corrupt("add_bos_token false is not supported".to_string()));
@@ -296,7 +309,8 @@ fn build(mut definition: Definition, config: Option<Config>) -> Result<Tokenizer
         definition.add(token.content, id, token.special);
     }
 
-    let mut ids: HashMap<&str, u32> = definition.vocab.iter().map(|(text, id)| (text.as_str(), *id)).collect();
+    let mut ids: HashMap<&str, u32> =
+        definition.vocab.iter().map(|(text, id)| (text.as_str(), *id)).collect();
     if ids.len() != definition.vocab.len() {
         return Err("the same token stands in it twice".to_string());
     }
@@ -304,13 +318,24 @@ fn build(mut definition: Definition, config: Option<Config>) -> Result<Tokenizer
         ids.entry(text).or_insert(*id);
     }
     let find = |name: Option<&Name>, id: Option<u32>, usual: &[&str]| match name {
-        Some(name) => ids.get(name.text()).copied().ok_or(format!("it has no token {:?}", name.text())),
-        None => id
-            .or_else(|| usual.iter().find_map(|name| ids.get(name).copied()))
-            .ok_or(format!("it has no token {}, and tokenizer_config.json names no other", usual[0])),
+        Some(name) => {
+            ids.get(name.text()).copied().ok_or(format!("it has no token {:?}", name.text()))
+        }
+        None => id.or_else(|| usual.iter().find_map(|name| ids.get(name).copied())).ok_or(format!(
+            "it has no token {}, and tokenizer_config.json names no other",
+            usual[0]
+        )),
     };
-    let bos = find(config.bos_token.as_ref(), definition.bos, &["<s>", "<|begin_of_text|>", "<|endoftext|>"])?;
-    let eos = find(config.eos_token.as_ref(), definition.eos, &["</s>", "<|end_of_text|>", "<|endoftext|>"])?;
+    let bos = find(
+        config.bos_token.as_ref(),
+        definition.bos,
+        &["<s>", "<|begin_of_text|>", "<|endoftext|>"],
+    )?;
+    let eos = find(
+        config.eos_token.as_ref(),
+        definition.eos,
+        &["</s>", "<|end_of_text|>", "<|endoftext|>"],
+    )?;
     let unknown = definition.unknown.as_ref().and_then(|name| ids.get(name.as_str()).copied());
     let unk = find(config.unk_token.as_ref(), unknown, &["<unk>"]).unwrap_or(eos);
     definition.special.extend([bos, eos]);
@@ -328,7 +353,9 @@ fn build(mut definition: Definition, config: Option<Config>) -> Result<Tokenizer
             clean.check()?;
             None
         }
-        Preparation::Steps { normalizer, pre_tokenizer, .. } => Some(Steps::new(normalizer, pre_tokenizer)?),
+        Preparation::Steps { normalizer, pre_tokenizer, .. } => {
+            Some(Steps::new(normalizer, pre_tokenizer)?)
+        }
     };
     let inner = Inner { definition, model, cut_out, steps, legacy, bos, eos, unk };
     Ok(Tokenizer { inner: Arc::new(inner), pieces: pieces.into() })
@@ -344,7 +371,11 @@ fn cut_out(definition: &Definition) -> Result<HashMap<char, Vec<(String, u32)>>,
         }
     }
     let n = ordinary.count();
-    if n > MAX_CUT_OUT { Err(format!("it has {n} added tokens; {MAX_CUT_OUT} is the most that is run")) } else { Ok(found) }
+    if n > MAX_CUT_OUT {
+        Err(format!("it has {n} added tokens; {MAX_CUT_OUT} is the most that is run"))
+    } else {
+        Ok(found)
+    }
 }
 
 /// What each id adds to an answer.
@@ -352,10 +383,16 @@ fn pieces(definition: &Definition) -> Result<Vec<Piece>, String> {
     let all = || definition.vocab.iter().chain(&definition.added);
     let largest = all().map(|(_, id)| *id).max().ok_or("it has no tokens")?;
     if largest >= MAX_IDS {
-        return Err(format!("it has a token with the id {largest}; the largest that makes sense is {}", MAX_IDS - 1));
+        return Err(format!(
+            "it has a token with the id {largest}; the largest that makes sense is {}",
+            MAX_IDS - 1
+        ));
     }
     if let Some((text, id)) = all().find(|(text, _)| text.len() > MAX_TOKEN_BYTES) {
-        return Err(format!("its token {id} has {} bytes; {MAX_TOKEN_BYTES} is the most that is read", text.len()));
+        return Err(format!(
+            "its token {id} has {} bytes; {MAX_TOKEN_BYTES} is the most that is read",
+            text.len()
+        ));
     }
     let mut pieces = vec![Piece::Missing; largest as usize + 1];
     for (text, id) in all() {
@@ -381,15 +418,21 @@ fn model(definition: &mut Definition) -> Result<BPE, String> {
     let mut sound = Vec::with_capacity(merges.len());
     for (left, right) in merges {
         let union = format!("{left}{right}");
-        let (Some(id), true, true) = (vocab.get(&union), vocab.contains_key(&left), vocab.contains_key(&right)) else {
-            return Err(format!("it merges {left:?} and {right:?}, which are not all in the vocabulary"));
+        let (Some(id), true, true) =
+            (vocab.get(&union), vocab.contains_key(&left), vocab.contains_key(&right))
+        else {
+            return Err(format!(
+                "it merges {left:?} and {right:?}, which are not all in the vocabulary"
+            ));
         };
         if !definition.special.contains(id) && byte_token(&union).is_none() {
             sound.push((left, right));
         }
     }
-    let mut builder =
-        BPE::builder().byte_fallback(definition.byte_fallback).fuse_unk(definition.fuse_unknown).ignore_merges(definition.ignore_merges);
+    let mut builder = BPE::builder()
+        .byte_fallback(definition.byte_fallback)
+        .fuse_unk(definition.fuse_unknown)
+        .ignore_merges(definition.ignore_merges);
     if let Some(unknown) = &definition.unknown {
         if !vocab.contains_key(unknown) {
             return Err(format!("its unknown token {unknown:?} is not in the vocabulary"));

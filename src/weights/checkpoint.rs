@@ -1,4 +1,5 @@
-//! A checkpoint folder as published → configuration, tokenizer, and tensors on demand in panel layout.
+//! A checkpoint folder as published → configuration, tokenizer, and tensors on demand in panel
+//! layout.
 
 use super::check::check_tensors;
 use super::choice::what_else;
@@ -21,7 +22,8 @@ use std::ops::Range;
 /// Values of a matrix that are in memory at once while it is packed.
 const VALUES_AT_ONCE: usize = 8 << 20;
 
-/// An opened checkpoint: small files read, every tensor located and its shape and type checked, none loaded.
+/// An opened checkpoint: small files read, every tensor located and its shape and type checked,
+/// none loaded.
 pub struct Checkpoint {
     folder: Folder,
     names: Names,
@@ -38,10 +40,19 @@ impl Checkpoint {
     /// Opens `files`; `tower` is the folder given by `--vision-tower`, if any.
     ///
     /// # Errors
-    /// [`Error::ModelMissing`], [`Error::ModelCorrupt`], or what `check_tensors` says, naming the files or tensors.
-    pub async fn open(files: Box<dyn Files>, tower: Option<Box<dyn Files>>, weights: Weights) -> Result<Checkpoint> {
+    /// [`Error::ModelMissing`], [`Error::ModelCorrupt`], or what `check_tensors` says, naming the
+    /// files or tensors.
+    pub async fn open(
+        files: Box<dyn Files>,
+        tower: Option<Box<dyn Files>>,
+        weights: Weights,
+    ) -> Result<Checkpoint> {
         let Some(json_config) = json(&*files, "config.json").await? else {
-            return Err(what_else(&*files, "it has neither manifest.json (a pack) nor config.json (a checkpoint)").await);
+            return Err(what_else(
+                &*files,
+                "it has neither manifest.json (a pack) nor config.json (a checkpoint)",
+            )
+            .await);
         };
         let fields = Fields { file: "config.json", value: &json_config };
         quantised::check_config(&json_config)?;
@@ -63,12 +74,21 @@ impl Checkpoint {
         let tokenizer = tokenizer(&*folder.files).await?;
         let described = Described { tensors: &folder.tensors, names: &names, projector, fields };
         let config = described.config(&tower, generation.as_ref(), &tokenizer)?;
-        let checkpoint = Checkpoint { folder, names, tower, weights, folded: std::cell::OnceCell::new(), config, tokenizer };
+        let checkpoint = Checkpoint {
+            folder,
+            names,
+            tower,
+            weights,
+            folded: std::cell::OnceCell::new(),
+            config,
+            tokenizer,
+        };
         check_tensors(&checkpoint.book(), &checkpoint.folder, checkpoint.tower.folder.as_ref())?;
         Ok(checkpoint)
     }
 
-    /// The SHA-256 of the configuration and of every tensor's place: names a checkpoint without reading gigabytes.
+    /// The SHA-256 of the configuration and of every tensor's place: names a checkpoint without
+    /// reading gigabytes.
     pub fn fingerprint(&self) -> String {
         use sha2::{Digest, Sha256};
         let mut hash = Sha256::new();
@@ -90,7 +110,11 @@ impl Checkpoint {
     #[cfg(feature = "native")]
     pub fn paths(&self) -> Vec<std::path::PathBuf> {
         let folders = [Some(&self.folder), self.tower.folder.as_ref()];
-        let mut paths: Vec<_> = folders.into_iter().flatten().flat_map(|f| f.tensors.values().filter_map(|t| f.files.path(&t.file))).collect();
+        let mut paths: Vec<_> = folders
+            .into_iter()
+            .flatten()
+            .flat_map(|f| f.tensors.values().filter_map(|t| f.files.path(&t.file)))
+            .collect();
         paths.sort();
         paths.dedup();
         paths
@@ -106,14 +130,22 @@ impl Checkpoint {
 
     async fn folded(&self) -> Result<&Folded> {
         if self.folded.get().is_none() {
-            let Projector::Resampler(r) = &self.config.projector else { unreachable!("only a resampler is folded") };
+            let Projector::Resampler(r) = &self.config.projector else {
+                unreachable!("only a resampler is folded")
+            };
             let mut values = std::collections::BTreeMap::new();
             for section in self.book().folded() {
-                let name = section.name.rsplit_once("query_abstractor.").map_or(section.name.clone(), |(_, name)| name.to_owned());
+                let name = section
+                    .name
+                    .rsplit_once("query_abstractor.")
+                    .map_or(section.name.clone(), |(_, name)| name.to_owned());
                 values.insert(name, self.folder.floats(&section.name).await?);
             }
-            let mut take = |name: &str| values.remove(name).expect("`folded` lists every tensor of the resampler");
-            let mut norm = |name: &str| (take(&format!("{name}.weight")), take(&format!("{name}.bias")));
+            let mut take = |name: &str| {
+                values.remove(name).expect("`folded` lists every tensor of the resampler")
+            };
+            let mut norm =
+                |name: &str| (take(&format!("{name}.weight")), take(&format!("{name}.bias")));
             let norms = [norm("ln_q"), norm("ln_k"), norm("ln_v")];
             let resampler = Resampler {
                 query: take("query"),
@@ -147,10 +179,18 @@ impl Checkpoint {
     async fn gather(&self, recipe: &Recipe, rows: Range<usize>) -> Result<Vec<Option<Rows>>> {
         let mut gathered = Vec::new();
         for (i, section) in recipe.sections.iter().enumerate() {
-            let wanted = rows.clone().filter_map(|row| recipe.locate(row)).filter(|(s, _)| *s == i).map(|(_, row)| row);
-            let bounds = wanted.fold(None, |b: Option<(usize, usize)>, row| Some(b.map_or((row, row), |(lo, hi)| (lo.min(row), hi.max(row)))));
+            let wanted = rows
+                .clone()
+                .filter_map(|row| recipe.locate(row))
+                .filter(|(s, _)| *s == i)
+                .map(|(_, row)| row);
+            let bounds = wanted.fold(None, |b: Option<(usize, usize)>, row| {
+                Some(b.map_or((row, row), |(lo, hi)| (lo.min(row), hi.max(row))))
+            });
             gathered.push(match bounds {
-                Some((lo, hi)) => Some(self.folder_of(section.tower).rows(&section.name, lo..hi + 1).await?),
+                Some((lo, hi)) => {
+                    Some(self.folder_of(section.tower).rows(&section.name, lo..hi + 1).await?)
+                }
                 None => None,
             });
         }
@@ -168,14 +208,21 @@ impl Checkpoint {
         let Some(recipe) = self.book().recipe(entry) else {
             let values = self.folded_values(entry).await?;
             let first = panels.start * PANEL;
-            return Ok(Packed::pack(format, &values[first * cols..last_row * cols], last_row - first, cols));
+            return Ok(Packed::pack(
+                format,
+                &values[first * cols..last_row * cols],
+                last_row - first,
+                cols,
+            ));
         };
         let step = (VALUES_AT_ONCE / (PANEL * cols)).max(1);
         let mut packed = Packed::zeros(format, 0, cols);
         for panel in panels.clone().step_by(step) {
             let rows = panel * PANEL..last_row.min((panel + step) * PANEL);
             let sources = self.gather(&recipe, rows.clone()).await?;
-            packed.append(&Packed::pack_rows(format, rows.len(), cols, |row, out| fill(&recipe, &sources, rows.start + row, out)));
+            packed.append(&Packed::pack_rows(format, rows.len(), cols, |row, out| {
+                fill(&recipe, &sources, rows.start + row, out)
+            }));
         }
         Ok(packed)
     }
@@ -196,13 +243,18 @@ impl Supply for Checkpoint {
     fn vector<'a>(&'a self, entry: &'a Entry) -> Local<'a, Result<Vec<f32>>> {
         Box::pin(async move {
             debug_assert!(entry.role == Role::Vector || entry.role == Role::Map);
-            let Some(recipe) = self.book().recipe(entry) else { return Ok(self.folded_values(entry).await?.to_vec()) };
+            let Some(recipe) = self.book().recipe(entry) else {
+                return Ok(self.folded_values(entry).await?.to_vec());
+            };
             // A vector is a column; the position table has rows of its own.
             let width: usize = recipe.sections[0].shape.iter().skip(1).product();
             let rows = entry.rows * entry.cols / width;
             let sources = self.gather(&recipe, 0..rows).await?;
             let mut values = vec![0.0; entry.rows * entry.cols];
-            values.chunks_exact_mut(width).enumerate().for_each(|(row, out)| fill(&recipe, &sources, row, out));
+            values
+                .chunks_exact_mut(width)
+                .enumerate()
+                .for_each(|(row, out)| fill(&recipe, &sources, row, out));
             Ok(values)
         })
     }
@@ -213,11 +265,19 @@ async fn tokenizer(files: &dyn Files) -> Result<Tokenizer> {
     let model = whole(files, "tokenizer.model").await?;
     if json.is_none() && model.is_none() {
         let path = std::path::Path::new(&files.describe()).join("tokenizer.json");
-        return Err(Error::ModelMissing { path, why: "neither tokenizer.json nor tokenizer.model is there".into() });
+        return Err(Error::ModelMissing {
+            path,
+            why: "neither tokenizer.json nor tokenizer.model is there".into(),
+        });
     }
     let config = whole(files, "tokenizer_config.json").await?;
-    // The reference reads the SentencePiece model; the JSON stands in where there is none, or none of our kind.
-    let first = Tokenizer::from_files(json.as_deref().filter(|_| model.is_none()), model.as_deref(), config.as_deref());
+    // The reference reads the SentencePiece model; the JSON stands in where there is none, or none
+    // of our kind.
+    let first = Tokenizer::from_files(
+        json.as_deref().filter(|_| model.is_none()),
+        model.as_deref(),
+        config.as_deref(),
+    );
     if first.is_err() && model.is_some() && json.is_some() {
         return Tokenizer::from_files(json.as_deref(), None, config.as_deref());
     }

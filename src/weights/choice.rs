@@ -1,5 +1,6 @@
-//! Which files of a folder hold the model's weights: those an index names, else those with the usual names. Files beside them, such
-//! as adapters, optimizer states and other programs' copies, are left alone.
+//! Which files of a folder hold the model's weights: those an index names, else those with the
+//! usual names. Files beside them, such as adapters, optimizer states and other programs' copies,
+//! are left alone.
 
 use super::files::{Files, json, whole};
 use crate::error::{Error, Result};
@@ -33,18 +34,34 @@ struct Kind {
 
 /// The better one first: where both lie side by side they hold the same.
 const KINDS: [Kind; 2] = [
-    Kind { single: "model.safetensors", index: "model.safetensors.index.json", shard: ("model-", ".safetensors") },
-    Kind { single: "pytorch_model.bin", index: "pytorch_model.bin.index.json", shard: ("pytorch_model-", ".bin") },
+    Kind {
+        single: "model.safetensors",
+        index: "model.safetensors.index.json",
+        shard: ("model-", ".safetensors"),
+    },
+    Kind {
+        single: "pytorch_model.bin",
+        index: "pytorch_model.bin.index.json",
+        shard: ("pytorch_model-", ".bin"),
+    },
 ];
 
 /// How files begin that belong to training or to another model.
-const SIDE: [&str; 7] = ["adapter_", "optimizer", "scheduler", "training_args", "rng_state", "mm_projector", "non_lora"];
+const SIDE: [&str; 7] = [
+    "adapter_",
+    "optimizer",
+    "scheduler",
+    "training_args",
+    "rng_state",
+    "mm_projector",
+    "non_lora",
+];
 
 /// Chooses the files; none if there are no weights.
 ///
 /// # Errors
-/// [`Error::ModelCorrupt`] about an index, or about files of which it is not clear which ones count; [`Error::ModelMissing`] for a
-/// missing file of several.
+/// [`Error::ModelCorrupt`] about an index, or about files of which it is not clear which ones
+/// count; [`Error::ModelMissing`] for a missing file of several.
 pub(super) async fn choose(files: &dyn Files) -> Result<Choice> {
     let all: Vec<String> = files.list().into_iter().filter(|name| !name.starts_with('.')).collect();
     let mut unmet = None;
@@ -64,8 +81,12 @@ pub(super) async fn choose(files: &dyn Files) -> Result<Choice> {
     if let Some(choice) = unmet {
         return Ok(choice);
     }
-    let others: Vec<String> =
-        all.into_iter().filter(|name| name.ends_with(".safetensors") && !SIDE.iter().any(|side| name.starts_with(side))).collect();
+    let others: Vec<String> = all
+        .into_iter()
+        .filter(|name| {
+            name.ends_with(".safetensors") && !SIDE.iter().any(|side| name.starts_with(side))
+        })
+        .collect();
     if others.len() > 1 {
         let problem = format!(
             "it has no model.safetensors and no index, but {}; it is not clear which one is the model",
@@ -83,10 +104,15 @@ async fn by_index(files: &dyn Files, name: &'static str) -> Result<Option<Choice
     }
     let Some(bytes) = whole(files, name).await? else { return Ok(None) };
     let corrupt = |problem: String| Error::ModelCorrupt { file: name.into(), problem };
-    let content: Content = serde_json::from_slice(&bytes).map_err(|e| corrupt(format!("it has no weight_map that can be read: {e}")))?;
+    let content: Content = serde_json::from_slice(&bytes)
+        .map_err(|e| corrupt(format!("it has no weight_map that can be read: {e}")))?;
     let named: BTreeSet<&String> = content.weight_map.values().collect();
     if named.len() > limits::FILES {
-        return Err(corrupt(format!("it names {} files, more than the {} of any model", named.len(), limits::FILES)));
+        return Err(corrupt(format!(
+            "it names {} files, more than the {} of any model",
+            named.len(),
+            limits::FILES
+        )));
     }
     for file in &named {
         check_file_name(file, name)?;
@@ -115,10 +141,16 @@ fn usual(files: &dyn Files, kind: &Kind, all: &[String]) -> Result<Vec<String>> 
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         (digits(number) && digits(total)).then(|| Some((number.parse().ok()?, total.to_owned())))?
     };
-    let shards: Vec<(usize, String, &String)> = all.iter().filter_map(|name| numbered(name).map(|(number, total)| (number, total, name))).collect();
+    let shards: Vec<(usize, String, &String)> = all
+        .iter()
+        .filter_map(|name| numbered(name).map(|(number, total)| (number, total, name)))
+        .collect();
     let totals: BTreeSet<&String> = shards.iter().map(|(_, total, _)| total).collect();
     if totals.len() > 1 {
-        let problem = format!("it has {before}…{after} files of {} different sets and no index that says which ones count", totals.len());
+        let problem = format!(
+            "it has {before}…{after} files of {} different sets and no index that says which ones count",
+            totals.len()
+        );
         return Err(Error::ModelCorrupt { file: files.describe(), problem });
     }
     if let Some(total) = totals.first() {
@@ -127,7 +159,10 @@ fn usual(files: &dyn Files, kind: &Kind, all: &[String]) -> Result<Vec<String>> 
         if let Some(number) = (1..=count).find(|number| !there.contains(number)) {
             let name = format!("{before}{number:0width$}-of-{total}{after}", width = total.len());
             let path = std::path::Path::new(&files.describe()).join(name);
-            return Err(Error::ModelMissing { path, why: "there is no such file; the download may be incomplete".into() });
+            return Err(Error::ModelMissing {
+                path,
+                why: "there is no such file; the download may be incomplete".into(),
+            });
         }
     }
     Ok(shards.into_iter().map(|(.., name)| name.clone()).collect())
@@ -136,13 +171,24 @@ fn usual(files: &dyn Files, kind: &Kind, all: &[String]) -> Result<Vec<String>> 
 /// What a folder without a model's weights, or without a configuration, is instead.
 pub(super) async fn what_else(files: &dyn Files, otherwise: &str) -> Error {
     let all = files.list();
-    let why = if all.iter().any(|name| name == "adapter_config.json" || name.starts_with("adapter_model.")) {
+    let why = if all
+        .iter()
+        .any(|name| name == "adapter_config.json" || name.starts_with("adapter_model."))
+    {
         let config = json(files, "adapter_config.json").await.ok().flatten().unwrap_or_default();
-        let base = config.get("base_model_name_or_path").and_then(Value::as_str).map_or("its base model".into(), |name| cut(name, limits::NAME));
-        format!("it is a LoRA adapter, not a model; merge it into {base} and give the merged checkpoint")
+        let base = config
+            .get("base_model_name_or_path")
+            .and_then(Value::as_str)
+            .map_or("its base model".into(), |name| cut(name, limits::NAME));
+        format!(
+            "it is a LoRA adapter, not a model; merge it into {base} and give the merged checkpoint"
+        )
     } else if all.iter().any(|name| name.ends_with(".gguf")) {
         "it holds GGUF files, which this version does not read; give the checkpoint they were made from".into()
-    } else if all.iter().any(|name| matches!(name.as_str(), "mm_projector.bin" | "query_abstractor.bin")) {
+    } else if all
+        .iter()
+        .any(|name| matches!(name.as_str(), "mm_projector.bin" | "query_abstractor.bin"))
+    {
         "it holds a projector alone, without the language model; give the whole checkpoint".into()
     } else {
         otherwise.to_owned()

@@ -21,7 +21,10 @@ pub(super) struct Described<'a> {
 
 impl Described<'_> {
     fn shape2(&self, name: &str) -> Result<[usize; 2]> {
-        let tensor = self.tensors.get(name).ok_or_else(|| Error::TensorMissing { name: name.into(), hint: String::new() })?;
+        let tensor = self
+            .tensors
+            .get(name)
+            .ok_or_else(|| Error::TensorMissing { name: name.into(), hint: String::new() })?;
         <[usize; 2]>::try_from(tensor.shape.as_slice()).map_err(|_| Error::TensorShape {
             name: name.into(),
             expected: vec![0, 0],
@@ -30,14 +33,30 @@ impl Described<'_> {
     }
 
     /// # Errors
-    /// [`Error::ModelCorrupt`], naming the file and the key; [`Error::TensorMissing`] or [`Error::TensorShape`].
-    pub(super) fn config(&self, tower: &Tower, generation: Option<&Value>, tokenizer: &Tokenizer) -> Result<Config> {
+    /// [`Error::ModelCorrupt`], naming the file and the key; [`Error::TensorMissing`] or
+    /// [`Error::TensorShape`].
+    pub(super) fn config(
+        &self,
+        tower: &Tower,
+        generation: Option<&Value>,
+        tokenizer: &Tokenizer,
+    ) -> Result<Config> {
         let fields = self.fields;
         let (vision, preprocessors) = (&tower.config, tower.preprocessors.as_slice());
         self.refuse_unsupported()?;
-        let vision = published::vision(Fields { file: "the vision tower's config.json", value: vision }, self.selected_layer()?)?;
-        if let Some(width) = fields.get("mm_hidden_size").filter(|width| width.as_u64() != Some(vision.hidden as u64)) {
-            return Err(fields.bad(format!("mm_hidden_size is {}, the vision tower's width {}", short(width), vision.hidden)));
+        let vision = published::vision(
+            Fields { file: "the vision tower's config.json", value: vision },
+            self.selected_layer()?,
+        )?;
+        if let Some(width) = fields
+            .get("mm_hidden_size")
+            .filter(|width| width.as_u64() != Some(vision.hidden as u64))
+        {
+            return Err(fields.bad(format!(
+                "mm_hidden_size is {}, the vision tower's width {}",
+                short(width),
+                vision.hidden
+            )));
         }
         let text = fields.inner("text_config")?.unwrap_or(fields);
         published::refuse_unsupported(text)?;
@@ -47,7 +66,11 @@ impl Described<'_> {
                 let name = format!("{prefix}query");
                 let [m_max, d] = self.shape2(&name)?;
                 if d != vision.hidden {
-                    return Err(Error::TensorShape { name, expected: vec![m_max, vision.hidden], got: vec![m_max, d] });
+                    return Err(Error::TensorShape {
+                        name,
+                        expected: vec![m_max, vision.hidden],
+                        got: vec![m_max, d],
+                    });
                 }
                 Projector::Resampler(published::resampler(fields, m_max)?)
             }
@@ -82,7 +105,10 @@ impl Described<'_> {
 
     /// Which of the tower's layers is read: LLaVA's own name of the field or llava-hf's.
     fn selected_layer(&self) -> Result<i64> {
-        let (own, hf) = (self.fields.layer("mm_vision_select_layer")?, self.fields.layer("vision_feature_layer")?);
+        let (own, hf) = (
+            self.fields.layer("mm_vision_select_layer")?,
+            self.fields.layer("vision_feature_layer")?,
+        );
         match (own, hf) {
             (Some(own), Some(hf)) if own != hf => {
                 Err(self.fields.bad(format!("mm_vision_select_layer is {own}, vision_feature_layer {hf}; it is not clear which one counts")))
@@ -91,10 +117,12 @@ impl Described<'_> {
         }
     }
 
-    /// How pictures are prepared. The tower's own file counts; one beside the checkpoint must not say anything else.
+    /// How pictures are prepared. The tower's own file counts; one beside the checkpoint must not
+    /// say anything else.
     fn pictures(&self, preprocessors: &[(String, Value)], side: usize) -> Result<Pictures> {
         let padded = self.fields.text("image_aspect_ratio")? == Some("pad");
-        let read = |(file, value): &(String, Value)| pictures(Some(Fields { file, value }), side, padded);
+        let read =
+            |(file, value): &(String, Value)| pictures(Some(Fields { file, value }), side, padded);
         let Some(first) = preprocessors.first() else { return pictures(None, side, padded) };
         let said = read(first)?;
         for other in &preprocessors[1..] {
@@ -113,7 +141,9 @@ impl Described<'_> {
         Ok(Seen {
             embed: self.shape2(&format!("{}embed_tokens.weight", self.names.language))?,
             ffn,
-            layers: (0..).take_while(|i| self.tensors.contains_key(&layer(*i, "input_layernorm.weight"))).count(),
+            layers: (0..)
+                .take_while(|i| self.tensors.contains_key(&layer(*i, "input_layernorm.weight")))
+                .count(),
             head: self.names.head.is_some(),
             qkv_bias: self.tensors.contains_key(&layer(0, "self_attn.q_proj.bias")),
         })

@@ -1,4 +1,5 @@
-//! Named files read by ranges: a folder on disk, or the pack inside the binary. The browser brings its own.
+//! Named files read by ranges: a folder on disk, or the pack inside the binary. The browser brings
+//! its own.
 
 use crate::error::{Error, Result};
 use crate::untrusted::limits;
@@ -9,7 +10,8 @@ use std::pin::Pin;
 /// A future that stays on its thread, as WebGPU's do in the browser.
 pub type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// A flat set of files. Names never leave it: see [`check_file_name`](crate::untrusted::check_file_name).
+/// A flat set of files. Names never leave it: see
+/// [`check_file_name`](crate::untrusted::check_file_name).
 pub trait Files {
     /// For messages: the folder's path, or what it is.
     fn describe(&self) -> String;
@@ -39,7 +41,10 @@ pub async fn whole(files: &dyn Files, name: &str) -> Result<Option<Vec<u8>>> {
     match files.size(name).await? {
         None => Ok(None),
         Some(size) if size > limits::of(name) => {
-            let problem = format!("it has {size} bytes; a file of this kind has at most {}", limits::of(name));
+            let problem = format!(
+                "it has {size} bytes; a file of this kind has at most {}",
+                limits::of(name)
+            );
             Err(Error::ModelCorrupt { file: name.into(), problem })
         }
         Some(size) => files.read(name, 0..size).await.map(Some),
@@ -53,7 +58,8 @@ pub async fn whole(files: &dyn Files, name: &str) -> Result<Option<Vec<u8>>> {
 pub async fn json(files: &dyn Files, name: &str) -> Result<Option<serde_json::Value>> {
     let Some(bytes) = whole(files, name).await? else { return Ok(None) };
     let corrupt = |problem: String| Error::ModelCorrupt { file: name.into(), problem };
-    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| corrupt(format!("it is not valid JSON: {e}")))?;
+    let value: serde_json::Value = serde_json::from_slice(&bytes)
+        .map_err(|e| corrupt(format!("it is not valid JSON: {e}")))?;
     if value.is_object() { Ok(Some(value)) } else { Err(corrupt("it holds no JSON object".into())) }
 }
 
@@ -82,10 +88,12 @@ impl Files for Embedded {
 
     fn read<'a>(&'a self, name: &'a str, range: Range<u64>) -> Local<'a, Result<Vec<u8>>> {
         Box::pin(async move {
-            let bytes = self.get(name).and_then(|b| b.get(range.start as usize..range.end as usize));
-            bytes
-                .map(<[u8]>::to_vec)
-                .ok_or_else(|| Error::ModelCorrupt { file: name.into(), problem: "a range outside the file was asked for".into() })
+            let bytes =
+                self.get(name).and_then(|b| b.get(range.start as usize..range.end as usize));
+            bytes.map(<[u8]>::to_vec).ok_or_else(|| Error::ModelCorrupt {
+                file: name.into(),
+                problem: "a range outside the file was asked for".into(),
+            })
         })
     }
 
@@ -114,9 +122,9 @@ impl Disk {
         let missing = |why: &str| Error::ModelMissing { path: root.to_owned(), why: why.into() };
         match std::fs::metadata(root) {
             Ok(meta) if meta.is_dir() => Ok(Disk { root: root.to_owned() }),
-            Ok(meta) if meta.is_file() && is_gguf(root) => {
-                Err(missing("it is a GGUF file, which this version does not read; give the checkpoint it was made from"))
-            }
+            Ok(meta) if meta.is_file() && is_gguf(root) => Err(missing(
+                "it is a GGUF file, which this version does not read; give the checkpoint it was made from",
+            )),
             Ok(_) => Err(missing("it is a file; give the folder of a pack or of a checkpoint")),
             Err(error) => Err(missing(&error.to_string())),
         }
@@ -132,7 +140,8 @@ impl Disk {
 fn is_gguf(path: &std::path::Path) -> bool {
     use std::io::Read;
     let mut first = [0; 4];
-    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut first)).is_ok() && first == *b"GGUF"
+    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut first)).is_ok()
+        && first == *b"GGUF"
 }
 
 #[cfg(feature = "native")]
@@ -170,7 +179,8 @@ impl Files for Disk {
 
     fn list(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.root).into_iter().flatten().flatten();
-        let mut names: Vec<String> = entries.filter_map(|e| e.file_name().into_string().ok()).collect();
+        let mut names: Vec<String> =
+            entries.filter_map(|e| e.file_name().into_string().ok()).collect();
         names.sort();
         names
     }
@@ -181,7 +191,9 @@ impl Files for Disk {
 
     fn folder(&self, name: &str) -> Option<Box<dyn Files>> {
         let path = std::path::Path::new(name);
-        let inside = path.components().all(|c| matches!(c, std::path::Component::Normal(_) | std::path::Component::CurDir));
+        let inside = path
+            .components()
+            .all(|c| matches!(c, std::path::Component::Normal(_) | std::path::Component::CurDir));
         if !inside {
             return None;
         }

@@ -1,4 +1,5 @@
-//! Every tensor of the network by our name, with its shape: the one list that loading, packing and inspecting follow.
+//! Every tensor of the network by our name, with its shape: the one list that loading, packing and
+//! inspecting follow.
 
 use crate::kernels::heads::HeadShape;
 use crate::model::config::{Config, Projector};
@@ -40,7 +41,8 @@ pub fn gate_up_rows(ffn: usize) -> usize {
     2 * padded_rows(ffn)
 }
 
-/// All tensors, in the order they are loaded: tower, resampler or projector, embedding, layers, head.
+/// All tensors, in the order they are loaded: tower, resampler or projector, embedding, layers,
+/// head.
 pub fn layout(config: &Config) -> Vec<Entry> {
     let mut list = List(Vec::new());
     vision(&mut list, config);
@@ -54,7 +56,13 @@ pub fn layout(config: &Config) -> Vec<Entry> {
         }
         Projector::Mlp(mlp) => {
             for i in 0..mlp.linears {
-                list.linear(&format!("projector.{i}"), Role::Vision, hidden, if i == 0 { d } else { hidden }, true);
+                list.linear(
+                    &format!("projector.{i}"),
+                    Role::Vision,
+                    hidden,
+                    if i == 0 { d } else { hidden },
+                    true,
+                );
             }
         }
     }
@@ -86,7 +94,13 @@ fn language(list: &mut List, config: &Config) {
     for i in 0..l.layers {
         let layer = format!("language.layers.{i}");
         list.add(&format!("{layer}.norm1"), Role::Vector, 1, l.hidden);
-        list.linear(&format!("{layer}.qkv"), Role::Layer, l.shape.sections().2, l.hidden, l.qkv_bias);
+        list.linear(
+            &format!("{layer}.qkv"),
+            Role::Layer,
+            l.shape.sections().2,
+            l.hidden,
+            l.qkv_bias,
+        );
         list.add(&format!("{layer}.o"), Role::Layer, l.hidden, heads * head_dim);
         list.add(&format!("{layer}.norm2"), Role::Vector, 1, l.hidden);
         list.add(&format!("{layer}.gate_up"), Role::Layer, gate_up_rows(l.ffn), l.hidden);

@@ -75,7 +75,8 @@ impl std::str::FromStr for Weights {
     }
 }
 
-/// Where a network's tensors come from, one at a time: a checkpoint (converted on the way) or a pack.
+/// Where a network's tensors come from, one at a time: a checkpoint (converted on the way) or a
+/// pack.
 pub trait Supply {
     /// The matrix of this entry, in panel layout.
     fn matrix<'a>(&'a self, entry: &'a layout::Entry) -> Local<'a, Result<Packed>>;

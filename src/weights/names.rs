@@ -1,4 +1,5 @@
-//! The checkpoint families' names, found by looking at the tensors rather than at the folder's name.
+//! The checkpoint families' names, found by looking at the tensors rather than at the folder's
+//! name.
 
 use std::collections::BTreeMap;
 
@@ -61,14 +62,26 @@ fn projector<T>(tensors: &BTreeMap<String, T>) -> Option<ProjectorNames> {
         return Some(ProjectorNames::Resampler(prefix));
     }
     let there = |name: &String| tensors.contains_key(&format!("{name}.weight"));
-    let sequence = |prefix: &str| (0..MOST_LINEARS).map(|i| format!("{prefix}.{}", 2 * i)).take_while(there).collect::<Vec<_>>();
-    let numbered = |prefix: &str| (1..=MOST_LINEARS).map(|i| format!("{prefix}.linear_{i}")).take_while(there).collect::<Vec<_>>();
+    let sequence = |prefix: &str| {
+        (0..MOST_LINEARS)
+            .map(|i| format!("{prefix}.{}", 2 * i))
+            .take_while(there)
+            .collect::<Vec<_>>()
+    };
+    let numbered = |prefix: &str| {
+        (1..=MOST_LINEARS)
+            .map(|i| format!("{prefix}.linear_{i}"))
+            .take_while(there)
+            .collect::<Vec<_>>()
+    };
     let bare = |prefix: &str| Some(prefix.to_owned()).filter(there).into_iter().collect::<Vec<_>>();
-    let found = MLP.iter().flat_map(|p| [sequence(p), bare(p)]).chain(MLP_HF.iter().map(|p| numbered(p)));
+    let found =
+        MLP.iter().flat_map(|p| [sequence(p), bare(p)]).chain(MLP_HF.iter().map(|p| numbered(p)));
     found.into_iter().find(|linears| !linears.is_empty()).map(ProjectorNames::Mlp)
 }
 
-/// Recognises the families of a checkpoint's tensors; `None` if there is no language model among them.
+/// Recognises the families of a checkpoint's tensors; `None` if there is no language model among
+/// them.
 pub fn recognise<T>(tensors: &BTreeMap<String, T>) -> Option<Names> {
     Some(Names {
         language: find(tensors, &LANGUAGE, "embed_tokens.weight")?,

@@ -1,8 +1,9 @@
-//! Packs: a manifest, a tokenizer and safetensors shards of at most 64 MiB whose matrices lie as the kernels read them.
+//! Packs: a manifest, a tokenizer and safetensors shards of at most 64 MiB whose matrices lie as
+//! the kernels read them.
 //!
-//! A matrix `x` in n parts is stored as `x#0.data`, `x#0.scales`, … (U32 words), whole panels each; vectors are F32, the
-//! resampler's map F16 or F32. Every shard's SHA-256 is checked before any of it is used: of large
-//! packs once, as long as the file does not change (`remembered.rs`).
+//! A matrix `x` in n parts is stored as `x#0.data`, `x#0.scales`, … (U32 words), whole panels each;
+//! vectors are F32, the resampler's map F16 or F32. Every shard's SHA-256 is checked before any of
+//! it is used: of large packs once, as long as the file does not change (`remembered.rs`).
 
 use super::files::{Files, Local, whole};
 use super::layout::Entry;
@@ -72,11 +73,16 @@ impl Manifest {
         self.architecture.check(file)?;
         let Template { system, roles: [user, assistant], sep, sep2, .. } = &self.template;
         if [system, user, assistant, sep, sep2].iter().any(|text| text.len() > TEMPLATE_BYTES) {
-            return corrupt(format!("its prompt template has a text of more than {TEMPLATE_BYTES} bytes"));
+            return corrupt(format!(
+                "its prompt template has a text of more than {TEMPLATE_BYTES} bytes"
+            ));
         }
         let all = self.shards.len() + self.files.len();
         if all > limits::FILES {
-            return corrupt(format!("it lists {all} files, more than the {} of any model", limits::FILES));
+            return corrupt(format!(
+                "it lists {all} files, more than the {} of any model",
+                limits::FILES
+            ));
         }
         // A shard is read whole; one panel may exceed the usual size a little.
         let shards = self.shards.iter().map(|shard| (shard, 4 * SHARD_BYTES));
@@ -84,7 +90,10 @@ impl Manifest {
         for (listed, most) in shards.chain(small) {
             check_file_name(&listed.file, file)?;
             if listed.bytes > most {
-                return corrupt(format!("{} claims {} bytes; a file of this kind has at most {most}", listed.file, listed.bytes));
+                return corrupt(format!(
+                    "{} claims {} bytes; a file of this kind has at most {most}",
+                    listed.file, listed.bytes
+                ));
             }
         }
         Ok(())
@@ -127,7 +136,11 @@ pub struct Shard {
 impl Shard {
     /// The entry for a file with this content.
     pub fn of(file: &str, content: &[u8]) -> Shard {
-        Shard { file: file.into(), bytes: content.len() as u64, sha256: hex(&Sha256::digest(content)) }
+        Shard {
+            file: file.into(),
+            bytes: content.len() as u64,
+            sha256: hex(&Sha256::digest(content)),
+        }
     }
 }
 
@@ -163,13 +176,17 @@ impl Pack {
         const FILE: &str = "manifest.json";
         let corrupt = |problem: String| Error::ModelCorrupt { file: FILE.into(), problem };
         let bytes = whole(&*files, FILE).await?.ok_or_else(|| corrupt("it is missing".into()))?;
-        // First the format alone, of whatever version; a value for everything in the file would take twenty times its size.
+        // First the format alone, of whatever version; a value for everything in the file would
+        // take twenty times its size.
         let head: Head = serde_json::from_slice(&bytes).map_err(|e| corrupt(e.to_string()))?;
         if head.format.as_str() != Some(FORMAT) {
             let found = cut(&head.format.to_string(), limits::NAME);
-            return Err(corrupt(format!("its format is {found}, this version reads {FORMAT:?}; convert the checkpoint again")));
+            return Err(corrupt(format!(
+                "its format is {found}, this version reads {FORMAT:?}; convert the checkpoint again"
+            )));
         }
-        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|e| corrupt(e.to_string()))?;
+        let manifest: Manifest =
+            serde_json::from_slice(&bytes).map_err(|e| corrupt(e.to_string()))?;
         manifest.check(FILE)?;
         #[cfg(feature = "native")]
         let remembered = Remembered::of(&*files, &manifest.shards);
@@ -190,7 +207,10 @@ impl Pack {
     pub async fn tokenizer(&self) -> Result<Tokenizer> {
         let listed = |name: &str| self.manifest.files.iter().find(|f| f.file == name);
         let Some(json) = listed("tokenizer.json") else {
-            return Err(Error::ModelCorrupt { file: "manifest.json".into(), problem: "it lists no tokenizer.json".into() });
+            return Err(Error::ModelCorrupt {
+                file: "manifest.json".into(),
+                problem: "it lists no tokenizer.json".into(),
+            });
         };
         let json = self.read_checked(json).await?;
         let config = match listed("tokenizer_config.json") {
@@ -213,7 +233,10 @@ impl Pack {
 
     fn shard(&self, index: usize) -> Result<&Shard> {
         let problem = || format!("it names shard {index}, which it does not list");
-        self.manifest.shards.get(index).ok_or_else(|| Error::ModelCorrupt { file: "manifest.json".into(), problem: problem() })
+        self.manifest
+            .shards
+            .get(index)
+            .ok_or_else(|| Error::ModelCorrupt { file: "manifest.json".into(), problem: problem() })
     }
 
     /// A file of the pack, its size and SHA-256 checked.
@@ -246,12 +269,19 @@ impl Pack {
 
     /// A file of the pack, its size checked.
     async fn read_sized(&self, shard: &Shard) -> Result<Vec<u8>> {
-        let corrupt = |file: &str, problem: String| Error::ModelCorrupt { file: file.into(), problem };
+        let corrupt =
+            |file: &str, problem: String| Error::ModelCorrupt { file: file.into(), problem };
         let path = || std::path::Path::new(&self.files.describe()).join(&shard.file);
         let size = self.files.size(&shard.file).await?;
-        let size = size.ok_or_else(|| Error::ModelMissing { path: path(), why: "this file of the pack is missing; fetch it again".into() })?;
+        let size = size.ok_or_else(|| Error::ModelMissing {
+            path: path(),
+            why: "this file of the pack is missing; fetch it again".into(),
+        })?;
         if size != shard.bytes {
-            return Err(corrupt(&shard.file, format!("it has {size} bytes instead of {}; fetch it again", shard.bytes)));
+            return Err(corrupt(
+                &shard.file,
+                format!("it has {size} bytes instead of {}; fetch it again", shard.bytes),
+            ));
         }
         self.files.read(&shard.file, 0..size).await
     }
@@ -263,7 +293,11 @@ impl Pack {
         }
         self.open.replace(None);
         let shard = self.shard(index)?;
-        let bytes = if self.is_remembered(shard) { self.read_sized(shard).await? } else { self.read_shard(index).await? };
+        let bytes = if self.is_remembered(shard) {
+            self.read_sized(shard).await?
+        } else {
+            self.read_shard(index).await?
+        };
         let memory = Memory { file: "shard".into(), bytes };
         let tensors = safetensors::read_header(&memory, "shard").await?.into_iter().collect();
         self.open.replace(Some(OpenShard { index, memory, tensors }));
@@ -271,10 +305,15 @@ impl Pack {
     }
 
     fn stored(&self, entry: &Entry) -> Result<&Stored> {
-        let missing = || Error::TensorMissing { name: entry.name.clone(), hint: " in its manifest".into() };
+        let missing =
+            || Error::TensorMissing { name: entry.name.clone(), hint: " in its manifest".into() };
         let stored = self.manifest.tensors.get(&entry.name).ok_or_else(missing)?;
         if (stored.rows, stored.cols) != (entry.rows, entry.cols) {
-            return Err(Error::TensorShape { name: entry.name.clone(), expected: vec![entry.rows, entry.cols], got: vec![stored.rows, stored.cols] });
+            return Err(Error::TensorShape {
+                name: entry.name.clone(),
+                expected: vec![entry.rows, entry.cols],
+                got: vec![stored.rows, stored.cols],
+            });
         }
         Ok(stored)
     }
@@ -284,7 +323,11 @@ impl Pack {
         let (memory, found) = self.find(name)?;
         let words = read_words(&memory, name, &found).await?;
         if words.len() != expected {
-            return Err(Error::TensorShape { name: name.into(), expected: vec![expected], got: vec![words.len()] });
+            return Err(Error::TensorShape {
+                name: name.into(),
+                expected: vec![expected],
+                got: vec![words.len()],
+            });
         }
         Ok(words)
     }
@@ -293,10 +336,17 @@ impl Pack {
     fn find(&self, name: &str) -> Result<(Memory, safetensors::Entry)> {
         let open = self.open.borrow();
         let open = open.as_ref().expect("a shard is open");
-        let found = open.tensors.get(name).ok_or_else(|| Error::TensorMissing { name: name.into(), hint: " in its shard".into() })?;
-        let bytes = open.memory.bytes[found.range.start as usize..found.range.end as usize].to_vec();
+        let found = open.tensors.get(name).ok_or_else(|| Error::TensorMissing {
+            name: name.into(),
+            hint: " in its shard".into(),
+        })?;
+        let bytes =
+            open.memory.bytes[found.range.start as usize..found.range.end as usize].to_vec();
         let range = 0..bytes.len() as u64;
-        Ok((Memory { file: found.file.clone(), bytes }, safetensors::Entry { range, ..found.clone() }))
+        Ok((
+            Memory { file: found.file.clone(), bytes },
+            safetensors::Entry { range, ..found.clone() },
+        ))
     }
 }
 
@@ -304,23 +354,42 @@ impl Supply for Pack {
     fn matrix<'a>(&'a self, entry: &'a Entry) -> Local<'a, Result<Packed>> {
         Box::pin(async move {
             let stored = self.stored(entry)?;
-            let empty = Packed { format: stored.format, rows: entry.rows, cols: entry.cols, data: Vec::new(), scales: Vec::new() };
+            let empty = Packed {
+                format: stored.format,
+                rows: entry.rows,
+                cols: entry.cols,
+                data: Vec::new(),
+                scales: Vec::new(),
+            };
             let (data_words, scale_words) = (empty.panel_data_words(), empty.panel_scale_words());
             let mut packed = empty;
             for (i, part) in stored.parts.iter().enumerate() {
                 self.ensure(part.shard).await?;
                 let panels = part.rows.div_ceil(PANEL);
                 if panels > packed.panels() {
-                    return Err(Error::TensorShape { name: entry.name.clone(), expected: vec![entry.rows], got: vec![part.rows] });
+                    return Err(Error::TensorShape {
+                        name: entry.name.clone(),
+                        expected: vec![entry.rows],
+                        got: vec![part.rows],
+                    });
                 }
-                packed.data.extend(self.words(&format!("{}#{i}.data", entry.name), panels * data_words).await?);
+                packed.data.extend(
+                    self.words(&format!("{}#{i}.data", entry.name), panels * data_words).await?,
+                );
                 if stored.format.is_scaled() {
-                    packed.scales.extend(self.words(&format!("{}#{i}.scales", entry.name), panels * scale_words).await?);
+                    packed.scales.extend(
+                        self.words(&format!("{}#{i}.scales", entry.name), panels * scale_words)
+                            .await?,
+                    );
                 }
             }
             if packed.data.len() != packed.panels() * data_words {
                 let rows = stored.parts.iter().map(|p| p.rows).sum();
-                return Err(Error::TensorShape { name: entry.name.clone(), expected: vec![entry.rows], got: vec![rows] });
+                return Err(Error::TensorShape {
+                    name: entry.name.clone(),
+                    expected: vec![entry.rows],
+                    got: vec![rows],
+                });
             }
             Ok(packed)
         })
@@ -334,7 +403,11 @@ impl Supply for Pack {
             let (memory, found) = self.find(&entry.name)?;
             let values = read_floats(&memory, &entry.name, &found).await?;
             if values.len() != entry.rows * entry.cols {
-                return Err(Error::TensorShape { name: entry.name.clone(), expected: vec![entry.rows, entry.cols], got: vec![values.len()] });
+                return Err(Error::TensorShape {
+                    name: entry.name.clone(),
+                    expected: vec![entry.rows, entry.cols],
+                    got: vec![values.len()],
+                });
             }
             Ok(values)
         })

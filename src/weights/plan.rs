@@ -1,4 +1,5 @@
-//! Which tensor goes into which shard of a pack: known before a byte is converted, so that every shard can be made by itself.
+//! Which tensor goes into which shard of a pack: known before a byte is converted, so that every
+//! shard can be made by itself.
 
 use super::Weights;
 use super::layout::{Entry, Role};
@@ -30,7 +31,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Fills shards of at most `shard_bytes` in the layout's order; a matrix is cut between panels where a shard is full.
+    /// Fills shards of at most `shard_bytes` in the layout's order; a matrix is cut between panels
+    /// where a shard is full.
     pub fn new(entries: &[Entry], weights: Weights, shard_bytes: u64) -> Plan {
         let mut plan = Plan { usable: shard_bytes.saturating_sub(HEADER_BYTES), ..Plan::default() };
         let mut room = 0;
@@ -45,7 +47,8 @@ impl Plan {
 
     fn place(&mut self, index: usize, entry: &Entry, format: Format, room: &mut u64) -> Vec<Part> {
         if is_vector(entry) {
-            let bytes = (entry.rows * entry.cols) as u64 * if format == Format::F16 { 2 } else { 4 };
+            let bytes =
+                (entry.rows * entry.cols) as u64 * if format == Format::F16 { 2 } else { 4 };
             // A vector larger than a shard has one to itself.
             if bytes > *room {
                 self.begin(room);
@@ -54,7 +57,13 @@ impl Plan {
             self.put(Item { entry: index, part: 0, panels: 0..0 });
             return vec![Part { shard: self.shards.len() - 1, rows: entry.rows }];
         }
-        let shape = Packed { format, rows: entry.rows, cols: entry.cols, data: Vec::new(), scales: Vec::new() };
+        let shape = Packed {
+            format,
+            rows: entry.rows,
+            cols: entry.cols,
+            data: Vec::new(),
+            scales: Vec::new(),
+        };
         let panel_bytes = 4 * (shape.panel_data_words() + shape.panel_scale_words()) as u64;
         let mut parts = Vec::new();
         let mut first = 0;
@@ -66,7 +75,10 @@ impl Plan {
             let panels = ((*room / panel_bytes).max(1) as usize).min(shape.panels() - first);
             *room = room.saturating_sub(panels as u64 * panel_bytes);
             self.put(Item { entry: index, part: parts.len(), panels: first..first + panels });
-            parts.push(Part { shard: self.shards.len() - 1, rows: (entry.rows - first * PANEL).min(panels * PANEL) });
+            parts.push(Part {
+                shard: self.shards.len() - 1,
+                rows: (entry.rows - first * PANEL).min(panels * PANEL),
+            });
             first += panels;
         }
         parts
@@ -78,7 +90,10 @@ impl Plan {
     }
 
     fn put(&mut self, item: Item) {
-        self.shards.last_mut().expect("`begin` comes first: there is no room at the start").push(item);
+        self.shards
+            .last_mut()
+            .expect("`begin` comes first: there is no room at the start")
+            .push(item);
     }
 }
 
@@ -114,7 +129,9 @@ mod tests {
     /// Every panel of every matrix exactly once, in order, and no shard above its size.
     #[test]
     fn everything_is_placed_once() {
-        for (name, weights) in [("toybox", Weights::Q8), ("mqt-llava-7b", Weights::Q4), ("llava-1.5-7b", Weights::F16)] {
+        for (name, weights) in
+            [("toybox", Weights::Q8), ("mqt-llava-7b", Weights::Q4), ("llava-1.5-7b", Weights::F16)]
+        {
             let entries = layout(&named(name).unwrap());
             let plan = Plan::new(&entries, weights, SHARD_BYTES);
             let mut next = vec![(0, 0); entries.len()];
@@ -122,7 +139,12 @@ mod tests {
                 let mut bytes = 0;
                 for item in items {
                     let entry = &entries[item.entry];
-                    assert_eq!(next[item.entry], (item.part, item.panels.start), "{name} {}", entry.name);
+                    assert_eq!(
+                        next[item.entry],
+                        (item.part, item.panels.start),
+                        "{name} {}",
+                        entry.name
+                    );
                     next[item.entry] = (item.part + 1, item.panels.end);
                     assert_eq!(plan.tensors[&entry.name].parts[item.part].shard, shard);
                     bytes += item_bytes(entry, item, weights);
@@ -130,7 +152,12 @@ mod tests {
                 assert!(bytes <= SHARD_BYTES, "{name}: shard {shard} has {bytes} bytes");
             }
             for (entry, (parts, panels)) in entries.iter().zip(next) {
-                assert_eq!(panels, if is_vector(entry) { 0 } else { entry.rows.div_ceil(PANEL) }, "{name} {}", entry.name);
+                assert_eq!(
+                    panels,
+                    if is_vector(entry) { 0 } else { entry.rows.div_ceil(PANEL) },
+                    "{name} {}",
+                    entry.name
+                );
                 assert_eq!(plan.tensors[&entry.name].parts.len(), parts);
             }
         }

@@ -1,4 +1,5 @@
-//! Checkpoints that are quantised already: said in one sentence, where their tensors' names would fill pages.
+//! Checkpoints that are quantised already: said in one sentence, where their tensors' names would
+//! fill pages.
 
 use super::tensors::Tensor;
 use crate::error::{Error, Result};
@@ -31,7 +32,9 @@ const SIGNS: [(&str, &str); 10] = [
 /// [`Error::ModelCorrupt`], with the method.
 pub(super) fn check_config(config: &Value) -> Result<()> {
     let parts = PARTS.iter().filter_map(|part| config.get(part));
-    let settings = std::iter::once(config).chain(parts).flat_map(|part| KEYS.iter().filter_map(|key| part.get(key)));
+    let settings = std::iter::once(config)
+        .chain(parts)
+        .flat_map(|part| KEYS.iter().filter_map(|key| part.get(key)));
     match settings.filter(|value| !value.is_null()).find_map(method) {
         Some(how) => Err(refusal("config.json", &how)),
         None => Ok(()),
@@ -43,31 +46,41 @@ pub(super) fn check_config(config: &Value) -> Result<()> {
 /// # Errors
 /// [`Error::ModelCorrupt`], with the file and the method.
 pub(super) fn check_tensors(tensors: &BTreeMap<String, Tensor>) -> Result<()> {
-    let sign = |name: &String| SIGNS.iter().find(|(end, _)| name.ends_with(end)).map(|(_, how)| *how);
-    if let Some((tensor, how)) = tensors.iter().find_map(|(name, tensor)| Some((tensor, sign(name)?))) {
+    let sign =
+        |name: &String| SIGNS.iter().find(|(end, _)| name.ends_with(end)).map(|(_, how)| *how);
+    if let Some((tensor, how)) =
+        tensors.iter().find_map(|(name, tensor)| Some((tensor, sign(name)?)))
+    {
         return Err(refusal(&tensor.file, how));
     }
     for (name, tensor) in tensors {
-        // Values of a byte, or several packed in a word; a matrix of any other wrong type is just that.
-        let packed =
-            ["U8", "I8", "U32", "I32"].contains(&tensor.dtype.as_str()) || ["F8", "F6", "F4"].iter().any(|kind| tensor.dtype.starts_with(kind));
+        // Values of a byte, or several packed in a word; a matrix of any other wrong type is just
+        // that.
+        let packed = ["U8", "I8", "U32", "I32"].contains(&tensor.dtype.as_str())
+            || ["F8", "F6", "F4"].iter().any(|kind| tensor.dtype.starts_with(kind));
         if packed && name.ends_with(".weight") && tensor.shape.len() > 1 {
-            return Err(refusal(&tensor.file, &format!("{} holds values of type {}", cut(name, limits::NAME), tensor.dtype)));
+            return Err(refusal(
+                &tensor.file,
+                &format!("{} holds values of type {}", cut(name, limits::NAME), tensor.dtype),
+            ));
         }
     }
     Ok(())
 }
 
 fn refusal(file: &str, how: &str) -> Error {
-    let problem =
-        format!("the checkpoint is already quantised ({how}), which this version does not read; give the original checkpoint, in f32, f16 or bf16");
+    let problem = format!(
+        "the checkpoint is already quantised ({how}), which this version does not read; give the original checkpoint, in f32, f16 or bf16"
+    );
     Error::ModelCorrupt { file: file.to_owned(), problem }
 }
 
-/// The method that these settings name, with its bits; `None` if they say that nothing is quantised.
+/// The method that these settings name, with its bits; `None` if they say that nothing is
+/// quantised.
 fn method(settings: &Value) -> Option<String> {
     let on = |key: &str| settings.get(key).and_then(Value::as_bool) == Some(true);
-    let of_bytes = [("load_in_4bit", 4), ("_load_in_4bit", 4), ("load_in_8bit", 8), ("_load_in_8bit", 8)];
+    let of_bytes =
+        [("load_in_4bit", 4), ("_load_in_4bit", 4), ("load_in_8bit", 8), ("_load_in_8bit", 8)];
     let loaded = of_bytes.iter().find(|(key, _)| on(key)).map(|(_, bits)| u64::from(*bits as u8));
     let says_so = of_bytes.iter().any(|(key, _)| settings.get(key).is_some());
     let name = settings.get("quant_method").and_then(Value::as_str);
@@ -97,5 +110,11 @@ fn method(settings: &Value) -> Option<String> {
 /// The first number of bits in these settings, a few objects deep.
 fn bits(settings: &Value, depth: usize) -> Option<u64> {
     let own = BITS.iter().find_map(|key| settings.get(key)?.as_u64());
-    own.or_else(|| settings.as_object().filter(|_| depth < 4)?.values().find_map(|inner| bits(inner, depth + 1)))
+    own.or_else(|| {
+        settings
+            .as_object()
+            .filter(|_| depth < 4)?
+            .values()
+            .find_map(|inner| bits(inner, depth + 1))
+    })
 }

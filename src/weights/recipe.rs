@@ -91,36 +91,75 @@ impl Book<'_> {
 
     /// The resampler's tensors and their shapes.
     pub fn folded(&self) -> Vec<Section> {
-        let (Some(ProjectorNames::Resampler(prefix)), Projector::Resampler(r)) = (&self.names.projector, &self.config.projector) else {
+        let (Some(ProjectorNames::Resampler(prefix)), Projector::Resampler(r)) =
+            (&self.names.projector, &self.config.projector)
+        else {
             return Vec::new();
         };
         let (d, hidden, m) = (self.config.vision.hidden, self.config.language.hidden, r.m_max);
-        let square = [("query", vec![m, d]), ("pos_embed", vec![m, d]), ("attn.in_proj_weight", vec![3 * d, d]), ("attn.in_proj_bias", vec![3 * d])];
-        let rest = [("attn.out_proj.weight", vec![d, d]), ("attn.out_proj.bias", vec![d]), ("proj", vec![d, hidden])];
-        let norms = ["ln_q", "ln_k", "ln_v"].into_iter().flat_map(|n| ["weight", "bias"].map(|s| (format!("{n}.{s}"), vec![d])));
-        let named = square.into_iter().chain(rest).map(|(name, shape)| (name.to_owned(), shape)).chain(norms);
-        named.map(|(name, shape)| Section { tower: false, name: format!("{prefix}{name}"), shape, partners: 0 }).collect()
+        let square = [
+            ("query", vec![m, d]),
+            ("pos_embed", vec![m, d]),
+            ("attn.in_proj_weight", vec![3 * d, d]),
+            ("attn.in_proj_bias", vec![3 * d]),
+        ];
+        let rest = [
+            ("attn.out_proj.weight", vec![d, d]),
+            ("attn.out_proj.bias", vec![d]),
+            ("proj", vec![d, hidden]),
+        ];
+        let norms = ["ln_q", "ln_k", "ln_v"]
+            .into_iter()
+            .flat_map(|n| ["weight", "bias"].map(|s| (format!("{n}.{s}"), vec![d])));
+        let named = square
+            .into_iter()
+            .chain(rest)
+            .map(|(name, shape)| (name.to_owned(), shape))
+            .chain(norms);
+        named
+            .map(|(name, shape)| Section {
+                tower: false,
+                name: format!("{prefix}{name}"),
+                shape,
+                partners: 0,
+            })
+            .collect()
     }
 
     fn projector(&self, rest: &str) -> Section {
         let (index, bias) = rest.strip_suffix(".bias").map_or((rest, false), |index| (index, true));
         let index: usize = index.parse().unwrap_or(0);
-        let Some(ProjectorNames::Mlp(linears)) = &self.names.projector else { unreachable!("the layout follows the names") };
+        let Some(ProjectorNames::Mlp(linears)) = &self.names.projector else {
+            unreachable!("the layout follows the names")
+        };
         let (d, hidden) = (self.config.vision.hidden, self.config.language.hidden);
-        let (suffix, shape) = if bias { ("bias", vec![hidden]) } else { ("weight", vec![hidden, if index == 0 { d } else { hidden }]) };
+        let (suffix, shape) = if bias {
+            ("bias", vec![hidden])
+        } else {
+            ("weight", vec![hidden, if index == 0 { d } else { hidden }])
+        };
         Section { tower: false, name: format!("{}.{suffix}", linears[index]), shape, partners: 0 }
     }
 
     fn tower(&self, suffix: &str, shape: &[usize]) -> Section {
-        Section { tower: true, name: format!("{}{suffix}", self.tower), shape: shape.to_vec(), partners: 0 }
+        Section {
+            tower: true,
+            name: format!("{}{suffix}", self.tower),
+            shape: shape.to_vec(),
+            partners: 0,
+        }
     }
 
     fn vision_part(&self, rest: &str) -> Section {
         let v = &self.config.vision;
         match rest {
-            "patch" => self.tower("embeddings.patch_embedding.weight", &[v.hidden, 3, v.patch, v.patch]),
+            "patch" => {
+                self.tower("embeddings.patch_embedding.weight", &[v.hidden, 3, v.patch, v.patch])
+            }
             "class" => self.tower("embeddings.class_embedding", &[v.hidden]),
-            "position" => self.tower("embeddings.position_embedding.weight", &[v.patches() + 1, v.hidden]),
+            "position" => {
+                self.tower("embeddings.position_embedding.weight", &[v.patches() + 1, v.hidden])
+            }
             // The misspelling is the real name.
             _ => self.tower(&rest.replace("pre_norm", "pre_layrnorm"), &[v.hidden]),
         }
@@ -130,8 +169,14 @@ impl Book<'_> {
         let v = &self.config.vision;
         let one = |name: &str, shape: &[usize]| vec![self.tower(&format!("{layer}{name}"), shape)];
         match rest {
-            "qkv" => ["q", "k", "v"].iter().flat_map(|p| one(&format!("self_attn.{p}_proj.weight"), &[v.hidden, v.hidden])).collect(),
-            "qkv.bias" => ["q", "k", "v"].iter().flat_map(|p| one(&format!("self_attn.{p}_proj.bias"), &[v.hidden])).collect(),
+            "qkv" => ["q", "k", "v"]
+                .iter()
+                .flat_map(|p| one(&format!("self_attn.{p}_proj.weight"), &[v.hidden, v.hidden]))
+                .collect(),
+            "qkv.bias" => ["q", "k", "v"]
+                .iter()
+                .flat_map(|p| one(&format!("self_attn.{p}_proj.bias"), &[v.hidden]))
+                .collect(),
             "out" => one("self_attn.out_proj.weight", &[v.hidden, v.hidden]),
             "out.bias" => one("self_attn.out_proj.bias", &[v.hidden]),
             "fc1" => one("mlp.fc1.weight", &[v.mlp, v.hidden]),
@@ -143,7 +188,12 @@ impl Book<'_> {
     }
 
     fn language(&self, suffix: &str, shape: &[usize]) -> Section {
-        Section { tower: false, name: format!("{}{suffix}", self.names.language), shape: shape.to_vec(), partners: 0 }
+        Section {
+            tower: false,
+            name: format!("{}{suffix}", self.names.language),
+            shape: shape.to_vec(),
+            partners: 0,
+        }
     }
 
     fn language_part(&self, rest: &str) -> Section {
@@ -174,7 +224,10 @@ impl Book<'_> {
             "qkv" => qkv("weight", &[l.hidden]),
             "qkv.bias" => qkv("bias", &[]),
             "o" => vec![one("self_attn.o_proj.weight", &[l.hidden, heads * head_dim])],
-            "gate_up" => vec![one("mlp.gate_proj.weight", &[l.ffn, l.hidden]), one("mlp.up_proj.weight", &[l.ffn, l.hidden])],
+            "gate_up" => vec![
+                one("mlp.gate_proj.weight", &[l.ffn, l.hidden]),
+                one("mlp.up_proj.weight", &[l.ffn, l.hidden]),
+            ],
             "down" => vec![one("mlp.down_proj.weight", &[l.hidden, l.ffn])],
             "norm1" => vec![one("input_layernorm.weight", &[l.hidden])],
             _ => vec![one("post_attention_layernorm.weight", &[l.hidden])],

@@ -1,7 +1,8 @@
-//! Which files of a pack were verified before: a note in its folder, so that gigabytes are hashed once and not at every start.
+//! Which files of a pack were verified before: a note in its folder, so that gigabytes are hashed
+//! once and not at every start.
 //!
-//! A file counts as the one that was hashed while size and time of change are the same, in the same folder. `mqt verify` asks
-//! for no note and hashes everything.
+//! A file counts as the one that was hashed while size and time of change are the same, in the same
+//! folder. `mqt verify` asks for no note and hashes everything.
 
 use super::files::Files;
 use super::pack::Shard;
@@ -44,7 +45,10 @@ impl Remembered {
     /// Reads the note beside the manifest, if these shards are worth one.
     pub(super) fn of(files: &dyn Files, shards: &[Shard]) -> Remembered {
         let worth = shards.iter().map(|s| s.bytes).fold(0, u64::saturating_add) >= WORTH_BYTES;
-        let folder = files.path("manifest.json").filter(|_| worth).and_then(|path| path.parent()?.canonicalize().ok());
+        let folder = files
+            .path("manifest.json")
+            .filter(|_| worth)
+            .and_then(|path| path.parent()?.canonicalize().ok());
         Remembered::open(folder)
     }
 
@@ -59,21 +63,28 @@ impl Remembered {
             }
             serde_json::from_slice::<Note>(&fs::read(path).ok()?).ok()
         };
-        let note = folder.as_ref().and_then(read).filter(|note| note.folder == fresh.folder).unwrap_or(fresh);
+        let note = folder
+            .as_ref()
+            .and_then(read)
+            .filter(|note| note.folder == fresh.folder)
+            .unwrap_or(fresh);
         Remembered { folder, note: RefCell::new(note) }
     }
 
     /// Whether this very file was hashed before and had the right sum.
     pub(super) fn knows(&self, shard: &Shard) -> bool {
         let Some(folder) = &self.folder else { return false };
-        self.note.borrow().files.get(&shard.file).is_some_and(|seen| seen.sha256 == shard.sha256 && Some(seen) == seen_now(folder, shard).as_ref())
+        self.note.borrow().files.get(&shard.file).is_some_and(|seen| {
+            seen.sha256 == shard.sha256 && Some(seen) == seen_now(folder, shard).as_ref()
+        })
     }
 
     /// Notes a file whose sum was right.
     pub(super) fn add(&self, shard: &Shard) {
         let Some(folder) = &self.folder else { return };
         let Some(seen) = seen_now(folder, shard) else { return };
-        let since = UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos().saturating_sub(seen.modified);
+        let since =
+            UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos().saturating_sub(seen.modified);
         if since < SETTLED.as_nanos() {
             return;
         }

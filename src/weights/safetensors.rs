@@ -1,5 +1,6 @@
-//! A safetensors file's header: names, types, shapes, byte ranges. Trusts nothing in the file; the crate `safetensors` parses and
-//! checks it (ranges in order, without overlap, of the right size), we bound what it is given.
+//! A safetensors file's header: names, types, shapes, byte ranges. Trusts nothing in the file; the
+//! crate `safetensors` parses and checks it (ranges in order, without overlap, of the right size),
+//! we bound what it is given.
 
 use super::files::Files;
 use crate::error::{Error, Result};
@@ -32,34 +33,57 @@ pub async fn read_header(files: &dyn Files, file: &str) -> Result<Vec<(String, E
     let corrupt = |problem: String| Error::ModelCorrupt { file: file.to_owned(), problem };
     let Some(size) = files.size(file).await? else {
         let path = std::path::Path::new(&files.describe()).join(file);
-        return Err(Error::ModelMissing { path, why: "there is no such file; the download may be incomplete".into() });
+        return Err(Error::ModelMissing {
+            path,
+            why: "there is no such file; the download may be incomplete".into(),
+        });
     };
     if size < 8 {
-        return Err(corrupt(format!("{size} bytes are too few for a safetensors file; the download may be incomplete")));
+        return Err(corrupt(format!(
+            "{size} bytes are too few for a safetensors file; the download may be incomplete"
+        )));
     }
     let first = files.read(file, 0..8).await?;
     let header = u64::from_le_bytes(std::array::from_fn(|i| first[i]));
     if header > size - 8 {
-        return Err(corrupt(format!("it claims a header of {header} bytes in a file of {size}: truncated, or not a safetensors file")));
+        return Err(corrupt(format!(
+            "it claims a header of {header} bytes in a file of {size}: truncated, or not a safetensors file"
+        )));
     }
     if header > limits::HEADER {
-        return Err(corrupt(format!("its header has {header} bytes, more than the {} of any model", limits::HEADER)));
+        return Err(corrupt(format!(
+            "its header has {header} bytes, more than the {} of any model",
+            limits::HEADER
+        )));
     }
     let bytes = files.read(file, 8..8 + header).await?;
     if let Ok(Twice(Some(name))) = serde_json::from_slice(&bytes) {
         return Err(corrupt(format!("its header describes tensor {name} twice")));
     }
-    let metadata: Metadata = serde_json::from_slice(&bytes).map_err(|e| corrupt(format!("its header is invalid: {e}")))?;
+    let metadata: Metadata = serde_json::from_slice(&bytes)
+        .map_err(|e| corrupt(format!("its header is invalid: {e}")))?;
     let data = metadata.data_len() as u64;
     if data != size - 8 - header {
-        return Err(corrupt(format!("its header describes {data} bytes of tensors, the file has {}: truncated or damaged", size - 8 - header)));
+        return Err(corrupt(format!(
+            "its header describes {data} bytes of tensors, the file has {}: truncated or damaged",
+            size - 8 - header
+        )));
     }
     let mut entries: Vec<_> = metadata
         .tensors()
         .into_iter()
         .map(|(name, info)| {
-            let (start, end) = (8 + header + info.data_offsets.0 as u64, 8 + header + info.data_offsets.1 as u64);
-            (name, Entry { file: file.to_owned(), dtype: info.dtype, shape: info.shape.clone(), range: start..end })
+            let (start, end) =
+                (8 + header + info.data_offsets.0 as u64, 8 + header + info.data_offsets.1 as u64);
+            (
+                name,
+                Entry {
+                    file: file.to_owned(),
+                    dtype: info.dtype,
+                    shape: info.shape.clone(),
+                    range: start..end,
+                },
+            )
         })
         .collect();
     entries.sort_by(|a, b| a.0.cmp(&b.0));

@@ -1,4 +1,5 @@
-//! The tensors of a checkpoint folder: safetensors or PyTorch's `.bin`, one file or many, located at once and read by rows.
+//! The tensors of a checkpoint folder: safetensors or PyTorch's `.bin`, one file or many, located
+//! at once and read by rows.
 
 use super::choice::{Choice, Index, choose};
 use super::files::Files;
@@ -59,7 +60,9 @@ impl Tensor {
     /// What identifies it without its values.
     pub fn describe(&self) -> String {
         match &self.place {
-            Place::Range(range) => format!("{} {:?} {} {range:?}", self.dtype, self.shape, self.file),
+            Place::Range(range) => {
+                format!("{} {:?} {} {range:?}", self.dtype, self.shape, self.file)
+            }
             #[cfg(feature = "native")]
             Place::Torch(_) => format!("{} {:?} {}", self.dtype, self.shape, self.file),
         }
@@ -92,20 +95,32 @@ impl Rows {
     /// Row `row` of the tensor as floats.
     pub fn copy(&self, row: usize, out: &mut [f32]) {
         let size = if self.kind == Kind::F32 { 4 } else { 2 };
-        let bytes = &self.bytes[self.skip + (row - self.first) * self.width * size..][..self.width * size];
+        let bytes =
+            &self.bytes[self.skip + (row - self.first) * self.width * size..][..self.width * size];
         match self.kind {
-            Kind::F32 => out.iter_mut().zip(bytes.chunks_exact(4)).for_each(|(o, b)| *o = f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
-            Kind::F16 => out.iter_mut().zip(bytes.chunks_exact(2)).for_each(|(o, b)| *o = f16::from_le_bytes([b[0], b[1]]).to_f32()),
-            Kind::Bf16 => out.iter_mut().zip(bytes.chunks_exact(2)).for_each(|(o, b)| *o = bf16::from_le_bytes([b[0], b[1]]).to_f32()),
+            Kind::F32 => out
+                .iter_mut()
+                .zip(bytes.chunks_exact(4))
+                .for_each(|(o, b)| *o = f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
+            Kind::F16 => out
+                .iter_mut()
+                .zip(bytes.chunks_exact(2))
+                .for_each(|(o, b)| *o = f16::from_le_bytes([b[0], b[1]]).to_f32()),
+            Kind::Bf16 => out
+                .iter_mut()
+                .zip(bytes.chunks_exact(2))
+                .for_each(|(o, b)| *o = bf16::from_le_bytes([b[0], b[1]]).to_f32()),
         }
     }
 }
 
 impl Folder {
-    /// Reads the headers of the files that an index names, or of those with the usual names; safetensors before `.bin`.
+    /// Reads the headers of the files that an index names, or of those with the usual names;
+    /// safetensors before `.bin`.
     ///
     /// # Errors
-    /// [`Error::ModelMissing`] or [`Error::ModelCorrupt`] with the file and, where there is one, the tensor.
+    /// [`Error::ModelMissing`] or [`Error::ModelCorrupt`] with the file and, where there is one,
+    /// the tensor.
     pub async fn open(files: Box<dyn Files>) -> Result<Folder> {
         let mut tensors = BTreeMap::new();
         let Choice { files: names, index } = choose(&*files).await?;
@@ -120,7 +135,8 @@ impl Folder {
         if let Some(Index { name: index, tensors: map }) = index {
             for (name, file) in map {
                 if tensors.get(&name).is_none_or(|t: &Tensor| t.file != file) {
-                    let problem = format!("tensor {name} is not in {file}, where {index} says it is");
+                    let problem =
+                        format!("tensor {name} is not in {file}, where {index} says it is");
                     return Err(Error::ModelCorrupt { file: index.into(), problem });
                 }
             }
@@ -138,26 +154,42 @@ impl Folder {
     /// # Errors
     /// [`Error::TensorMissing`], [`Error::TensorType`], or what reading fails with.
     pub async fn rows(&self, name: &str, rows: Range<usize>) -> Result<Rows> {
-        let missing = || Error::TensorMissing { name: name.into(), hint: "; the download may be incomplete".into() };
+        let missing = || Error::TensorMissing {
+            name: name.into(),
+            hint: "; the download may be incomplete".into(),
+        };
         let tensor = self.tensors.get(name).ok_or_else(missing)?;
-        let kind = tensor.kind().ok_or_else(|| Error::TensorType { name: name.into(), dtype: tensor.dtype.clone() })?;
+        let kind = tensor
+            .kind()
+            .ok_or_else(|| Error::TensorType { name: name.into(), dtype: tensor.dtype.clone() })?;
         let width: usize = tensor.shape.iter().skip(1).product();
         let row_bytes = width * if kind == Kind::F32 { 4 } else { 2 };
         let first = rows.start;
         match &tensor.place {
             Place::Range(range) => {
                 let start = range.start + (rows.start * row_bytes) as u64;
-                let bytes = self.files.read(&tensor.file, start..start + (rows.len() * row_bytes) as u64).await?;
+                let bytes = self
+                    .files
+                    .read(&tensor.file, start..start + (rows.len() * row_bytes) as u64)
+                    .await?;
                 Ok(Rows { kind, width, first, skip: 0, bytes: Arc::new(bytes) })
             }
             #[cfg(feature = "native")]
             Place::Torch(torch) => {
-                let recent = self.recent.borrow().as_ref().filter(|(n, _)| n == name).map(|(_, bytes)| bytes.clone());
+                let recent = self
+                    .recent
+                    .borrow()
+                    .as_ref()
+                    .filter(|(n, _)| n == name)
+                    .map(|(_, bytes)| bytes.clone());
                 let bytes = match recent {
                     Some(bytes) => bytes,
                     None => {
                         self.recent.replace(None);
-                        let corrupt = |e: std::io::Error| Error::ModelCorrupt { file: tensor.file.clone(), problem: e.to_string() };
+                        let corrupt = |e: std::io::Error| Error::ModelCorrupt {
+                            file: tensor.file.clone(),
+                            problem: e.to_string(),
+                        };
                         let bytes = Arc::new(torch.read().map_err(corrupt)?);
                         self.recent.replace(Some((name.to_owned(), bytes.clone())));
                         bytes
@@ -174,7 +206,8 @@ impl Folder {
     /// As [`Folder::rows`].
     pub async fn floats(&self, name: &str) -> Result<Vec<f32>> {
         let shape = self.tensors.get(name).map(|t| t.shape.clone()).unwrap_or_default();
-        let (n, width) = (shape.first().copied().unwrap_or(0), shape.iter().skip(1).product::<usize>());
+        let (n, width) =
+            (shape.first().copied().unwrap_or(0), shape.iter().skip(1).product::<usize>());
         let rows = self.rows(name, 0..n).await?;
         let mut out = vec![0.0; n * width];
         out.chunks_exact_mut(width.max(1)).enumerate().for_each(|(row, out)| rows.copy(row, out));
@@ -197,7 +230,15 @@ async fn read_file(files: &dyn Files, file: &str) -> Result<Vec<(String, Tensor)
             Dtype::BF16 => "BF16".to_owned(),
             other => format!("{other:?}"),
         };
-        (name, Tensor { file: entry.file, dtype, shape: entry.shape, place: Place::Range(entry.range) })
+        (
+            name,
+            Tensor {
+                file: entry.file,
+                dtype,
+                shape: entry.shape,
+                place: Place::Range(entry.range),
+            },
+        )
     });
     Ok(entries.collect())
 }
@@ -207,14 +248,22 @@ async fn read_file(files: &dyn Files, file: &str) -> Result<Vec<(String, Tensor)
 fn read_torch(files: &dyn Files, file: &str) -> Result<Vec<(String, Tensor)>> {
     let folder = std::path::PathBuf::from(files.describe());
     let Some(path) = files.path(file).filter(|p| p.is_file()) else {
-        return Err(Error::ModelMissing { path: folder.join(file), why: "there is no such file; the download may be incomplete".into() });
+        return Err(Error::ModelMissing {
+            path: folder.join(file),
+            why: "there is no such file; the download may be incomplete".into(),
+        });
     };
     let corrupt = |problem: String| Error::ModelCorrupt { file: file.into(), problem };
     let size = std::fs::metadata(&path).map_or(0, |meta| meta.len());
     let reader = pytorch_reader::PytorchReader::new(path).map_err(|e| corrupt(e.to_string()))?;
-    // A view may repeat its storage (stride 0): never into more than the file could hold, or a small file asks for much memory.
+    // A view may repeat its storage (stride 0): never into more than the file could hold, or a
+    // small file asks for much memory.
     if let Some(torch) = reader.tensors().values().find(|torch| torch.byte_len() as u64 > size) {
-        return Err(corrupt(format!("tensor {} claims {} bytes of a file of {size}", torch.name, torch.byte_len())));
+        return Err(corrupt(format!(
+            "tensor {} claims {} bytes of a file of {size}",
+            torch.name,
+            torch.byte_len()
+        )));
     }
     let mut tensors: Vec<_> = reader
         .into_tensors()

@@ -1,4 +1,5 @@
-//! Finding the vision tower of a checkpoint: its tensors may lie in the checkpoint or in a folder of their own.
+//! Finding the vision tower of a checkpoint: its tensors may lie in the checkpoint or in a folder
+//! of their own.
 
 use super::files::{Files, json};
 use super::names::{self, Names};
@@ -20,14 +21,23 @@ pub(super) struct Tower {
     pub(super) preprocessors: Vec<(String, Value)>,
 }
 
-/// Looks in `given` (`--vision-tower`), in the folder that the configuration names, in `vision_tower/`, then in the checkpoint.
+/// Looks in `given` (`--vision-tower`), in the folder that the configuration names, in
+/// `vision_tower/`, then in the checkpoint.
 ///
 /// # Errors
-/// [`Error::TensorMissing`] where there are no tensors, [`Error::ModelCorrupt`] where there are no numbers.
-pub(super) async fn find(files: &dyn Files, given: Option<Box<dyn Files>>, names: &Names, fields: Fields<'_>) -> Result<Tower> {
+/// [`Error::TensorMissing`] where there are no tensors, [`Error::ModelCorrupt`] where there are no
+/// numbers.
+pub(super) async fn find(
+    files: &dyn Files,
+    given: Option<Box<dyn Files>>,
+    names: &Names,
+    fields: Fields<'_>,
+) -> Result<Tower> {
     let named = fields.text("mm_vision_tower")?.unwrap_or_default();
-    // Trained along with the rest: then its values are the checkpoint's, and a folder has those from before.
-    let trained = fields.flag("unfreeze_mm_vision_tower")? && given.is_none() && names.vision.is_some();
+    // Trained along with the rest: then its values are the checkpoint's, and a folder has those
+    // from before.
+    let trained =
+        fields.flag("unfreeze_mm_vision_tower")? && given.is_none() && names.vision.is_some();
     let mut candidates: Vec<Box<dyn Files>> = given.into_iter().collect();
     candidates.extend(files.folder(named).filter(|_| !named.is_empty()));
     candidates.extend(files.folder("vision_tower"));
@@ -39,7 +49,9 @@ pub(super) async fn find(files: &dyn Files, given: Option<Box<dyn Files>>, names
         looked_in.push(folder.describe());
         if config.is_none() {
             let json = json(&*folder, "config.json").await?;
-            config = json.map(|json| json.get("vision_config").filter(|v| v.is_object()).cloned().unwrap_or(json));
+            config = json.map(|json| {
+                json.get("vision_config").filter(|v| v.is_object()).cloned().unwrap_or(json)
+            });
         }
         if preprocessors.is_empty() {
             preprocessors.extend(preprocessor(&*folder, "the vision tower's ").await?);
@@ -49,7 +61,10 @@ pub(super) async fn find(files: &dyn Files, given: Option<Box<dyn Files>>, names
         if own.is_none() && !trained && !folder.tensors.is_empty() {
             let Some(prefix) = names::vision_prefix(&folder.tensors) else {
                 let hint = format!("; looked in {}", folder.files.describe());
-                return Err(Error::TensorMissing { name: "vision_model.embeddings.patch_embedding.weight".into(), hint });
+                return Err(Error::TensorMissing {
+                    name: "vision_model.embeddings.patch_embedding.weight".into(),
+                    hint,
+                });
             };
             own = Some((folder, prefix));
         }
@@ -73,15 +88,24 @@ pub(super) async fn find(files: &dyn Files, given: Option<Box<dyn Files>>, names
                 [] => "; give the vision tower's folder with --vision-tower".into(),
                 folders => format!("; there are no weights in {}", folders.join(" or ")),
             };
-            return Err(Error::TensorMissing { name: "model.vision_tower.vision_tower.vision_model.embeddings.patch_embedding.weight".into(), hint });
+            return Err(Error::TensorMissing {
+                name:
+                    "model.vision_tower.vision_tower.vision_model.embeddings.patch_embedding.weight"
+                        .into(),
+                hint,
+            });
         }
     };
     Ok(Tower { folder, prefix, config, preprocessors })
 }
 
-/// A folder's `preprocessor_config.json`; since transformers 5 it may lie in `processor_config.json`.
+/// A folder's `preprocessor_config.json`; since transformers 5 it may lie in
+/// `processor_config.json`.
 async fn preprocessor(files: &dyn Files, whose: &str) -> Result<Option<(String, Value)>> {
-    let (own, joint) = (json(files, "preprocessor_config.json").await?, json(files, "processor_config.json").await?);
+    let (own, joint) = (
+        json(files, "preprocessor_config.json").await?,
+        json(files, "processor_config.json").await?,
+    );
     let inner = joint.as_ref().map(|value| Fields { file: "processor_config.json", value });
     let inner = match inner {
         Some(joint) => {

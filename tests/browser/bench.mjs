@@ -1,5 +1,6 @@
-// `mqt bench` in a browser: `node tests/browser/bench.mjs [pack folder] [settings as JSON] > report.json`, after `cargo xtask web`.
-// Without a folder the bundled model is measured. MQT_CHROMIUM names another browser, MQT_CHROMIUM_ARGS its flags.
+// `mqt bench` in a browser: `node tests/browser/bench.mjs [pack folder] [settings as JSON] >
+// report.json`, after `cargo xtask web`. Without a folder the bundled model is measured.
+// MQT_CHROMIUM names another browser, MQT_CHROMIUM_ARGS its flags.
 
 import { chromium } from "@playwright/test";
 import { resolve } from "node:path";
@@ -17,7 +18,7 @@ const browser = await chromium.launch({
 });
 const page = await browser.newPage();
 page.setDefaultTimeout(0);
-page.on("console", (message) => console.error(message.text()));
+page.on("console", message => console.error(message.text()));
 await page.goto(server.url);
 const report = await page.evaluate(
   async ([url, settings]) => {
@@ -30,11 +31,14 @@ const report = await page.evaluate(
     }, 4);
     await app.switchTo({ model: { from: url, name: "measured" } });
     if (!app.engine) throw new Error(`not loaded: ${document.body.dataset.state}`);
-    const report = await app.engine.bench({ ...settings, onProgress: (what) => console.log(what) });
+    const report = await app.engine.bench({ ...settings, onProgress: what => console.log(what) });
     clearInterval(watch);
     return { ...report, page_blocked_ms_most: longest };
   },
-  [new URL(folder ? "measured/manifest.json" : "models/toybox/manifest.json", server.url).href, JSON.parse(settings)],
+  [
+    new URL(folder ? "measured/manifest.json" : "models/toybox/manifest.json", server.url).href,
+    JSON.parse(settings),
+  ],
 );
 console.log(JSON.stringify(report, null, 2));
 await browser.close();

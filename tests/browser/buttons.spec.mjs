@@ -3,10 +3,10 @@
 import { join } from "node:path";
 import { ask, expect, load, reached, sample, start, test, tokens, toybox } from "./site.mjs";
 
-const last = (page) => page.locator("#answers > article").last();
+const last = page => page.locator("#answers > article").last();
 
 /** Presses Stop as soon as the answer has its first words. */
-const stopAtFirstWords = (page) =>
+const stopAtFirstWords = page =>
   page.evaluate(() => {
     const look = new MutationObserver(() => {
       const text = [...document.querySelectorAll("article.running .text")].at(-1)?.textContent;
@@ -14,7 +14,11 @@ const stopAtFirstWords = (page) =>
       look.disconnect();
       document.querySelector("#stop").click();
     });
-    look.observe(document.querySelector("#answers"), { childList: true, characterData: true, subtree: true });
+    look.observe(document.querySelector("#answers"), {
+      childList: true,
+      characterData: true,
+      subtree: true,
+    });
   });
 
 test("Continue, Again with m, Use m from now on, Repeat the question", async ({ site }) => {
@@ -30,7 +34,10 @@ test("Continue, Again with m, Use m from now on, Repeat the question", async ({ 
     stopped = await ask(page, "Describe the picture");
     if ((await stopped.getAttribute("data-finish-reason")) === "cancelled") break;
   }
-  await expect(stopped, "stopped in time once in eight times").toHaveAttribute("data-finish-reason", "cancelled");
+  await expect(stopped, "stopped in time once in eight times").toHaveAttribute(
+    "data-finish-reason",
+    "cancelled",
+  );
   const cut = await stopped.locator(".text").textContent();
   expect(cut.length).toBeLessThan(whole.length);
   await stopped.getByRole("button", { name: "Continue" }).click();
@@ -58,14 +65,22 @@ test("Continue, Again with m, Use m from now on, Repeat the question", async ({ 
   await expect(last(page)).toHaveAttribute("data-finish-reason", "stop", { timeout: 60_000 });
 });
 
-test("a longer context; Delete; the clipboard's picture; a model's folder", async ({ site, context }) => {
+test("a longer context; Delete; the clipboard's picture; a model's folder", async ({
+  site,
+  context,
+}) => {
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
   const page = await site.open("?tokens=16");
   await load(page);
   await page.evaluate(() => globalThis.mqt.switchTo({ context: 80 }));
   await reached(page, "ready");
   await sample(page, 1);
-  for (let i = 0; i < 5 && (await page.evaluate(() => document.body.dataset.state)) === "ready"; i++) await ask(page, "How many things are there?");
+  for (
+    let i = 0;
+    i < 5 && (await page.evaluate(() => document.body.dataset.state)) === "ready";
+    i++
+  )
+    await ask(page, "How many things are there?");
   await reached(page, "context-full");
   await page.getByRole("button", { name: "A longer context" }).click();
   await reached(page, "ready");
@@ -77,12 +92,17 @@ test("a longer context; Delete; the clipboard's picture; a model's folder", asyn
   await box.getByRole("button", { name: "Delete toybox" }).click();
   await expect(box).toContainText("No model is stored.");
   await page.keyboard.press("Escape");
-  await expect((await ask(page, "Is there a dog?")).locator(".text"), "what is loaded runs on").toHaveText("no");
+  await expect(
+    (await ask(page, "Is there a dog?")).locator(".text"),
+    "what is loaded runs on",
+  ).toHaveText("no");
 
   await page.evaluate(async () => {
     const canvas = new OffscreenCanvas(64, 64);
     canvas.getContext("2d").fillRect(0, 0, 64, 64);
-    await navigator.clipboard.write([new ClipboardItem({ "image/png": canvas.convertToBlob({ type: "image/png" }) })]);
+    await navigator.clipboard.write([
+      new ClipboardItem({ "image/png": canvas.convertToBlob({ type: "image/png" }) }),
+    ]);
   });
   await page.getByRole("button", { name: "Paste", exact: true }).click();
   await expect.poll(() => page.evaluate(() => globalThis.mqt.picture.name)).toBe("pasted picture");

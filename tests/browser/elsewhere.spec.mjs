@@ -1,4 +1,5 @@
-// Models and pictures from another origin, which has to allow it: it does, or it does not, or there is nothing.
+// Models and pictures from another origin, which has to allow it: it does, or it does not, or there
+// is nothing.
 
 import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -10,7 +11,9 @@ test.use({ ignoreHTTPSErrors: true, serviceWorkers: "block" });
 
 const folders = { "/": toybox };
 
-test("a model from a server that allows it answers; from one that does not, the page says why", async ({ site }) => {
+test("a model from a server that allows it answers; from one that does not, the page says why", async ({
+  site,
+}) => {
   const open = await elsewhere(folders, true);
   const closed = await elsewhere(folders, false);
   site.allowed = [open.url, closed.url];
@@ -18,8 +21,12 @@ test("a model from a server that allows it answers; from one that does not, the 
   const refused = await site.open(`?model=${closed.url}manifest.json`);
   await refused.locator(".notice .main").click();
   await reached(refused, "offline");
-  await expect(refused.locator(".notice")).toContainText("does not allow other pages to read it (CORS)");
-  await expect(refused.locator(".notice").getByRole("button", { name: "Another model…" })).toBeVisible();
+  await expect(refused.locator(".notice")).toContainText(
+    "does not allow other pages to read it (CORS)",
+  );
+  await expect(
+    refused.locator(".notice").getByRole("button", { name: "Another model…" }),
+  ).toBeVisible();
   await refused.close();
 
   const page = await site.open(`?model=${open.url}manifest.json&tokens=64`);
@@ -45,7 +52,10 @@ test("a picture by its link: pasted, dropped, typed; and what goes wrong", async
       ([type, format, text]) => {
         const data = new DataTransfer();
         data.setData(format, text);
-        const event = type === "drop" ? new DragEvent("drop", { dataTransfer: data, bubbles: true }) : new ClipboardEvent("paste", { clipboardData: data, bubbles: true });
+        const event =
+          type === "drop"
+            ? new DragEvent("drop", { dataTransfer: data, bubbles: true })
+            : new ClipboardEvent("paste", { clipboardData: data, bubbles: true });
         document.body.dispatchEvent(event);
       },
       [type, format, text],
@@ -71,15 +81,19 @@ test("a picture by its link: pasted, dropped, typed; and what goes wrong", async
   const bytes = readFileSync(join(toybox, "samples/toybox-5.png")).toString("base64");
   await send("paste", "text/plain", `data:image/png;base64,${bytes}`);
   await expect.poll(name).toBe("pasted picture");
-  expect(await page.evaluate(async () => (await globalThis.mqt.picture.blob.arrayBuffer()).byteLength)).toBe(readFileSync(join(toybox, "samples/toybox-5.png")).length);
+  expect(
+    await page.evaluate(async () => (await globalThis.mqt.picture.blob.arrayBuffer()).byteLength),
+  ).toBe(readFileSync(join(toybox, "samples/toybox-5.png")).length);
 
   // In the question box a link is text.
   const question = page.getByRole("textbox", { name: "Question" });
   await question.focus();
-  await page.evaluate((text) => {
+  await page.evaluate(text => {
     const data = new DataTransfer();
     data.setData("text/plain", text);
-    document.activeElement.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+    document.activeElement.dispatchEvent(
+      new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }),
+    );
   }, `${open.url}toybox-6.png`);
   await page.waitForTimeout(300);
   expect(await name()).toBe("pasted picture");
@@ -87,16 +101,26 @@ test("a picture by its link: pasted, dropped, typed; and what goes wrong", async
   closed.close();
 });
 
-test("any static server will do: in a folder, without our headers, without ranges", async ({ site, context }) => {
-  const types = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".wasm": "application/wasm" };
+test("any static server will do: in a folder, without our headers, without ranges", async ({
+  site,
+  context,
+}) => {
+  const types = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".wasm": "application/wasm",
+  };
   const prefix = "/some/where/";
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url, "http://localhost");
     const file = join(root, "www/dist", pathname.slice(prefix.length) || "index.html");
     if (!pathname.startsWith(prefix) || !existsSync(file)) return response.writeHead(404).end();
-    response.writeHead(200, { "content-type": types[extname(file)] ?? "application/octet-stream" }).end(readFileSync(file));
+    response
+      .writeHead(200, { "content-type": types[extname(file)] ?? "application/octet-stream" })
+      .end(readFileSync(file));
   });
-  await new Promise((ready) => server.listen(0, "localhost", ready));
+  await new Promise(ready => server.listen(0, "localhost", ready));
   const url = `http://localhost:${server.address().port}${prefix}`;
   site.allowed = [url];
   const page = await context.newPage();
@@ -109,11 +133,20 @@ test("any static server will do: in a folder, without our headers, without range
   await sample(page, 1);
   await expect((await ask(page, "How many things are there?")).locator(".text")).toHaveText("3");
   // The policy stands in the page.
-  const run = page.evaluate(() => new Promise((done) => {
-    document.addEventListener("securitypolicyviolation", (event) => done(event.effectiveDirective));
-    document.body.append(Object.assign(document.createElement("script"), { textContent: "globalThis.broken = true" }));
-    setTimeout(() => done("nothing was refused"), 2000);
-  }));
+  const run = page.evaluate(
+    () =>
+      new Promise(done => {
+        document.addEventListener("securitypolicyviolation", event =>
+          done(event.effectiveDirective),
+        );
+        document.body.append(
+          Object.assign(document.createElement("script"), {
+            textContent: "globalThis.broken = true",
+          }),
+        );
+        setTimeout(() => done("nothing was refused"), 2000);
+      }),
+  );
   expect(await run).toMatch(/^script-src/);
   server.close();
   server.closeAllConnections();

@@ -6,26 +6,33 @@ import { serve } from "../../www/serve.mjs";
 
 export { expect };
 
-const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+const here = path => fileURLToPath(new URL(path, import.meta.url));
 
-const folders = { "/pkg/": here("../../web/pkg"), "/models/": here("../../models"), "/golden/": here("../golden"), "/": here("page") };
+const folders = {
+  "/pkg/": here("../../web/pkg"),
+  "/models/": here("../../models"),
+  "/golden/": here("../golden"),
+  "/": here("page"),
+};
 
 export const test = base.extend({
   /** `engine(name, ...args)` calls the worker; the test fails if the page logged an error. */
   engine: async ({ page }, use) => {
     const server = await serve({ folders, headers: {} });
     const complaints = [];
-    page.on("console", (message) => {
+    page.on("console", message => {
       if (message.type() === "error") complaints.push(message.text());
     });
-    page.on("pageerror", (error) => complaints.push(String(error)));
-    page.on("request", (request) => {
+    page.on("pageerror", error => complaints.push(String(error)));
+    page.on("request", request => {
       if (!request.url().startsWith(server.url) && !request.url().startsWith("data:"))
         complaints.push(`a request to ${request.url()}`);
     });
     await page.goto(server.url);
     await page.waitForFunction(() => "mqt" in globalThis);
-    await use((name, ...args) => page.evaluate(([name, args]) => globalThis.mqt(name, ...args), [name, args]));
+    await use((name, ...args) =>
+      page.evaluate(([name, args]) => globalThis.mqt(name, ...args), [name, args]),
+    );
     expect(complaints).toEqual([]);
     server.close();
   },

@@ -2,11 +2,16 @@
 
 import { ask, expect, load, reached, sample, shard, start, test } from "./site.mjs";
 
-const words = { name: "holiday.jpg", mimeType: "image/jpeg", buffer: Buffer.from("these are words, not a picture") };
+const words = {
+  name: "holiday.jpg",
+  mimeType: "image/jpeg",
+  buffer: Buffer.from("these are words, not a picture"),
+};
 
 test("a picture that cannot be read leaves the one before as it was", async ({ site }) => {
   const page = await site.open("?adapter=cpu&tokens=16");
-  // Before a model is there nobody knows whether it can be read: no broken image stands there meanwhile.
+  // Before a model is there nobody knows whether it can be read: no broken image stands there
+  // meanwhile.
   await page.getByRole("button", { name: "Sample picture 1", exact: true }).click();
   await page.locator("#file").setInputFiles(words);
   await expect(page.locator("#caption")).toHaveText("holiday.jpg: this browser cannot show it");
@@ -22,8 +27,10 @@ test("a picture that cannot be read leaves the one before as it was", async ({ s
   await page.locator("#file").setInputFiles(words);
   await expect(card).toContainText("holiday.jpg");
   await reached(page, "ready");
-  expect(await page.evaluate(() => [globalThis.mqt.picture.name, globalThis.mqt.turns.length])).toEqual(["toybox-1.png", 1]);
-  expect(await page.locator("#shown").evaluate((image) => image.naturalWidth)).toBe(480);
+  expect(
+    await page.evaluate(() => [globalThis.mqt.picture.name, globalThis.mqt.turns.length]),
+  ).toEqual(["toybox-1.png", 1]);
+  expect(await page.locator("#shown").evaluate(image => image.naturalWidth)).toBe(480);
   await expect(page.locator("#answers hr")).toHaveCount(0);
   const answer = await ask(page, "How many things are there?");
   await expect(answer).toHaveAttribute("data-vision-runs", "0");
@@ -53,7 +60,9 @@ test("a picture that cannot be read, with none before it, is put aside", async (
   await expect(page.getByRole("button", { name: "Ask" })).toBeEnabled();
 });
 
-test("nothing but what the page shows is fetched before a click; afterwards all of it is kept", async ({ site }) => {
+test("nothing but what the page shows is fetched before a click; afterwards all of it is kept", async ({
+  site,
+}) => {
   const page = await site.open("?adapter=cpu");
   await page.evaluate(() => navigator.serviceWorker.ready);
   const kept = () =>
@@ -69,15 +78,22 @@ test("nothing but what the page shows is fetched before a click; afterwards all 
     });
   const before = await kept();
   console.log(`${before.names.length} files, ${before.bytes} bytes before a click`);
-  expect(before.names.filter((name) => /\.wasm|\.webp|worker-|composer-/.test(name))).toEqual([]);
+  expect(before.names.filter(name => /\.wasm|\.webp|worker-|composer-/.test(name))).toEqual([]);
   expect(before.names.length).toBeGreaterThan(10);
   expect(before.bytes).toBeLessThan(600_000);
   await load(page);
-  await expect.poll(async () => (await kept()).names.filter((name) => /\.wasm|worker-|composer-/.test(name)).length, { timeout: 30_000 }).toBe(3);
-  expect((await kept()).names.filter((name) => name.endsWith(".webp")).length).toBeGreaterThan(50);
+  await expect
+    .poll(
+      async () => (await kept()).names.filter(name => /\.wasm|worker-|composer-/.test(name)).length,
+      { timeout: 30_000 },
+    )
+    .toBe(3);
+  expect((await kept()).names.filter(name => name.endsWith(".webp")).length).toBeGreaterThan(50);
 });
 
-test("a server that was away is asked again until it answers; what was fetched is counted as fetched only", async ({ site }) => {
+test("a server that was away is asked again until it answers; what was fetched is counted as fetched only", async ({
+  site,
+}) => {
   let away = true;
   let asked = 0;
   site.intercept = (name, _, response) => {
@@ -92,9 +108,15 @@ test("a server that was away is asked again until it answers; what was fetched i
     globalThis.labels = new Set();
     new MutationObserver(() => {
       const title = document.querySelector(".notice h2")?.textContent;
-      const cancel = [...document.querySelectorAll(".notice button")].find((b) => b.textContent.startsWith("Cancel"))?.textContent;
+      const cancel = [...document.querySelectorAll(".notice button")].find(b =>
+        b.textContent.startsWith("Cancel"),
+      )?.textContent;
       if (cancel) globalThis.labels.add(`${title}: ${cancel.replace(/ \(.*/, " (…)")}`);
-    }).observe(document.querySelector("#notices"), { childList: true, characterData: true, subtree: true });
+    }).observe(document.querySelector("#notices"), {
+      childList: true,
+      characterData: true,
+      subtree: true,
+    });
   });
   await page.locator(".notice .main").click();
   await reached(page, "offline");
@@ -104,7 +126,14 @@ test("a server that was away is asked again until it answers; what was fetched i
   away = false;
   await reached(page, "ready");
   const labels = await page.evaluate(() => [...globalThis.labels]);
-  const counting = labels.filter((label) => label.endsWith("(…)")).map((label) => label.split(":")[0]);
-  expect(counting.filter((title) => !["Downloading the model", "Paused", "Waiting for the network"].includes(title))).toEqual([]);
-  expect(labels.some((label) => label.startsWith("Preparing the kernels")), `${labels}`).toBe(true);
+  const counting = labels.filter(label => label.endsWith("(…)")).map(label => label.split(":")[0]);
+  expect(
+    counting.filter(
+      title => !["Downloading the model", "Paused", "Waiting for the network"].includes(title),
+    ),
+  ).toEqual([]);
+  expect(
+    labels.some(label => label.startsWith("Preparing the kernels")),
+    `${labels}`,
+  ).toBe(true);
 });

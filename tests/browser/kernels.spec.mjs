@@ -1,11 +1,14 @@
-// Every kernel case of the library, compiled by the browser's own WGSL compiler, beside its CPU twin.
+// Every kernel case of the library, compiled by the browser's own WGSL compiler, beside its CPU
+// twin.
 
 import { test, expect } from "./engine.mjs";
 
 test("every kernel equals its twin", async ({ engine }) => {
   const adapter = await engine("open");
   expect(adapter, "Chromium offers no WebGPU adapter").not.toBeNull();
-  console.log(`adapter: ${JSON.stringify(adapter)}, module loaded in ${Math.round(await engine("loadedMs"))} ms`);
+  console.log(
+    `adapter: ${JSON.stringify(adapter)}, module loaded in ${Math.round(await engine("loadedMs"))} ms`,
+  );
 
   const names = await engine("kernelCases");
   expect(names.length).toBeGreaterThan(0);

@@ -1,19 +1,31 @@
-// How the page looks and is operated: with the keyboard alone, on a phone, in the dark, without motion, installed.
+// How the page looks and is operated: with the keyboard alone, on a phone, in the dark, without
+// motion, installed.
 
 import { ask, axe, expect, load, reached, sample, test, tokens } from "./site.mjs";
 
 const NARROW = { width: 400, height: 860 };
 
-test("narrow and dark: nothing serious for axe, nothing wider than the screen, every target large enough", async ({ site }) => {
+test("narrow and dark: nothing serious for axe, nothing wider than the screen, every target large enough", async ({
+  site,
+}) => {
   const page = await site.open();
   await page.setViewportSize(NARROW);
   await page.emulateMedia({ colorScheme: "dark" });
-  const check = async (what) => {
+  const check = async what => {
     expect(await axe(page), what).toEqual([]);
-    expect(await page.evaluate(() => document.documentElement.scrollWidth), what).toBeLessThanOrEqual(NARROW.width);
-    const small = await page.locator("button:visible, summary:visible, .button:visible").evaluateAll((all) =>
-      all.filter((b) => Math.min(b.getBoundingClientRect().width, b.getBoundingClientRect().height) < 24).map((b) => b.outerHTML),
-    );
+    expect(
+      await page.evaluate(() => document.documentElement.scrollWidth),
+      what,
+    ).toBeLessThanOrEqual(NARROW.width);
+    const small = await page
+      .locator("button:visible, summary:visible, .button:visible")
+      .evaluateAll(all =>
+        all
+          .filter(
+            b => Math.min(b.getBoundingClientRect().width, b.getBoundingClientRect().height) < 24,
+          )
+          .map(b => b.outerHTML),
+      );
     expect(small, what).toEqual([]);
   };
   await check("first visit");
@@ -39,7 +51,9 @@ test("narrow and dark: nothing serious for axe, nothing wider than the screen, e
   await check("the drawer");
 });
 
-test("the keyboard alone: everything is reached, a question is asked, stopped, compared", async ({ site }) => {
+test("the keyboard alone: everything is reached, a question is asked, stopped, compared", async ({
+  site,
+}) => {
   const page = await site.open("?tokens=16");
   const stops = new Set();
   /** Presses Tab, notes where the focus is, and says so. */
@@ -61,7 +75,9 @@ test("the keyboard alone: everything is reached, a question is asked, stopped, c
   await tabTo("Question");
   await page.keyboard.type("How many things are there?");
   await page.keyboard.press("Enter");
-  await expect(page.locator("article")).toHaveAttribute("data-finish-reason", "stop", { timeout: 120_000 });
+  await expect(page.locator("article")).toHaveAttribute("data-finish-reason", "stop", {
+    timeout: 120_000,
+  });
   await reached(page, "ready");
   await page.evaluate(() => document.activeElement.blur());
   await page.keyboard.press("]");
@@ -84,17 +100,22 @@ test("the keyboard alone: everything is reached, a question is asked, stopped, c
   await page.keyboard.press("Escape");
   await reached(page, "stopped", "ready");
   // Once around: every button, field and link that can be used now.
-  const names = await page.locator("button:enabled:visible, input:visible, textarea:visible, summary:visible, input[type=file]").evaluateAll((all) =>
-    all.map((e) => e.ariaLabel || e.labels?.[0]?.textContent.trim() || e.textContent.trim()),
-  );
+  const names = await page
+    .locator(
+      "button:enabled:visible, input:visible, textarea:visible, summary:visible, input[type=file]",
+    )
+    .evaluateAll(all =>
+      all.map(e => e.ariaLabel || e.labels?.[0]?.textContent.trim() || e.textContent.trim()),
+    );
   await page.evaluate(() => document.activeElement.blur());
   for (let i = 0; i < names.length + 5; i++) await tab();
-  expect(names.filter((name) => !stops.has(name))).toEqual([]);
+  expect(names.filter(name => !stops.has(name))).toEqual([]);
 });
 
 test("who wants no motion sees none", async ({ site }) => {
   const page = await site.open();
-  const moving = () => page.evaluate(() => document.getAnimations().map((a) => a.animationName ?? a.transitionProperty));
+  const moving = () =>
+    page.evaluate(() => document.getAnimations().map(a => a.animationName ?? a.transitionProperty));
   await page.emulateMedia({ reducedMotion: "no-preference" });
   await page.locator(".notice .main").click();
   await expect.poll(async () => (await moving()).length).toBeGreaterThan(0);
@@ -102,10 +123,11 @@ test("who wants no motion sees none", async ({ site }) => {
   await page.reload();
   const seen = page.evaluate(
     () =>
-      new Promise((done) => {
+      new Promise(done => {
         const all = new Set();
         const look = () => {
-          for (const a of document.getAnimations()) all.add(a.animationName ?? a.transitionProperty);
+          for (const a of document.getAnimations())
+            all.add(a.animationName ?? a.transitionProperty);
           if (document.body.dataset.state === "ready") done([...all]);
           else requestAnimationFrame(look);
         };
@@ -124,7 +146,7 @@ test("installable, with icons that are there", async ({ site, context }) => {
   expect(errors).toEqual([]);
   const { icons } = JSON.parse(data);
   for (const { src, sizes } of icons) {
-    const found = await page.evaluate(async (src) => {
+    const found = await page.evaluate(async src => {
       const image = new Image();
       image.src = src;
       await image.decode();
@@ -134,5 +156,7 @@ test("installable, with icons that are there", async ({ site, context }) => {
   }
   const { installabilityErrors } = await browser.send("Page.getInstallabilityErrors");
   // The tests' own windows count as private ones.
-  expect(installabilityErrors.map(({ errorId }) => errorId).filter((id) => id !== "in-incognito")).toEqual([]);
+  expect(
+    installabilityErrors.map(({ errorId }) => errorId).filter(id => id !== "in-incognito"),
+  ).toEqual([]);
 });

@@ -1,14 +1,27 @@
-// What people do while something else is under way: nothing of the old gets into the new, and nothing hangs.
+// What people do while something else is under way: nothing of the old gets into the new, and
+// nothing hangs.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { ask, expect, load, passes, reached, sample, shard, stopIn, test, tokens, toybox, weightBytes } from "./site.mjs";
+import {
+  ask,
+  expect,
+  load,
+  passes,
+  reached,
+  sample,
+  shard,
+  stopIn,
+  test,
+  toybox,
+  weightBytes,
+} from "./site.mjs";
 
 test.use({ serviceWorkers: "block" });
 
 const LONG = "What is there? ".repeat(60);
-const turns = (page) => page.evaluate(() => globalThis.mqt.turns.length);
-const records = (page) => page.evaluate(() => globalThis.mqt.records.map(({ answer }) => answer));
+const turns = page => page.evaluate(() => globalThis.mqt.turns.length);
+const records = page => page.evaluate(() => globalThis.mqt.records.map(({ answer }) => answer));
 
 /** Asks, and comes back as soon as the page is answering. */
 async function begin(page, question) {
@@ -21,12 +34,17 @@ async function begin(page, question) {
 /** A download that stays where it is. */
 const stall = (name, _, response, start) => {
   if (name !== shard) return false;
-  response.writeHead(start > 0 ? 206 : 200, { "content-length": weightBytes - start, "content-range": `bytes ${start}-${weightBytes - 1}/${weightBytes}` });
+  response.writeHead(start > 0 ? 206 : 200, {
+    "content-length": weightBytes - start,
+    "content-range": `bytes ${start}-${weightBytes - 1}/${weightBytes}`,
+  });
   response.write(readFileSync(join(toybox, shard)).subarray(start, start + 500_000));
   return true;
 };
 
-test("another picture, or a fresh start, during an answer: nothing of it goes along", async ({ site }) => {
+test("another picture, or a fresh start, during an answer: nothing of it goes along", async ({
+  site,
+}) => {
   const page = await site.open("?tokens=64");
   await load(page);
   await sample(page, 1);
@@ -47,7 +65,9 @@ test("another picture, or a fresh start, during an answer: nothing of it goes al
   expect(await turns(page)).toBe(1);
 });
 
-test("Stop while the picture is looked at again: the next question looks, and remembers", async ({ site }) => {
+test("Stop while the picture is looked at again: the next question looks, and remembers", async ({
+  site,
+}) => {
   const page = await site.open("?tokens=64");
   await load(page);
   await sample(page, 1);
@@ -59,7 +79,9 @@ test("Stop while the picture is looked at again: the next question looks, and re
   await expect(answer).toHaveAttribute("data-vision-runs", "1");
   await expect(answer.locator(".text")).toHaveText("3");
   const [before, after] = (await records(page)).slice(-2).map(({ prompt_tokens }) => prompt_tokens);
-  expect(after, "the first question and its answer are part of the prompt").toBeGreaterThan(before + 5);
+  expect(after, "the first question and its answer are part of the prompt").toBeGreaterThan(
+    before + 5,
+  );
   expect(await turns(page)).toBe(2);
 });
 
@@ -73,7 +95,9 @@ test("Compare on an answer asks what was asked, without the answer", async ({ si
   await answer.getByRole("button", { name: "Compare" }).click();
   await expect(page.locator(".comparison .plot svg")).toBeVisible({ timeout: 240_000 });
   const compared = (await records(page)).slice(-4);
-  expect(compared.map(({ image_tokens, prompt_tokens }) => prompt_tokens - image_tokens)).toEqual(Array(4).fill(asked - 64));
+  expect(compared.map(({ image_tokens, prompt_tokens }) => prompt_tokens - image_tokens)).toEqual(
+    Array(4).fill(asked - 64),
+  );
   expect(await turns(page)).toBe(2);
   // An answer about another picture cannot be compared any more.
   await sample(page, 2);
@@ -87,17 +111,24 @@ test("the two bars: looking, then reading", async ({ site }) => {
     globalThis.seen = { encoding: [], prefilling: [] };
     for (const phase of Object.keys(globalThis.seen)) {
       const bar = document.querySelector(`#step-${phase}`);
-      new MutationObserver(() => globalThis.seen[phase].push(bar.value)).observe(bar, { attributes: true });
+      new MutationObserver(() => globalThis.seen[phase].push(bar.value)).observe(bar, {
+        attributes: true,
+      });
     }
   });
   await sample(page, 1);
   await ask(page, LONG);
   await expect(page.locator("#steps")).toBeHidden();
   const { prefilling } = await page.evaluate(() => globalThis.seen);
-  expect(prefilling.filter((value) => value > 0 && value < 1).length, `reading: ${prefilling}`).toBeGreaterThan(1);
+  expect(
+    prefilling.filter(value => value > 0 && value < 1).length,
+    `reading: ${prefilling}`,
+  ).toBeGreaterThan(1);
 });
 
-test("another model while one is on its way; a question that waits; Escape in a dialog", async ({ site }) => {
+test("another model while one is on its way; a question that waits; Escape in a dialog", async ({
+  site,
+}) => {
   site.intercept = stall;
   const page = await site.open("?tokens=64");
   await page.getByRole("button", { name: "Sample picture 1", exact: true }).click();
@@ -129,7 +160,9 @@ test("another model while one is on its way; a question that waits; Escape in a 
   await expect((await ask(page, "How many things are there?")).locator(".text")).toHaveText("3");
 });
 
-test("Stop while the picture of a waiting question is looked at: it is not asked", async ({ site }) => {
+test("Stop while the picture of a waiting question is looked at: it is not asked", async ({
+  site,
+}) => {
   const page = await site.open("?tokens=64");
   await page.getByRole("button", { name: "Sample picture 1", exact: true }).click();
   const stopped = stopIn(page, "encoding", ["stopped"]);
@@ -172,7 +205,10 @@ test("waiting for another tab, then taking over", async ({ site }) => {
   await expect(second.locator(".notice")).toContainText("as soon as the other tab is closed");
   await second.getByRole("button", { name: "Use it here instead" }).click();
   await reached(second, "ready");
-  expect(await second.evaluate(() => globalThis.mqt.picture.name), "the picture stays").toBeTruthy();
+  expect(
+    await second.evaluate(() => globalThis.mqt.picture.name),
+    "the picture stays",
+  ).toBeTruthy();
   await reached(first, "second-tab");
   await second.close();
   await first.getByRole("button", { name: "Bring it back here" }).click();

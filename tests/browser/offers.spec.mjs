@@ -1,4 +1,5 @@
-// A model that gives only some numbers of image tokens, as LLaVA and M3 do, and models that cannot be used at all.
+// A model that gives only some numbers of image tokens, as LLaVA and M3 do, and models that cannot
+// be used at all.
 
 import { execFileSync } from "node:child_process";
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
@@ -10,12 +11,16 @@ test.use({ serviceWorkers: "block" });
 /** A small random LLaVA as a pack: 36 image tokens, or averages of them: 9, or 1. */
 function pooled(folder) {
   const pack = join(folder, "pooled");
-  execFileSync(process.env.MQT_BIN, ["convert", join(root, "tests/golden/e-llava-bins/checkpoint"), "-o", pack, "--weights", "q8"], { stdio: "pipe" });
+  execFileSync(
+    process.env.MQT_BIN,
+    ["convert", join(root, "tests/golden/e-llava-bins/checkpoint"), "-o", pack, "--weights", "q8"],
+    { stdio: "pipe" },
+  );
   return pack;
 }
 
-const slider = (page) => page.getByRole("slider", { name: "Image tokens" });
-const note = (page) => page.locator("#tokens-note");
+const slider = page => page.getByRole("slider", { name: "Image tokens" });
+const note = page => page.locator("#tokens-note");
 
 /** Types a number of image tokens. */
 async function type(page, text) {
@@ -23,17 +28,23 @@ async function type(page, text) {
   await page.locator("#tokens-exact").press("Enter");
 }
 
-test("a model that gives 1, 9 or 36 image tokens is asked for no others", async ({ site }, info) => {
+test("a model that gives 1, 9 or 36 image tokens is asked for no others", async ({
+  site,
+}, info) => {
   site.add("pack", pooled(info.outputDir));
   const page = await site.open("?model=pack/manifest.json&adapter=cpu&tokens=16");
   await start(page);
   await reached(page, "ready");
 
   await test.step("a link's number that it does not give is said, and the nearest taken", async () => {
-    await expect(note(page)).toHaveText("The link asks for 16 image tokens; this model gives 1, 9 or 36. 9 are used.");
+    await expect(note(page)).toHaveText(
+      "The link asks for 16 image tokens; this model gives 1, 9 or 36. 9 are used.",
+    );
     await expect(slider(page)).toHaveValue("9");
     await page.goto(`${page.url().split("#")[0]}#m=20`);
-    await expect(note(page)).toHaveText("The link asks for 20 image tokens; this model gives 1, 9 or 36. 36 are used.");
+    await expect(note(page)).toHaveText(
+      "The link asks for 20 image tokens; this model gives 1, 9 or 36. 36 are used.",
+    );
     await page.goto(`${page.url().split("#")[0]}#m=9`);
     await expect(slider(page)).toHaveValue("9");
     await expect(note(page)).toHaveText("");
@@ -63,7 +74,9 @@ test("a model that gives 1, 9 or 36 image tokens is asked for no others", async 
 
   await test.step("an answer, then Compare with all there are", async () => {
     await sample(page, 1);
-    await page.locator("#most").evaluate((field) => ((field.value = "3"), field.dispatchEvent(new Event("change"))));
+    await page
+      .locator("#most")
+      .evaluate(field => ((field.value = "3"), field.dispatchEvent(new Event("change"))));
     await tokens(page, 1);
     const answer = await ask(page, "What is this?");
     await expect(answer).toHaveAttribute("data-finish-reason", /stop|length/);
@@ -71,14 +84,20 @@ test("a model that gives 1, 9 or 36 image tokens is asked for no others", async 
     await page.getByRole("textbox", { name: "Question" }).fill("Where is it?");
     await page.getByRole("button", { name: "Compare m" }).click();
     const columns = page.locator(".comparison").last().locator("article");
-    await expect(columns.last()).toHaveAttribute("data-finish-reason", /stop|length/, { timeout: 60_000 });
-    expect(await columns.evaluateAll((all) => all.map((a) => a.dataset.imageTokens))).toEqual(["1", "9", "36"]);
+    await expect(columns.last()).toHaveAttribute("data-finish-reason", /stop|length/, {
+      timeout: 60_000,
+    });
+    expect(await columns.evaluateAll(all => all.map(a => a.dataset.imageTokens))).toEqual([
+      "1",
+      "9",
+      "36",
+    ]);
     await reached(page, "ready");
     const box = page.locator(".comparison").last();
     const field = box.getByRole("textbox", { name: /Image tokens to compare: 2 to 6 of 1, 9, 36/ });
     await field.fill("9, 16");
     await box.getByRole("button", { name: "Compare again" }).click();
-    expect(await field.evaluate((input) => input.validationMessage)).toBe("Give 2 to 6 of 1, 9, 36.");
+    expect(await field.evaluate(input => input.validationMessage)).toBe("Give 2 to 6 of 1, 9, 36.");
   });
 
   await test.step("where tokens read from: an average reads its square", async () => {
@@ -91,28 +110,47 @@ test("a model that gives 1, 9 or 36 image tokens is asked for no others", async 
   });
 
   await test.step("the benchmark measures those three", async () => {
-    const report = await page.evaluate(() => globalThis.mqt.engine.bench({ prefill: [], contexts: [], patience: 0.01, vision: false }));
+    const report = await page.evaluate(() =>
+      globalThis.mqt.engine.bench({ prefill: [], contexts: [], patience: 0.01, vision: false }),
+    );
     expect(report.first_token.map(({ image_tokens }) => image_tokens)).toEqual([1, 9, 36]);
-    const refused = await page.evaluate(() => globalThis.mqt.engine.bench({ tokens: [10] }).catch(({ code, message }) => ({ code, message })));
-    expect(refused).toEqual({ code: "budget-not-offered", message: "10 image tokens asked for, but this model gives 1, 9 or 36" });
+    const refused = await page.evaluate(() =>
+      globalThis.mqt.engine
+        .bench({ tokens: [10] })
+        .catch(({ code, message }) => ({ code, message })),
+    );
+    expect(refused).toEqual({
+      code: "budget-not-offered",
+      message: "10 image tokens asked for, but this model gives 1, 9 or 36",
+    });
   });
 
   await test.step("a number that is not given is an error of the question alone", async () => {
     const engine = await page.evaluate(async () => {
-      const { code } = await globalThis.mqt.engine.ask({ question: "What?", tokens: 10 }).answer.catch((error) => error);
-      const { answer } = await globalThis.mqt.engine.ask({ question: "What?", tokens: 9, maxNewTokens: 2 }).answer;
+      const { code } = await globalThis.mqt.engine
+        .ask({ question: "What?", tokens: 10 })
+        .answer.catch(error => error);
+      const { answer } = await globalThis.mqt.engine.ask({
+        question: "What?",
+        tokens: 9,
+        maxNewTokens: 2,
+      }).answer;
       return { code, answer: typeof answer };
     });
     expect(engine).toEqual({ code: "budget-not-offered", answer: "string" });
   });
 });
 
-test("a number of image tokens that the model does not give is refused where it is typed", async ({ site }) => {
+test("a number of image tokens that the model does not give is refused where it is typed", async ({
+  site,
+}) => {
   const page = await site.open("?adapter=cpu&tokens=1");
   await expect(page.locator("#estimate")).toHaveText("1 of 64 image tokens.");
   for (const wrong of ["0", "65", "257", "-3", "1.5"]) {
     await type(page, wrong);
-    await expect(note(page)).toHaveText(`Give a whole number from 1 to 64, not ${wrong}. It stays at 1.`);
+    await expect(note(page)).toHaveText(
+      `Give a whole number from 1 to 64, not ${wrong}. It stays at 1.`,
+    );
     await expect(page.locator("#tokens-exact")).toHaveAttribute("aria-invalid", "true");
     await expect(page.locator("#tokens-exact")).toHaveValue(wrong);
     await expect(slider(page)).toHaveValue("1");
@@ -126,13 +164,27 @@ test("a number of image tokens that the model does not give is refused where it 
   await expect(slider(page)).toHaveValue("7");
   await page.getByRole("checkbox", { name: "Auto" }).check();
   await type(page, "65");
-  await expect(note(page)).toHaveText("Give a whole number from 1 to 64, not 65. It stays at Auto.");
+  await expect(note(page)).toHaveText(
+    "Give a whole number from 1 to 64, not 65. It stays at Auto.",
+  );
 
   for (const [link, words] of [
-    ["?tokens=257", "The link asks for 257 image tokens; this model gives a whole number from 1 to 64. 64 are used."],
-    ["?tokens=0", "The link asks for “0” image tokens: that is not a number of them. It stays at Auto."],
-    ["#m=1.5", "The link asks for “1.5” image tokens: that is not a number of them. It stays at Auto."],
-    ["?tokens=%3Cb%3E", "The link asks for “<b>” image tokens: that is not a number of them. It stays at Auto."],
+    [
+      "?tokens=257",
+      "The link asks for 257 image tokens; this model gives a whole number from 1 to 64. 64 are used.",
+    ],
+    [
+      "?tokens=0",
+      "The link asks for “0” image tokens: that is not a number of them. It stays at Auto.",
+    ],
+    [
+      "#m=1.5",
+      "The link asks for “1.5” image tokens: that is not a number of them. It stays at Auto.",
+    ],
+    [
+      "?tokens=%3Cb%3E",
+      "The link asks for “<b>” image tokens: that is not a number of them. It stays at Auto.",
+    ],
   ]) {
     const linked = await site.open(link);
     await expect(note(linked)).toHaveText(words);
@@ -147,16 +199,22 @@ function badTensors(folder) {
   const bytes = readFileSync(file);
   const length = Number(bytes.readBigUInt64LE(0));
   const header = JSON.parse(bytes.subarray(8, 8 + length).toString());
-  const names = Object.keys(header).filter((name) => /layers\.\d+\.mlp\.up_proj\.weight$/.test(name)).slice(0, 2);
-  for (const name of names) header[name].shape = [header[name].shape[0] / 2, header[name].shape[1] * 2];
+  const names = Object.keys(header)
+    .filter(name => /layers\.\d+\.mlp\.up_proj\.weight$/.test(name))
+    .slice(0, 2);
+  for (const name of names)
+    header[name].shape = [header[name].shape[0] / 2, header[name].shape[1] * 2];
   const text = JSON.stringify(header);
-  if (names.length !== 2 || text.length > length) throw new Error("the checkpoint is another one now");
+  if (names.length !== 2 || text.length > length)
+    throw new Error("the checkpoint is another one now");
   bytes.write(text.padEnd(length), 8);
   writeFileSync(file, bytes);
   return folder;
 }
 
-test("a folder with two bad tensors: said once, and the model that was there goes on", async ({ site }, info) => {
+test("a folder with two bad tensors: said once, and the model that was there goes on", async ({
+  site,
+}, info) => {
   const folder = badTensors(info.outputPath("bad"));
   const page = await site.open("?adapter=cpu&tokens=16");
   await start(page);
@@ -206,7 +264,10 @@ test("a fault of the engine's own is called that, once", async ({ site }) => {
   await expect(page.locator(".notice")).toContainText("nothing is as it should be");
   await expect(page.locator(".notice")).not.toContainText("graphics device");
   await page.waitForTimeout(500);
-  expect(await page.evaluate(() => document.body.dataset.state), "nothing is tried again by itself").toBe("internal-error");
+  expect(
+    await page.evaluate(() => document.body.dataset.state),
+    "nothing is tried again by itself",
+  ).toBe("internal-error");
   await expect(page.getByRole("button", { name: "Copy report" })).toBeVisible();
   expect(site.complaints.splice(0)).toEqual(["RuntimeError: unreachable"]);
   site.prelude = " ";
@@ -224,10 +285,18 @@ test("an answer has the fields that the program's record has", async ({ site }, 
   const picture = info.outputPath("picture.png");
   writeFileSync(picture, readFileSync(join(toybox, "samples/toybox-1.png")));
   const args = ["ask", "--adapter", "cpu", "--json", "-m", "16", picture, "Where is the car?"];
-  const record = JSON.parse(execFileSync(process.env.MQT_BIN, args, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] }));
-  expect(Object.keys(answer).filter((field) => !(field in record))).toEqual([]);
-  expect(Object.keys(answer.timings_ms).filter((stage) => !(stage in record.timings_ms))).toEqual([]);
+  const record = JSON.parse(
+    execFileSync(process.env.MQT_BIN, args, {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "inherit"],
+    }),
+  );
+  expect(Object.keys(answer).filter(field => !(field in record))).toEqual([]);
+  expect(Object.keys(answer.timings_ms).filter(stage => !(stage in record.timings_ms))).toEqual([]);
   const others = ["schema", "image", "question", "adapter", "model", "arithmetic", "seed"];
-  expect(Object.keys(record).filter((field) => !(field in answer)), "nothing else is missing").toEqual(others);
+  expect(
+    Object.keys(record).filter(field => !(field in answer)),
+    "nothing else is missing",
+  ).toEqual(others);
   expect(answer.answer).toBe(record.answer);
 });

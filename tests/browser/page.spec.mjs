@@ -1,7 +1,20 @@
-// The page as a visitor meets it: from the first visit to an answer, and everything one can do with a loaded model.
+// The page as a visitor meets it: from the first visit to an answer, and everything one can do with
+// a loaded model.
 
 import { join } from "node:path";
-import { ask, axe, expect, load, passes, reached, root, sample, test, tokens, weightBytes } from "./site.mjs";
+import {
+  ask,
+  axe,
+  expect,
+  load,
+  passes,
+  reached,
+  root,
+  sample,
+  test,
+  tokens,
+  weightBytes,
+} from "./site.mjs";
 
 test("first visit, second visit, no network", async ({ site, context }) => {
   const started = Date.now();
@@ -10,7 +23,9 @@ test("first visit, second visit, no network", async ({ site, context }) => {
   await reached(page, "first-visit");
   expect(site.fetched, "nothing of the model is fetched before a click").toEqual([]);
   expect(await axe(page)).toEqual([]);
-  const policy = await page.evaluate(async () => (await fetch(location.href)).headers.get("content-security-policy"));
+  const policy = await page.evaluate(async () =>
+    (await fetch(location.href)).headers.get("content-security-policy"),
+  );
   expect(policy).toContain("script-src 'self' 'wasm-unsafe-eval'");
 
   await page.getByRole("button", { name: "Sample picture 1", exact: true }).click();
@@ -18,33 +33,48 @@ test("first visit, second visit, no network", async ({ site, context }) => {
   await page.evaluate(() => {
     globalThis.compiled = new Set();
     const look = () => {
-      const [, n, all] = /^(\d+) of (\d+) kernels/.exec(document.querySelector(".notice.progress p")?.textContent ?? "") ?? [];
+      const [, n, all] =
+        /^(\d+) of (\d+) kernels/.exec(
+          document.querySelector(".notice.progress p")?.textContent ?? "",
+        ) ?? [];
       if (all) globalThis.compiled.add(`${n}/${all}`);
     };
-    new MutationObserver(look).observe(document.querySelector("#notices"), { childList: true, characterData: true, subtree: true });
+    new MutationObserver(look).observe(document.querySelector("#notices"), {
+      childList: true,
+      characterData: true,
+      subtree: true,
+    });
   });
   const first = await ask(page, "How many things are there?");
   const seconds = (Date.now() - started) / 1000;
   console.log(`first visit to answer: ${seconds.toFixed(1)} s`);
   expect(seconds).toBeLessThan(30);
-  const compiled = (await page.evaluate(() => [...globalThis.compiled])).map((pair) => pair.split("/").map(Number));
-  console.log(`kernels compiled: ${compiled.map((pair) => pair.join("/")).join(", ")}`);
+  const compiled = (await page.evaluate(() => [...globalThis.compiled])).map(pair =>
+    pair.split("/").map(Number),
+  );
+  console.log(`kernels compiled: ${compiled.map(pair => pair.join("/")).join(", ")}`);
   expect(compiled.length).toBeGreaterThan(1);
-  // Nearly as many as were announced from the start: kernels are chosen by the model's widths and the device.
+  // Nearly as many as were announced from the start: kernels are chosen by the model's widths and
+  // the device.
   const [[, announced], [made]] = [compiled[0], compiled.at(-1)];
   expect(made / announced).toBeGreaterThan(0.75);
   expect(made / announced).toBeLessThan(1.25);
   await expect(first.locator(".text")).toHaveText("3");
   await expect(first).toHaveAttribute("data-vision-runs", "1");
   await expect(page.getByRole("status")).toContainText("ready");
-  await expect(page.locator("#spoken"), "those who hear the page hear the answer once").toHaveText("3");
+  await expect(page.locator("#spoken"), "those who hear the page hear the answer once").toHaveText(
+    "3",
+  );
   expect(await axe(page)).toEqual([]);
   expect(site.weights()).toHaveLength(1);
 
-  // Once a model was loaded the service worker keeps everything; the second visit reads storage only.
+  // Once a model was loaded the service worker keeps everything; the second visit reads storage
+  // only.
   const stickersKept = () =>
     page.evaluate(async () => {
-      const kept = await Promise.all((await caches.keys()).map(async (name) => (await caches.open(name)).keys()));
+      const kept = await Promise.all(
+        (await caches.keys()).map(async name => (await caches.open(name)).keys()),
+      );
       return kept.flat().filter(({ url }) => url.endsWith(".webp")).length;
     });
   await expect.poll(stickersKept).toBeGreaterThan(50);
@@ -67,13 +97,19 @@ test("first visit, second visit, no network", async ({ site, context }) => {
   await page.getByRole("button", { name: "Compose…" }).click();
   const stickers = page.locator(".palette img");
   await stickers.last().scrollIntoViewIfNeeded();
-  await expect.poll(() => stickers.last().evaluate((image) => image.naturalWidth)).toBeGreaterThan(0);
-  await page.getByRole("dialog", { name: "Compose a scene" }).getByRole("button", { name: "Use this scene" }).click();
+  await expect.poll(() => stickers.last().evaluate(image => image.naturalWidth)).toBeGreaterThan(0);
+  await page
+    .getByRole("dialog", { name: "Compose a scene" })
+    .getByRole("button", { name: "Use this scene" })
+    .click();
   await reached(page, "ready");
   await context.setOffline(false);
 });
 
-test("a picture from a file, dropped, pasted, from the camera; and what is none", async ({ site, context }) => {
+test("a picture from a file, dropped, pasted, from the camera; and what is none", async ({
+  site,
+  context,
+}) => {
   await context.grantPermissions(["camera"]);
   const page = await site.open();
   const name = () => page.evaluate(() => globalThis.mqt.picture?.name);
@@ -88,7 +124,10 @@ test("a picture from a file, dropped, pasted, from the camera; and what is none"
       ([type, { name, mime, text }]) => {
         const data = new DataTransfer();
         data.items.add(new File([text], name, { type: mime }));
-        const event = type === "drop" ? new DragEvent("drop", { dataTransfer: data, bubbles: true }) : new ClipboardEvent("paste", { clipboardData: data, bubbles: true });
+        const event =
+          type === "drop"
+            ? new DragEvent("drop", { dataTransfer: data, bubbles: true })
+            : new ClipboardEvent("paste", { clipboardData: data, bubbles: true });
         document.body.dispatchEvent(event);
       },
       [type, file],
@@ -117,7 +156,9 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     await tokens(page, 4);
     // The prompt up to the question is read while the person types.
     const few = await ask(page, "How many things are there?");
-    expect(await page.evaluate(() => globalThis.mqt.records.at(-1).answer.cached_tokens)).toBeGreaterThan(30);
+    expect(
+      await page.evaluate(() => globalThis.mqt.records.at(-1).answer.cached_tokens),
+    ).toBeGreaterThan(30);
     await expect(few).toHaveAttribute("data-image-tokens", "4");
     await expect(few).toHaveAttribute("data-vision-runs", "1");
     await tokens(page, 64);
@@ -150,8 +191,12 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     await page.getByRole("textbox", { name: "Question" }).fill("Where is the car?");
     await page.getByRole("button", { name: "Compare m" }).click();
     const columns = page.locator(".comparison article");
-    await expect(columns.last()).toHaveAttribute("data-finish-reason", "stop", { timeout: 240_000 });
-    const used = await columns.evaluateAll((all) => all.map((a) => [a.dataset.imageTokens, a.dataset.visionRuns]));
+    await expect(columns.last()).toHaveAttribute("data-finish-reason", "stop", {
+      timeout: 240_000,
+    });
+    const used = await columns.evaluateAll(all =>
+      all.map(a => [a.dataset.imageTokens, a.dataset.visionRuns]),
+    );
     expect(used.map(([m]) => Number(m))).toEqual([2, 8, 16, 64]);
     expect(used.every(([, runs]) => runs === "0")).toBe(true);
     await expect(page.locator(".plot svg")).toBeVisible();
@@ -162,36 +207,48 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     const field = box.getByRole("textbox", { name: /Image tokens to compare/ });
     await field.fill("9, 65");
     await box.getByRole("button", { name: "Compare again" }).click();
-    expect(await field.evaluate((input) => input.validationMessage)).toContain("1 to 64");
+    expect(await field.evaluate(input => input.validationMessage)).toContain("1 to 64");
     await expect(page.locator(".comparison")).toHaveCount(1);
     await field.fill("36 3");
     await box.getByRole("button", { name: "Compare again" }).click();
     const others = page.locator(".comparison").last().locator("article");
     await expect(others.last()).toHaveAttribute("data-image-tokens", "36", { timeout: 240_000 });
-    expect(await others.evaluateAll((all) => all.map((a) => a.dataset.imageTokens))).toEqual(["3", "36"]);
+    expect(await others.evaluateAll(all => all.map(a => a.dataset.imageTokens))).toEqual([
+      "3",
+      "36",
+    ]);
     await reached(page, "ready");
     // A question that is stopped at once does not bring the last column back into the conversation.
-    const before = await page.evaluate(async () => (await globalThis.mqt.engine.estimate(16, "")).context_used);
+    const before = await page.evaluate(
+      async () => (await globalThis.mqt.engine.estimate(16, "")).context_used,
+    );
     await page.evaluate(async () => {
       const soon = new AbortController();
-      const answering = globalThis.mqt.engine.ask({ question: "Where is the car?", tokens: 64, signal: soon.signal });
+      const answering = globalThis.mqt.engine.ask({
+        question: "Where is the car?",
+        tokens: 64,
+        signal: soon.signal,
+      });
       soon.abort();
       await answering.answer.catch(() => {});
     });
-    expect(await page.evaluate(async () => (await globalThis.mqt.engine.estimate(16, "")).context_used)).toBe(before);
+    expect(
+      await page.evaluate(async () => (await globalThis.mqt.engine.estimate(16, "")).context_used),
+    ).toBe(before);
   });
 
   await test.step("an answer says how sure it is; an unsure draft asks to be refined", async () => {
-    // What the model would have to be unsure about is the model's business; that the page shows it is the page's.
+    // What the model would have to be unsure about is the model's business; that the page shows it
+    // is the page's.
     const sure = (await ask(page, "Where is the car?")).locator(".facts");
     await expect(sure).toContainText(/\d+ % sure/);
     await page.evaluate(() => {
       const { engine } = globalThis.mqt;
       const ask = engine.ask;
-      engine.ask = (request) => {
+      engine.ask = request => {
         engine.ask = ask;
         const answering = ask.call(engine, request);
-        const answer = answering.answer.then((a) => ({ ...a, mean_probability: 0.4 }));
+        const answer = answering.answer.then(a => ({ ...a, mean_probability: 0.4 }));
         return { answer, [Symbol.asyncIterator]: () => answering[Symbol.asyncIterator]() };
       };
     });
@@ -204,20 +261,30 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
 
   await test.step("a system prompt opens the conversation; too long a one is refused", async () => {
     await page.getByRole("button", { name: "Start anew" }).click();
-    const own = await page.evaluate(async () => (await globalThis.mqt.engine.estimate(16, "")).context_used);
-    const used = () => page.evaluate(async () => (await globalThis.mqt.engine.estimate(16, "")).context_used);
+    const own = await page.evaluate(
+      async () => (await globalThis.mqt.engine.estimate(16, "")).context_used,
+    );
+    const used = () =>
+      page.evaluate(async () => (await globalThis.mqt.engine.estimate(16, "")).context_used);
     await page.getByText("Sampling").click();
     const field = page.getByRole("textbox", { name: "System prompt" });
     await field.fill("Be brief.");
     await field.press("Tab");
     await expect.poll(used).toBeLessThan(own);
     await page.getByText("Sampling").click();
-    await expect(await ask(page, "Where is the car?")).toHaveAttribute("data-finish-reason", "stop");
+    await expect(await ask(page, "Where is the car?")).toHaveAttribute(
+      "data-finish-reason",
+      "stop",
+    );
     await page.getByText("Sampling").click();
     await field.fill("xq".repeat(1999));
     await field.press("Tab");
-    await expect.poll(() => field.evaluate((input) => input.validationMessage)).toContain("system prompt");
-    expect(await page.evaluate(() => globalThis.mqt.engine.estimate(16, "").then((e) => e.context_used))).toBeLessThan(own);
+    await expect
+      .poll(() => field.evaluate(input => input.validationMessage))
+      .toContain("system prompt");
+    expect(
+      await page.evaluate(() => globalThis.mqt.engine.estimate(16, "").then(e => e.context_used)),
+    ).toBeLessThan(own);
     await reached(page, "ready", "stopped");
     await field.fill("");
     await field.press("Tab");
@@ -238,7 +305,10 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
       await page.getByText("Sampling").click();
     };
     await set("#most", "1");
-    await expect(await ask(page, "What do you see?")).toHaveAttribute("data-finish-reason", "length");
+    await expect(await ask(page, "What do you see?")).toHaveAttribute(
+      "data-finish-reason",
+      "length",
+    );
     await set("#most", "512");
     await set("#stop-text", "car");
     const cut = await ask(page, "What do you see?");
@@ -264,7 +334,15 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
 
   await test.step("what the model sees, and where tokens read from", async () => {
     await page.getByRole("button", { name: "What the model sees" }).click();
-    const seen = () => page.locator("#seen").evaluate((c) => [...c.getContext("2d").getImageData(0, 0, c.width, c.height).data].reduce((a, b, i) => (a * 31 + b * (i % 7)) % 1e9, 0));
+    const seen = () =>
+      page
+        .locator("#seen")
+        .evaluate(c =>
+          [...c.getContext("2d").getImageData(0, 0, c.width, c.height).data].reduce(
+            (a, b, i) => (a * 31 + b * (i % 7)) % 1e9,
+            0,
+          ),
+        );
     await expect(page.locator("#caption")).toContainText("112 × 112");
     const plain = await seen();
     await page.getByRole("button", { name: "Attention" }).click();
@@ -325,12 +403,17 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
       await reached(page, "stopped", "ready");
       expect(Date.now() - pressed, `stop while ${state}`).toBeLessThan(1000);
     };
-    await stopWhile("encoding", () => page.getByRole("button", { name: "Sample picture 2", exact: true }).click());
+    await stopWhile("encoding", () =>
+      page.getByRole("button", { name: "Sample picture 2", exact: true }).click(),
+    );
     await stopWhile("answering", async () => {
       await page.getByRole("textbox", { name: "Question" }).fill("What is there?");
       await page.getByRole("button", { name: "Ask" }).click();
     });
-    await expect(await ask(page, "How many dogs do you see?")).toHaveAttribute("data-finish-reason", "stop");
+    await expect(await ask(page, "How many dogs do you see?")).toHaveAttribute(
+      "data-finish-reason",
+      "stop",
+    );
   });
 
   await test.step("thirty questions: memory is flat after the third", async () => {
@@ -341,14 +424,18 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
         const sizes = [];
         for (let i = 0; i < 30; i++) {
           await engine.startAnew();
-          await engine.ask({ question: "What is this?", tokens: [2, 16, 64][i % 3], maxNewTokens: 4 }).answer;
+          await engine.ask({
+            question: "What is this?",
+            tokens: [2, 16, 64][i % 3],
+            maxNewTokens: 4,
+          }).answer;
           sizes.push(await engine.memory());
         }
         return sizes;
       });
     const sizes = await memory();
     for (const kind of ["wasmBytes", "gpuBytes"]) {
-      const bytes = sizes.map((size) => size[kind]);
+      const bytes = sizes.map(size => size[kind]);
       expect(bytes[0]).toBeGreaterThan(1e6);
       expect(new Set(bytes.slice(3)).size, `${kind} after each question: ${bytes}`).toBe(1);
     }
@@ -360,12 +447,17 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     await tokens(page, 16);
     const sizes = [];
     for (let i = 0; i < 30; i++) {
-      await expect(await ask(page, ["Where is the car?", "What colour is the apple?", "Is there a dog?"][i % 3])).toHaveAttribute("data-finish-reason", "stop");
+      await expect(
+        await ask(
+          page,
+          ["Where is the car?", "What colour is the apple?", "Is there a dog?"][i % 3],
+        ),
+      ).toHaveAttribute("data-finish-reason", "stop");
       sizes.push(await page.evaluate(() => globalThis.mqt.engine.memory()));
     }
     expect(await page.evaluate(() => globalThis.mqt.turns.length)).toBe(30);
     for (const kind of ["wasmBytes", "gpuBytes"]) {
-      const bytes = sizes.map((size) => size[kind]);
+      const bytes = sizes.map(size => size[kind]);
       expect(new Set(bytes.slice(3)).size, `${kind} after each question: ${bytes}`).toBe(1);
     }
     await tokens(page, 64);
@@ -381,14 +473,18 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     const report = await page.evaluate(() => globalThis.mqt.report());
     expect(report).toContain("m=16");
     const box = page.getByRole("dialog", { name: "Diagnostics" });
-    const copied = async (name) => {
+    const copied = async name => {
       await box.getByRole("button", { name }).click();
       await expect(box.getByRole("button", { name: "Copied" })).toBeVisible();
       await expect(box.getByRole("button", { name })).toBeVisible();
       return page.evaluate(() => navigator.clipboard.readText());
     };
     const plain = JSON.parse(await copied("Copy JSON"));
-    expect([plain.schema, plain.picture.data, plain.answers.length]).toEqual(["mqt.report/1", null, 10]);
+    expect([plain.schema, plain.picture.data, plain.answers.length]).toEqual([
+      "mqt.report/1",
+      null,
+      10,
+    ]);
     expect(plain.picture.hash).toMatch(/^[0-9a-f]{64}$/);
     expect(plain.answers.at(-1).picture).toMatch(/^[0-9a-f]{64}$/);
     await box.getByRole("checkbox", { name: /What the model sees/ }).check();
@@ -408,17 +504,21 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     await expect(page.locator("#remark")).toContainText("system prompt");
     await reached(page, "ready", "stopped");
     // A value between the field's steps does not block the button; another engine is told the same.
-    const used = () => page.evaluate(async () => (await globalThis.mqt.engine.estimate(16, "")).context_used);
+    const used = () =>
+      page.evaluate(async () => (await globalThis.mqt.engine.estimate(16, "")).context_used);
     await page.getByRole("button", { name: "Start anew" }).click();
     await expect.poll(() => page.evaluate(() => globalThis.mqt.turns.length)).toBe(0);
     const before = await used();
-    await expect(await ask(page, "Where is the car?")).toHaveAttribute("data-finish-reason", "stop");
+    await expect(await ask(page, "Where is the car?")).toHaveAttribute(
+      "data-finish-reason",
+      "stop",
+    );
     await page.getByRole("button", { name: "Start anew" }).click();
     await expect.poll(used).toBe(before);
     await page.evaluate(() => globalThis.mqt.switchTo({}));
     await reached(page, "ready");
     expect(await used()).toBe(before);
   });
-  expect(site.weights().map((w) => w.start)).toEqual([0]);
+  expect(site.weights().map(w => w.start)).toEqual([0]);
   expect(weightBytes).toBeGreaterThan(0);
 });

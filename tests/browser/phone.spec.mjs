@@ -1,42 +1,65 @@
-// On real screens, held upright and on their side, and at 200 %: what was asked for is seen, and what can be pressed is not covered.
+// On real screens, held upright and on their side, and at 200 %: what was asked for is seen, and
+// what can be pressed is not covered.
 
 import { expect, reached, test } from "./site.mjs";
 
 test.use({ serviceWorkers: "block" });
 
 /** The last is 1280 × 800 at 200 %. */
-const SCREENS = [[320, 568], [360, 740], [390, 844], [844, 390], [412, 915], [820, 1180], [1280, 800], [640, 400]];
+const SCREENS = [
+  [320, 568],
+  [360, 740],
+  [390, 844],
+  [844, 390],
+  [412, 915],
+  [820, 1180],
+  [1280, 800],
+  [640, 400],
+];
 
 const URL_OF_200 = `https://example.com/${"x".repeat(180)}`;
 
-/** Where `selector` is covered or cut off: of its middle and corners, those at which something else is found. */
+/**
+ * Where `selector` is covered or cut off: of its middle and corners, those at which something else
+ * is found.
+ */
 function hidden(page, selector) {
-  return page.evaluate((selector) => {
+  return page.evaluate(selector => {
     const element = [...document.querySelectorAll(selector)].at(-1);
     const { left, right, top: start, bottom } = element.getBoundingClientRect();
     // Of what is taller than the room for it, the end is shown.
     const top = bottom - start > 0.5 * innerHeight ? Math.max(start, 0) : start;
-    const points = { middle: [(left + right) / 2, (top + bottom) / 2], "top left": [left + 6, top + 6], "top right": [right - 6, top + 6], "bottom left": [left + 6, bottom - 6], "bottom right": [right - 6, bottom - 6] };
+    const points = {
+      middle: [(left + right) / 2, (top + bottom) / 2],
+      "top left": [left + 6, top + 6],
+      "top right": [right - 6, top + 6],
+      "bottom left": [left + 6, bottom - 6],
+      "bottom right": [right - 6, bottom - 6],
+    };
     return Object.entries(points).flatMap(([name, [x, y]]) => {
       const found = document.elementFromPoint(x, y);
-      return element.contains(found) ? [] : [`${name} ${Math.round(x)},${Math.round(y)}: ${found?.id || found?.className || found?.tagName}`];
+      return element.contains(found)
+        ? []
+        : [
+            `${name} ${Math.round(x)},${Math.round(y)}: ${found?.id || found?.className || found?.tagName}`,
+          ];
     });
   }, selector);
 }
 
-const width = (page) => page.evaluate(() => document.documentElement.scrollWidth);
+const width = page => page.evaluate(() => document.documentElement.scrollWidth);
 
 /** Asks; the model says `words`, piece by piece: what it would say is the model's business. */
 async function askFor(page, question, words) {
-  await page.evaluate((words) => {
+  await page.evaluate(words => {
     const { engine } = globalThis.mqt;
     const ask = engine.ask;
-    engine.ask = (request) => {
+    engine.ask = request => {
       engine.ask = ask;
       const answering = ask.call(engine, { ...request, maxNewTokens: 1 });
       const pieces = words.split(/(?<= )/);
       return {
-        answer: answering.answer.then((answer) => ({ ...answer, answer: words })),
+        answer: answering.answer.then(answer => ({ ...answer, answer: words })),
         async *[Symbol.asyncIterator]() {
           await answering.answer;
           for (const piece of pieces) yield piece;
@@ -51,7 +74,9 @@ async function askFor(page, question, words) {
   await reached(page, "ready");
 }
 
-test("on every screen the answer is seen, whole, and nothing covers what can be pressed", async ({ site }) => {
+test("on every screen the answer is seen, whole, and nothing covers what can be pressed", async ({
+  site,
+}) => {
   const page = await site.open("?adapter=cpu&tokens=2");
   const covered = {};
   const check = async (what, selector) => {
@@ -62,7 +87,12 @@ test("on every screen the answer is seen, whole, and nothing covers what can be 
   for (const [w, h] of SCREENS) {
     await page.setViewportSize({ width: w, height: h });
     await page.evaluate(() => scrollTo(0, 0));
-    if (await page.locator(".notice .main").evaluate((b) => b.getBoundingClientRect().bottom > innerHeight)) await page.locator(".notice .main").scrollIntoViewIfNeeded();
+    if (
+      await page
+        .locator(".notice .main")
+        .evaluate(b => b.getBoundingClientRect().bottom > innerHeight)
+    )
+      await page.locator(".notice .main").scrollIntoViewIfNeeded();
     await check(`first visit ${w}x${h}`, ".notice .main");
     expect(await width(page), `first visit ${w}x${h}`).toBeLessThanOrEqual(w);
   }
@@ -70,7 +100,9 @@ test("on every screen the answer is seen, whole, and nothing covers what can be 
   await reached(page, "ready");
   await page.getByRole("button", { name: "Sample picture 1", exact: true }).click();
   await reached(page, "ready");
-  await expect.poll(() => page.evaluate(() => globalThis.mqt.picture?.view !== undefined)).toBe(true);
+  await expect
+    .poll(() => page.evaluate(() => globalThis.mqt.picture?.view !== undefined))
+    .toBe(true);
 
   const long = "a red car and a green apple lie beside a cat ".repeat(6).trim();
   for (const [w, h] of SCREENS) {
@@ -88,29 +120,44 @@ test("on every screen the answer is seen, whole, and nothing covers what can be 
       await check(where, "article .actions button:last-of-type");
       await check(where, "#ask");
       expect(await width(page), where).toBeLessThanOrEqual(w);
-      expect(await page.locator("#answers").evaluate((e) => e.scrollWidth - e.clientWidth), where).toBeLessThanOrEqual(0);
+      expect(
+        await page.locator("#answers").evaluate(e => e.scrollWidth - e.clientWidth),
+        where,
+      ).toBeLessThanOrEqual(0);
     }
   }
   expect(covered).toEqual({});
 
   // What the keyboard goes to is not under the box for questions either.
   await page.setViewportSize({ width: 390, height: 844 });
-  await page.locator("#picture").evaluate(() => document.querySelector("#samples button:last-child").focus());
+  await page
+    .locator("#picture")
+    .evaluate(() => document.querySelector("#samples button:last-child").focus());
   const under = [];
   for (let i = 0; i < 25; i++) {
     await page.keyboard.press("Tab");
     const at = await page.evaluate(() => {
       const { activeElement: e } = document;
       const { left, right, top, bottom } = e.getBoundingClientRect();
-      const found = document.elementFromPoint((left + right) / 2, Math.min(bottom - 4, (top + bottom) / 2));
-      return e.closest("#composer-form") || e.contains(found) || found?.closest("#track, label, #scroll") || ["scroll", "file"].includes(e.id) ? "" : `${e.id || e.textContent} under ${found?.id || found?.className}`;
+      const found = document.elementFromPoint(
+        (left + right) / 2,
+        Math.min(bottom - 4, (top + bottom) / 2),
+      );
+      return e.closest("#composer-form") ||
+        e.contains(found) ||
+        found?.closest("#track, label, #scroll") ||
+        ["scroll", "file"].includes(e.id)
+        ? ""
+        : `${e.id || e.textContent} under ${found?.id || found?.className}`;
     });
     if (at) under.push(at);
   }
   expect(under).toEqual([]);
 });
 
-test("the first question of all, asked on a phone before anything was loaded: its answer is seen", async ({ site }) => {
+test("the first question of all, asked on a phone before anything was loaded: its answer is seen", async ({
+  site,
+}) => {
   const page = await site.open("?adapter=cpu&tokens=64");
   await page.setViewportSize({ width: 390, height: 844 });
   await page.getByRole("button", { name: "Sample picture 1", exact: true }).click();
@@ -131,7 +178,11 @@ test("larger text and an open drawer fit a small screen", async ({ site }) => {
   await page.evaluate(() => (document.documentElement.style.fontSize = "130%"));
   expect(await width(page)).toBeLessThanOrEqual(392);
   await page.evaluate(() => (document.documentElement.style.fontSize = ""));
-  for (const [w, h] of [[640, 400], [844, 390], [390, 844]]) {
+  for (const [w, h] of [
+    [640, 400],
+    [844, 390],
+    [390, 844],
+  ]) {
     await page.setViewportSize({ width: w, height: h });
     await page.getByText("Sampling").click();
     for (const field of ["#temperature", "#target"]) {

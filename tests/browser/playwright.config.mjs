@@ -1,6 +1,7 @@
 import { defineConfig } from "@playwright/test";
 
-// One browser, no GPU process beside it: on two cores parallel tests would only slow each other down.
+// One browser, no GPU process beside it: on two cores parallel tests would only slow each other
+// down.
 export default defineConfig({
   testDir: ".",
   testMatch: "*.spec.mjs",

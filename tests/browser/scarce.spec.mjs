@@ -1,5 +1,5 @@
-// Every large buffer and texture of a load and of an answer finds no memory, once each: the page says so, frees what it had, answers
-// nothing wrong, and the next try starts from the beginning.
+// Every large buffer and texture of a load and of an answer finds no memory, once each: the page
+// says so, frees what it had, answers nothing wrong, and the next try starts from the beginning.
 
 import { ask, expect, load, reached, sample, test, tokens } from "./site.mjs";
 
@@ -10,10 +10,11 @@ test.use({ serviceWorkers: "block" });
 const LARGE = 65_536;
 
 /**
- * Lists the large buffers in `self.made`, and lets the one with index `fail` have no memory behind it: the scope around its
- * creation, or the device, reports it as a browser does, and the buffer is good for nothing.
+ * Lists the large buffers in `self.made`, and lets the one with index `fail` have no memory behind
+ * it: the scope around its creation, or the device, reports it as a browser does, and the buffer is
+ * good for nothing.
  */
-const scarce = (fail) => `{
+const scarce = fail => `{
   const scopes = [];
   self.made = [];
   const { createBuffer, createTexture, pushErrorScope, popErrorScope } = GPUDevice.prototype;
@@ -53,7 +54,10 @@ test("every large buffer without memory, one after the other", async ({ site }) 
   await tokens(page, 64);
   const question = "How many things are there?";
   await expect((await ask(page, question)).locator(".text")).toHaveText("3");
-  const made = await page.workers().at(-1).evaluate(() => self.made);
+  const made = await page
+    .workers()
+    .at(-1)
+    .evaluate(() => self.made);
   expect(made.length).toBeGreaterThan(60);
   const started = Date.now();
   for (const fail of made.keys()) {

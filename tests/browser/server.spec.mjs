@@ -15,25 +15,45 @@ function send(port, line, headers = []) {
   return new Promise((done, failed) => {
     const socket = connect(port, "localhost");
     const parts = [];
-    socket.on("data", (part) => parts.push(part)).on("error", failed);
+    socket.on("data", part => parts.push(part)).on("error", failed);
     socket.on("close", () => {
       const [head, ...body] = Buffer.concat(parts).toString("latin1").split("\r\n\r\n");
-      done({ status: Number(head.split(" ")[1]), head: head.toLowerCase(), body: body.join("\r\n\r\n") });
+      done({
+        status: Number(head.split(" ")[1]),
+        head: head.toLowerCase(),
+        body: body.join("\r\n\r\n"),
+      });
     });
-    socket.write([`${line} HTTP/1.1`, "Host: localhost", "Connection: close", ...headers, "", ""].join("\r\n"));
+    socket.write(
+      [`${line} HTTP/1.1`, "Host: localhost", "Connection: close", ...headers, "", ""].join("\r\n"),
+    );
   });
 }
 
 test("a request that makes no sense is refused, and the next one is answered", async () => {
   const server = await serve({ folders: { "/": folder } });
   const { port } = new URL(server.url);
-  const senseless = ["/%", "/%ff", "//", "///x", "http://[", "http://localhost/icon.svg", "*", "/..%2fserve.mjs", "/x/..%2f..%2f..%2fserve.mjs", "/%5c..%5cserve.mjs", "/icon.svg%00"];
+  const senseless = [
+    "/%",
+    "/%ff",
+    "//",
+    "///x",
+    "http://[",
+    "http://localhost/icon.svg",
+    "*",
+    "/..%2fserve.mjs",
+    "/x/..%2f..%2f..%2fserve.mjs",
+    "/%5c..%5cserve.mjs",
+    "/icon.svg%00",
+  ];
   for (const target of senseless) {
     expect((await send(port, `GET ${target}`)).status, target).toBe(400);
     expect((await send(port, "GET /icon.svg")).status, `after ${target}`).toBe(200);
   }
-  for (const target of ["/nothing", "/..", "/%2e%2e/serve.mjs", "/?x=%", `/${"a".repeat(5000)}`]) expect((await send(port, `GET ${target}`)).status, target).toBe(404);
-  for (const method of ["POST", "PUT", "DELETE", "OPTIONS"]) expect((await send(port, `${method} /icon.svg`)).status, method).toBe(405);
+  for (const target of ["/nothing", "/..", "/%2e%2e/serve.mjs", "/?x=%", `/${"a".repeat(5000)}`])
+    expect((await send(port, `GET ${target}`)).status, target).toBe(404);
+  for (const method of ["POST", "PUT", "DELETE", "OPTIONS"])
+    expect((await send(port, `${method} /icon.svg`)).status, method).toBe(405);
   server.close();
 });
 
@@ -62,6 +82,8 @@ test("a range is answered as it is meant, or refused", async () => {
     const answer = await send(port, "GET /icon.svg", [`Range: ${range}`]);
     expect([answer.status, answer.status < 300 ? answer.body : ""], range).toEqual([status, body]);
   }
-  expect((await send(port, "GET /icon.svg", ["Range: bytes=2-4"])).head).toContain(`content-range: bytes 2-4/${icon.length}`);
+  expect((await send(port, "GET /icon.svg", ["Range: bytes=2-4"])).head).toContain(
+    `content-range: bytes 2-4/${icon.length}`,
+  );
   server.close();
 });

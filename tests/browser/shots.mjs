@@ -1,4 +1,5 @@
-// Takes the pictures in docs/screenshots: `node tests/browser/shots.mjs [folder]`, after `cargo xtask web`.
+// Takes the pictures in docs/screenshots: `node tests/browser/shots.mjs [folder]`, after
+// `cargo xtask web`.
 
 import { chromium } from "@playwright/test";
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
@@ -9,10 +10,13 @@ import { serve } from "../../www/serve.mjs";
 const folder = process.argv[2] ?? "docs/screenshots";
 mkdirSync(folder, { recursive: true });
 
-/** Bytes of the weights after which the server stops sending, so that a download can be seen; `Infinity`: all. */
+/**
+ * Bytes of the weights after which the server stops sending, so that a download can be seen;
+ * `Infinity`: all.
+ */
 let room = Infinity;
 const pack = fileURLToPath(new URL("../../models/toybox", import.meta.url));
-const weights = readdirSync(pack).find((name) => name.endsWith(".safetensors"));
+const weights = readdirSync(pack).find(name => name.endsWith(".safetensors"));
 const intercept = (_, response, url) => {
   if (room === Infinity || !url.pathname.endsWith(weights)) return false;
   const bytes = readFileSync(join(pack, weights));
@@ -21,8 +25,16 @@ const intercept = (_, response, url) => {
   return true;
 };
 const server = await serve({ intercept });
-const args = ["--headless=new", "--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
-const browser = await chromium.launch({ executablePath: process.env.MQT_CHROMIUM || "/usr/bin/chromium", args });
+const args = [
+  "--headless=new",
+  "--no-sandbox",
+  "--enable-unsafe-webgpu",
+  "--use-webgpu-adapter=swiftshader",
+];
+const browser = await chromium.launch({
+  executablePath: process.env.MQT_CHROMIUM || "/usr/bin/chromium",
+  args,
+});
 const context = await browser.newContext({ reducedMotion: "reduce", serviceWorkers: "block" });
 context.setDefaultTimeout(300_000);
 const page = await context.newPage();
@@ -30,14 +42,21 @@ const page = await context.newPage();
 /** One state, wide and narrow, light and dark. */
 async function shot(name, of = page) {
   const camera = await context.newCDPSession(of);
-  for (const [size, width] of [["wide", 1280], ["narrow", 400]])
+  for (const [size, width] of [
+    ["wide", 1280],
+    ["narrow", 400],
+  ])
     for (const colorScheme of ["light", "dark"]) {
       await of.setViewportSize({ width, height: 860 });
       await of.emulateMedia({ colorScheme });
       await of.waitForTimeout(200);
       // As tall as the page, so that what sticks to the lower edge stands where it belongs.
       const whole = size === "narrow" && !(await of.locator("dialog[open]").count());
-      if (whole) await of.setViewportSize({ width, height: await of.evaluate(() => document.documentElement.scrollHeight) });
+      if (whole)
+        await of.setViewportSize({
+          width,
+          height: await of.evaluate(() => document.documentElement.scrollHeight),
+        });
       const { data } = await camera.send("Page.captureScreenshot", { format: "webp", quality: 72 });
       writeFileSync(`${folder}/${name}-${size}-${colorScheme}.webp`, Buffer.from(data, "base64"));
     }
@@ -45,7 +64,8 @@ async function shot(name, of = page) {
   console.log(name);
 }
 
-const state = (name, of = page) => of.waitForFunction((name) => document.body.dataset.state === name, name);
+const state = (name, of = page) =>
+  of.waitForFunction(name => document.body.dataset.state === name, name);
 
 async function ask(question) {
   const n = await page.locator("article").count();
@@ -92,7 +112,9 @@ await second.goto(server.url);
 await second.locator(".notice .main").click();
 await state("second-tab", second);
 await shot("second-tab", second);
-await second.addInitScript(() => Object.defineProperty(Navigator.prototype, "gpu", { value: undefined }));
+await second.addInitScript(() =>
+  Object.defineProperty(Navigator.prototype, "gpu", { value: undefined }),
+);
 await second.reload();
 await second.locator(".notice .main").click();
 await state("no-webgpu", second);
@@ -103,7 +125,15 @@ for (const [code, facts] of [
   ["storage-full", { need: 4_100_000_000, have: 1_200_000_000 }],
   ["bad-shard", { file: "weights-00002.safetensors" }],
 ]) {
-  await second.evaluate(([code, facts]) => globalThis.mqt.failed({ code, facts, message: `${facts.file} does not match its SHA-256; it is not used` }), [code, facts]);
+  await second.evaluate(
+    ([code, facts]) =>
+      globalThis.mqt.failed({
+        code,
+        facts,
+        message: `${facts.file} does not match its SHA-256; it is not used`,
+      }),
+    [code, facts],
+  );
   await shot(code, second);
 }
 await second.close();

@@ -1,9 +1,18 @@
-// The built page on a server of its own, with ways to break things: answers of the server, the worker's surroundings.
+// The built page on a server of its own, with ways to break things: answers of the server, the
+// worker's surroundings.
 
 import AxeBuilder from "@axe-core/playwright";
 import { test as base, expect } from "@playwright/test";
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { HEADERS, serve } from "../../www/serve.mjs";
@@ -14,33 +23,47 @@ export const root = fileURLToPath(new URL("../../", import.meta.url));
 export const toybox = join(root, "models/toybox");
 const dist = join(root, "www/dist");
 
-const shardsOf = (folder) => readdirSync(folder).filter((name) => name.endsWith(".safetensors")).sort();
+const shardsOf = folder =>
+  readdirSync(folder)
+    .filter(name => name.endsWith(".safetensors"))
+    .sort();
 
 /** Bytes of a pack's weights, shard by shard. */
-export const shardBytes = (folder) => shardsOf(folder).map((name) => statSync(join(folder, name)).size);
+export const shardBytes = folder => shardsOf(folder).map(name => statSync(join(folder, name)).size);
 
-const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
+const sum = numbers => numbers.reduce((a, b) => a + b, 0);
 
 /** Bytes of the bundled pack's weights, and the first file of them. */
 export const weightBytes = sum(shardBytes(toybox));
 export const shard = shardsOf(toybox)[0];
 
-/** The bundled model converted once more, into several shards; `scenes`, if given, is what it says of its scenes. */
+/**
+ * The bundled model converted once more, into several shards; `scenes`, if given, is what it says
+ * of its scenes.
+ */
 export function convert(folder, scenes) {
   const checkpoint = join(folder, "checkpoint");
   cpSync(join(toybox, "checkpoint"), checkpoint, { recursive: true });
   rmSync(join(checkpoint, "scenes.json"));
   if (scenes) writeFileSync(join(checkpoint, "scenes.json"), JSON.stringify(scenes));
   const pack = join(folder, "pack");
-  if (!existsSync(pack)) execFileSync(process.env.MQT_BIN, ["convert", checkpoint, "-o", pack, "--weights", "q8", "--shard-bytes", "1400000"], { stdio: "pipe" });
+  if (!existsSync(pack))
+    execFileSync(
+      process.env.MQT_BIN,
+      ["convert", checkpoint, "-o", pack, "--weights", "q8", "--shard-bytes", "1400000"],
+      { stdio: "pipe" },
+    );
   return pack;
 }
 
 /** Code that runs in the worker before the engine's: `prelude`. */
-const worker = readdirSync(join(dist, "assets")).find((name) => name.startsWith("worker-"));
+const worker = readdirSync(join(dist, "assets")).find(name => name.startsWith("worker-"));
 
 export class Site {
-  /** Every request for a file of a model: `{ name, start, sent }`; `sent` counts what the server gave to the connection, headers included. */
+  /**
+   * Every request for a file of a model: `{ name, start, sent }`; `sent` counts what the server
+   * gave to the connection, headers included.
+   */
   fetched = [];
   /** `(name, request, response, start) => true` if it answered. */
   intercept = () => false;
@@ -55,13 +78,17 @@ export class Site {
   }
 
   async start() {
-    this.server = await serve({ folders: this.folders, intercept: (request, response, url) => this.answer(request, response, url) });
-    this.url = this.server.url;
-    this.context.on("request", (request) => {
-      const own = [this.url, ...this.allowed].some((url) => request.url().startsWith(url));
-      if (!/^(data|blob):/.test(request.url()) && !own) this.complaints.push(`a request to ${request.url()}`);
+    this.server = await serve({
+      folders: this.folders,
+      intercept: (request, response, url) => this.answer(request, response, url),
     });
-    this.context.on("weberror", (error) => this.complaints.push(String(error.error())));
+    this.url = this.server.url;
+    this.context.on("request", request => {
+      const own = [this.url, ...this.allowed].some(url => request.url().startsWith(url));
+      if (!/^(data|blob):/.test(request.url()) && !own)
+        this.complaints.push(`a request to ${request.url()}`);
+    });
+    this.context.on("weberror", error => this.complaints.push(String(error.error())));
   }
 
   /** Serves a folder as `name/`, before all others. */
@@ -75,7 +102,9 @@ export class Site {
 
   answer(request, response, url) {
     if (url.pathname.endsWith(worker) && this.prelude) {
-      response.writeHead(200, { ...HEADERS, "content-type": "text/javascript" }).end(this.prelude + readFileSync(join(dist, "assets", worker), "utf8"));
+      response
+        .writeHead(200, { ...HEADERS, "content-type": "text/javascript" })
+        .end(this.prelude + readFileSync(join(dist, "assets", worker), "utf8"));
       return true;
     }
     const [, name] = /^\/(?:models\/toybox|pack)\/(.+)$/.exec(url.pathname) ?? [];
@@ -111,23 +140,35 @@ export const test = base.extend({
   },
 });
 
-/** A second server, on another origin and with TLS, as a stranger's would be. `allow`: it lets other pages read what it has (CORS). */
+/**
+ * A second server, on another origin and with TLS, as a stranger's would be. `allow`: it lets other
+ * pages read what it has (CORS).
+ */
 export async function elsewhere(folders, allow) {
-  const tls = Object.fromEntries(["key", "crt"].map((part) => [part, readFileSync(join(root, "tests/browser/tls", `localhost.${part}`))]));
+  const tls = Object.fromEntries(
+    ["key", "crt"].map(part => [
+      part,
+      readFileSync(join(root, "tests/browser/tls", `localhost.${part}`)),
+    ]),
+  );
   const headers = allow ? { "access-control-allow-origin": "*" } : {};
   return serve({ folders, headers, tls: { key: tls.key, cert: tls.crt } });
 }
 
 /** The page reached one of these states. */
 export async function reached(page, ...states) {
-  await expect(page.locator("body")).toHaveAttribute("data-state", new RegExp(`^(${states.join("|")})$`), { timeout: 240_000 });
+  await expect(page.locator("body")).toHaveAttribute(
+    "data-state",
+    new RegExp(`^(${states.join("|")})$`),
+    { timeout: 240_000 },
+  );
 }
 
 /** Waits for a state however briefly it lasts; call before what causes it. */
 export function passes(page, state) {
   return page.evaluate(
-    (state) =>
-      new Promise((seen) => {
+    state =>
+      new Promise(seen => {
         const look = () => document.body.dataset.state === state && seen(performance.now());
         new MutationObserver(look).observe(document.body, { attributes: true });
         look();
@@ -136,11 +177,14 @@ export function passes(page, state) {
   );
 }
 
-/** Presses Stop as soon as the page is in `state`; milliseconds until it has left that for one of `after`. */
+/**
+ * Presses Stop as soon as the page is in `state`; milliseconds until it has left that for one of
+ * `after`.
+ */
 export function stopIn(page, state, after) {
   return page.evaluate(
     ([state, after]) =>
-      new Promise((done) => {
+      new Promise(done => {
         const observer = new MutationObserver(look);
         let pressed = 0;
         function look() {
@@ -168,7 +212,8 @@ export function stopIn(page, state, after) {
 /** Presses the button that starts the download; a model from elsewhere says its size first. */
 export async function start(page) {
   await page.locator(".notice .main").click();
-  if (page.url().includes("model=")) await page.getByRole("button", { name: /^Download \d/ }).click();
+  if (page.url().includes("model="))
+    await page.getByRole("button", { name: /^Download \d/ }).click();
 }
 
 /** The same, and waits until the model is ready. */
@@ -180,14 +225,27 @@ export async function load(page) {
 /** Serious and critical findings of axe, as text. */
 export async function axe(page) {
   // What is still fading in has less contrast than it will have.
-  await page.evaluate(() => Promise.allSettled(document.getAnimations().filter((a) => a.effect.getTiming().iterations !== Infinity).map((a) => a.finished)));
+  await page.evaluate(() =>
+    Promise.allSettled(
+      document
+        .getAnimations()
+        .filter(a => a.effect.getTiming().iterations !== Infinity)
+        .map(a => a.finished),
+    ),
+  );
   const { violations } = await new AxeBuilder({ page }).analyze();
-  return violations.filter((v) => ["serious", "critical"].includes(v.impact)).map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(" ")}`);
+  return violations
+    .filter(v => ["serious", "critical"].includes(v.impact))
+    .map(v => `${v.id}: ${v.nodes.map(n => n.html).join(" ")}`);
 }
 
 export async function sample(page, n) {
   await page.getByRole("button", { name: `Sample picture ${n}`, exact: true }).click();
-  await expect.poll(() => page.evaluate(() => globalThis.mqt.picture?.view !== undefined), { timeout: 240_000 }).toBe(true);
+  await expect
+    .poll(() => page.evaluate(() => globalThis.mqt.picture?.view !== undefined), {
+      timeout: 240_000,
+    })
+    .toBe(true);
   await reached(page, "ready");
 }
 

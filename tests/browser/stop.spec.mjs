@@ -2,12 +2,24 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { ask, expect, load, sample, shard, stopIn, test, tokens, toybox, weightBytes } from "./site.mjs";
+import {
+  ask,
+  expect,
+  load,
+  sample,
+  shard,
+  stopIn,
+  test,
+  tokens,
+  toybox,
+  weightBytes,
+} from "./site.mjs";
 
 // The worker's script is rewritten here: no copy of it may be kept.
 test.use({ serviceWorkers: "block" });
 
-const slow = (what) => `{ const { ${what.name} } = ${what.on}; ${what.on}.${what.name} = async function (...args) {
+const slow =
+  what => `{ const { ${what.name} } = ${what.on}; ${what.on}.${what.name} = async function (...args) {
   await new Promise((go) => setTimeout(go, ${what.ms}));
   return ${what.name}.apply(this, args);
 }; }`;

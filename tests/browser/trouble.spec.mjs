@@ -1,15 +1,35 @@
-// Every way in which things go wrong: its state, what was kept, what to press, and that it works afterwards.
+// Every way in which things go wrong: its state, what was kept, what to press, and that it works
+// afterwards.
 
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { ask, axe, convert, expect, load, passes, reached, sample, shard, shardBytes, start, stopIn, test, tokens, toybox, weightBytes } from "./site.mjs";
+import {
+  ask,
+  axe,
+  convert,
+  expect,
+  load,
+  passes,
+  reached,
+  sample,
+  shard,
+  shardBytes,
+  start,
+  stopIn,
+  test,
+  tokens,
+  toybox,
+  weightBytes,
+} from "./site.mjs";
 
 // The worker's script is rewritten here and there: no copy of it may be kept.
 test.use({ serviceWorkers: "block" });
 
 const shardFile = () => readFileSync(join(toybox, shard));
 
-test("a network that dies at 40 % and a reload at 70 %: hardly a byte is fetched twice", async ({ site }, info) => {
+test("a network that dies at 40 % and a reload at 70 %: hardly a byte is fetched twice", async ({
+  site,
+}, info) => {
   const folder = convert(info.outputDir);
   site.add("pack", folder);
   const sizes = shardBytes(folder);
@@ -19,11 +39,14 @@ test("a network that dies at 40 % and a reload at 70 %: hardly a byte is fetched
   site.intercept = (name, _, response, start) => {
     if (!name.endsWith(".safetensors")) return false;
     const whole = readFileSync(join(folder, name));
-    const piece = whole.subarray(start, start + Math.max(0, Math.min(whole.length - start, limit - given)));
+    const piece = whole.subarray(
+      start,
+      start + Math.max(0, Math.min(whole.length - start, limit - given)),
+    );
     const headers = { "content-length": whole.length - start, "accept-ranges": "bytes" };
     if (start > 0) headers["content-range"] = `bytes ${start}-${whole.length - 1}/${whole.length}`;
     // With nothing left to give, not even the connection is taken.
-    if (piece.length === 0) return response.destroy(), true;
+    if (piece.length === 0) return (response.destroy(), true);
     given += piece.length;
     response.writeHead(start > 0 ? 206 : 200, headers);
     response.write(piece);
@@ -44,7 +67,10 @@ test("a network that dies at 40 % and a reload at 70 %: hardly a byte is fetched
   await page.waitForTimeout(200);
   // Counted where it was sent, headers, manifest and tokenizer included.
   const sent = site.fetched.reduce((sum, { sent }) => sum + sent, 0);
-  const files = ["manifest.json", "tokenizer.json", "tokenizer_config.json"].reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+  const files = ["manifest.json", "tokenizer.json", "tokenizer_config.json"].reduce(
+    (sum, name) => sum + statSync(join(folder, name)).size,
+    0,
+  );
   console.log(`${sent} bytes sent for ${all + files}; the largest shard has ${Math.max(...sizes)}`);
   expect(sent).toBeGreaterThan(all + files);
   expect(sent).toBeLessThan(all + files + Math.max(...sizes));
@@ -71,7 +97,10 @@ test("pause, no network, cancel: what arrived is kept", async ({ site }) => {
   await reached(page, "offline");
   await expect(page.locator(".notice")).toContainText(/2\.[01] MB/);
   expect(await axe(page)).toEqual([]);
-  await expect(page.locator(".notice button").first(), "the focus goes on with the card").toBeFocused();
+  await expect(
+    page.locator(".notice button").first(),
+    "the focus goes on with the card",
+  ).toBeFocused();
   await page.getByRole("button", { name: /Cancel/ }).click();
   await reached(page, "first-visit");
   stall = false;
@@ -84,9 +113,11 @@ test("a byte that changed in storage: that shard alone is fetched again", async 
   const page = await site.open();
   await load(page);
   const { sha256 } = JSON.parse(readFileSync(join(toybox, "manifest.json"))).shards[0];
-  await page.evaluate(async (name) => {
+  await page.evaluate(async name => {
     const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle("mqt-models");
-    const writable = await (await folder.getFileHandle(name)).createWritable({ keepExistingData: true });
+    const writable = await (await folder.getFileHandle(name)).createWritable({
+      keepExistingData: true,
+    });
     const file = await (await folder.getFileHandle(name)).getFile();
     const [byte] = new Uint8Array(await file.slice(3_000_000, 3_000_001).arrayBuffer());
     await writable.write({ type: "write", position: 3_000_000, data: new Uint8Array([byte ^ 1]) });
@@ -101,7 +132,7 @@ test("a byte that changed in storage: that shard alone is fetched again", async 
   await seen;
   await reached(page, "ready");
   const again = site.fetched.slice(before).map(({ name }) => name);
-  expect(again.filter((name) => name !== "manifest.json")).toEqual([shard]);
+  expect(again.filter(name => name !== "manifest.json")).toEqual([shard]);
 });
 
 test("a server that sends a damaged shard: it is never used", async ({ site }) => {
@@ -136,7 +167,8 @@ test("no room: in memory, this time", async ({ site }) => {
 });
 
 test("no storage at all", async ({ site }) => {
-  site.prelude = "navigator.storage.getDirectory = async () => { throw new DOMException('not here', 'SecurityError'); };";
+  site.prelude =
+    "navigator.storage.getDirectory = async () => { throw new DOMException('not here', 'SecurityError'); };";
   const page = await site.open();
   await page.locator(".notice .main").click();
   await reached(page, "storage-full");
@@ -144,13 +176,20 @@ test("no storage at all", async ({ site }) => {
   await reached(page, "ready");
 });
 
-test("no WebGPU: the reason, and the processor answers alike; Stop works there too", async ({ site, context }) => {
-  await context.addInitScript(() => Object.defineProperty(Navigator.prototype, "gpu", { value: undefined }));
+test("no WebGPU: the reason, and the processor answers alike; Stop works there too", async ({
+  site,
+  context,
+}) => {
+  await context.addInitScript(() =>
+    Object.defineProperty(Navigator.prototype, "gpu", { value: undefined }),
+  );
   const page = await site.open();
   await page.locator(".notice .main").click();
   await reached(page, "no-webgpu");
   await expect(page.locator(".notice")).toContainText("This browser has no WebGPU");
-  await expect(page.locator(".notice"), "the one step for this browser").toContainText("chrome://flags/#enable-unsafe-webgpu");
+  await expect(page.locator(".notice"), "the one step for this browser").toContainText(
+    "chrome://flags/#enable-unsafe-webgpu",
+  );
   expect(await axe(page)).toEqual([]);
   await page.getByRole("button", { name: "Use the processor instead" }).click();
   await reached(page, "ready");
@@ -161,7 +200,9 @@ test("no WebGPU: the reason, and the processor answers alike; Stop works there t
   await sample(page, 1);
   await tokens(page, 64);
   // So long that reading it takes a while.
-  await page.getByRole("textbox", { name: "Question" }).fill("How many things are there? ".repeat(60));
+  await page
+    .getByRole("textbox", { name: "Question" })
+    .fill("How many things are there? ".repeat(60));
   const cut = stopIn(page, "answering", ["stopped"]);
   await page.getByRole("button", { name: "Ask" }).click();
   expect(await cut).toBeLessThan(1000);
@@ -178,7 +219,11 @@ test("a weak adapter is told about, and tried on demand", async ({ site, context
   await context.addInitScript(() => {
     if (!("GPUSupportedLimits" in globalThis)) return;
     const { get } = Object.getOwnPropertyDescriptor(GPUSupportedLimits.prototype, "maxBufferSize");
-    Object.defineProperty(GPUSupportedLimits.prototype, "maxBufferSize", { get() { return Math.min(get.call(this), 1000); } });
+    Object.defineProperty(GPUSupportedLimits.prototype, "maxBufferSize", {
+      get() {
+        return Math.min(get.call(this), 1000);
+      },
+    });
   });
   const page = await site.open();
   await page.locator(".notice .main").click();
@@ -189,7 +234,9 @@ test("a weak adapter is told about, and tried on demand", async ({ site, context
   await reached(page, "ready");
 });
 
-test("the conversation's cache finds no memory: a shorter context is offered, and fits", async ({ site }) => {
+test("the conversation's cache finds no memory: a shorter context is offered, and fits", async ({
+  site,
+}) => {
   site.prelude = `{
     let failed = false;
     const { createBuffer, popErrorScope } = GPUDevice.prototype;
@@ -216,14 +263,20 @@ const catchDevice = `{
   GPUAdapter.prototype.requestDevice = async function (d) { return (self.theDevice = await requestDevice.call(this, d)); };
 }`;
 
-test("the device goes away three times: rebuilt twice, then it is left to the person", async ({ site }) => {
+test("the device goes away three times: rebuilt twice, then it is left to the person", async ({
+  site,
+}) => {
   site.prelude = catchDevice;
   const page = await site.open();
   await load(page);
   await sample(page, 1);
   await tokens(page, 16);
   await ask(page, "Where is the car?");
-  const destroy = () => page.workers().at(-1).evaluate(() => self.theDevice.destroy());
+  const destroy = () =>
+    page
+      .workers()
+      .at(-1)
+      .evaluate(() => self.theDevice.destroy());
   for (const time of [1, 2, 3]) {
     const question = page.getByRole("textbox", { name: "Question" });
     // So long that it is still being read when the device goes.
@@ -235,7 +288,10 @@ test("the device goes away three times: rebuilt twice, then it is left to the pe
     await question.fill("a draft");
     await destroy();
     await lost;
-    await expect(page.locator("article").last()).toHaveAttribute("data-finish-reason", "device-lost");
+    await expect(page.locator("article").last()).toHaveAttribute(
+      "data-finish-reason",
+      "device-lost",
+    );
     if (time < 3) {
       await reached(page, "ready");
       expect(await question.inputValue()).toBe("a draft");
@@ -258,7 +314,12 @@ test("a full conversation", async ({ site }) => {
   await reached(page, "ready");
   await sample(page, 1);
   await tokens(page, 16);
-  for (let i = 0; i < 5 && (await page.evaluate(() => document.body.dataset.state)) === "ready"; i++) await ask(page, "How many things are there?");
+  for (
+    let i = 0;
+    i < 5 && (await page.evaluate(() => document.body.dataset.state)) === "ready";
+    i++
+  )
+    await ask(page, "How many things are there?");
   await reached(page, "context-full");
   expect(await axe(page)).toEqual([]);
   await page.getByRole("button", { name: "Start anew with this picture" }).click();
@@ -286,7 +347,9 @@ test("a new version of the model is offered, never taken by itself", async ({ si
   await load(page);
   site.intercept = (name, _, response) => {
     if (name !== "manifest.json") return false;
-    response.writeHead(200, { "content-type": "application/json" }).end(`${readFileSync(join(toybox, name), "utf8")}\n`);
+    response
+      .writeHead(200, { "content-type": "application/json" })
+      .end(`${readFileSync(join(toybox, name), "utf8")}\n`);
     return true;
   };
   await page.reload();
@@ -298,9 +361,11 @@ test("a new version of the model is offered, never taken by itself", async ({ si
   expect(site.weights(), "the weights are the same").toHaveLength(1);
 });
 
-const otherHash = (text) => text.replace(JSON.parse(text).shards[0].sha256, "0".repeat(64));
+const otherHash = text => text.replace(JSON.parse(text).shards[0].sha256, "0".repeat(64));
 const manifest = () => readFileSync(join(toybox, "manifest.json"), "utf8");
-const sendsManifest = (text) => (name, _, response) => name === "manifest.json" && (response.writeHead(200, { "content-type": "application/json" }).end(text), true);
+const sendsManifest = text => (name, _, response) =>
+  name === "manifest.json" &&
+  (response.writeHead(200, { "content-type": "application/json" }).end(text), true);
 
 test("an update that breaks off leaves the version that was there", async ({ site }) => {
   const page = await site.open();
@@ -319,7 +384,9 @@ test("an update that breaks off leaves the version that was there", async ({ sit
   expect(site.weights(), "once at first, once for the update").toHaveLength(2);
 });
 
-test("a stored manifest whose files the server has no more: fetching again takes the new one", async ({ site }) => {
+test("a stored manifest whose files the server has no more: fetching again takes the new one", async ({
+  site,
+}) => {
   site.intercept = sendsManifest(otherHash(manifest()));
   const page = await site.open();
   await page.locator(".notice .main").click();
@@ -332,7 +399,10 @@ test("a stored manifest whose files the server has no more: fetching again takes
 test("no adapter, an adapter of few words, a refusal", async ({ site, context }) => {
   for (const [answer, words] of [
     ["async () => null", "found no graphics device"],
-    ["async () => { throw new Error('blocked by policy'); }", "refused its WebGPU: blocked by policy"],
+    [
+      "async () => { throw new Error('blocked by policy'); }",
+      "refused its WebGPU: blocked by policy",
+    ],
   ]) {
     const page = await context.newPage();
     await page.addInitScript(`if (navigator.gpu) navigator.gpu.requestAdapter = ${answer}`);
@@ -344,7 +414,9 @@ test("no adapter, an adapter of few words, a refusal", async ({ site, context })
   }
   // Browsers of 2023 do not say what the adapter is called.
   const page = await context.newPage();
-  await page.addInitScript("Object.defineProperty(GPUAdapter.prototype, 'info', { get: () => undefined })");
+  await page.addInitScript(
+    "Object.defineProperty(GPUAdapter.prototype, 'info', { get: () => undefined })",
+  );
   await page.goto(site.url);
   await load(page);
 });
@@ -352,13 +424,21 @@ test("no adapter, an adapter of few words, a refusal", async ({ site, context })
 test("files from disk, a model by its address, an address that leads nowhere", async ({ site }) => {
   const page = await site.open();
   await page.getByRole("button", { name: "Another model…" }).click();
-  const files = readdirSync(toybox).filter((name) => /\.(json|safetensors)$/.test(name));
-  const choose = (change) =>
-    page.locator("#model-files").setInputFiles(files.map((name) => ({ name, mimeType: "application/octet-stream", buffer: change(name, readFileSync(join(toybox, name))) })));
+  const files = readdirSync(toybox).filter(name => /\.(json|safetensors)$/.test(name));
+  const choose = change =>
+    page.locator("#model-files").setInputFiles(
+      files.map(name => ({
+        name,
+        mimeType: "application/octet-stream",
+        buffer: change(name, readFileSync(join(toybox, name))),
+      })),
+    );
   // Nobody has hashed these before: the engine does.
   await choose((name, bytes) => (name === shard && (bytes[5_000_000] ^= 1), bytes));
   await reached(page, "bad-shard");
-  await expect(page.locator(".notice")).toContainText(`${shard} is not usable: its content does not match its SHA-256`);
+  await expect(page.locator(".notice")).toContainText(
+    `${shard} is not usable: its content does not match its SHA-256`,
+  );
   await page.getByRole("button", { name: "Another model…" }).click();
   await choose((_, bytes) => bytes);
   await reached(page, "ready");

@@ -1,4 +1,5 @@
-//! Models that are missing, truncated, hostile or of the wrong shape: exit code 3, one sentence, never a panic.
+//! Models that are missing, truncated, hostile or of the wrong shape: exit code 3, one sentence,
+//! never a panic.
 
 use crate::common::{copy_folder, golden, mqt, picture, text, words};
 use serde_json::Value;
@@ -27,7 +28,12 @@ impl Copy {
     /// Asks the model and expects a refusal that mentions `hint`.
     pub(super) fn refused(&self, hint: &str) {
         let model = text(&self.path);
-        mqt(words("ask --adapter cpu -m 2", &[&picture("blobs.png"), "What is this?", "--model", &model])).run().refused(3, hint);
+        mqt(words(
+            "ask --adapter cpu -m 2",
+            &[&picture("blobs.png"), "What is this?", "--model", &model],
+        ))
+        .run()
+        .refused(3, hint);
         let inspected = mqt(["inspect", &model]).run();
         // What lies in tensors and not in headers, `inspect` does not see.
         assert!(inspected.code == 3 || inspected.code == 0, "{inspected:#?}");
@@ -44,7 +50,9 @@ fn with_file(case: &str, name: &str, bytes: impl AsRef<[u8]>, hint: &str) {
 
 /// A checkpoint with one JSON file changed.
 fn with_json(case: &str, name: &str, change: impl FnOnce(&mut Value), hint: &str) {
-    let mut value = serde_json::from_slice(&fs::read(golden(case).join("checkpoint").join(name)).unwrap()).unwrap();
+    let mut value =
+        serde_json::from_slice(&fs::read(golden(case).join("checkpoint").join(name)).unwrap())
+            .unwrap();
     change(&mut value);
     with_file(case, name, value.to_string(), hint);
 }
@@ -62,7 +70,12 @@ fn with_header(change: impl FnOnce(&mut Value), hint: &str) {
     let mut header = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
     change(&mut header);
     let header = header.to_string();
-    with_file("d-floor-grid", WEIGHTS, [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &bytes[8 + length..]].concat(), hint);
+    with_file(
+        "d-floor-grid",
+        WEIGHTS,
+        [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &bytes[8 + length..]].concat(),
+        hint,
+    );
 }
 
 const NORM: &str = "model.norm.weight";
@@ -71,7 +84,13 @@ const DOWN: &str = "model.layers.0.mlp.down_proj.weight";
 #[test]
 fn missing() {
     let folder = tempfile::tempdir().unwrap();
-    let ask = |path: &Path| mqt(words("ask --adapter cpu", &[&picture("blobs.png"), "What is this?", "--model", &text(path)])).run();
+    let ask = |path: &Path| {
+        mqt(words(
+            "ask --adapter cpu",
+            &[&picture("blobs.png"), "What is this?", "--model", &text(path)],
+        ))
+        .run()
+    };
     ask(&folder.path().join("nothing here")).refused(3, "nothing here");
     ask(folder.path()).refused(3, "");
     ask(&golden("README.md")).refused(3, "README.md");
@@ -124,7 +143,12 @@ fn not_safetensors() {
     with_file("d-floor-grid", WEIGHTS, "this is a text file, whatever its name says", WEIGHTS);
     with_file("d-floor-grid", WEIGHTS, [&2u64.to_le_bytes()[..], b"[]"].concat(), WEIGHTS);
     let deep = "[".repeat(100_000);
-    with_file("d-floor-grid", WEIGHTS, [&(deep.len() as u64).to_le_bytes(), deep.as_bytes()].concat(), WEIGHTS);
+    with_file(
+        "d-floor-grid",
+        WEIGHTS,
+        [&(deep.len() as u64).to_le_bytes(), deep.as_bytes()].concat(),
+        WEIGHTS,
+    );
 }
 
 #[test]
@@ -136,10 +160,22 @@ fn headers_that_lie() {
     with_header(|header| header[NORM]["dtype"] = "F64".into(), WEIGHTS);
     with_header(|header| header[NORM]["dtype"] = "X99".into(), WEIGHTS);
     // Two tensors in one place.
-    with_header(|header| header[NORM]["data_offsets"] = header["model.layers.0.input_layernorm.weight"]["data_offsets"].clone(), WEIGHTS);
+    with_header(
+        |header| {
+            header[NORM]["data_offsets"] =
+                header["model.layers.0.input_layernorm.weight"]["data_offsets"].clone()
+        },
+        WEIGHTS,
+    );
     with_header(|header| header[NORM]["data_offsets"] = serde_json::json!([-8, 80]), WEIGHTS);
-    with_header(|header| header[NORM]["data_offsets"] = serde_json::json!([u64::MAX - 87, u64::MAX]), WEIGHTS);
-    with_header(|header| header[NORM]["shape"] = serde_json::json!([1u64 << 62, 1u64 << 62]), WEIGHTS);
+    with_header(
+        |header| header[NORM]["data_offsets"] = serde_json::json!([u64::MAX - 87, u64::MAX]),
+        WEIGHTS,
+    );
+    with_header(
+        |header| header[NORM]["shape"] = serde_json::json!([1u64 << 62, 1u64 << 62]),
+        WEIGHTS,
+    );
     // A tensor by another name.
     let rename = |header: &mut Value, from: &str| {
         let tensor = header.as_object_mut().unwrap().remove(from).unwrap();
@@ -164,10 +200,15 @@ fn tensors_that_are_there_twice() {
         [&(twice.len() as u64).to_le_bytes(), twice.as_bytes(), &bytes[8 + length..]].concat(),
         "model.norm.weight twice",
     );
-    // In two files: the second is a copy of the first, under the name of one that the index does not miss.
+    // In two files: the second is a copy of the first, under the name of one that the index does
+    // not miss.
     let copy = Copy::of("c-crop");
     fs::remove_file(copy.file("model.safetensors.index.json")).unwrap();
-    fs::copy(copy.file("model-00001-of-00002.safetensors"), copy.file("model-00003-of-00002.safetensors")).unwrap();
+    fs::copy(
+        copy.file("model-00001-of-00002.safetensors"),
+        copy.file("model-00003-of-00002.safetensors"),
+    )
+    .unwrap();
     copy.refused("is also in model-00001-of-00002.safetensors");
 }
 
@@ -194,25 +235,50 @@ fn torch_files_that_lie() {
     fs::remove_file(copy.file(SHARD)).unwrap();
     copy.refused(SHARD);
     for target in ["../pytorch_model-00001-of-00002.bin", "/etc/passwd", ""] {
-        with_json("e-llava-bins", "pytorch_model.bin.index.json", |index| index["weight_map"]["model.norm.weight"] = target.into(), "");
+        with_json(
+            "e-llava-bins",
+            "pytorch_model.bin.index.json",
+            |index| index["weight_map"]["model.norm.weight"] = target.into(),
+            "",
+        );
     }
 }
 
 #[test]
 fn indexes_that_point_elsewhere() {
-    for target in ["../model-00001-of-00003.safetensors", "/etc/passwd", "..", "", "model-9.safetensors", "a\0b", "sub/../../x"] {
-        with_json("b-f16-shards", "model.safetensors.index.json", |index| index["weight_map"]["model.norm.weight"] = target.into(), "");
+    for target in [
+        "../model-00001-of-00003.safetensors",
+        "/etc/passwd",
+        "..",
+        "",
+        "model-9.safetensors",
+        "a\0b",
+        "sub/../../x",
+    ] {
+        with_json(
+            "b-f16-shards",
+            "model.safetensors.index.json",
+            |index| index["weight_map"]["model.norm.weight"] = target.into(),
+            "",
+        );
     }
-    with_json("b-f16-shards", "model.safetensors.index.json", |index| index["weight_map"] = 7.into(), "model.safetensors.index.json");
+    with_json(
+        "b-f16-shards",
+        "model.safetensors.index.json",
+        |index| index["weight_map"] = 7.into(),
+        "model.safetensors.index.json",
+    );
 }
 
 #[test]
 fn towers_that_point_elsewhere() {
-    // Like an absolute or parent path, a name on a hub is no folder of ours; without the tower there are no numbers.
+    // Like an absolute or parent path, a name on a hub is no folder of ours; without the tower
+    // there are no numbers.
     for tower in ["../../secret", "/etc", "someone/some-clip"] {
         let copy = Copy::of("d-floor-grid");
         fs::remove_dir_all(copy.file("towers")).unwrap();
-        let mut config: Value = serde_json::from_slice(&fs::read(copy.file("config.json")).unwrap()).unwrap();
+        let mut config: Value =
+            serde_json::from_slice(&fs::read(copy.file("config.json")).unwrap()).unwrap();
         config["mm_vision_tower"] = tower.into();
         fs::write(copy.file("config.json"), config.to_string()).unwrap();
         copy.refused("--vision-tower");
@@ -241,29 +307,53 @@ fn absurd_numbers() {
         let path = golden("d-floor-grid/checkpoint/config.json");
         let config = fs::read_to_string(path).unwrap();
         let end = config.rfind('}').unwrap();
-        // Written as text, for numbers that JSON libraries refuse; the last of two equal keys counts.
-        with_file("d-floor-grid", "config.json", format!("{}, \"{key}\": {value}}}", &config[..end]), "");
+        // Written as text, for numbers that JSON libraries refuse; the last of two equal keys
+        // counts.
+        with_file(
+            "d-floor-grid",
+            "config.json",
+            format!("{}, \"{key}\": {value}}}", &config[..end]),
+            "",
+        );
     }
 }
 
 #[test]
 fn a_model_of_another_family() {
-    with_json("d-floor-grid", "config.json", |config| *config = serde_json::json!({"model_type": "bert", "hidden_size": 8}), "");
+    with_json(
+        "d-floor-grid",
+        "config.json",
+        |config| *config = serde_json::json!({"model_type": "bert", "hidden_size": 8}),
+        "",
+    );
 }
 
 #[test]
 fn spoiled_packs() {
     let folder = tempfile::tempdir().unwrap();
     let pack = folder.path().join("pack");
-    mqt(["convert", &crate::common::checkpoint("d-floor-grid"), "-o", &text(&pack), "--weights", "q8"]).ok();
-    let shard =
-        fs::read_dir(&pack).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|e| e == "safetensors")).unwrap();
+    mqt([
+        "convert",
+        &crate::common::checkpoint("d-floor-grid"),
+        "-o",
+        &text(&pack),
+        "--weights",
+        "q8",
+    ])
+    .ok();
+    let shard = fs::read_dir(&pack)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|e| e == "safetensors"))
+        .unwrap();
     let manifest = pack.join("manifest.json");
     let (weights, text_of) = (fs::read(&shard).unwrap(), fs::read_to_string(&manifest).unwrap());
 
     let refused = |hint: &str| {
         mqt(["verify", &text(&pack)]).run().refused(3, hint);
-        mqt(words("ask --adapter cpu", &[&picture("blobs.png"), "What?", "--model", &text(&pack)])).run().refused(3, hint);
+        mqt(words("ask --adapter cpu", &[&picture("blobs.png"), "What?", "--model", &text(&pack)]))
+            .run()
+            .refused(3, hint);
     };
     let name = shard.file_name().unwrap().to_str().unwrap();
     // One bit anywhere.
@@ -292,7 +382,8 @@ fn spoiled_packs() {
 
 #[test]
 fn what_would_change_the_answer_unseen_is_refused() {
-    // A tensor of a decoder layer that this architecture does not have: here the last norm's, renamed.
+    // A tensor of a decoder layer that this architecture does not have: here the last norm's,
+    // renamed.
     let extra = "model.layers.0.self_attn.o_proj.bias";
     with_header(
         |header| {
@@ -302,5 +393,10 @@ fn what_would_change_the_answer_unseen_is_refused() {
         },
         extra,
     );
-    with_json("d-floor-grid", "config.json", |config| config["mm_use_im_start_end"] = true.into(), "mm_use_im_start_end");
+    with_json(
+        "d-floor-grid",
+        "config.json",
+        |config| config["mm_use_im_start_end"] = true.into(),
+        "mm_use_im_start_end",
+    );
 }

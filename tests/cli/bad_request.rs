@@ -1,4 +1,5 @@
-//! Requests that cannot be answered: one sentence on stderr, nothing on stdout, the documented exit code.
+//! Requests that cannot be answered: one sentence on stderr, nothing on stdout, the documented exit
+//! code.
 
 use crate::common::{Done, checkpoint, golden, mqt, picture, text, words};
 use std::fs;
@@ -6,7 +7,8 @@ use std::fs;
 /// `mqt ask` of a small model on the processor.
 fn ask(more: &[&str]) -> Done {
     let model = checkpoint("d-floor-grid");
-    mqt(words("ask --adapter cpu", &["--model", &model]).into_iter().chain(more.iter().copied())).run()
+    mqt(words("ask --adapter cpu", &["--model", &model]).into_iter().chain(more.iter().copied()))
+        .run()
 }
 
 /// M of that model.
@@ -23,8 +25,13 @@ fn image_tokens_outside_the_model() {
     }
     ask(&[&picture, "What?", "--draft", "2", "--refine", "10"]).refused(2, "1 to 9");
     let model = checkpoint("d-floor-grid");
-    for line in [words("compare --tokens 2,10", &[&picture, "What?"]), words("trace -m 0 -o trace.safetensors", &[&picture, "What?"])] {
-        mqt(line.into_iter().chain(words("--adapter cpu --model", &[&model]))).run().refused(2, "1 to 9");
+    for line in [
+        words("compare --tokens 2,10", &[&picture, "What?"]),
+        words("trace -m 0 -o trace.safetensors", &[&picture, "What?"]),
+    ] {
+        mqt(line.into_iter().chain(words("--adapter cpu --model", &[&model])))
+            .run()
+            .refused(2, "1 to 9");
     }
 }
 
@@ -44,7 +51,14 @@ fn usage() {
     ask(&[&picture, "What?", "--temperature", "-1"]).refused(2, "--temperature");
     ask(&[&picture, "What?", "--seed", "x"]).refused(2, "--seed");
     ask(&[&picture, "What?", "--max-new-tokens", "0"]).refused(2, "--max-new-tokens");
-    for line in ["", "frobnicate", "ask", "ask a.png what --no-such-flag", "ask a.png what --draft 2", "trace a.png what -m 2"] {
+    for line in [
+        "",
+        "frobnicate",
+        "ask",
+        "ask a.png what --no-such-flag",
+        "ask a.png what --draft 2",
+        "trace a.png what -m 2",
+    ] {
         let done = mqt(line.split_whitespace()).run();
         assert_eq!((done.code, done.stdout.as_str()), (2, ""), "{done:#?}");
     }
@@ -54,7 +68,16 @@ fn usage() {
 #[test]
 fn numbers_without_sense() {
     let picture = picture("blobs.png");
-    let flags = ["--target-ms", "--temperature", "--top-p", "--repetition-penalty", "--max-new-tokens", "--context", "--seed", "--top-k"];
+    let flags = [
+        "--target-ms",
+        "--temperature",
+        "--top-p",
+        "--repetition-penalty",
+        "--max-new-tokens",
+        "--context",
+        "--seed",
+        "--top-k",
+    ];
     for flag in flags {
         for value in ["nan", "-inf", "1e300", "-1"] {
             ask(&[&picture, "What?", flag, value]).refused(2, flag);
@@ -65,21 +88,30 @@ fn numbers_without_sense() {
     mqt(["bench", "--contexts", "-1"]).run().refused(2, "--contexts");
     // The largest of each is no reason to fail.
     let largest = "--target-ms 86400000 --temperature 100 --top-p 1 --top-k 4294967295 --repetition-penalty 100 --seed 18446744073709551615";
-    let line: Vec<&str> = [&*picture, "What?", "-m", "2"].into_iter().chain(largest.split(' ')).collect();
+    let line: Vec<&str> =
+        [&*picture, "What?", "-m", "2"].into_iter().chain(largest.split(' ')).collect();
     assert_eq!(ask(&line).code, 0);
     let least = "--target-ms 1e-300 --temperature 1e-45 --top-p 1e-45 --top-k 0 --repetition-penalty 0.01 --max-new-tokens 1";
     let line: Vec<&str> = [&*picture, "What?"].into_iter().chain(least.split(' ')).collect();
     assert_eq!(ask(&line).code, 0);
-    assert_eq!(ask(&[&picture, "What?", "--context", "60", "--max-new-tokens", "4294967295"]).code, 0);
+    assert_eq!(
+        ask(&[&picture, "What?", "--context", "60", "--max-new-tokens", "4294967295"]).code,
+        0
+    );
 }
 
 #[test]
 fn adapters_that_are_not_there() {
     let model = checkpoint("d-floor-grid");
-    mqt(words("ask --adapter voodoo", &["--model", &model, &picture("blobs.png"), "What?"])).run().refused(4, "cpu");
+    mqt(words("ask --adapter voodoo", &["--model", &model, &picture("blobs.png"), "What?"]))
+        .run()
+        .refused(4, "cpu");
     let doctor = mqt(words("doctor --adapter voodoo --json", &[])).run();
     assert_eq!(doctor.code, 4, "{doctor:#?}");
-    assert_eq!((&doctor.record()["usable"], &doctor.record()["adapter"]), (&false.into(), &serde_json::Value::Null));
+    assert_eq!(
+        (&doctor.record()["usable"], &doctor.record()["adapter"]),
+        (&false.into(), &serde_json::Value::Null)
+    );
 }
 
 #[test]
@@ -95,8 +127,21 @@ fn pictures_that_are_none() {
     refused(&text(folder.path()), "folder");
     refused("https://example.org/a.png", "network");
     refused(&file("empty.png", b""), "empty.png");
-    refused(&file("text.jpg", b"This is not a picture at all, whatever its name says."), "text.jpg");
-    for name in ["rgb.png", "interlaced.png", "rgb.jpg", "progressive.jpg", "cmyk.jpg", "lossy.webp", "lossless.webp", "animated.gif", "rgb.bmp"] {
+    refused(
+        &file("text.jpg", b"This is not a picture at all, whatever its name says."),
+        "text.jpg",
+    );
+    for name in [
+        "rgb.png",
+        "interlaced.png",
+        "rgb.jpg",
+        "progressive.jpg",
+        "cmyk.jpg",
+        "lossy.webp",
+        "lossless.webp",
+        "animated.gif",
+        "rgb.bmp",
+    ] {
         let bytes = fs::read(golden("pillow").join(name)).unwrap();
         for keep in [1, 20, bytes.len() / 2, bytes.len() - 3] {
             refused(&file(&format!("cut {keep} {name}"), &bytes[..keep]), name);
@@ -110,7 +155,13 @@ fn pictures_that_are_none() {
 
 #[test]
 fn pictures_by_other_ways() {
-    for url in ["data:", "data:image/png;base64", "data:image/png,abc", "data:image/png;base64,@@@@", "data:image/png;base64,AAAA"] {
+    for url in [
+        "data:",
+        "data:image/png;base64",
+        "data:image/png,abc",
+        "data:image/png;base64,@@@@",
+        "data:image/png;base64,AAAA",
+    ] {
         ask(&[url, "What?"]).refused(6, "");
     }
     let line = ["ask", "-", "What?", "--adapter", "cpu", "--model", &checkpoint("d-floor-grid")];
@@ -126,7 +177,8 @@ fn a_bad_picture_does_not_stop_the_others() {
     fs::write(&empty, b"").unwrap();
     let done = ask(&["no such.png", &good, &empty, &other, "-q", "What?", "--json"]);
     assert_eq!(done.code, 6, "{done:#?}");
-    let images: Vec<_> = done.records().iter().map(|record| record["image"].as_str().unwrap().to_owned()).collect();
+    let images: Vec<_> =
+        done.records().iter().map(|record| record["image"].as_str().unwrap().to_owned()).collect();
     assert_eq!(images, [good, other]);
     assert_eq!(done.stderr.lines().count(), 2, "{done:#?}");
     assert!(done.stderr.contains("no such.png") && done.stderr.contains("empty.png"), "{done:#?}");
@@ -139,16 +191,29 @@ fn more_than_the_context_holds() {
     // A context that holds the prompt and little more cuts the answer, and says so.
     let model = checkpoint("d-floor-grid");
     let picture = picture("blobs.png");
-    let line = words("ask --adapter cpu --json -m 9 --context 60", &["--model", &model, &picture, "What is this?"]);
+    let line = words(
+        "ask --adapter cpu --json -m 9 --context 60",
+        &["--model", &model, &picture, "What is this?"],
+    );
     let record = mqt(line).ok().record();
     assert_eq!(record["finish_reason"], "context", "{record}");
-    assert_eq!(record["prompt_tokens"].as_u64().unwrap() + record["completion_tokens"].as_u64().unwrap(), 60, "{record}");
+    assert_eq!(
+        record["prompt_tokens"].as_u64().unwrap() + record["completion_tokens"].as_u64().unwrap(),
+        60,
+        "{record}"
+    );
 }
 
 #[test]
 fn outputs_that_cannot_be() {
     let model = checkpoint("d-floor-grid");
-    let trace = |path: &str| mqt(words("trace --adapter cpu -m 2", &["--model", &model, &picture("blobs.png"), "What?", "-o", path])).run();
+    let trace = |path: &str| {
+        mqt(words(
+            "trace --adapter cpu -m 2",
+            &["--model", &model, &picture("blobs.png"), "What?", "-o", path],
+        ))
+        .run()
+    };
     trace("no/such/folder/trace.safetensors").refused(2, "no folder");
     trace(&text(&golden("pillow"))).refused(2, "folder");
 }

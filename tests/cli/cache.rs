@@ -1,4 +1,5 @@
-//! `cache` where its folder holds what no pull has put there: loops of links, links that lead out, pipes.
+//! `cache` where its folder holds what no pull has put there: loops of links, links that lead out,
+//! pipes.
 #![cfg(unix)]
 
 use super::server::{Server, hub, listing};
@@ -16,7 +17,10 @@ fn cache(folder: &Path, args: &[&str]) -> Mqt {
 /// A cache with one model.
 fn pulled(folder: &Path) -> (Server, PathBuf) {
     let server = hub(listing(&FILES), &FILES);
-    mqt(["pull", "someone/model"]).env("MQT_CACHE", &text(folder)).env("HF_ENDPOINT", &server.base()).ok();
+    mqt(["pull", "someone/model"])
+        .env("MQT_CACHE", &text(folder))
+        .env("HF_ENDPOINT", &server.base())
+        .ok();
     (server, folder.join("someone--model"))
 }
 
@@ -30,10 +34,25 @@ fn links_and_pipes_in_the_cache_do_not_hold_it_up() {
     }
     symlink("/dev/zero", model.join("zero.json")).unwrap();
     symlink("lost", folder.path().join("lost")).unwrap();
-    assert!(std::process::Command::new("mkfifo").arg(model.join("pipe.json")).arg(folder.path().join("pipe")).status().unwrap().success());
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(model.join("pipe.json"))
+            .arg(folder.path().join("pipe"))
+            .status()
+            .unwrap()
+            .success()
+    );
     let listed = cache(folder.path(), &["ls"]).ok().stdout;
-    assert!(listed.contains("someone--model") && listed.contains("0.00 GB") && listed.contains("unfinished"), "{listed}");
-    assert!(!listed.contains("lost") && !listed.contains("pipe") && !listed.contains(".notes"), "{listed}");
+    assert!(
+        listed.contains("someone--model")
+            && listed.contains("0.00 GB")
+            && listed.contains("unfinished"),
+        "{listed}"
+    );
+    assert!(
+        !listed.contains("lost") && !listed.contains("pipe") && !listed.contains(".notes"),
+        "{listed}"
+    );
     cache(folder.path(), &["verify", "someone--model"]).ok();
     cache(folder.path(), &["rm", "someone--model"]).ok();
     assert!(!model.exists());
@@ -86,7 +105,9 @@ fn verify_removes_only_plain_files_inside_the_model() {
 fn names_are_names_of_models() {
     let folder = tempfile::tempdir().unwrap();
     let (_server, model) = pulled(folder.path());
-    for name in ["", ".", "..", "../x", "someone--model/vision_tower", "/etc", ".notes", "a\\b", "none"] {
+    for name in
+        ["", ".", "..", "../x", "someone--model/vision_tower", "/etc", ".notes", "a\\b", "none"]
+    {
         for command in ["rm", "verify"] {
             cache(folder.path(), &[command, name]).run().refused(3, "not in the cache");
         }

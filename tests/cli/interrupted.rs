@@ -1,4 +1,5 @@
-//! `convert` and `pull`, killed at random points: what comes out in the end is byte for byte what an undisturbed run gives.
+//! `convert` and `pull`, killed at random points: what comes out in the end is byte for byte what
+//! an undisturbed run gives.
 
 use super::server::{Server, Trouble};
 use crate::common::{mqt, text};
@@ -30,7 +31,18 @@ fn a_conversion_killed_ten_times_gives_the_same_pack() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
     let checkpoint = format!("{}/checkpoint", toybox());
-    let convert = |out: &Path| mqt(["convert", &checkpoint, "-o", &text(out), "--weights", "q8", "--shard-bytes", "1400000"]);
+    let convert = |out: &Path| {
+        mqt([
+            "convert",
+            &checkpoint,
+            "-o",
+            &text(out),
+            "--weights",
+            "q8",
+            "--shard-bytes",
+            "1400000",
+        ])
+    };
     let start = Instant::now();
     convert(&whole).ok();
     let took = start.elapsed();
@@ -43,7 +55,10 @@ fn a_conversion_killed_ten_times_gives_the_same_pack() {
     convert(&broken).ok();
     let (whole, broken) = (contents(&whole), contents(&broken));
     assert!(whole.len() > 10, "{:?}", whole.keys());
-    assert_eq!(whole.keys().collect::<Vec<_>>(), broken.keys().filter(|name| !name.ends_with(".part")).collect::<Vec<_>>());
+    assert_eq!(
+        whole.keys().collect::<Vec<_>>(),
+        broken.keys().filter(|name| !name.ends_with(".part")).collect::<Vec<_>>()
+    );
     assert!(whole.iter().all(|(name, bytes)| broken[name] == *bytes));
 }
 
@@ -60,8 +75,13 @@ fn a_pull_killed_ten_times_gives_the_same_files() {
         child.wait().unwrap();
     }
     mqt(["pull", &server.url("manifest.json"), "-o", &text(&out)]).ok();
-    for file in ["manifest.json", "tokenizer.json", "tokenizer_config.json", "weights-00001.safetensors"] {
-        assert!(fs::read(out.join(file)).unwrap() == fs::read(format!("{}/{file}", toybox())).unwrap(), "{file}");
+    for file in
+        ["manifest.json", "tokenizer.json", "tokenizer_config.json", "weights-00001.safetensors"]
+    {
+        assert!(
+            fs::read(out.join(file)).unwrap() == fs::read(format!("{}/{file}", toybox())).unwrap(),
+            "{file}"
+        );
     }
     mqt(["verify", &text(&out)]).ok();
     // Each kill lost at most what was on its way: together far less than ten downloads.

@@ -1,4 +1,5 @@
-//! Checkpoints as people have them: with files beside the model, quantised, with settings that are not ours, with files of absurd size.
+//! Checkpoints as people have them: with files beside the model, quantised, with settings that are
+//! not ours, with files of absurd size.
 
 use super::bad_model::Copy;
 use crate::common::{golden, mqt, picture, text, words};
@@ -55,17 +56,21 @@ fn the_one_file_with_weights_is_the_model_whatever_its_name() {
     fs::write(copy.file("adapter_model.safetensors"), "no weights").unwrap();
     assert_eq!(inspected(&copy), plain);
     fs::write(copy.file("other.safetensors"), "no weights").unwrap();
-    copy.refused("llava (final).safetensors, other.safetensors; it is not clear which one is the model");
+    copy.refused(
+        "llava (final).safetensors, other.safetensors; it is not clear which one is the model",
+    );
 }
 
 #[test]
 fn an_index_without_its_files_leaves_the_other_kind() {
     let plain = inspected(&Copy::of("d-floor-grid"));
-    for (name, file) in
-        [("pytorch_model.bin.index.json", "pytorch_model-00001-of-00002.bin"), ("model.safetensors.index.json", "model-00001-of-00002.safetensors")]
-    {
+    for (name, file) in [
+        ("pytorch_model.bin.index.json", "pytorch_model-00001-of-00002.bin"),
+        ("model.safetensors.index.json", "model-00001-of-00002.safetensors"),
+    ] {
         let copy = Copy::of("d-floor-grid");
-        fs::write(copy.file(name), json!({"weight_map": {"model.norm.weight": file}}).to_string()).unwrap();
+        fs::write(copy.file(name), json!({"weight_map": {"model.norm.weight": file}}).to_string())
+            .unwrap();
         assert_eq!(inspected(&copy), plain, "{name}");
     }
     let copy = Copy::of("e-llava-bins");
@@ -87,7 +92,11 @@ fn what_is_missing_of_several_files_is_named() {
     assert_eq!(inspected(&copy), inspected(&Copy::of("b-f16-shards")));
     fs::remove_file(copy.file("model-00002-of-00003.safetensors")).unwrap();
     copy.refused("model-00002-of-00003.safetensors cannot be read: there is no such file");
-    fs::rename(copy.file("model-00003-of-00003.safetensors"), copy.file("model-00002-of-00002.safetensors")).unwrap();
+    fs::rename(
+        copy.file("model-00003-of-00003.safetensors"),
+        copy.file("model-00002-of-00002.safetensors"),
+    )
+    .unwrap();
     copy.refused("of 2 different sets");
 }
 
@@ -99,7 +108,11 @@ fn what_is_no_checkpoint_is_called_by_its_name() {
     fs::write(&gguf, b"GGUF\x03\0\0\0").unwrap();
     refused(&gguf, "it is a GGUF file");
     refused(folder.path(), "it holds GGUF files");
-    fs::write(folder.path().join("adapter_config.json"), r#"{"base_model_name_or_path": "lmsys/vicuna-7b-v1.5"}"#).unwrap();
+    fs::write(
+        folder.path().join("adapter_config.json"),
+        r#"{"base_model_name_or_path": "lmsys/vicuna-7b-v1.5"}"#,
+    )
+    .unwrap();
     refused(folder.path(), "it is a LoRA adapter, not a model; merge it into lmsys/vicuna-7b-v1.5");
     let copy = Copy::of("d-floor-grid");
     fs::rename(copy.file(WEIGHTS), copy.file("adapter_model.safetensors")).unwrap();
@@ -113,13 +126,22 @@ fn what_is_no_checkpoint_is_called_by_its_name() {
 #[test]
 fn quantised_checkpoints_are_named_as_such_in_one_sentence() {
     for (settings, hint) in [
-        (json!({"quant_method": "bitsandbytes", "load_in_4bit": true, "load_in_8bit": false}), "(bitsandbytes, 4 bits)"),
+        (
+            json!({"quant_method": "bitsandbytes", "load_in_4bit": true, "load_in_8bit": false}),
+            "(bitsandbytes, 4 bits)",
+        ),
         (json!({"load_in_8bit": true}), "(bitsandbytes, 8 bits)"),
         (json!({"quant_method": "gptq", "bits": 4, "group_size": 128}), "(GPTQ, 4 bits)"),
         (json!({"quant_method": "awq", "w_bit": 3}), "(AWQ, 3 bits)"),
         (json!({"quant_method": "fp8", "activation_scheme": "dynamic"}), "(FP8, 8 bits)"),
-        (json!({"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": {"num_bits": 4}}}}), "(compressed-tensors, 4 bits)"),
-        (json!({"quant_method": "hqq", "quant_config": {"weight_quant_params": {"nbits": 2}}}), "(HQQ, 2 bits)"),
+        (
+            json!({"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": {"num_bits": 4}}}}),
+            "(compressed-tensors, 4 bits)",
+        ),
+        (
+            json!({"quant_method": "hqq", "quant_config": {"weight_quant_params": {"nbits": 2}}}),
+            "(HQQ, 2 bits)",
+        ),
         (json!("by hand"), "already quantised"),
     ] {
         let copy = Copy::of("d-floor-grid");
@@ -128,12 +150,18 @@ fn quantised_checkpoints_are_named_as_such_in_one_sentence() {
     }
     // Left over from a training that switched it off.
     let copy = Copy::of("d-floor-grid");
-    change(&copy, "config.json", |config| config["quantization_config"] = json!({"load_in_4bit": false, "load_in_8bit": false}));
+    change(&copy, "config.json", |config| {
+        config["quantization_config"] = json!({"load_in_4bit": false, "load_in_8bit": false})
+    });
     inspected(&copy);
     // Where the configuration says nothing, tensors do.
     let down = "model.layers.0.mlp.down_proj";
     for (dtype, more, hint) in [
-        ("U8", vec![(".absmax", "F32"), (".quant_state.bitsandbytes__nf4", "U8")], "(bitsandbytes, 4 bits)"),
+        (
+            "U8",
+            vec![(".absmax", "F32"), (".quant_state.bitsandbytes__nf4", "U8")],
+            "(bitsandbytes, 4 bits)",
+        ),
         ("I8", vec![(".SCB", "F32")], "(bitsandbytes, 8 bits)"),
         ("I32", vec![(".qweight", "I32"), (".qzeros", "I32"), (".scales", "F16")], "(GPTQ or AWQ)"),
         ("F8_E4M3", vec![(".weight_scale_inv", "F32")], "(FP8, 8 bits)"),
@@ -147,7 +175,11 @@ fn quantised_checkpoints_are_named_as_such_in_one_sentence() {
         more.iter().for_each(|(end, dtype)| header[format!("{down}{end}")] = tensor(dtype));
         let header = header.to_string();
         let copy = Copy::of("d-floor-grid");
-        fs::write(copy.file(WEIGHTS), [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat()).unwrap();
+        fs::write(
+            copy.file(WEIGHTS),
+            [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat(),
+        )
+        .unwrap();
         copy.refused(hint);
     }
 }
@@ -188,19 +220,23 @@ fn settings_of_pictures_are_honoured_or_refused_by_name() {
     let tower = "vision_tower/preprocessor_config.json";
     change(&copy, tower, |settings| settings["do_pad"] = json!(true));
     copy.refused("do_pad");
-    change(&copy, tower, |settings| settings["image_processor_type"] = json!("LlavaImageProcessor"));
+    change(&copy, tower, |settings| {
+        settings["image_processor_type"] = json!("LlavaImageProcessor")
+    });
     assert_eq!(inspected(&copy)["architecture"]["pad_to_square"], true);
     // Mean and deviation count, and two files must not disagree.
     change(&copy, tower, |settings| settings["image_mean"] = json!([0.25, 0.5, 0.75]));
     assert_eq!(inspected(&copy)["architecture"]["mean"], json!([0.25, 0.5, 0.75]));
-    fs::copy(golden("c-crop/checkpoint").join(tower), copy.file("preprocessor_config.json")).unwrap();
+    fs::copy(golden("c-crop/checkpoint").join(tower), copy.file("preprocessor_config.json"))
+        .unwrap();
     copy.refused("in another way than the vision tower's");
     fs::write(copy.file("preprocessor_config.json"), "[]").unwrap();
     copy.refused("no JSON object");
     // Where transformers 5 keeps it.
     let copy = Copy::of("c-crop");
     fs::remove_file(copy.file(tower)).unwrap();
-    let joint = json!({"image_processor": {"do_normalize": false}, "processor_class": "LlavaProcessor"});
+    let joint =
+        json!({"image_processor": {"do_normalize": false}, "processor_class": "LlavaProcessor"});
     fs::write(copy.file("processor_config.json"), joint.to_string()).unwrap();
     copy.refused("do_normalize");
 }
@@ -216,7 +252,9 @@ fn the_selected_layer_is_read_in_every_spelling() {
     for value in [json!([-3]), json!("-3"), json!(-3.0), json!(1), json!([1.0])] {
         assert_eq!(layers(value.clone()), 1, "{value}");
     }
-    for value in [json!([-2, -3]), json!(-2.5), json!("last"), json!(true), json!(-9), json!({"layer": -2})] {
+    for value in
+        [json!([-2, -3]), json!(-2.5), json!("last"), json!(true), json!(-9), json!({"layer": -2})]
+    {
         let copy = Copy::of("a-f32-tower");
         change(&copy, "config.json", |config| config["mm_vision_select_layer"] = value);
         copy.refused("layer");
@@ -228,7 +266,11 @@ fn a_tower_that_was_trained_along_is_the_checkpoints_own() {
     let copy = Copy::of("b-f16-shards");
     let plain = inspected(&copy);
     let header = json!({"vision_model.embeddings.patch_embedding.weight": {"dtype": "F16", "shape": [0], "data_offsets": [0, 0]}}).to_string();
-    fs::write(copy.file("vision_tower/model.safetensors"), [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat()).unwrap();
+    fs::write(
+        copy.file("vision_tower/model.safetensors"),
+        [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat(),
+    )
+    .unwrap();
     copy.refused("vision_model.");
     change(&copy, "config.json", |config| config["unfreeze_mm_vision_tower"] = json!(true));
     assert_eq!(inspected(&copy), plain);
@@ -275,10 +317,18 @@ fn settings_of_the_network_are_honoured_or_refused_by_name() {
     let copy = Copy::of("d-floor-grid");
     let plain = inspected(&copy);
     change(&copy, "config.json", |config| {
-        for (key, value) in [("sliding_window", json!("None")), ("use_sliding_window", json!(false)), ("num_visual_tokens", json!("second_stage"))] {
+        for (key, value) in [
+            ("sliding_window", json!("None")),
+            ("use_sliding_window", json!(false)),
+            ("num_visual_tokens", json!("second_stage")),
+        ] {
             config[key] = value;
         }
-        for (key, value) in [("mm_resampler_type", Value::Null), ("s2", json!(false)), ("image_grid_pinpoints", json!([[336, 672]]))] {
+        for (key, value) in [
+            ("mm_resampler_type", Value::Null),
+            ("s2", json!(false)),
+            ("image_grid_pinpoints", json!([[336, 672]])),
+        ] {
             config[key] = value;
         }
     });
@@ -310,14 +360,17 @@ fn files_of_absurd_size_are_refused_before_they_are_read() {
 #[cfg(unix)]
 #[test]
 fn pipes_and_devices_are_no_model_files() {
-    for file in ["config.json", "manifest.json", "generation_config.json", "tokenizer.json", WEIGHTS, TOWER] {
+    for file in
+        ["config.json", "manifest.json", "generation_config.json", "tokenizer.json", WEIGHTS, TOWER]
+    {
         for device in [true, false] {
             let copy = Copy::of("d-floor-grid");
             let _ = fs::remove_file(copy.file(file));
             if device {
                 std::os::unix::fs::symlink("/dev/zero", copy.file(file)).unwrap();
             } else {
-                let made = std::process::Command::new("mkfifo").arg(copy.file(file)).status().unwrap();
+                let made =
+                    std::process::Command::new("mkfifo").arg(copy.file(file)).status().unwrap();
                 assert!(made.success());
             }
             copy.refused("it is not a regular file");
@@ -330,7 +383,11 @@ fn a_list_of_faults_is_short_enough_to_read() {
     let copy = Copy::of("d-floor-grid");
     // Every tensor has another width.
     change(&copy, "config.json", |config| config["hidden_size"] = json!(48));
-    let asked = mqt(words("ask --adapter cpu", &[&picture("blobs.png"), "What is this?", "--model", &text(&copy.path)])).run();
+    let asked = mqt(words(
+        "ask --adapter cpu",
+        &[&picture("blobs.png"), "What is this?", "--model", &text(&copy.path)],
+    ))
+    .run();
     asked.refused(3, "; and ");
     assert!(asked.stderr.trim_end().ends_with(" more") && asked.stderr.len() < 2100, "{asked:#?}");
 }

@@ -1,4 +1,5 @@
-//! Where `-o` may lead: links, pipes and devices are written into, a file keeps its mode, and nothing is replaced that was not named.
+//! Where `-o` may lead: links, pipes and devices are written into, a file keeps its mode, and
+//! nothing is replaced that was not named.
 
 use crate::common::{Done, checkpoint, copy_folder, mqt, picture, text, words};
 use std::fs;
@@ -7,12 +8,16 @@ use std::path::Path;
 /// `mqt trace` of a small model into `output`.
 fn trace(output: &str, more: &[&str]) -> crate::common::Mqt {
     let (model, picture) = (checkpoint("d-floor-grid"), picture("blobs.png"));
-    let line = words("trace --adapter cpu -m 2 --model", &[&model, &picture, "What?", "-o", output]);
+    let line =
+        words("trace --adapter cpu -m 2 --model", &[&model, &picture, "What?", "-o", output]);
     mqt(line.into_iter().chain(more.iter().copied()))
 }
 
 fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -40,7 +45,9 @@ fn links_pipes_and_devices_stay_what_they_are() {
     let from = at("pipe");
     let reader = std::thread::spawn(move || fs::read(from).unwrap());
     trace(&text(&at("pipe")), &[]).ok();
-    assert!(reader.join().unwrap() == want && fs::metadata(at("pipe")).unwrap().file_type().is_fifo());
+    assert!(
+        reader.join().unwrap() == want && fs::metadata(at("pipe")).unwrap().file_type().is_fifo()
+    );
     trace("/dev/null", &[]).ok();
     assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
     if cfg!(target_os = "linux") {
@@ -59,7 +66,8 @@ fn stdout_is_an_output_like_any_other() {
     fs::write(&file, "before ").unwrap();
     let (model, picture) = (checkpoint("d-floor-grid"), picture("blobs.png"));
     let attention = |output: &str, to: std::process::Stdio| {
-        let line = words("attention --quiet --adapter cpu --model", &[&model, &picture, "-o", output]);
+        let line =
+            words("attention --quiet --adapter cpu --model", &[&model, &picture, "-o", output]);
         Command::new(env!("CARGO_BIN_EXE_mqt")).args(line).stdout(to).output().unwrap()
     };
     let piped = attention("/dev/stdout", std::process::Stdio::piped());
@@ -87,9 +95,14 @@ fn what_a_command_reads_is_no_output() {
         said("trace -m 2", &["What?"], output).refused(2, "is the picture");
         said("attention", &[], output).refused(2, "is the picture");
     }
-    for file in names(Path::new(&model)).iter().filter(|name| Path::new(&model).join(name).is_file()) {
-        said("trace -m 2", &["What?"], &format!("{model}/{file}")).refused(2, "a file of the model");
-        mqt(words("bench --adapter cpu --model", &[&model, "--plot", &format!("{model}/{file}")])).run().refused(2, "a file of the model");
+    for file in
+        names(Path::new(&model)).iter().filter(|name| Path::new(&model).join(name).is_file())
+    {
+        said("trace -m 2", &["What?"], &format!("{model}/{file}"))
+            .refused(2, "a file of the model");
+        mqt(words("bench --adapter cpu --model", &[&model, "--plot", &format!("{model}/{file}")]))
+            .run()
+            .refused(2, "a file of the model");
     }
     assert!(fs::read(&picture).unwrap() == before);
 }
@@ -102,10 +115,13 @@ fn an_output_that_another_mqt_writes_is_refused() {
     let held = fs::File::options().append(true).open(&output).unwrap();
     held.try_lock().unwrap();
     trace(&text(&output), &[]).run().refused(1, "in use by another mqt");
-    let line = words("bench --adapter cpu --model", &[&checkpoint("d-floor-grid"), "--plot", &text(&output)])
-        .iter()
-        .map(|&word| word.to_owned())
-        .collect::<Vec<_>>();
+    let line = words(
+        "bench --adapter cpu --model",
+        &[&checkpoint("d-floor-grid"), "--plot", &text(&output)],
+    )
+    .iter()
+    .map(|&word| word.to_owned())
+    .collect::<Vec<_>>();
     mqt(line).run().refused(1, "in use by another mqt");
     assert_eq!(fs::read(&output).unwrap(), b"old");
 }
@@ -119,14 +135,25 @@ fn a_conversion_replaces_nothing_that_it_has_not_made() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let (one, other) = (checkpoint("d-floor-grid"), checkpoint("a-f32-tower"));
-    for file in ["manifest.json", "tokenizer.json", "tokenizer_config.json", "scenes.json", "weights-00001.safetensors", "convert.journal"] {
+    for file in [
+        "manifest.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "scenes.json",
+        "weights-00001.safetensors",
+        "convert.journal",
+    ] {
         let out = at(&format!("with {file}"));
         fs::create_dir(&out).unwrap();
         fs::write(out.join(file), "mine").unwrap();
         convert(&one, &out, "q8").refused(2, file);
-        assert_eq!((names(&out), fs::read(out.join(file)).unwrap()), (vec![file.to_owned()], b"mine".to_vec()));
+        assert_eq!(
+            (names(&out), fs::read(out.join(file)).unwrap()),
+            (vec![file.to_owned()], b"mine".to_vec())
+        );
     }
-    // A pack of the same model is made anew, also with other weights; one of another model stays. Other files are in nobody's way.
+    // A pack of the same model is made anew, also with other weights; one of another model stays.
+    // Other files are in nobody's way.
     let out = at("pack");
     fs::create_dir(&out).unwrap();
     fs::write(out.join("README.md"), "mine").unwrap();
@@ -161,7 +188,9 @@ fn a_conversion_follows_links_and_keeps_modes() {
     let at = |name: &str| folder.path().join(name);
     symlink("real", at("link")).unwrap();
     assert_eq!(convert(&checkpoint("d-floor-grid"), &at("link"), "q8").code, 0);
-    assert!(at("link").symlink_metadata().unwrap().is_symlink() && at("real/manifest.json").is_file());
+    assert!(
+        at("link").symlink_metadata().unwrap().is_symlink() && at("real/manifest.json").is_file()
+    );
     let shard = at("real/weights-00001.safetensors");
     fs::set_permissions(&shard, fs::Permissions::from_mode(0o600)).unwrap();
     assert_eq!(convert(&checkpoint("d-floor-grid"), &at("link"), "q4").code, 0);

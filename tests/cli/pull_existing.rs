@@ -1,4 +1,5 @@
-//! `pull` into a folder that holds something: other files, links, another process. Nothing that it did not write is replaced.
+//! `pull` into a folder that holds something: other files, links, another process. Nothing that it
+//! did not write is replaced.
 
 use super::server::{Reply, Server, hub, listing};
 use crate::common::{mqt, text, until};
@@ -22,7 +23,9 @@ fn a_different_file_is_never_overwritten() {
     fs::create_dir_all(&out).unwrap();
     for other in ["[]", "{\"mine\": true}"] {
         fs::write(out.join("config.json"), other).unwrap();
-        pull(&server, &cache, &out).run().refused(1, "config.json is there and is not what would be fetched");
+        pull(&server, &cache, &out)
+            .run()
+            .refused(1, "config.json is there and is not what would be fetched");
         assert_eq!(fs::read_to_string(out.join("config.json")).unwrap(), other);
     }
     fs::write(out.join("config.json"), "{}").unwrap();
@@ -34,7 +37,10 @@ fn a_different_file_is_never_overwritten() {
     let shared = update.clone();
     let server = Server::scripted(move |request| {
         let files = *shared.lock().unwrap();
-        match files.iter().find(|(name, _)| request.path == format!("someone/model/resolve/main/{name}")) {
+        match files
+            .iter()
+            .find(|(name, _)| request.path == format!("someone/model/resolve/main/{name}"))
+        {
             Some((_, bytes)) => Reply::part(bytes, request.range),
             None => Reply::ok(listing(&files)),
         }
@@ -57,9 +63,14 @@ fn a_pack_does_not_overwrite_either() {
     for name in ["manifest.json", "tokenizer.json", "weights-00001.safetensors"] {
         let path = folder.path().join(name);
         fs::write(&path, "mine").unwrap();
-        mqt(["pull", &server.url("manifest.json"), "-o", &text(folder.path())]).run().refused(1, name);
+        mqt(["pull", &server.url("manifest.json"), "-o", &text(folder.path())])
+            .run()
+            .refused(1, name);
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
-        assert!(!folder.path().join("tokenizer_config.json").exists(), "nothing is written before everything was looked at");
+        assert!(
+            !folder.path().join("tokenizer_config.json").exists(),
+            "nothing is written before everything was looked at"
+        );
         fs::remove_file(path).unwrap();
     }
 }
@@ -81,7 +92,12 @@ fn links_and_special_files_are_not_written_through() {
         out
     };
     let file = outside.join("config.json");
-    for (name, to) in [("vision_tower", &outside), ("config.json", &file), ("config.json", &folder.path().join("none")), (".mqt", &outside)] {
+    for (name, to) in [
+        ("vision_tower", &outside),
+        ("config.json", &file),
+        ("config.json", &folder.path().join("none")),
+        (".mqt", &outside),
+    ] {
         let out = make(name, to);
         pull(&server, &cache, &out).run().refused(1, "a link");
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 1, "{name}");
@@ -91,7 +107,13 @@ fn links_and_special_files_are_not_written_through() {
     fs::create_dir(out.join("config.json")).unwrap();
     pull(&server, &cache, &out).run().refused(1, "a folder");
     let out = make("unused", &outside);
-    assert!(std::process::Command::new("mkfifo").arg(out.join("config.json")).status().unwrap().success());
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(out.join("config.json"))
+            .status()
+            .unwrap()
+            .success()
+    );
     pull(&server, &cache, &out).run().refused(1, "no plain file");
     // The folder itself may be a link: it was asked for.
     let out = folder.path().join("linked");
@@ -116,24 +138,35 @@ fn a_second_pull_waits_for_the_first_and_nothing_is_removed_under_it() {
         }
         _ => Reply::ok(listing(&[("model.safetensors", &served)])),
     });
-    let run = |args: &[&str]| mqt(args.iter().copied()).env("MQT_CACHE", &cache).env("HF_ENDPOINT", &server.base());
+    let run = |args: &[&str]| {
+        mqt(args.iter().copied()).env("MQT_CACHE", &cache).env("HF_ENDPOINT", &server.base())
+    };
     let model = folder.path().join("someone--model");
     let first = run(&["pull", "someone/model"]).start();
-    until("the first request", || server.log().iter().any(|request| request.path.ends_with("model.safetensors")));
+    until("the first request", || {
+        server.log().iter().any(|request| request.path.ends_with("model.safetensors"))
+    });
     let who = format!("process {}", first.id());
-    let others: Vec<_> = [vec!["pull", "someone/model"], vec!["pull", "someone/model", "-o", model.to_str().unwrap()]]
-        .into_iter()
-        .map(|args| (run(&args).start(), args))
-        .collect();
+    let others: Vec<_> = [
+        vec!["pull", "someone/model"],
+        vec!["pull", "someone/model", "-o", model.to_str().unwrap()],
+    ]
+    .into_iter()
+    .map(|args| (run(&args).start(), args))
+    .collect();
     run(&["cache", "rm", "someone--model"]).run().refused(1, &who);
     run(&["cache", "verify", "someone--model"]).run().refused(1, &who);
     run(&["cache", "verify"]).run().refused(1, &who);
     // Both have asked for the listing; what they do then is to wait.
-    until("the other listings", || server.log().iter().filter(|request| request.path.starts_with("api/")).count() == 3);
+    until("the other listings", || {
+        server.log().iter().filter(|request| request.path.starts_with("api/")).count() == 3
+    });
     #[cfg(unix)]
     {
         let third = run(&["pull", "someone/model"]).start();
-        until("its listing", || server.log().iter().filter(|request| request.path.starts_with("api/")).count() == 4);
+        until("its listing", || {
+            server.log().iter().filter(|request| request.path.starts_with("api/")).count() == 4
+        });
         crate::common::interrupt(&third);
         assert_eq!(crate::common::finish(third, "the third".into()).code, 130);
     }
@@ -144,7 +177,8 @@ fn a_second_pull_waits_for_the_first_and_nothing_is_removed_under_it() {
         assert_eq!(done.code, 0, "{done:#?}");
     }
     assert!(fs::read(model.join("model.safetensors")).unwrap() == weights);
-    let fetched = server.log().iter().filter(|request| request.path.ends_with("model.safetensors")).count();
+    let fetched =
+        server.log().iter().filter(|request| request.path.ends_with("model.safetensors")).count();
     assert!(fetched <= 3, "once, not three times: {fetched}");
     run(&["cache", "verify"]).ok();
     run(&["cache", "rm", "someone--model"]).ok();
@@ -161,12 +195,19 @@ fn ctrl_c_ends_a_pull_whatever_it_waits_for() {
         })
     };
     let patient = Reply::status("503 Busy").with("retry-after", "18446744073709551615");
-    let replies = [("tree/main", Reply::promising(10, b"[")), (".safetensors", Reply::promising(100, b"a")), ("tree/main", patient)];
+    let replies = [
+        ("tree/main", Reply::promising(10, b"[")),
+        (".safetensors", Reply::promising(100, b"a")),
+        ("tree/main", patient),
+    ];
     for (path, reply) in replies {
         let folder = tempfile::tempdir().unwrap();
         let server = hangs(path, reply);
         let args = ["pull", "someone/model", "--timeout", "86400"];
-        let child = mqt(args).env("MQT_CACHE", &text(folder.path())).env("HF_ENDPOINT", &server.base()).start();
+        let child = mqt(args)
+            .env("MQT_CACHE", &text(folder.path()))
+            .env("HF_ENDPOINT", &server.base())
+            .start();
         until("the request", || server.log().iter().any(|request| request.path.ends_with(path)));
         crate::common::interrupt(&child);
         let done = crate::common::finish(child, path.into());

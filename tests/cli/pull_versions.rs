@@ -1,4 +1,5 @@
-//! `pull` while the file changes on the server: what comes out is one version, whole, however the server tells versions apart.
+//! `pull` while the file changes on the server: what comes out is one version, whole, however the
+//! server tells versions apart.
 
 use super::server::{Reply, Request, Server};
 use crate::common::{Mqt, mqt, text};
@@ -34,12 +35,16 @@ fn version(i: usize, tells: Tells) -> Vec<u8> {
 }
 
 fn answer(request: &Request, i: usize, tells: Tells) -> Reply {
-    let (etag, date) = (format!("\"version-{i}\""), format!("Mon, 0{} Jan 2024 00:00:00 GMT", i + 1));
+    let (etag, date) =
+        (format!("\"version-{i}\""), format!("Mon, 0{} Jan 2024 00:00:00 GMT", i + 1));
     let condition = if tells == Tells::Date { &date } else { &etag };
     let honours = matches!(tells, Tells::Etag | Tells::Date);
     let stale = honours && request.if_range.as_ref().is_some_and(|said| said != condition);
     // At most 1 MB at a time: several answers make a file.
-    let range = request.range.map(|(first, last)| (first, last.min(first + 999_999))).filter(|_| !stale && tells != Tells::NoRanges);
+    let range = request
+        .range
+        .map(|(first, last)| (first, last.min(first + 999_999)))
+        .filter(|_| !stale && tells != Tells::NoRanges);
     let reply = Reply::part(&version(i, tells), range);
     match tells {
         Tells::Etag | Tells::EtagOnly => reply.with("etag", &etag),
@@ -50,12 +55,18 @@ fn answer(request: &Request, i: usize, tells: Tells) -> Reply {
 }
 
 /// A hub whose file is of version `at(n)` for its n-th request, from 0; `None`: gone.
-fn changing(tells: Tells, listed: bool, at: impl Fn(usize) -> Option<usize> + Send + Sync + 'static) -> Server {
+fn changing(
+    tells: Tells,
+    listed: bool,
+    at: impl Fn(usize) -> Option<usize> + Send + Sync + 'static,
+) -> Server {
     let n = AtomicUsize::new(0);
     Server::scripted(move |request| {
         if request.path.starts_with("api/") {
             let size = if listed { json!(BYTES) } else { json!(null) };
-            return Reply::ok(json!([{"type": "file", "path": "model.safetensors", "size": size}]).to_string());
+            return Reply::ok(
+                json!([{"type": "file", "path": "model.safetensors", "size": size}]).to_string(),
+            );
         }
         match at(n.fetch_add(1, Ordering::SeqCst)) {
             Some(i) => answer(request, i, tells),
@@ -73,14 +84,19 @@ fn is_version(cache: &Path, i: usize, tells: Tells) -> bool {
     fs::read(cache.join("someone--model/model.safetensors")).unwrap() == version(i, tells)
 }
 
-const ALL: [Tells; 6] = [Tells::Etag, Tells::EtagOnly, Tells::Weak, Tells::Date, Tells::Size, Tells::NoRanges];
+const ALL: [Tells; 6] =
+    [Tells::Etag, Tells::EtagOnly, Tells::Weak, Tells::Date, Tells::Size, Tells::NoRanges];
 
 #[test]
 fn a_file_that_changes_during_a_download_is_of_one_version() {
     for tells in ALL {
         let folder = tempfile::tempdir().unwrap();
-        pull(&changing(tells, tells != Tells::Size, |n| Some(usize::from(n > 0))), folder.path()).ok();
-        assert!(is_version(folder.path(), usize::from(tells != Tells::NoRanges), tells), "{tells:?}");
+        pull(&changing(tells, tells != Tells::Size, |n| Some(usize::from(n > 0))), folder.path())
+            .ok();
+        assert!(
+            is_version(folder.path(), usize::from(tells != Tells::NoRanges), tells),
+            "{tells:?}"
+        );
     }
 }
 
@@ -90,10 +106,12 @@ fn a_file_that_changes_between_two_runs_is_of_one_version() {
         let folder = tempfile::tempdir().unwrap();
         let gone = Arc::new(AtomicUsize::new(0));
         let state = gone.clone();
-        let server = changing(tells, tells != Tells::Size, move |n| match (state.load(Ordering::SeqCst), n) {
-            (0, 0) => Some(0),
-            (0, _) => None,
-            _ => Some(1),
+        let server = changing(tells, tells != Tells::Size, move |n| {
+            match (state.load(Ordering::SeqCst), n) {
+                (0, 0) => Some(0),
+                (0, _) => None,
+                _ => Some(1),
+            }
         });
         let first = pull(&server, folder.path()).run();
         gone.store(1, Ordering::SeqCst);
@@ -115,8 +133,12 @@ fn a_file_that_stays_the_same_is_resumed() {
         pull(&server, folder.path()).run().refused(7, "404");
         pull(&server, folder.path()).ok();
         assert!(is_version(folder.path(), 0, tells), "{tells:?}");
-        let starts =
-            server.log().iter().filter(|request| request.range.is_some_and(|(first, _)| first == 0)).filter(|r| !r.path.starts_with("api/")).count();
+        let starts = server
+            .log()
+            .iter()
+            .filter(|request| request.range.is_some_and(|(first, _)| first == 0))
+            .filter(|r| !r.path.starts_with("api/"))
+            .count();
         assert_eq!(starts, 1, "{tells:?}");
     }
 }
@@ -125,7 +147,9 @@ fn a_file_that_stays_the_same_is_resumed() {
 fn a_file_that_never_stays_the_same_is_given_up() {
     for tells in [Tells::EtagOnly, Tells::Weak] {
         let folder = tempfile::tempdir().unwrap();
-        pull(&changing(tells, true, |n| Some(n % 200)), folder.path()).run().refused(7, "changes on the server");
+        pull(&changing(tells, true, |n| Some(n % 200)), folder.path())
+            .run()
+            .refused(7, "changes on the server");
         assert!(!folder.path().join("someone--model/model.safetensors").exists());
     }
 }
@@ -138,7 +162,9 @@ fn a_server_that_begins_again_and_again_is_given_up() {
     let n = AtomicUsize::new(0);
     let server = Server::scripted(move |request| match request.path.starts_with("api/") {
         true => Reply::ok(listing.clone()),
-        false => Reply::cut(BYTES as u64, &vec![7; 1000 + 1000 * (n.fetch_add(1, Ordering::SeqCst) % 2)]),
+        false => {
+            Reply::cut(BYTES as u64, &vec![7; 1000 + 1000 * (n.fetch_add(1, Ordering::SeqCst) % 2)])
+        }
     });
     pull(&server, folder.path()).run().refused(7, "tried 6 times");
 }

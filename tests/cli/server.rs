@@ -20,7 +20,8 @@ pub(crate) enum Trouble {
     Stalls,
     /// Every second answer is cut in its middle.
     Cuts,
-    /// Answers of weights promise ten bytes more than there are, and files twice their size; the manifest tells the truth about them.
+    /// Answers of weights promise ten bytes more than there are, and files twice their size; the
+    /// manifest tells the truth about them.
     LiesAboutLength,
     /// Two of three requests are one too many.
     TooMany,
@@ -77,17 +78,23 @@ impl Reply {
     pub(crate) fn part(file: &[u8], range: Option<(usize, usize)>) -> Reply {
         let Some((first, last)) = range else { return Reply::ok(file) };
         if first >= file.len() {
-            return Reply::status("416 Range Not Satisfiable").with("content-range", &format!("bytes */{}", file.len()));
+            return Reply::status("416 Range Not Satisfiable")
+                .with("content-range", &format!("bytes */{}", file.len()));
         }
         let last = last.min(file.len() - 1);
         let reply = Reply::ok(&file[first..=last]);
         let head = reply.head.replace("200 OK", "206 Partial Content");
-        Reply { head, ..reply }.with("content-range", &format!("bytes {first}-{last}/{}", file.len()))
+        Reply { head, ..reply }
+            .with("content-range", &format!("bytes {first}-{last}/{}", file.len()))
     }
 
     /// A body without end.
     pub(crate) fn endless(piece: &[u8]) -> Reply {
-        Reply { head: "200 OK\r\ntransfer-encoding: chunked".into(), body: piece.to_vec(), end: End::Repeats }
+        Reply {
+            head: "200 OK\r\ntransfer-encoding: chunked".into(),
+            body: piece.to_vec(),
+            end: End::Repeats,
+        }
     }
 
     /// A body that is cut.
@@ -97,7 +104,11 @@ impl Reply {
 
     /// A body that promises more than it has.
     pub(crate) fn promising(length: u64, body: &[u8]) -> Reply {
-        Reply { head: format!("200 OK\r\ncontent-length: {length}"), body: body.to_vec(), end: End::Hangs }
+        Reply {
+            head: format!("200 OK\r\ncontent-length: {length}"),
+            body: body.to_vec(),
+            end: End::Hangs,
+        }
     }
 
     pub(crate) fn with(mut self, header: &str, value: &str) -> Reply {
@@ -160,7 +171,8 @@ impl Server {
         let address = listener.local_addr().unwrap().to_string();
         let (extra, log) = (Mutex::default(), Mutex::default());
         let (requests, sent) = (AtomicU64::new(0), AtomicU64::new(0));
-        let state = Arc::new(State { root: root.to_owned(), trouble, extra, requests, sent, script, log });
+        let state =
+            Arc::new(State { root: root.to_owned(), trouble, extra, requests, sent, script, log });
         let shared = state.clone();
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -195,10 +207,14 @@ impl Server {
     }
 }
 
-/// A hub with one model, `someone/model`: its listing, and files without anything that tells their version.
+/// A hub with one model, `someone/model`: its listing, and files without anything that tells their
+/// version.
 pub(crate) fn hub(listing: impl Into<Vec<u8>>, files: &[(&str, &[u8])]) -> Server {
     let listing = listing.into();
-    let files: HashMap<String, Vec<u8>> = files.iter().map(|(name, bytes)| (format!("someone/model/resolve/main/{name}"), bytes.to_vec())).collect();
+    let files: HashMap<String, Vec<u8>> = files
+        .iter()
+        .map(|(name, bytes)| (format!("someone/model/resolve/main/{name}"), bytes.to_vec()))
+        .collect();
     Server::scripted(move |request| match files.get(&request.path) {
         Some(bytes) => Reply::part(bytes, request.range),
         None if request.path.starts_with("api/models/someone/model/") => Reply::ok(listing.clone()),
@@ -208,7 +224,9 @@ pub(crate) fn hub(listing: impl Into<Vec<u8>>, files: &[(&str, &[u8])]) -> Serve
 
 /// A listing of these files, with their sizes and nothing else.
 pub(crate) fn listing(files: &[(&str, &[u8])]) -> String {
-    let entries = files.iter().map(|(path, bytes)| serde_json::json!({"type": "file", "path": path, "size": bytes.len()}));
+    let entries = files.iter().map(
+        |(path, bytes)| serde_json::json!({"type": "file", "path": path, "size": bytes.len()}),
+    );
     serde_json::Value::from(entries.collect::<Vec<_>>()).to_string()
 }
 
@@ -219,7 +237,15 @@ fn serve(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
         if reader.read_line(&mut line)? == 0 {
             return Ok(());
         }
-        let path = line.split(' ').nth(1).unwrap_or("/").split('?').next().unwrap_or("/").trim_start_matches('/').to_owned();
+        let path = line
+            .split(' ')
+            .nth(1)
+            .unwrap_or("/")
+            .split('?')
+            .next()
+            .unwrap_or("/")
+            .trim_start_matches('/')
+            .to_owned();
         let mut request = Request { path, ..Request::default() };
         loop {
             let mut header = String::new();
@@ -227,8 +253,10 @@ fn serve(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
             let Some((name, value)) = header.trim().split_once(": ") else { break };
             match name.to_ascii_lowercase().as_str() {
                 "range" => {
-                    let (first, last) = value.trim_start_matches("bytes=").split_once('-').unwrap_or((value, ""));
-                    request.range = Some((first.parse().unwrap_or(0), last.parse().unwrap_or(usize::MAX)));
+                    let (first, last) =
+                        value.trim_start_matches("bytes=").split_once('-').unwrap_or((value, ""));
+                    request.range =
+                        Some((first.parse().unwrap_or(0), last.parse().unwrap_or(usize::MAX)));
                 }
                 "if-range" => request.if_range = Some(value.to_owned()),
                 "authorization" => request.authorization = Some(value.to_owned()),
@@ -247,35 +275,59 @@ fn serve(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
 }
 
 /// Answers one request; whether the connection stays.
-fn answer(state: &State, stream: &mut TcpStream, path: &str, range: Option<(usize, usize)>) -> std::io::Result<bool> {
+fn answer(
+    state: &State,
+    stream: &mut TcpStream,
+    path: &str,
+    range: Option<(usize, usize)>,
+) -> std::io::Result<bool> {
     let n = state.requests.fetch_add(1, Ordering::SeqCst);
-    let simple = |stream: &mut TcpStream, status: &str| write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").map(|()| true);
+    let simple = |stream: &mut TcpStream, status: &str| {
+        write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").map(|()| true)
+    };
     match state.trouble {
         Trouble::Broken => return simple(stream, "500 Broken"),
-        Trouble::TooMany if n % 3 != 2 => return simple(stream, "429 Too Many Requests\r\nretry-after: 0"),
+        Trouble::TooMany if n % 3 != 2 => {
+            return simple(stream, "429 Too Many Requests\r\nretry-after: 0");
+        }
         _ => {}
     }
     let extra = state.extra.lock().unwrap().get(path).cloned();
     let file = path.rsplit("resolve/main/").next().unwrap_or(path);
-    let Some(mut bytes) = extra.or_else(|| fs::read(state.root.join(file)).ok()) else { return simple(stream, "404 Not Found") };
+    let Some(mut bytes) = extra.or_else(|| fs::read(state.root.join(file)).ok()) else {
+        return simple(stream, "404 Not Found");
+    };
     if state.trouble == Trouble::Flips && bytes.len() > 1_000_000 {
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
     }
     let total = bytes.len();
     let range = range.filter(|_| state.trouble != Trouble::NoRanges);
-    let (first, end) = range.map_or((0, total), |(first, last)| (first.min(total), total.min(last.saturating_add(1))));
+    let (first, end) = range
+        .map_or((0, total), |(first, last)| (first.min(total), total.min(last.saturating_add(1))));
     let body = &bytes[first..end];
-    let lie = if state.trouble == Trouble::LiesAboutLength && path.ends_with(".safetensors") { 10 } else { 0 };
+    let lie = if state.trouble == Trouble::LiesAboutLength && path.ends_with(".safetensors") {
+        10
+    } else {
+        0
+    };
     if range.is_some() {
         let shown = if lie > 0 { 2 * total } else { total };
-        write!(stream, "HTTP/1.1 206 Partial Content\r\ncontent-range: bytes {first}-{}/{shown}\r\n", end.saturating_sub(1))?;
+        write!(
+            stream,
+            "HTTP/1.1 206 Partial Content\r\ncontent-range: bytes {first}-{}/{shown}\r\n",
+            end.saturating_sub(1)
+        )?;
     } else {
         write!(stream, "HTTP/1.1 200 OK\r\n")?;
     }
     write!(stream, "content-length: {}\r\n\r\n", body.len() + lie)?;
     let bad = n.is_multiple_of(2) && body.len() > 10_000;
-    let until = if bad && matches!(state.trouble, Trouble::Stalls | Trouble::Cuts) { body.len() / 2 } else { body.len() };
+    let until = if bad && matches!(state.trouble, Trouble::Stalls | Trouble::Cuts) {
+        body.len() / 2
+    } else {
+        body.len()
+    };
     for piece in body[..until].chunks(16 << 10) {
         stream.write_all(piece)?;
         state.sent.fetch_add(piece.len() as u64, Ordering::SeqCst);

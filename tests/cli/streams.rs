@@ -28,15 +28,24 @@ const FIELDS: [&str; 20] = [
     "mean_probability",
     "cached_tokens",
 ];
-const TIMINGS: [&str; 8] = ["load", "decode_image", "vision", "resample", "prefill", "first_token", "decode", "total"];
+const TIMINGS: [&str; 8] =
+    ["load", "decode_image", "vision", "resample", "prefill", "first_token", "decode", "total"];
 
 fn line<'a>(model: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    words("ask --adapter cpu --max-new-tokens 5 --model", &[model]).into_iter().chain(more.iter().copied()).collect()
+    words("ask --adapter cpu --max-new-tokens 5 --model", &[model])
+        .into_iter()
+        .chain(more.iter().copied())
+        .collect()
 }
 
 /// The positions of `"name":` in a line, in the order of `names`.
 fn in_order(text: &str, names: &[&str]) {
-    let places: Vec<usize> = names.iter().map(|name| text.find(&format!("\"{name}\":")).unwrap_or_else(|| panic!("no {name} in {text}"))).collect();
+    let places: Vec<usize> = names
+        .iter()
+        .map(|name| {
+            text.find(&format!("\"{name}\":")).unwrap_or_else(|| panic!("no {name} in {text}"))
+        })
+        .collect();
     assert!(places.is_sorted(), "{names:?} in {text}");
 }
 
@@ -44,18 +53,34 @@ fn in_order(text: &str, names: &[&str]) {
 fn a_record_has_every_field_in_order() {
     let model = checkpoint("a-f32-tower");
     let picture = picture("blobs.png");
-    let done = mqt(line(&model, &[&picture, "What is this?", "-m", "4", "--json", "--seed", "7"])).ok();
+    let done =
+        mqt(line(&model, &[&picture, "What is this?", "-m", "4", "--json", "--seed", "7"])).ok();
     assert_eq!(done.stderr, "", "{done:#?}");
     in_order(&done.stdout, &FIELDS);
     in_order(&done.stdout, &TIMINGS);
     let record = done.record();
     assert_eq!(record.as_object().unwrap().len(), FIELDS.len(), "{record}");
     assert_eq!(record["timings_ms"].as_object().unwrap().len(), TIMINGS.len(), "{record}");
-    assert_eq!((&record["schema"], &record["image"], &record["question"]), (&"mqt.answer/1".into(), &picture.into(), &"What is this?".into()));
-    assert_eq!((&record["image_tokens"], &record["image_tokens_mode"]), (&4.into(), &"fixed".into()));
-    assert_eq!((&record["vision_runs"], &record["completion_tokens"], &record["seed"]), (&1.into(), &5.into(), &7.into()));
-    assert_eq!(record["adapter"], serde_json::json!({"name": "cpu", "backend": "none", "kind": "cpu"}));
-    assert_eq!((&record["model"]["name"], &record["model"]["weights"], &record["arithmetic"]), (&"a-f32-tower".into(), &"q4".into(), &"fast".into()));
+    assert_eq!(
+        (&record["schema"], &record["image"], &record["question"]),
+        (&"mqt.answer/1".into(), &picture.into(), &"What is this?".into())
+    );
+    assert_eq!(
+        (&record["image_tokens"], &record["image_tokens_mode"]),
+        (&4.into(), &"fixed".into())
+    );
+    assert_eq!(
+        (&record["vision_runs"], &record["completion_tokens"], &record["seed"]),
+        (&1.into(), &5.into(), &7.into())
+    );
+    assert_eq!(
+        record["adapter"],
+        serde_json::json!({"name": "cpu", "backend": "none", "kind": "cpu"})
+    );
+    assert_eq!(
+        (&record["model"]["name"], &record["model"]["weights"], &record["arithmetic"]),
+        (&"a-f32-tower".into(), &"q4".into(), &"fast".into())
+    );
     assert_eq!(record["model"]["sha256"].as_str().unwrap().len(), 64, "{record}");
     assert_eq!(record["token_ids"].as_array().unwrap().len(), 5, "{record}");
     assert!(record["timings_ms"]["load"].as_f64().unwrap() > 0.0, "{record}");
@@ -83,12 +108,20 @@ fn pictures_from_stdin_and_data_urls() {
     let model = checkpoint("a-f32-tower");
     let path = picture("blobs.png");
     let bytes = fs::read(&path).unwrap();
-    let url = format!("data:image/png;base64,{}", base64::engine::general_purpose::STANDARD.encode(&bytes));
+    let url = format!(
+        "data:image/png;base64,{}",
+        base64::engine::general_purpose::STANDARD.encode(&bytes)
+    );
     let by_path = mqt(line(&model, &[&path, "What is this?", "-m", "8", "--json"])).ok().record();
-    let by_stdin = mqt(line(&model, &["-", "What is this?", "-m", "8", "--json"])).stdin(bytes).ok().record();
-    let by_url = mqt(line(&model, &[&url, "-q", "What is this?", "-m", "8", "--json"])).ok().record();
+    let by_stdin =
+        mqt(line(&model, &["-", "What is this?", "-m", "8", "--json"])).stdin(bytes).ok().record();
+    let by_url =
+        mqt(line(&model, &[&url, "-q", "What is this?", "-m", "8", "--json"])).ok().record();
     assert_eq!((&by_stdin["image"], &by_url["image"]), (&"-".into(), &"data:image/png".into()));
-    assert_eq!((&by_stdin["token_ids"], &by_url["token_ids"]), (&by_path["token_ids"], &by_path["token_ids"]));
+    assert_eq!(
+        (&by_stdin["token_ids"], &by_url["token_ids"]),
+        (&by_path["token_ids"], &by_path["token_ids"])
+    );
 }
 
 #[test]
@@ -97,16 +130,26 @@ fn several_pictures_take_one_load() {
     let (a, b) = (picture("blobs.png"), picture("wide.png"));
     let done = mqt(line(&model, &[&a, &b, &a, "What is this?", "-m", "8", "--json"])).ok();
     let records = done.records();
-    assert_eq!(records.iter().map(|r| r["image"].as_str().unwrap()).collect::<Vec<_>>(), [&a, &b, &a]);
-    assert_eq!(records.iter().map(|r| r["timings_ms"]["load"] != 0.0).collect::<Vec<_>>(), [true, false, false]);
+    assert_eq!(
+        records.iter().map(|r| r["image"].as_str().unwrap()).collect::<Vec<_>>(),
+        [&a, &b, &a]
+    );
+    assert_eq!(
+        records.iter().map(|r| r["timings_ms"]["load"] != 0.0).collect::<Vec<_>>(),
+        [true, false, false]
+    );
     assert_eq!(records[0]["token_ids"], records[2]["token_ids"]);
     assert_ne!(records[0]["token_ids"], records[1]["token_ids"]);
     // In text, each answer says whose it is.
     let done = mqt(line(&model, &[&a, &b, "What is this?", "-m", "8"])).ok();
     assert!(done.stdout.contains(&format!("{b}: ")), "{done:#?}");
-    // The same picture twice in a row is looked at once, and its second answer is not a second turn.
+    // The same picture twice in a row is looked at once, and its second answer is not a second
+    // turn.
     let records = mqt(line(&model, &[&a, &a, "What is this?", "-m", "8", "--json"])).ok().records();
-    assert_eq!((&records[1]["vision_runs"], &records[1]["token_ids"]), (&0.into(), &records[0]["token_ids"]));
+    assert_eq!(
+        (&records[1]["vision_runs"], &records[1]["token_ids"]),
+        (&0.into(), &records[0]["token_ids"])
+    );
 }
 
 #[test]
@@ -117,29 +160,38 @@ fn a_chat_looks_once() {
         let words = words("chat --adapter cpu --max-new-tokens 4 --model", &[&model, &a]);
         mqt(words.into_iter().chain(more.iter().copied())).stdin(text).run()
     };
-    let field = |records: &[Value], name: &str| records.iter().map(|record| record[name].clone()).collect::<Vec<_>>();
+    let field = |records: &[Value], name: &str| {
+        records.iter().map(|record| record[name].clone()).collect::<Vec<_>>()
+    };
 
     let done = chat("What is this?\n\nWhere is it?\n", &["--json", "-m", "4"]);
     assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:#?}");
     let records = done.records();
     assert_eq!(field(&records, "vision_runs"), [1, 0]);
-    let prompts: Vec<u64> = records.iter().map(|record| record["prompt_tokens"].as_u64().unwrap()).collect();
+    let prompts: Vec<u64> =
+        records.iter().map(|record| record["prompt_tokens"].as_u64().unwrap()).collect();
     assert!(prompts[1] > prompts[0] + 4, "the second turn holds the first: {prompts:?}");
 
-    let commands =
-        format!("What is this?\n/m 9\nWhere?\n/refine 16\n/refine\n/new\nWhat is this?\n/image {b}\n/m auto\nWhat is this?\n/quit\nNever asked\n");
+    let commands = format!(
+        "What is this?\n/m 9\nWhere?\n/refine 16\n/refine\n/new\nWhat is this?\n/image {b}\n/m auto\nWhat is this?\n/quit\nNever asked\n"
+    );
     let records = chat(&commands, &["--json", "-m", "4"]).records();
     assert_eq!(field(&records, "image_tokens")[..5], [4, 9, 16, 49, 9]);
     assert_eq!(field(&records, "vision_runs"), [1, 0, 0, 0, 0, 1]);
     assert_eq!(records[5]["image"], b);
     assert_eq!(records[5]["image_tokens_mode"], "auto");
-    // Refining replaces the answer: the conversation is as long as before, but for the image tokens.
-    let text_tokens = |i: usize| records[i]["prompt_tokens"].as_u64().unwrap() - records[i]["image_tokens"].as_u64().unwrap();
+    // Refining replaces the answer: the conversation is as long as before, but for the image
+    // tokens.
+    let text_tokens = |i: usize| {
+        records[i]["prompt_tokens"].as_u64().unwrap() - records[i]["image_tokens"].as_u64().unwrap()
+    };
     assert_eq!((text_tokens(1), text_tokens(0)), (text_tokens(2), text_tokens(4)));
 
     let done = chat("/frobnicate\n/help\n/stats\nWhat?\n/stats\n", &[]);
     assert_eq!(done.code, 2, "{done:#?}");
-    for part in ["there is no /frobnicate", "/help lists", "/refine [M]", "no answer yet", "tokens/s"] {
+    for part in
+        ["there is no /frobnicate", "/help lists", "/refine [M]", "no answer yet", "tokens/s"]
+    {
         assert!(done.stderr.contains(part), "{part:?} in {done:#?}");
     }
     assert_eq!(done.stdout.lines().count(), 1, "{done:#?}");
@@ -154,14 +206,28 @@ fn a_chat_looks_once() {
 
 /// A file of the cases from the field.
 fn case(name: &str) -> Vec<u8> {
-    fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/program").join(name)).unwrap()
+    fs::read(
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/program").join(name),
+    )
+    .unwrap()
 }
 
 /// `mqt chat --json` with these lines; the questions that were asked, and the rest.
 fn chat(lines: &[u8]) -> (Vec<String>, crate::common::Done) {
     let (model, picture) = (checkpoint("a-f32-tower"), picture("blobs.png"));
-    let done = mqt(words("chat --json --adapter cpu --max-new-tokens 2 -m 2 --model", &[&model, &picture])).stdin(lines).run();
-    (done.records().iter().map(|record| record["question"].as_str().unwrap().to_owned()).collect(), done)
+    let done = mqt(words(
+        "chat --json --adapter cpu --max-new-tokens 2 -m 2 --model",
+        &[&model, &picture],
+    ))
+    .stdin(lines)
+    .run();
+    (
+        done.records()
+            .iter()
+            .map(|record| record["question"].as_str().unwrap().to_owned())
+            .collect(),
+        done,
+    )
 }
 
 #[test]
@@ -204,13 +270,19 @@ fn pictures_are_found_however_they_are_written() {
     let bytes = fs::read(picture("wide.png")).unwrap();
     let path = folder.path().join("it's a picture.png");
     fs::write(&path, &bytes).unwrap();
-    let (model, home, path) = (checkpoint("a-f32-tower"), folder.path().to_str().unwrap(), path.to_str().unwrap());
+    let (model, home, path) =
+        (checkpoint("a-f32-tower"), folder.path().to_str().unwrap(), path.to_str().unwrap());
     let url = format!("file://{}", path.replace(' ', "%20"));
     let base64 = base64::engine::general_purpose::STANDARD.encode(&bytes);
     let encoded = base64.replace('+', "%2B").replace('/', "%2f").replace('=', "%3D");
     let url_safe = base64.replace('+', "-").replace('/', "_").replace('=', "");
     let plain: String = bytes.iter().map(|byte| format!("%{byte:02x}")).collect();
-    let urls = [format!("data:image/png;base64,{encoded}"), format!("data:image/png;base64,{url_safe}"), format!("data:image/png,{plain}"), url];
+    let urls = [
+        format!("data:image/png;base64,{encoded}"),
+        format!("data:image/png;base64,{url_safe}"),
+        format!("data:image/png,{plain}"),
+        url,
+    ];
     let names = [
         path.to_owned(),
         format!("\"{path}\""),
@@ -219,16 +291,28 @@ fn pictures_are_found_however_they_are_written() {
         "~/it's a picture.png".into(),
         "\"~/it's a picture.png\"".into(),
     ];
-    let lines: String = names.iter().chain(&urls).map(|name| format!("/image {name}\nWhat?\n")).collect();
+    let lines: String =
+        names.iter().chain(&urls).map(|name| format!("/image {name}\nWhat?\n")).collect();
     let first = picture("blobs.png");
-    let line = words("chat --json --adapter cpu --max-new-tokens 2 -m 2 --model", &[&model, &first]);
+    let line =
+        words("chat --json --adapter cpu --max-new-tokens 2 -m 2 --model", &[&model, &first]);
     let done = mqt(line).env("HOME", home).stdin(lines).ok();
     let records = done.records();
     assert_eq!(records.len(), names.len() + urls.len(), "{done:#?}");
-    let want = mqt(words("ask --json --adapter cpu --max-new-tokens 2 -m 2 --model", &[&model, path, "What?"])).ok().record();
+    let want = mqt(words(
+        "ask --json --adapter cpu --max-new-tokens 2 -m 2 --model",
+        &[&model, path, "What?"],
+    ))
+    .ok()
+    .record();
     assert!(records.iter().all(|record| record["token_ids"] == want["token_ids"]), "{done:#?}");
     for url in &urls {
-        let record = mqt(words("ask --json --adapter cpu --max-new-tokens 2 -m 2 --model", &[&model, url, "-q", "What?"])).ok().record();
+        let record = mqt(words(
+            "ask --json --adapter cpu --max-new-tokens 2 -m 2 --model",
+            &[&model, url, "-q", "What?"],
+        ))
+        .ok()
+        .record();
         assert_eq!(record["token_ids"], want["token_ids"], "{record}");
     }
 }
@@ -243,13 +327,17 @@ fn ctrl_c_ends_the_wait_for_a_picture() {
     let pipe = folder.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let child = mqt(["ask", pipe.to_str().unwrap(), "What?", "--adapter", "cpu"]).start();
-    let is_ready =
-        || fs::read_to_string(format!("/proc/{}/status", child.id())).is_ok_and(|text| text.contains("State:\tS") && text.contains("Threads:\t2"));
+    let is_ready = || {
+        fs::read_to_string(format!("/proc/{}/status", child.id()))
+            .is_ok_and(|text| text.contains("State:\tS") && text.contains("Threads:\t2"))
+    };
     let start = Instant::now();
     while cfg!(target_os = "linux") && !is_ready() && start.elapsed() < Duration::from_secs(60) {
         std::thread::sleep(Duration::from_millis(5));
     }
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
+    );
     assert_eq!(finish(child, "mqt ask of a pipe, interrupted".into()).code, 130);
 }
 
@@ -258,7 +346,9 @@ fn a_reader_that_leaves_ends_it_quietly() {
     let model = checkpoint("a-f32-tower");
     let picture = picture("blobs.png");
     for more in [&["--json"][..], &[]] {
-        let words = line(&model, &[&picture, &picture, &picture, "-q", "What is this?"]).into_iter().chain(more.iter().copied());
+        let words = line(&model, &[&picture, &picture, &picture, "-q", "What is this?"])
+            .into_iter()
+            .chain(more.iter().copied());
         let mut child = mqt(words).start();
         drop(child.stdout.take());
         let done = finish(child, "mqt ask with a closed stdout".into());
@@ -278,11 +368,16 @@ fn ctrl_c_keeps_the_text() {
     use std::process::Command;
     let model = checkpoint("c-crop");
     let picture = picture("blobs.png");
-    let line = words("ask --adapter cpu --max-new-tokens 450 -m 2 --model", &[&model, &picture, "What is this?"]);
+    let line = words(
+        "ask --adapter cpu --max-new-tokens 450 -m 2 --model",
+        &[&model, &picture, "What is this?"],
+    );
     let mut child = mqt(line).start();
     let mut first = [0; 1];
     child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
+    );
     let done = finish(child, "mqt ask, interrupted".into());
     assert_eq!(done.code, 130, "{done:#?}");
     assert!(done.stdout.ends_with('\n'), "{done:#?}");
@@ -301,7 +396,9 @@ fn colours_only_for_terminals_that_want_them() {
         if let Some(value) = no_colour {
             script.env("NO_COLOR", value);
         }
-        script.output().ok().map(|output| (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned()))
+        script.output().ok().map(|output| {
+            (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+        })
     };
     // bsdutils, which brings it, is essential on Debian but not everywhere.
     let Some((code, text)) = said(None) else { return };
@@ -317,14 +414,33 @@ fn a_system_prompt_opens_the_conversation() {
     let model = checkpoint("a-f32-tower");
     let picture = picture("blobs.png");
     let tokens = |more: &[&str]| {
-        mqt(line(&model, &[&picture, "What is this?", "-m", "4", "--json"]).into_iter().chain(more.iter().copied())).ok().record()["prompt_tokens"]
+        mqt(line(&model, &[&picture, "What is this?", "-m", "4", "--json"])
+            .into_iter()
+            .chain(more.iter().copied()))
+        .ok()
+        .record()["prompt_tokens"]
             .as_u64()
             .unwrap()
     };
     let (own, brief) = (tokens(&[]), tokens(&["--system", "Be brief."]));
     assert!(brief < own, "{brief} {own}");
-    mqt(line(&model, &[&picture, "What is this?", "--context", "100", "--system", &"word ".repeat(200)])).run().refused(2, "system prompt");
+    mqt(line(
+        &model,
+        &[&picture, "What is this?", "--context", "100", "--system", &"word ".repeat(200)],
+    ))
+    .run()
+    .refused(2, "system prompt");
     // A model is measured under the prompt it was trained with.
-    let eval = mqt(["eval", "questions.jsonl", "--images", ".", "-o", "answers.jsonl", "--system", "Be brief."]).run();
+    let eval = mqt([
+        "eval",
+        "questions.jsonl",
+        "--images",
+        ".",
+        "-o",
+        "answers.jsonl",
+        "--system",
+        "Be brief.",
+    ])
+    .run();
     assert!(eval.code == 2 && eval.stderr.contains("--system"), "{eval:#?}");
 }

@@ -1,4 +1,5 @@
-//! What a model says reaches a terminal with its control characters escaped, and everything else exactly.
+//! What a model says reaches a terminal with its control characters escaped, and everything else
+//! exactly.
 
 #![cfg(target_os = "linux")]
 
@@ -9,7 +10,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Writes the clipboard, clears the screen, paints, turns the text around: as JSON and as it comes out of a program.
+/// Writes the clipboard, clears the screen, paints, turns the text around: as JSON and as it comes
+/// out of a program.
 const HOSTILE: &str = "\u{1b}]52;c;eA==\u{7}\u{1b}[2J\u{9b}31m\u{202e}";
 const ESCAPED: &str = "\\x1b]52;c;eA==\\x07\\x1b[2J\\x9b31m\\u{202e}";
 
@@ -17,7 +19,9 @@ const ESCAPED: &str = "\\x1b]52;c;eA==\\x07\\x1b[2J\\x9b31m\\u{202e}";
 fn hostile_pack() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     copy_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("models/toybox"), folder.path());
-    let read = |name: &str| -> Value { serde_json::from_slice(&fs::read(folder.path().join(name)).unwrap()).unwrap() };
+    let read = |name: &str| -> Value {
+        serde_json::from_slice(&fs::read(folder.path().join(name)).unwrap()).unwrap()
+    };
     let (mut tokenizer, mut manifest) = (read("tokenizer.json"), read("manifest.json"));
     for (old, new) in [("▁a", format!("{HOSTILE}a")), ("▁an", format!("{HOSTILE}an"))] {
         let vocab = tokenizer["model"]["vocab"].as_object_mut().unwrap();
@@ -28,13 +32,22 @@ fn hostile_pack() -> tempfile::TempDir {
     let vocab = tokenizer["model"]["vocab"].clone();
     let is_known = |merge: &Value| {
         let [left, right] = spelled(merge);
-        [&left, &right, &format!("{left}{right}")].iter().all(|token| vocab.get(token.as_str()).is_some())
+        [&left, &right, &format!("{left}{right}")]
+            .iter()
+            .all(|token| vocab.get(token.as_str()).is_some())
     };
     tokenizer["model"]["merges"].as_array_mut().unwrap().retain(is_known);
     let bytes = tokenizer.to_string().into_bytes();
-    for file in manifest["files"].as_array_mut().unwrap().iter_mut().filter(|file| file["file"] == "tokenizer.json") {
+    for file in manifest["files"]
+        .as_array_mut()
+        .unwrap()
+        .iter_mut()
+        .filter(|file| file["file"] == "tokenizer.json")
+    {
         file["bytes"] = json!(bytes.len());
-        file["sha256"] = json!(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        file["sha256"] = json!(
+            Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        );
     }
     manifest["name"] = json!(format!("{HOSTILE}toybox"));
     fs::write(folder.path().join("tokenizer.json"), bytes).unwrap();
@@ -42,9 +55,14 @@ fn hostile_pack() -> tempfile::TempDir {
     folder
 }
 
-/// What the program writes to a terminal that is its stdout and stderr, made by `script` of util-linux, which every Linux has.
+/// What the program writes to a terminal that is its stdout and stderr, made by `script` of
+/// util-linux, which every Linux has.
 fn on_a_terminal(arguments: &[&str]) -> String {
-    let quoted: Vec<String> = [env!("CARGO_BIN_EXE_mqt")].iter().chain(arguments).map(|word| format!("'{word}'")).collect();
+    let quoted: Vec<String> = [env!("CARGO_BIN_EXE_mqt")]
+        .iter()
+        .chain(arguments)
+        .map(|word| format!("'{word}'"))
+        .collect();
     let mut script = Command::new("script");
     script.args(["-qec", &quoted.join(" "), "/dev/null"]).stdin(Stdio::null());
     script.env("MQT_CACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache")).env("TERM", "xterm");
@@ -54,7 +72,17 @@ fn on_a_terminal(arguments: &[&str]) -> String {
 
 /// Without what the program itself paints and erases.
 fn without_our_own(text: &str) -> String {
-    let ours = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[1;31m", "\u{1b}[2K", "\u{1b}[1A", "\u{1b}[?25l", "\u{1b}[?25h", "\r"];
+    let ours = [
+        "\u{1b}[0m",
+        "\u{1b}[1m",
+        "\u{1b}[2m",
+        "\u{1b}[1;31m",
+        "\u{1b}[2K",
+        "\u{1b}[1A",
+        "\u{1b}[?25l",
+        "\u{1b}[?25h",
+        "\r",
+    ];
     ours.iter().fold(text.to_owned(), |text, code| text.replace(code, ""))
 }
 
@@ -67,7 +95,17 @@ fn a_models_words_and_name_do_not_steer_a_terminal() {
     let pack = hostile_pack();
     let model = text(pack.path());
     let picture = concat!(env!("CARGO_MANIFEST_DIR"), "/models/toybox/samples/toybox-1.png");
-    let ask = ["ask", picture, "What is in the picture?", "-m", "64", "--adapter", "cpu", "--model", &model];
+    let ask = [
+        "ask",
+        picture,
+        "What is in the picture?",
+        "-m",
+        "64",
+        "--adapter",
+        "cpu",
+        "--model",
+        &model,
+    ];
     // In a pipe the answer is exact.
     let exact = mqt(ask).ok();
     assert!(exact.stdout.contains(&format!("{HOSTILE}an")), "{exact:#?}");
@@ -88,14 +126,21 @@ fn a_models_words_and_name_do_not_steer_a_terminal() {
 #[test]
 fn errors_do_not_steer_a_terminal() {
     let folder = tempfile::tempdir().unwrap();
-    copy_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/d-floor-grid/checkpoint"), folder.path());
+    copy_folder(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/d-floor-grid/checkpoint"),
+        folder.path(),
+    );
     let weights = folder.path().join("model.safetensors");
     let bytes = fs::read(&weights).unwrap();
     let length = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let mut header: Value = serde_json::from_slice(&bytes[8..length]).unwrap();
     header[HOSTILE] = json!({"dtype": "F32", "shape": [0], "data_offsets": [0, 0]});
     let header = header.to_string();
-    fs::write(&weights, [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &bytes[length..]].concat()).unwrap();
+    fs::write(
+        &weights,
+        [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &bytes[length..]].concat(),
+    )
+    .unwrap();
     let model = text(folder.path());
     // stderr is escaped everywhere: nobody takes it apart.
     mqt(["inspect", &model]).run().refused(3, &format!("tensor {ESCAPED} belongs"));
@@ -104,8 +149,14 @@ fn errors_do_not_steer_a_terminal() {
     fs::write(bad.join("config.json"), "{}").unwrap();
     // A pickle with a hostile name in it.
     fs::write(bad.join("pytorch_model.bin"), format!("c{HOSTILE}\nsystem\n(S'x'\ntR.")).unwrap();
-    for arguments in [["inspect", model.as_str()], ["inspect", &text(&bad)], [HOSTILE, "x"], ["ask", HOSTILE], ["inspect", HOSTILE], ["-q", HOSTILE]]
-    {
+    for arguments in [
+        ["inspect", model.as_str()],
+        ["inspect", &text(&bad)],
+        [HOSTILE, "x"],
+        ["ask", HOSTILE],
+        ["inspect", HOSTILE],
+        ["-q", HOSTILE],
+    ] {
         let shown = on_a_terminal(&arguments);
         let shown = without_our_own(&shown);
         assert!(shown.contains("error:") && !steers(&shown), "{arguments:?}: {shown:?}");

@@ -9,17 +9,35 @@ fn the_doctor_finds_everything_right() {
     for adapter in adapters() {
         let done = mqt(["doctor", "--json", "--adapter", adapter]).ok();
         let report = done.record();
-        assert_eq!((&report["schema"], &report["usable"]), (&"mqt.doctor/1".into(), &true.into()), "{report}");
-        assert_eq!((&report["problems"], &report["model"]["right"]), (&Value::Array(Vec::new()), &true.into()), "{report}");
+        assert_eq!(
+            (&report["schema"], &report["usable"]),
+            (&"mqt.doctor/1".into(), &true.into()),
+            "{report}"
+        );
+        assert_eq!(
+            (&report["problems"], &report["model"]["right"]),
+            (&Value::Array(Vec::new()), &true.into()),
+            "{report}"
+        );
         let test = &report["self_test"];
         if adapter == "cpu" {
-            assert_eq!((&report["adapter"]["kind"], test), (&"cpu".into(), &Value::Null), "{report}");
+            assert_eq!(
+                (&report["adapter"]["kind"], test),
+                (&"cpu".into(), &Value::Null),
+                "{report}"
+            );
         } else {
-            assert!(test["cases"].as_u64().unwrap() > 100 && test["cases"] == test["ok"], "{report}");
+            assert!(
+                test["cases"].as_u64().unwrap() > 100 && test["cases"] == test["ok"],
+                "{report}"
+            );
             assert!(report["limits"]["maxBufferSize"].as_u64().unwrap() >= 1 << 28, "{report}");
         }
         let done = mqt(["doctor", "--no-self-test", "--adapter", adapter]).ok();
-        assert!(done.stdout.ends_with("mqt works here\n") && !done.stdout.contains("kernels:"), "{done:#?}");
+        assert!(
+            done.stdout.ends_with("mqt works here\n") && !done.stdout.contains("kernels:"),
+            "{done:#?}"
+        );
     }
 }
 
@@ -27,20 +45,25 @@ fn the_doctor_finds_everything_right() {
 fn kernels_that_were_measured_are_remembered() {
     let folder = tempfile::tempdir().unwrap();
     let (path, cache) = (folder.path().join("kernels.json"), text(folder.path()));
-    let doctor = || mqt(["doctor", "--no-self-test", "--json"]).env("MQT_CACHE", &cache).ok().record();
+    let doctor =
+        || mqt(["doctor", "--no-self-test", "--json"]).env("MQT_CACHE", &cache).ok().record();
     let adapter = doctor()["adapter"].clone();
     let field = |name: &str| adapter[name].as_str().unwrap().to_owned();
     let key = format!("{} · {} · {}", field("backend"), field("name"), field("driver"));
     let kernels = serde_json::json!({ "attention": "groups" });
     let remembered = |schema: &str, version: &str| {
-        let learned = serde_json::json!({ "variants": kernels, "pipelines": { "fast 0123456789ab": 25 } });
-        serde_json::json!({ "schema": schema, "version": version, "adapters": { &key: learned } }).to_string()
+        let learned =
+            serde_json::json!({ "variants": kernels, "pipelines": { "fast 0123456789ab": 25 } });
+        serde_json::json!({ "schema": schema, "version": version, "adapters": { &key: learned } })
+            .to_string()
     };
     let (schema, version) = ("mqt.kernels/2", env!("CARGO_PKG_VERSION"));
     std::fs::write(&path, remembered(schema, version)).unwrap();
     let known = if adapter["kind"] == "cpu" { serde_json::json!({}) } else { kernels.clone() };
     assert_eq!(doctor()["kernels"], known);
-    for stale in [remembered(schema, "0.0.0"), remembered("mqt.kernels/1", version), "{".into(), "[]".into()] {
+    for stale in
+        [remembered(schema, "0.0.0"), remembered("mqt.kernels/1", version), "{".into(), "[]".into()]
+    {
         std::fs::write(&path, stale).unwrap();
         assert_eq!(doctor()["kernels"], serde_json::json!({}));
     }
@@ -51,7 +74,9 @@ fn it_travels_inside_the_program() {
     let folder = tempfile::tempdir().unwrap();
     for adapter in adapters() {
         let picture = picture("blobs.png");
-        let done = mqt(words("ask --adapter", &[adapter, &picture, "What is this?"])).folder(folder.path()).ok();
+        let done = mqt(words("ask --adapter", &[adapter, &picture, "What is this?"]))
+            .folder(folder.path())
+            .ok();
         assert!(!done.stdout.trim().is_empty(), "{done:#?}");
         assert_eq!(done.stderr.lines().count(), 1, "{done:#?}");
     }
@@ -64,7 +89,9 @@ fn it_travels_inside_the_program() {
 #[test]
 fn without_a_driver_the_processor_answers() {
     let picture = picture("blobs.png");
-    let run = |line: &[&str]| mqt(line).env("VK_DRIVER_FILES", "/nowhere").env("VK_ICD_FILENAMES", "/nowhere").run();
+    let run = |line: &[&str]| {
+        mqt(line).env("VK_DRIVER_FILES", "/nowhere").env("VK_ICD_FILENAMES", "/nowhere").run()
+    };
     let done = run(&["ask", &picture, "What is this?", "--json"]);
     assert_eq!((done.code, &done.record()["adapter"]["kind"]), (0, &"cpu".into()), "{done:#?}");
     assert!(done.stderr.contains("note: no usable graphics adapter"), "{done:#?}");
@@ -77,13 +104,29 @@ fn without_a_driver_the_processor_answers() {
 fn answers_do_not_depend_on_the_adapter() {
     let model = text(&Path::new(env!("CARGO_MANIFEST_DIR")).join("models/toybox/checkpoint"));
     for weights in ["f32", "f16", "q8", "q4"] {
-        for (name, question) in [("blobs.png", "What is this?"), ("wide.png", "How many squares are there?")] {
+        for (name, question) in
+            [("blobs.png", "What is this?"), ("wide.png", "How many squares are there?")]
+        {
             let picture = picture(name);
             let answers = |adapter: &str| {
-                let line =
-                    words("compare --json --arithmetic exact", &[&picture, question, "--model", &model, "--weights", weights, "--adapter", adapter]);
+                let line = words(
+                    "compare --json --arithmetic exact",
+                    &[
+                        &picture,
+                        question,
+                        "--model",
+                        &model,
+                        "--weights",
+                        weights,
+                        "--adapter",
+                        adapter,
+                    ],
+                );
                 let records = mqt(line).ok().records();
-                records.iter().map(|record| (record["image_tokens"].clone(), record["token_ids"].clone())).collect::<Vec<_>>()
+                records
+                    .iter()
+                    .map(|record| (record["image_tokens"].clone(), record["token_ids"].clone()))
+                    .collect::<Vec<_>>()
             };
             let all: Vec<_> = adapters().into_iter().map(answers).collect();
             assert!(all[0].len() > 3, "the ladder has steps: {:?}", all[0]);

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(900);
 
 /// The random models of `tests/golden`.
-pub(crate) const CASES: [&str; 5] = ["a-f32-tower", "b-f16-shards", "c-crop", "d-floor-grid", "e-llava-bins"];
+pub(crate) const CASES: [&str; 5] =
+    ["a-f32-tower", "b-f16-shards", "c-crop", "d-floor-grid", "e-llava-bins"];
 
 /// A path below `tests/golden`.
 pub(crate) fn golden(path: impl AsRef<Path>) -> PathBuf {
@@ -35,7 +36,8 @@ pub(crate) fn text(path: &Path) -> String {
     path.to_str().expect("test paths are Unicode").to_owned()
 }
 
-/// `cpu`, and the default adapter where there is one; with `REQUIRE_GPU=1` its absence is a failure.
+/// `cpu`, and the default adapter where there is one; with `REQUIRE_GPU=1` its absence is a
+/// failure.
 pub(crate) fn adapters() -> Vec<&'static str> {
     static FOUND: OnceLock<Vec<&str>> = OnceLock::new();
     FOUND.get_or_init(find_adapters).clone()
@@ -98,7 +100,8 @@ impl Mqt {
 
     /// Starts it and leaves the rest to the caller.
     pub(crate) fn start(mut self) -> Child {
-        let pipes = self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let pipes =
+            self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = pipes.spawn().expect("the binary was built with this test");
         let mut stdin = child.stdin.take().expect("piped");
         let bytes = std::mem::take(&mut self.stdin);
@@ -143,13 +146,26 @@ pub(crate) fn finish(mut child: Child, line: String) -> Done {
             None => thread::sleep(Duration::from_millis(2)),
         }
     };
-    let stderr = stderr.join().expect("reads only").lines().filter(|line| !is_noise(line)).map(|line| format!("{line}\n")).collect();
-    Done { line, code: status.code().unwrap_or(-1), stdout: stdout.join().expect("reads only"), stderr }
+    let stderr = stderr
+        .join()
+        .expect("reads only")
+        .lines()
+        .filter(|line| !is_noise(line))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    Done {
+        line,
+        code: status.code().unwrap_or(-1),
+        stdout: stdout.join().expect("reads only"),
+        stderr,
+    }
 }
 
 /// Lines that Vulkan loaders and drivers write to stderr by themselves.
 fn is_noise(line: &str) -> bool {
-    ["XDG_RUNTIME_DIR", "MESA", "libEGL", "lavapipe is not a conformant", "WARNING: "].iter().any(|noise| line.contains(noise))
+    ["XDG_RUNTIME_DIR", "MESA", "libEGL", "lavapipe is not a conformant", "WARNING: "]
+        .iter()
+        .any(|noise| line.contains(noise))
 }
 
 impl fmt::Debug for Done {
@@ -162,7 +178,13 @@ impl fmt::Debug for Done {
 impl Done {
     /// The records on stdout.
     pub(crate) fn records(&self) -> Vec<serde_json::Value> {
-        self.stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line:?} of {self:#?}"))).collect()
+        self.stdout
+            .lines()
+            .map(|line| {
+                serde_json::from_str(line)
+                    .unwrap_or_else(|error| panic!("{error} in {line:?} of {self:#?}"))
+            })
+            .collect()
     }
 
     /// The only record on stdout.
@@ -172,7 +194,8 @@ impl Done {
         records.remove(0)
     }
 
-    /// Checks for a clean refusal: the code, nothing on stdout, one sentence on stderr that mentions `hint`.
+    /// Checks for a clean refusal: the code, nothing on stdout, one sentence on stderr that
+    /// mentions `hint`.
     pub(crate) fn refused(&self, code: i32, hint: &str) {
         assert_eq!(self.code, code, "{self:#?}");
         assert_eq!(self.stdout, "", "{self:#?}");

@@ -1,7 +1,9 @@
 //! A loaded model and one conversation about a picture.
 
 use crate::failure::{Failure, Result};
-use crate::settings::{AskSettings, Asked, BenchSettings, Earlier, LoadSettings, Measured, Settings};
+use crate::settings::{
+    AskSettings, Asked, BenchSettings, Earlier, LoadSettings, Measured, Settings,
+};
 use crate::stop::Stop;
 use crate::store::{Store, StoredFiles};
 use crate::{from_js, to_js};
@@ -48,8 +50,9 @@ struct Loaded<'a> {
     kernels: Choices,
 }
 
-/// An answer, as JavaScript sees it: the fields of `mqt ask --json` that tell of the answer. Those about file, device, model and
-/// settings are not among them, nor are the times of loading and of decoding the file.
+/// An answer, as JavaScript sees it: the fields of `mqt ask --json` that tell of the answer. Those
+/// about file, device, model and settings are not among them, nor are the times of loading and of
+/// decoding the file.
 #[derive(Serialize)]
 struct Record {
     answer: String,
@@ -80,7 +83,8 @@ pub struct View {
     /// Height of the picture before it was made square.
     #[wasm_bindgen(readonly)]
     pub height: u32,
-    /// The file has a rotation, transparency or 16 bits: a program that reads it otherwise sees other pixels.
+    /// The file has a rotation, transparency or 16 bits: a program that reads it otherwise sees
+    /// other pixels.
     #[wasm_bindgen(readonly, js_name = readingsDiffer)]
     pub readings_differ: bool,
     /// SHA-256 of the pixels, in hex.
@@ -103,24 +107,46 @@ impl View {
     fn of(pixels: Pixels, encode_ms: f64) -> View {
         let hash = pixels.hash().iter().map(|byte| format!("{byte:02x}")).collect();
         let (width, height) = pixels.source;
-        View { size: pixels.size, width, height, readings_differ: pixels.readings_differ, hash, encode_ms, rgb: pixels.rgb }
+        View {
+            size: pixels.size,
+            width,
+            height,
+            readings_differ: pixels.readings_differ,
+            hash,
+            encode_ms,
+            rgb: pixels.rgb,
+        }
     }
 }
 
 #[wasm_bindgen]
 impl Engine {
-    /// Loads the pack or checkpoint in `store`, calling `on_progress(phase, done, total)`; the phases are `device`,
-    /// `compiling kernels`, `loading weights` (bytes, as they lie on the device) and `warm-up`.
+    /// Loads the pack or checkpoint in `store`, calling `on_progress(phase, done, total)`; the
+    /// phases are `device`, `compiling kernels`, `loading weights` (bytes, as they lie on the
+    /// device) and `warm-up`.
     ///
     /// # Errors
     /// An option that makes no sense; the model's, the adapter's and the device's failures.
-    #[allow(clippy::arc_with_non_send_sync, reason = "natively a model is Send and Sync, and a session takes it as it is there")]
-    pub async fn load(store: Store, options: LoadSettings, on_progress: &js_sys::Function) -> Result<Engine> {
+    #[allow(
+        clippy::arc_with_non_send_sync,
+        reason = "natively a model is Send and Sync, and a session takes it as it is there"
+    )]
+    pub async fn load(
+        store: Store,
+        options: LoadSettings,
+        on_progress: &js_sys::Function,
+    ) -> Result<Engine> {
         let settings: Settings = from_js(&options)?;
         let options = LoadOptions {
-            adapter: settings.adapter.parse().unwrap_or_else(|never: std::convert::Infallible| match never {}),
+            adapter: settings
+                .adapter
+                .parse()
+                .unwrap_or_else(|never: std::convert::Infallible| match never {}),
             weights: settings.weights.parse().map_err(|why: String| Failure::invalid(&why))?,
-            arithmetic: settings.arithmetic.parse().map_err(|why: String| Failure::invalid(&why))?,
+            arithmetic: settings
+                .arithmetic
+                .parse()
+                .map_err(|why: String| Failure::invalid(&why))?,
             rehearse: true,
             choices: settings.kernels.clone(),
             tuning: TUNING,
@@ -128,10 +154,19 @@ impl Engine {
         };
         let tell = |phase: &str, done: u64, total: u64| {
             // A listener that throws is the listener's problem.
-            let _ = on_progress.call3(&JsValue::UNDEFINED, &phase.into(), &(done as f64).into(), &(total as f64).into());
+            let _ = on_progress.call3(
+                &JsValue::UNDEFINED,
+                &phase.into(),
+                &(done as f64).into(),
+                &(total as f64).into(),
+            );
         };
         tell("device", 0, 0);
-        let model = Model::from_files(Box::new(StoredFiles::new(store)), &options, &mut |p: Progress| tell(p.phase, p.done, p.total)).await?;
+        let model =
+            Model::from_files(Box::new(StoredFiles::new(store)), &options, &mut |p: Progress| {
+                tell(p.phase, p.done, p.total)
+            })
+            .await?;
         tell("warm-up", 0, 0);
         let context = settings.context.min(model.config().max_context());
         Ok(Engine { session: Session::new(Arc::new(model), context).await?, settings })
@@ -166,7 +201,12 @@ impl Engine {
     ///
     /// # Errors
     /// A setting that makes no sense, stopped, the device's failures.
-    pub async fn bench(&mut self, settings: BenchSettings, on_progress: &js_sys::Function, stop: &Stop) -> Result<JsValue> {
+    pub async fn bench(
+        &mut self,
+        settings: BenchSettings,
+        on_progress: &js_sys::Function,
+        stop: &Stop,
+    ) -> Result<JsValue> {
         let plan = from_js::<Measured>(&settings)?.plan(stop)?;
         let mut tell = |what: &str| {
             let _ = on_progress.call1(&JsValue::UNDEFINED, &what.into());
@@ -174,7 +214,8 @@ impl Engine {
         to_js(&bench::run(self.session.model(), &plan, &mut tell).await?)
     }
 
-    /// Puts a picture file in front of the model. The same picture again costs nothing; another one starts a new conversation.
+    /// Puts a picture file in front of the model. The same picture again costs nothing; another one
+    /// starts a new conversation.
     ///
     /// # Errors
     /// The bytes are not a picture, stopped, or the device's failures.
@@ -189,7 +230,10 @@ impl Engine {
     /// # Errors
     /// The bytes are not a picture.
     pub fn inspect(&self, picture: &[u8]) -> Result<View> {
-        Ok(View::of(Pixels::decode(picture, self.session.model().image_spec(), Reading::People)?, 0.0))
+        Ok(View::of(
+            Pixels::decode(picture, self.session.model().image_spec(), Reading::People)?,
+            0.0,
+        ))
     }
 
     /// Reads the picture's first image tokens ahead of the question.
@@ -212,7 +256,8 @@ impl Engine {
         self.session.start_anew();
     }
 
-    /// Takes the last question and answer back, so that it can be asked again with other image tokens.
+    /// Takes the last question and answer back, so that it can be asked again with other image
+    /// tokens.
     #[wasm_bindgen(js_name = takeBack)]
     pub fn take_back(&mut self) {
         self.session.take_back();
@@ -234,12 +279,16 @@ impl Engine {
         let turns: Vec<Earlier> = from_js(turns)?;
         let config = self.session.model().config();
         let offer = config.offer();
-        let fits = |turn: &Earlier| turn.token_ids.iter().all(|&id| (id as usize) < config.language.vocab);
+        let fits =
+            |turn: &Earlier| turn.token_ids.iter().all(|&id| (id as usize) < config.language.vocab);
         let offered = |turn: &Earlier| budget::fixed(turn.image_tokens as u64, &offer).is_ok();
         if !turns.iter().all(|turn| fits(turn) && offered(turn)) {
             return Err(Failure::invalid("an earlier turn is not of this model"));
         }
-        let turns: Vec<_> = turns.into_iter().map(|turn| (turn.question, turn.token_ids, turn.image_tokens)).collect();
+        let turns: Vec<_> = turns
+            .into_iter()
+            .map(|turn| (turn.question, turn.token_ids, turn.image_tokens))
+            .collect();
         self.session.resume(&turns);
         Ok(())
     }
@@ -266,7 +315,13 @@ impl Engine {
     ///
     /// # Errors
     /// A budget out of range, a full context, stopped before the first word, the device's failures.
-    pub async fn ask(&mut self, question: String, settings: AskSettings, on_text: &js_sys::Function, stop: &Stop) -> Result<JsValue> {
+    pub async fn ask(
+        &mut self,
+        question: String,
+        settings: AskSettings,
+        on_text: &js_sys::Function,
+        stop: &Stop,
+    ) -> Result<JsValue> {
         let request = from_js::<Asked>(&settings)?.request(question, stop)?;
         let mut show = |text: &str| {
             // A listener that throws is the listener's problem; the answer goes on.
@@ -298,12 +353,19 @@ impl Heat {
     #[wasm_bindgen(constructor)]
     pub fn new(rgb: &[u8], weights: &[f32], scale: usize, opacity: f32) -> Result<Heat> {
         let size = (rgb.len() / 3).isqrt();
-        if size == 0 || size * size * 3 != rgb.len() || weights.is_empty() || !(1..=16).contains(&scale) {
-            return Err(Failure::invalid("a heat map needs a square picture, weights, and a scale of 1 to 16"));
+        if size == 0
+            || size * size * 3 != rgb.len()
+            || weights.is_empty()
+            || !(1..=16).contains(&scale)
+        {
+            return Err(Failure::invalid(
+                "a heat map needs a square picture, weights, and a scale of 1 to 16",
+            ));
         }
         let (place, share) = attention::mostly(weights);
         let drawn = attention::overlay(rgb, size, weights, scale, opacity);
-        let rgba = drawn.chunks_exact(3).flat_map(|pixel| [pixel[0], pixel[1], pixel[2], 255]).collect();
+        let rgba =
+            drawn.chunks_exact(3).flat_map(|pixel| [pixel[0], pixel[1], pixel[2], 255]).collect();
         Ok(Heat { rgba, place: place.into(), share })
     }
 

@@ -1,4 +1,5 @@
-//! The library's errors as JavaScript errors: the message for people, `code` for programs, and the facts behind it.
+//! The library's errors as JavaScript errors: the message for people, `code` for programs, and the
+//! facts behind it.
 
 use mqt::Error;
 use wasm_bindgen::prelude::*;
@@ -43,9 +44,15 @@ impl From<Error> for Failure {
         let failure = Failure::new(&error.to_string(), error.code());
         match &error {
             Error::ModelCorrupt { file, .. } => failure.with("file", &file.as_str().into()),
-            Error::OutOfMemory { bytes, what } => failure.with("need", &(*bytes as f64).into()).with("file", &what.as_str().into()),
-            Error::LimitTooSmall { need, have, .. } => failure.with("need", &(*need as f64).into()).with("have", &(*have as f64).into()),
-            Error::ContextFull { need, have } => failure.with("need", &(*need as f64).into()).with("have", &(*have as f64).into()),
+            Error::OutOfMemory { bytes, what } => {
+                failure.with("need", &(*bytes as f64).into()).with("file", &what.as_str().into())
+            }
+            Error::LimitTooSmall { need, have, .. } => {
+                failure.with("need", &(*need as f64).into()).with("have", &(*have as f64).into())
+            }
+            Error::ContextFull { need, have } => {
+                failure.with("need", &(*need as f64).into()).with("have", &(*have as f64).into())
+            }
             _ => failure,
         }
     }

@@ -1,4 +1,5 @@
-//! Every kernel beside its CPU twin, for the browser's own WGSL compiler: `tests/browser` and the page's diagnostics.
+//! Every kernel beside its CPU twin, for the browser's own WGSL compiler: `tests/browser` and the
+//! page's diagnostics.
 
 use crate::failure::{Failure, Result};
 use crate::{Device, to_js};
@@ -29,8 +30,16 @@ impl Device {
     /// No such case, or the device's own failure; a wrong result is `ok: false`.
     #[wasm_bindgen(js_name = runKernelCase)]
     pub async fn run_kernel_case(&self, index: usize) -> Result<JsValue> {
-        let case = kernels::cases().into_iter().nth(index).ok_or_else(|| Failure::invalid("no such kernel case"))?;
+        let case = kernels::cases()
+            .into_iter()
+            .nth(index)
+            .ok_or_else(|| Failure::invalid("no such kernel case"))?;
         let check = case.run(&self.gpu).await?;
-        to_js(&Outcome { ok: check.ok, error: check.error, limit: check.limit, message: check.message })
+        to_js(&Outcome {
+            ok: check.ok,
+            error: check.error,
+            limit: check.limit,
+            message: check.message,
+        })
     }
 }

@@ -1,4 +1,5 @@
-//! `mqt` in the browser: a thin shell that turns JavaScript values into library calls. No logic lives here.
+//! `mqt` in the browser: a thin shell that turns JavaScript values into library calls. No logic
+//! lives here.
 //!
 //! WebGPU works in pages and in workers; the same calls serve both.
 
@@ -15,10 +16,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
 
-/// Where a panic's message and place are kept for the page's report: a property of the worker's global object.
+/// Where a panic's message and place are kept for the page's report: a property of the worker's
+/// global object.
 const PANIC: &str = "mqtPanic";
 
-/// Runs once, when the module is loaded: a panic then prints its message and place to the console, and keeps them.
+/// Runs once, when the module is loaded: a panic then prints its message and place to the console,
+/// and keeps them.
 #[wasm_bindgen(start)]
 pub fn start() {
     std::panic::set_hook(Box::new(|panic| {
@@ -62,6 +65,9 @@ fn to_js(value: &impl Serialize) -> Result<JsValue> {
 
 /// The fields of a plain JavaScript object; `undefined` counts as an empty one.
 fn from_js<T: DeserializeOwned>(value: &JsValue) -> Result<T> {
-    let text = js_sys::JSON::stringify(value).ok().and_then(|text| text.as_string()).unwrap_or_else(|| "{}".into());
+    let text = js_sys::JSON::stringify(value)
+        .ok()
+        .and_then(|text| text.as_string())
+        .unwrap_or_else(|| "{}".into());
     Ok(serde_json::from_str(&text)?)
 }

@@ -1,4 +1,5 @@
-//! What JavaScript asks for, as plain objects: their TypeScript interfaces, their defaults, and what they mean to the library.
+//! What JavaScript asks for, as plain objects: their TypeScript interfaces, their defaults, and
+//! what they mean to the library.
 
 use crate::failure::{Failure, Result};
 use crate::stop::Stop;
@@ -90,7 +91,13 @@ pub(crate) struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { adapter: "auto".into(), arithmetic: "fast".into(), weights: "q4".into(), context: 2048, kernels: Choices::new() }
+        Settings {
+            adapter: "auto".into(),
+            arithmetic: "fast".into(),
+            weights: "q4".into(),
+            context: 2048,
+            kernels: Choices::new(),
+        }
     }
 }
 
@@ -127,7 +134,16 @@ impl Measured {
         if lists.into_iter().flatten().any(|&n| n == 0) || patience.is_nan() || patience <= 0.0 {
             return Err(Failure::invalid("lengths and patience are above 0"));
         }
-        Ok(Plan { tokens, prefill, small_batch, contexts, patience, vision, profile, cancel: stop.cancel.clone() })
+        Ok(Plan {
+            tokens,
+            prefill,
+            small_batch,
+            contexts,
+            patience,
+            vision,
+            profile,
+            cancel: stop.cancel.clone(),
+        })
     }
 }
 
@@ -164,14 +180,28 @@ impl Asked {
             repetition_penalty: self.repetition_penalty.unwrap_or(usual.repetition_penalty),
             seed: self.seed.unwrap_or(usual.seed),
         };
-        let sound = sampling.temperature >= 0.0 && sampling.top_p > 0.0 && sampling.top_p <= 1.0 && sampling.repetition_penalty > 0.0;
+        let sound = sampling.temperature >= 0.0
+            && sampling.top_p > 0.0
+            && sampling.top_p <= 1.0
+            && sampling.repetition_penalty > 0.0;
         if !sound {
-            return Err(Failure::invalid("temperature is at least 0, topP above 0 and at most 1, repetitionPenalty above 0"));
+            return Err(Failure::invalid(
+                "temperature is at least 0, topP above 0 and at most 1, repetitionPenalty above 0",
+            ));
         }
         let max_new_tokens = self.max_new_tokens.unwrap_or(512).max(1);
         let budget = self.budget();
         let cancel = stop.cancel.clone();
-        Ok(Request { budget, sampling, max_new_tokens, stop: self.stop, so_far: self.so_far, seen_ahead: true, cancel, ..Request::new(question) })
+        Ok(Request {
+            budget,
+            sampling,
+            max_new_tokens,
+            stop: self.stop,
+            so_far: self.so_far,
+            seen_ahead: true,
+            cancel,
+            ..Request::new(question)
+        })
     }
 }
 

@@ -50,7 +50,8 @@ impl Stop {
         Stop { cancel: Cancel::with_pause(pause) }
     }
 
-    /// What is being computed before the first word: `encoding` or `prefilling`; none before the work has begun.
+    /// What is being computed before the first word: `encoding` or `prefilling`; none before the
+    /// work has begun.
     #[wasm_bindgen(getter)]
     pub fn stage(&self) -> Option<String> {
         let (stage, _) = self.cancel.progress()?;

@@ -1,4 +1,5 @@
-//! A model's files, read through JavaScript by ranges: from the network, from storage, from files on disk.
+//! A model's files, read through JavaScript by ranges: from the network, from storage, from files
+//! on disk.
 //!
 //! The WebAssembly heap holds one range at a time, never a whole model.
 
@@ -76,11 +77,24 @@ impl Files for StoredFiles {
         Box::pin(async move {
             let path = self.path(name);
             // A double holds every size up to 2^53 exactly.
-            let bytes = self.store.read(&path, range.start as f64, range.end as f64).await.map_err(|reason| missing(&path, &reason))?;
-            let bytes = bytes.dyn_into::<js_sys::Uint8Array>().map_err(|_| corrupt(&path, "the store gave no bytes".into()))?;
+            let bytes = self
+                .store
+                .read(&path, range.start as f64, range.end as f64)
+                .await
+                .map_err(|reason| missing(&path, &reason))?;
+            let bytes = bytes
+                .dyn_into::<js_sys::Uint8Array>()
+                .map_err(|_| corrupt(&path, "the store gave no bytes".into()))?;
             let want = range.end - range.start;
             if u64::from(bytes.length()) != want {
-                return Err(corrupt(&path, format!("{want} bytes from {} were asked for, {} came", range.start, bytes.length())));
+                return Err(corrupt(
+                    &path,
+                    format!(
+                        "{want} bytes from {} were asked for, {} came",
+                        range.start,
+                        bytes.length()
+                    ),
+                ));
             }
             Ok(bytes.to_vec())
         })
@@ -98,11 +112,15 @@ impl Files for StoredFiles {
     }
 
     fn folder(&self, name: &str) -> Option<Box<dyn Files>> {
-        let parts: Vec<&str> = name.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+        let parts: Vec<&str> =
+            name.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
         if name.starts_with('/') || parts.contains(&"..") {
             return None;
         }
-        let inner = StoredFiles { store: self.store.clone(), folder: self.path(&format!("{}/", parts.join("/"))) };
+        let inner = StoredFiles {
+            store: self.store.clone(),
+            folder: self.path(&format!("{}/", parts.join("/"))),
+        };
         // An empty folder is as good as none.
         if inner.list().is_empty() { None } else { Some(Box::new(inner)) }
     }
@@ -110,7 +128,10 @@ impl Files for StoredFiles {
 
 fn missing(path: &str, reason: &JsValue) -> Error {
     let why = reason.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
-    Error::ModelMissing { path: path.into(), why: why.or_else(|| reason.as_string()).unwrap_or_else(|| "no reason given".into()) }
+    Error::ModelMissing {
+        path: path.into(),
+        why: why.or_else(|| reason.as_string()).unwrap_or_else(|| "no reason given".into()),
+    }
 }
 
 fn corrupt(path: &str, problem: String) -> Error {

@@ -1,5 +1,6 @@
-// Files by their SHA-256, in the browser's private file system or in memory. Complete ones carry the hash as their name,
-// incomplete ones end in `.part`: a download goes on where it stopped, also after the page was closed.
+// Files by their SHA-256, in the browser's private file system or in memory. Complete ones carry
+// the hash as their name, incomplete ones end in `.part`: a download goes on where it stopped, also
+// after the page was closed.
 
 import { EngineError } from "./errors";
 
@@ -64,8 +65,9 @@ class StoredBlobs implements Blobs {
         return await handle.createSyncAccessHandle();
       } catch (error) {
         if ((error as DOMException)?.name !== "NoModificationAllowedError") throw error;
-        if (tries === HELD_TRIES) throw new EngineError("second-tab", "another tab is writing the model's files");
-        await new Promise((wake) => setTimeout(wake, HELD_MS));
+        if (tries === HELD_TRIES)
+          throw new EngineError("second-tab", "another tab is writing the model's files");
+        await new Promise(wake => setTimeout(wake, HELD_MS));
       }
     }
   }
@@ -75,7 +77,7 @@ class StoredBlobs implements Blobs {
     const access = await this.exclusive(handle);
     return {
       size: () => access.getSize(),
-      append: (bytes) => {
+      append: bytes => {
         const at = access.getSize();
         let written = 0;
         try {
@@ -116,7 +118,11 @@ class StoredBlobs implements Blobs {
   async names() {
     const all: { name: string; bytes: number }[] = [];
     for await (const handle of this.folder.values())
-      if (handle.kind === "file") all.push({ name: handle.name, bytes: (await (handle as FileSystemFileHandle).getFile()).size });
+      if (handle.kind === "file")
+        all.push({
+          name: handle.name,
+          bytes: (await (handle as FileSystemFileHandle).getFile()).size,
+        });
     return all;
   }
 }
@@ -139,7 +145,7 @@ export class MemoryBlobs implements Blobs {
     this.parts.set(sha256, pieces);
     return {
       size: () => pieces.reduce((sum, piece) => sum + piece.length, 0),
-      append: (bytes) => void pieces.push(bytes.slice()),
+      append: bytes => void pieces.push(bytes.slice()),
       truncate: () => void pieces.splice(0),
       close: () => undefined,
     };
@@ -166,5 +172,5 @@ export class MemoryBlobs implements Blobs {
 
 export async function sha256(bytes: ArrayBuffer | Uint8Array): Promise<string> {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as BufferSource));
-  return [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return [...digest].map(byte => byte.toString(16).padStart(2, "0")).join("");
 }

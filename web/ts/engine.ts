@@ -7,15 +7,50 @@ import * as Comlink from "comlink";
 import type { AskSettings, BenchSettings } from "../pkg/mqt_web.js";
 import { EngineError } from "./errors";
 import * as kernels from "./kernels";
-import type { Answer, BenchReport, Estimate, Heat, Keep, Loaded, Memory, Progress, Sharing, Step, Turn, View, WorkerApi } from "./messages";
+import type {
+  Answer,
+  BenchReport,
+  Estimate,
+  Heat,
+  Keep,
+  Loaded,
+  Memory,
+  Progress,
+  Sharing,
+  Step,
+  Turn,
+  View,
+  WorkerApi,
+} from "./messages";
 import { webAddress } from "./network";
 import { carryErrors } from "./transfer";
 
 export { EngineError, type ErrorCode, type Facts } from "./errors";
 export { parseManifest } from "./manifest";
-export { Unreachable, fetchManifest, plainAddress, readAtMost, request, webAddress } from "./network";
+export {
+  Unreachable,
+  fetchManifest,
+  plainAddress,
+  readAtMost,
+  request,
+  webAddress,
+} from "./network";
 export { shown } from "./shown";
-export type { Answer, BenchReport, Estimate, Heat, Keep, Loaded, Memory, Progress, Scenes, Sharing, Step, Turn, View } from "./messages";
+export type {
+  Answer,
+  BenchReport,
+  Estimate,
+  Heat,
+  Keep,
+  Loaded,
+  Memory,
+  Progress,
+  Scenes,
+  Sharing,
+  Step,
+  Turn,
+  View,
+} from "./messages";
 export { deletePack, storedBytes, storedPacks, type StoredPack } from "./storage";
 
 carryErrors();
@@ -79,7 +114,7 @@ export class Engine {
 
   /** An error that nothing in the worker caught: a fault of ours. */
   private async brokeOff(message: string): Promise<void> {
-    const silence = new Promise<undefined>((wake) => setTimeout(wake, LAST_WORDS_MS));
+    const silence = new Promise<undefined>(wake => setTimeout(wake, LAST_WORDS_MS));
     const words = await Promise.race([this.api.lastWords(), silence]).catch(() => undefined);
     this.fail(new EngineError("internal", words ?? message));
   }
@@ -92,18 +127,38 @@ export class Engine {
 
   /** The same, with a download that can be paused. */
   static begin(source: string | URL | File[], options: LoadOptions = {}): Loading {
-    const from = Array.isArray(source) ? { files: source } : { url: webAddress(String(source), document.baseURI).href };
-    const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "mqt" });
+    const from = Array.isArray(source)
+      ? { files: source }
+      : { url: webAddress(String(source), document.baseURI).href };
+    const worker = new Worker(new URL("./worker.ts", import.meta.url), {
+      type: "module",
+      name: "mqt",
+    });
     const engine = new Engine(worker, Comlink.wrap<WorkerApi>(worker), undefined);
-    const { adapter = "auto", arithmetic = "fast", context = 2048, keep = "storage", sharing = "try", refresh = false } = options;
+    const {
+      adapter = "auto",
+      arithmetic = "fast",
+      context = 2048,
+      keep = "storage",
+      sharing = "try",
+      refresh = false,
+    } = options;
     let settled = false;
-    // The worker's last words may arrive after its result: what is over makes no progress. That another tab took over comes later still.
+    // The worker's last words may arrive after its result: what is over makes no progress. That
+    // another tab took over comes later still.
     const onProgress = (progress: Progress) => {
       if (progress.phase === "taken" ? !engine.disposed : !settled) options.onProgress?.(progress);
     };
-    const settings = { source: from, settings: { adapter, arithmetic, context, kernels: kernels.read() }, keep, sharing, refresh };
+    const settings = {
+      source: from,
+      settings: { adapter, arithmetic, context, kernels: kernels.read() },
+      keep,
+      sharing,
+      refresh,
+    };
     // Ends the worker, whatever it does: what a download has written stays in storage.
-    const stop = () => engine.fail(new EngineError("cancelled", "stopped; what has arrived is kept"));
+    const stop = () =>
+      engine.fail(new EngineError("cancelled", "stopped; what has arrived is kept"));
     if (options.signal?.aborted) stop();
     options.signal?.addEventListener("abort", stop);
     const load = async () => {
@@ -116,10 +171,15 @@ export class Engine {
         throw EngineError.from(error);
       } finally {
         settled = true;
-        options.signal?.removeEventListener("abort", stop); // it was for loading, not for what is loaded
+        // it was for loading, not for what is loaded
+        options.signal?.removeEventListener("abort", stop);
       }
     };
-    return { engine: load(), pause: () => engine.api.pause(), resume: () => engine.api.resumeDownload() };
+    return {
+      engine: load(),
+      pause: () => engine.api.pause(),
+      resume: () => engine.api.resumeDownload(),
+    };
   }
 
   private async race<T>(work: Promise<T>): Promise<T> {
@@ -132,7 +192,10 @@ export class Engine {
   }
 
   /** Runs a piece of work that `signal` stops. */
-  private async stoppable<T>(signal: AbortSignal | undefined, work: (id: number) => Promise<T>): Promise<T> {
+  private async stoppable<T>(
+    signal: AbortSignal | undefined,
+    work: (id: number) => Promise<T>,
+  ): Promise<T> {
     if (signal?.aborted) throw new EngineError("cancelled", "stopped");
     const id = ++this.work;
     const stop = () => void this.api.stop(id);
@@ -150,14 +213,25 @@ export class Engine {
     return this.loaded;
   }
 
-  /** Puts a picture in front of the model and encodes it. The same one again costs nothing; another starts a new conversation. */
-  async look(image: Blob, { signal, onStep }: Pick<AskRequest, "signal" | "onStep"> = {}): Promise<View> {
+  /**
+   * Puts a picture in front of the model and encodes it. The same one again costs nothing; another
+   * starts a new conversation.
+   */
+  async look(
+    image: Blob,
+    { signal, onStep }: Pick<AskRequest, "signal" | "onStep"> = {},
+  ): Promise<View> {
     const bytes = await read(image);
     const tell = Comlink.proxy(onStep ?? (() => {}));
-    return this.stoppable(signal, (id) => this.api.look(id, Comlink.transfer(bytes, [bytes.buffer]), tell));
+    return this.stoppable(signal, id =>
+      this.api.look(id, Comlink.transfer(bytes, [bytes.buffer]), tell),
+    );
   }
 
-  /** What the model would see of a picture, and the hash of those pixels. Costs no encoding and changes nothing. */
+  /**
+   * What the model would see of a picture, and the hash of those pixels. Costs no encoding and
+   * changes nothing.
+   */
   async inspect(image: Blob): Promise<View> {
     const bytes = await read(image);
     return this.race(this.api.inspect(Comlink.transfer(bytes, [bytes.buffer])));
@@ -165,7 +239,7 @@ export class Engine {
 
   /** Reads the picture's first image tokens ahead of the question. */
   prepare(tokens: number, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
-    return this.stoppable(signal, (id) => this.api.prepare(id, tokens));
+    return this.stoppable(signal, id => this.api.prepare(id, tokens));
   }
 
   /** Answers a question about the picture. */
@@ -177,28 +251,42 @@ export class Engine {
       const settings = { ...rest, ...(tokens === undefined ? {} : { imageTokens: tokens }) };
       const onText = Comlink.proxy((text: string) => pieces.push(text));
       const tell = Comlink.proxy(onStep ?? (() => {}));
-      return this.stoppable(signal, (id) => this.api.ask(id, question, settings, onText, tell));
+      return this.stoppable(signal, id => this.api.ask(id, question, settings, onText, tell));
     })();
     answer.then(
       () => pieces.end(),
-      (error) => pieces.end(EngineError.from(error)),
+      error => pieces.end(EngineError.from(error)),
     );
     return { answer, [Symbol.asyncIterator]: () => pieces.iterate() };
   }
 
-  /** What a question would cost with so many image tokens; without them, what *Auto* would choose and why. */
+  /**
+   * What a question would cost with so many image tokens; without them, what *Auto* would choose
+   * and why.
+   */
   estimate(tokens?: number, question = "", targetMs?: number): Promise<Estimate> {
-    const settings = tokens === undefined ? (targetMs === undefined ? {} : { targetMs }) : { imageTokens: tokens };
+    const settings =
+      tokens === undefined ? (targetMs === undefined ? {} : { targetMs }) : { imageTokens: tokens };
     return this.race(this.api.estimate(question, settings));
   }
 
   /** Measures device and model; takes some seconds, and the conversation's cache is left alone. */
-  bench({ onProgress, signal, ...settings }: BenchSettings & { onProgress?: (what: string) => void; signal?: AbortSignal } = {}): Promise<BenchReport> {
+  bench({
+    onProgress,
+    signal,
+    ...settings
+  }: BenchSettings & {
+    onProgress?: (what: string) => void;
+    signal?: AbortSignal;
+  } = {}): Promise<BenchReport> {
     const tell = Comlink.proxy(onProgress ?? (() => {}));
-    return this.stoppable(signal, (id) => this.api.bench(id, settings, tell));
+    return this.stoppable(signal, id => this.api.bench(id, settings, tell));
   }
 
-  /** Where each of so many image tokens reads from: [tokens, grid²], each row summing to 1. The same for every picture. */
+  /**
+   * Where each of so many image tokens reads from: [tokens, grid²], each row summing to 1. The same
+   * for every picture.
+   */
   readingMap(tokens: number): Promise<Float32Array> {
     return this.race(this.api.readingMap(tokens));
   }
@@ -218,7 +306,10 @@ export class Engine {
     return this.race(this.api.startAnew());
   }
 
-  /** Changes the text that opens the conversation; without one, what the model was trained with. What was said so far stays. */
+  /**
+   * Changes the text that opens the conversation; without one, what the model was trained with.
+   * What was said so far stays.
+   */
   instruct(system?: string): Promise<void> {
     return this.race(this.api.instruct(system));
   }
@@ -244,7 +335,10 @@ async function read(image: Blob): Promise<Uint8Array> {
   try {
     return new Uint8Array(await image.arrayBuffer());
   } catch (error) {
-    throw new EngineError("image-unreadable", `the picture cannot be read any more; was the file changed or removed? (${(error as Error).message})`);
+    throw new EngineError(
+      "image-unreadable",
+      `the picture cannot be read any more; was the file changed or removed? (${(error as Error).message})`,
+    );
   }
 }
 
@@ -279,7 +373,7 @@ class Pieces {
       if (text !== undefined) yield text;
       else if (this.error) throw this.error;
       else if (this.ended) return;
-      else await new Promise<void>((wake) => (this.wake = wake));
+      else await new Promise<void>(wake => (this.wake = wake));
     }
   }
 }

@@ -54,12 +54,20 @@ export class EngineError extends Error {
   /** Any thrown value as an `EngineError`. */
   static from(error: unknown): EngineError {
     if (error instanceof EngineError) return error;
-    const { message, code, need, have, file, facts, name } = (error ?? {}) as Record<string, unknown>;
+    const { message, code, need, have, file, facts, name } = (error ?? {}) as Record<
+      string,
+      unknown
+    >;
     const text = typeof message === "string" && message ? message : String(error);
     if (name === "AbortError") return new EngineError("cancelled", "stopped");
-    if (name === "QuotaExceededError") return new EngineError("storage-full", "the browser's storage is full");
-    const known = CODES.find((known) => known === code);
+    if (name === "QuotaExceededError")
+      return new EngineError("storage-full", "the browser's storage is full");
+    const known = CODES.find(known => known === code);
     if (!known) return new EngineError("internal", lastWords() ?? text);
-    return new EngineError(known, text, (facts as Facts) ?? { need: need as number, have: have as number, file: file as string });
+    return new EngineError(
+      known,
+      text,
+      (facts as Facts) ?? { need: need as number, have: have as number, file: file as string },
+    );
   }
 }

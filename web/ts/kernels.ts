@@ -1,5 +1,5 @@
-// What was learned about this device, remembered between visits: which variants of kernels were fastest, and how many pipelines each
-// model takes. A cache: without storage it is empty.
+// What was learned about this device, remembered between visits: which variants of kernels were
+// fastest, and how many pipelines each model takes. A cache: without storage it is empty.
 
 /** Of one adapter. */
 interface Learned {
@@ -12,17 +12,22 @@ export type Kernels = Record<string, Learned>;
 
 const KEY = "mqt-kernels";
 
-const isObject = (value: unknown): value is object => typeof value === "object" && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is object =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 const isAllOf = (value: unknown, type: "string" | "number"): boolean =>
-  isObject(value) && Object.values(value).every((entry) => typeof entry === type);
+  isObject(value) && Object.values(value).every(entry => typeof entry === type);
 
 /** Whatever else lies under the key was not written by this version. */
 const isKernels = (value: unknown): value is Kernels =>
   isObject(value) &&
   Object.values(value).every(
     (learned: unknown) =>
-      isObject(learned) && "variants" in learned && isAllOf(learned.variants, "string") && "pipelines" in learned && isAllOf(learned.pipelines, "number"),
+      isObject(learned) &&
+      "variants" in learned &&
+      isAllOf(learned.variants, "string") &&
+      "pipelines" in learned &&
+      isAllOf(learned.pipelines, "number"),
   );
 
 export function read(): Kernels {

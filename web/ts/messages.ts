@@ -6,7 +6,9 @@ import type { Kernels } from "./kernels";
 /** Where a model comes from: the address of a pack's manifest, or files from disk. */
 export type Source = { url: string } | { files: File[] };
 
-/** Where what is fetched is kept: in the browser's storage, or in memory until the page is closed. */
+/**
+ * Where what is fetched is kept: in the browser's storage, or in memory until the page is closed.
+ */
 export type Keep = "storage" | "memory";
 
 /** What to do if another tab uses the stored models: give up, wait for it, or take over. */
@@ -23,7 +25,14 @@ export interface WorkerSettings {
 
 /** How far loading has come. Sizes are in bytes. */
 export type Progress =
-  | { phase: "downloading"; done: number; total: number; file: string; index: number; count: number }
+  | {
+      phase: "downloading";
+      done: number;
+      total: number;
+      file: string;
+      index: number;
+      count: number;
+    }
   | { phase: "paused"; done: number; total: number }
   /** No answer: asked again after `retry_ms` at the latest. */
   | { phase: "offline"; done: number; total: number; reason: string; retry_ms: number }
@@ -31,7 +40,10 @@ export type Progress =
   /** A stored file was damaged; it alone is fetched again. */
   | { phase: "bad-shard"; file: string }
   | { phase: "uploading"; done: number; total: number }
-  /** Pipelines; `total` is what this device compiled last time for this model, else what the bundled one takes. 0 of 0 once the kernels run for the first time. */
+  /**
+   * Pipelines; `total` is what this device compiled last time for this model, else what the bundled
+   * one takes. 0 of 0 once the kernels run for the first time.
+   */
   | { phase: "compiling"; done: number; total: number }
   /** Another tab took the model over: this engine is gone. */
   | { phase: "taken" };
@@ -66,9 +78,14 @@ export interface Loaded {
   scenes?: Scenes;
 }
 
-/** `scenes.json` of a pack: what pictures for this model can be composed of. Colours are `#rrggbb`. */
+/**
+ * `scenes.json` of a pack: what pictures for this model can be composed of. Colours are `#rrggbb`.
+ */
 export interface Scenes {
-  /** Fewest and most things; smallest and largest extent of one, in parts of the picture's longer side. */
+  /**
+   * Fewest and most things; smallest and largest extent of one, in parts of the picture's longer
+   * side.
+   */
   limits: { things: [number, number]; size: [number, number] };
   colours: Record<string, string>;
   grounds: string[];
@@ -92,8 +109,9 @@ export interface View {
 }
 
 /**
- * An answer and what it took: the fields of `mqt ask --json` that tell of the answer. Those about file, device, model and settings are
- * not among them, nor are the times of loading and of decoding the file.
+ * An answer and what it took: the fields of `mqt ask --json` that tell of the answer. Those about
+ * file, device, model and settings are not among them, nor are the times of loading and of decoding
+ * the file.
  */
 export interface Answer {
   answer: string;
@@ -106,9 +124,19 @@ export interface Answer {
   cached_tokens: number;
   completion_tokens: number;
   vision_runs: number;
-  timings_ms: { vision: number; resample: number; prefill: number; first_token: number; decode: number; total: number };
+  timings_ms: {
+    vision: number;
+    resample: number;
+    prefill: number;
+    first_token: number;
+    decode: number;
+    total: number;
+  };
   tokens_per_second: number;
-  /** How likely the model held its own words, 0 to 1; null if there are none. A low one says that more image tokens may help. */
+  /**
+   * How likely the model held its own words, 0 to 1; null if there are none. A low one says that
+   * more image tokens may help.
+   */
   mean_probability: number | null;
 }
 
@@ -124,17 +152,34 @@ export interface Estimate {
   context: number;
 }
 
-/** `mqt.bench/1`, as `mqt bench --json` prints it; figures are medians, null where the device cannot measure them. */
+/**
+ * `mqt.bench/1`, as `mqt bench --json` prints it; figures are medians, null where the device cannot
+ * measure them.
+ */
 export interface BenchReport {
   schema: "mqt.bench/1";
   version: string;
   adapter: { name: string; backend: string; kind: string; driver: string };
   model: { name: string; weights: string; parameters: number; bytes_per_token: number };
-  ceilings: Record<"read_gb_s" | "copy_gb_s" | "fma_f32_gflop_s" | "fma_f16_gflop_s" | "dot4_i8_gop_s" | "dispatch_gap_us" | "map_ms", number | null>;
+  ceilings: Record<
+    | "read_gb_s"
+    | "copy_gb_s"
+    | "fma_f32_gflop_s"
+    | "fma_f16_gflop_s"
+    | "dot4_i8_gop_s"
+    | "dispatch_gap_us"
+    | "map_ms",
+    number | null
+  >;
   vision: { ms: number; gflop: number; fraction_of_peak: number | null } | null;
   resample_ms: number | null;
   prefill: { tokens: number; ms: number; tokens_per_second: number }[];
-  decode: { context: number; tokens_per_second: number; ms_per_token: number; fraction_of_read_bandwidth: number | null }[];
+  decode: {
+    context: number;
+    tokens_per_second: number;
+    ms_per_token: number;
+    fraction_of_read_bandwidth: number | null;
+  }[];
   first_token: { image_tokens: number; ms: number }[];
   startup_ms: { device: number; pipelines: number; weights: number; warm_up: number };
   gpu_bytes_peak: number;
@@ -171,10 +216,20 @@ export interface WorkerApi {
   look(id: number, picture: Uint8Array, onStep: (step: Step) => void): Promise<View>;
   inspect(picture: Uint8Array): Promise<View>;
   prepare(id: number, imageTokens: number): Promise<void>;
-  ask(id: number, question: string, settings: AskSettings, onText: (text: string) => void, onStep: (step: Step) => void): Promise<Answer>;
+  ask(
+    id: number,
+    question: string,
+    settings: AskSettings,
+    onText: (text: string) => void,
+    onStep: (step: Step) => void,
+  ): Promise<Answer>;
   stop(id: number): void;
   estimate(question: string, settings: AskSettings): Promise<Estimate>;
-  bench(id: number, settings: BenchSettings, onProgress: (what: string) => void): Promise<BenchReport>;
+  bench(
+    id: number,
+    settings: BenchSettings,
+    onProgress: (what: string) => void,
+  ): Promise<BenchReport>;
   readingMap(imageTokens: number): Promise<Float32Array>;
   heat(rgb: Uint8Array, weights: Float32Array, scale: number, opacity: number): Promise<Heat>;
   takeBack(): Promise<void>;

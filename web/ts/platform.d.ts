@@ -1,4 +1,5 @@
-// What browsers have and TypeScript's library for pages does not: files that a worker writes synchronously.
+// What browsers have and TypeScript's library for pages does not: files that a worker writes
+// synchronously.
 
 interface FileSystemSyncAccessHandle {
   getSize(): number;

@@ -26,12 +26,18 @@ export async function storedPacks(): Promise<StoredPack[]> {
   const sizes = await storedBytes();
   return (await remembered(blobs)).map(({ url, name, manifest, files }) => {
     const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
-    const stored = files.reduce((sum, file) => sum + Math.min(file.bytes, sizes.get(file.sha256) ?? 0), 0);
+    const stored = files.reduce(
+      (sum, file) => sum + Math.min(file.bytes, sizes.get(file.sha256) ?? 0),
+      0,
+    );
     return { url, name, manifest, bytes, stored, files };
   });
 }
 
-/** Bytes of every file that is stored, complete or not, by its SHA-256. Empty where there is no storage. */
+/**
+ * Bytes of every file that is stored, complete or not, by its SHA-256. Empty where there is no
+ * storage.
+ */
 export async function storedBytes(): Promise<Map<string, number>> {
   try {
     const names = await (await openStorage()).names();

@@ -1,6 +1,8 @@
-// A model's files for the engine: fetched by ranges, kept by hash, verified before anything of them is used.
+// A model's files for the engine: fetched by ranges, kept by hash, verified before anything of them
+// is used.
 //
-// The engine may read while files still arrive: `read` waits for its file, so weights go to the device as they come.
+// The engine may read while files still arrive: `read` waits for its file, so weights go to the
+// device as they come.
 
 import { type Blobs, type Part, sha256 } from "./blobs";
 import { EngineError } from "./errors";
@@ -15,17 +17,25 @@ export interface Remembered {
   /** SHA-256 of the manifest, which is kept like any other file. */
   manifest: string;
   files: Entry[];
-  /** A newer version on its way: what has arrived of it stays, and takes this one's place when it is complete. */
+  /**
+   * A newer version on its way: what has arrived of it stays, and takes this one's place when it is
+   * complete.
+   */
   next?: { manifest: string; files: Entry[] };
 }
 
 /** Tries after a broken connection before it counts as gone, and the pauses between them. */
 const RETRY_MS = [300, 1000, 2000];
 
-/** While it counts as gone: the first pause before the next try, and the longest; each is twice the one before. */
+/**
+ * While it counts as gone: the first pause before the next try, and the longest; each is twice the
+ * one before.
+ */
 const [AWAY_MS, MOST_AWAY_MS] = [2000, 60_000];
 
-/** Answers of a server that may be better soon: too slow, asked too much, or in trouble of its own. */
+/**
+ * Answers of a server that may be better soon: too slow, asked too much, or in trouble of its own.
+ */
 const isPassing = (status: number) => status === 408 || status === 429 || status >= 500;
 
 const recordName = async (url: string) => `pack-${await sha256(new TextEncoder().encode(url))}`;
@@ -48,8 +58,14 @@ export async function remembered(blobs: Blobs): Promise<Remembered[]> {
 function readRecord(text: string): Remembered | undefined {
   try {
     const pack = JSON.parse(text) as Partial<Remembered> | null;
-    const sound = (version: Remembered["next"]) => typeof version?.manifest === "string" && areEntries(version.files);
-    if (typeof pack?.url !== "string" || typeof pack.name !== "string" || !sound(pack as Remembered)) return undefined;
+    const sound = (version: Remembered["next"]) =>
+      typeof version?.manifest === "string" && areEntries(version.files);
+    if (
+      typeof pack?.url !== "string" ||
+      typeof pack.name !== "string" ||
+      !sound(pack as Remembered)
+    )
+      return undefined;
     return pack.next === undefined || sound(pack.next) ? (pack as Remembered) : undefined;
   } catch {
     return undefined;
@@ -75,9 +91,15 @@ export async function forget(blobs: Blobs, url: string): Promise<void> {
 async function prune(blobs: Blobs): Promise<void> {
   const wanted = new Set<string>();
   for (const { manifest, files, next } of await remembered(blobs))
-    for (const name of [manifest, next?.manifest, ...[...files, ...(next?.files ?? [])].map((f) => f.sha256)]) if (name) wanted.add(name);
+    for (const name of [
+      manifest,
+      next?.manifest,
+      ...[...files, ...(next?.files ?? [])].map(f => f.sha256),
+    ])
+      if (name) wanted.add(name);
   for (const { name } of await blobs.names())
-    if (!name.startsWith("pack-") && !wanted.has(name.replace(/\.part$/, ""))) await blobs.remove(name);
+    if (!name.startsWith("pack-") && !wanted.has(name.replace(/\.part$/, "")))
+      await blobs.remove(name);
 }
 
 /** A pack at an address. */
@@ -109,17 +131,23 @@ export class PackStore {
   }
 
   /** Opens the pack: from storage if it is there, else from the network. */
-  static async open(url: string, blobs: Blobs, refresh: boolean, tell: (progress: Progress) => void): Promise<PackStore> {
-    const known = (await remembered(blobs)).find((pack) => pack.url === url);
+  static async open(
+    url: string,
+    blobs: Blobs,
+    refresh: boolean,
+    tell: (progress: Progress) => void,
+  ): Promise<PackStore> {
+    const known = (await remembered(blobs)).find(pack => pack.url === url);
     const kept = known && (await blobs.open(known.manifest));
     if (kept && !refresh) {
       const text = new Uint8Array(await kept.arrayBuffer());
-      if ((await sha256(text)) === known.manifest) return new PackStore(url, blobs, text, parseManifest(text), tell);
+      if ((await sha256(text)) === known.manifest)
+        return new PackStore(url, blobs, text, parseManifest(text), tell);
     }
     const text = await fetchManifest(url);
     const store = new PackStore(url, blobs, text, parseManifest(text), tell);
-    const files = await Promise.all((known?.files ?? []).map((file) => blobs.open(file.sha256)));
-    if (kept && files.every((file) => file !== undefined)) store.before = known;
+    const files = await Promise.all((known?.files ?? []).map(file => blobs.open(file.sha256)));
+    if (kept && files.every(file => file !== undefined)) store.before = known;
     await store.keepManifest(store.before);
     return store;
   }
@@ -129,8 +157,14 @@ export class PackStore {
     const manifest = await sha256(this.manifestText);
     await write(this.blobs, manifest, this.manifestText);
     const own = { manifest, files: this.entries };
-    const record: Remembered = before ? { ...before, next: own } : { url: this.url, name: this.manifest.name, ...own };
-    await write(this.blobs, await recordName(this.url), new TextEncoder().encode(JSON.stringify(record)));
+    const record: Remembered = before
+      ? { ...before, next: own }
+      : { url: this.url, name: this.manifest.name, ...own };
+    await write(
+      this.blobs,
+      await recordName(this.url),
+      new TextEncoder().encode(JSON.stringify(record)),
+    );
     await prune(this.blobs);
   }
 
@@ -145,12 +179,15 @@ export class PackStore {
     return { total, missing };
   }
 
-  /** Verifies what is stored and fetches what is missing, file by file, in the order the engine reads them. */
+  /**
+   * Verifies what is stored and fetches what is missing, file by file, in the order the engine
+   * reads them.
+   */
   start(): void {
     let before: Promise<unknown> = Promise.resolve();
     for (const [index, entry] of this.entries.entries()) {
       const here = before.then(() => this.obtain(entry, index));
-      here.catch((error) => (this.failure ??= EngineError.from(error)));
+      here.catch(error => (this.failure ??= EngineError.from(error)));
       this.ready.set(entry.file, here);
       before = here;
     }
@@ -176,7 +213,14 @@ export class PackStore {
     const count = this.entries.length;
     const stored = await this.blobs.open(entry.sha256);
     if (stored) {
-      this.tell({ phase: "verifying", done: this.done, total: this.total(), file: entry.file, index, count });
+      this.tell({
+        phase: "verifying",
+        done: this.done,
+        total: this.total(),
+        file: entry.file,
+        index,
+        count,
+      });
       if ((await sha256(await stored.arrayBuffer())) === entry.sha256) {
         this.done += entry.bytes;
         return stored;
@@ -185,11 +229,22 @@ export class PackStore {
       await this.blobs.remove(entry.sha256);
     }
     await this.download(entry, index);
-    this.tell({ phase: "verifying", done: this.done, total: this.total(), file: entry.file, index, count });
+    this.tell({
+      phase: "verifying",
+      done: this.done,
+      total: this.total(),
+      file: entry.file,
+      index,
+      count,
+    });
     const whole = await this.blobs.read(entry.sha256);
     if ((await sha256(await whole.arrayBuffer())) !== entry.sha256) {
       await this.blobs.remove(`${entry.sha256}.part`);
-      throw new EngineError("bad-shard", `${entry.file} does not match its SHA-256; it is not used`, { file: entry.file });
+      throw new EngineError(
+        "bad-shard",
+        `${entry.file} does not match its SHA-256; it is not used`,
+        { file: entry.file },
+      );
     }
     await this.blobs.finish(entry.sha256);
     this.done += entry.bytes;
@@ -208,23 +263,35 @@ export class PackStore {
         const [before, done] = [part.size(), this.done];
         if (this.paused) {
           this.tell({ phase: "paused", done: done + before, total: this.total() });
-          await new Promise<void>((wake) => (this.wake = wake));
+          await new Promise<void>(wake => (this.wake = wake));
           continue;
         }
         try {
           await this.fetchInto(entry, part, index);
           if (part.size() <= before) throw new Error("the server sent nothing new");
         } catch (error) {
-          if (error instanceof EngineError && error.code === "storage-full") throw new EngineError(error.code, error.message, { need: (await this.sizes()).missing });
+          if (error instanceof EngineError && error.code === "storage-full")
+            throw new EngineError(error.code, error.message, {
+              need: (await this.sizes()).missing,
+            });
           if (error instanceof EngineError && !(error instanceof Unreachable)) throw error;
           if (this.paused || this.failure) continue;
           if (part.size() > before) [broken, away] = [0, AWAY_MS];
           if (broken < RETRY_MS.length && navigator.onLine) {
-            await new Promise((wake) => setTimeout(wake, RETRY_MS[broken++]));
+            await new Promise(wake => setTimeout(wake, RETRY_MS[broken++]));
             continue;
           }
-          const reason = navigator.onLine && new URL(this.url).origin !== self.location.origin ? "cross-origin" : String(error);
-          this.tell({ phase: "offline", done: done + part.size(), total: this.total(), reason, retry_ms: away });
+          const reason =
+            navigator.onLine && new URL(this.url).origin !== self.location.origin
+              ? "cross-origin"
+              : String(error);
+          this.tell({
+            phase: "offline",
+            done: done + part.size(),
+            total: this.total(),
+            reason,
+            retry_ms: away,
+          });
           if (await this.woken(away)) [broken, away] = [0, AWAY_MS];
           else away = Math.min(2 * away, MOST_AWAY_MS);
         }
@@ -236,7 +303,7 @@ export class PackStore {
 
   /** Waits so long; true, and sooner, if somebody presses the button or the network is back. */
   private woken(ms: number): Promise<boolean> {
-    return new Promise((wake) => {
+    return new Promise(wake => {
       const timer = setTimeout(() => wake(false), ms);
       this.wake = () => (clearTimeout(timer), wake(true));
     });
@@ -246,11 +313,19 @@ export class PackStore {
     this.abort = new AbortController();
     const start = part.size();
     const headers: HeadersInit = start > 0 ? { range: `bytes=${start}-${entry.bytes - 1}` } : {};
-    const response = await request(new URL(entry.file, this.url), { headers, signal: this.abort.signal, cache: "no-store" });
-    if (response.status === 416) throw new EngineError("bad-shard", `${entry.file} is shorter than its manifest says`, { file: entry.file });
+    const response = await request(new URL(entry.file, this.url), {
+      headers,
+      signal: this.abort.signal,
+      cache: "no-store",
+    });
+    if (response.status === 416)
+      throw new EngineError("bad-shard", `${entry.file} is shorter than its manifest says`, {
+        file: entry.file,
+      });
     if (!response.ok) void response.body?.cancel();
     if (isPassing(response.status)) throw new Error(`the server answered ${response.status}`);
-    if (!response.ok || !response.body) throw new EngineError("network", `${entry.file}: the server answered ${response.status}`);
+    if (!response.ok || !response.body)
+      throw new EngineError("network", `${entry.file}: the server answered ${response.status}`);
     // A server without ranges sends all of it again.
     if (start > 0 && response.status !== 206) part.truncate();
     const reader = response.body.getReader();
@@ -259,12 +334,21 @@ export class PackStore {
       if (done) break;
       if (part.size() + value.length > entry.bytes) {
         part.truncate();
-        throw new EngineError("bad-shard", `${entry.file} is longer than its manifest says`, { file: entry.file });
+        throw new EngineError("bad-shard", `${entry.file} is longer than its manifest says`, {
+          file: entry.file,
+        });
       }
       part.append(value);
       const arrived = this.done + part.size();
       const count = this.entries.length;
-      this.tell({ phase: "downloading", done: arrived, total: this.total(), file: entry.file, index, count });
+      this.tell({
+        phase: "downloading",
+        done: arrived,
+        total: this.total(),
+        file: entry.file,
+        index,
+        count,
+      });
     }
   }
 
@@ -272,7 +356,7 @@ export class PackStore {
 
   async size(name: string): Promise<number | undefined> {
     if (name === "manifest.json") return this.manifestText.length;
-    return this.entries.find((entry) => entry.file === name)?.bytes;
+    return this.entries.find(entry => entry.file === name)?.bytes;
   }
 
   async read(name: string, start: number, end: number): Promise<Uint8Array> {
@@ -291,7 +375,9 @@ export class FileStore {
   constructor(files: File[]) {
     for (const file of files) {
       // A chosen folder gives `folder/name`, chosen files just their names.
-      const path = file.webkitRelativePath ? file.webkitRelativePath.split("/").slice(1).join("/") : file.name;
+      const path = file.webkitRelativePath
+        ? file.webkitRelativePath.split("/").slice(1).join("/")
+        : file.name;
       this.files.set(path, file);
     }
   }
@@ -308,7 +394,9 @@ export class FileStore {
 
   list(folder: string): string[] {
     const start = folder && `${folder}/`;
-    const names = [...this.files.keys()].filter((name) => name.startsWith(start)).map((name) => name.slice(start.length));
-    return names.filter((name) => !name.includes("/"));
+    const names = [...this.files.keys()]
+      .filter(name => name.startsWith(start))
+      .map(name => name.slice(start.length));
+    return names.filter(name => !name.includes("/"));
   }
 }

@@ -1,4 +1,5 @@
-// Errors keep their code and facts on the way between page and worker: comlink's own handler keeps only the message.
+// Errors keep their code and facts on the way between page and worker: comlink's own handler keeps
+// only the message.
 
 import { transferHandlers } from "comlink";
 import { EngineError, type ErrorCode, type Facts } from "./errors";

@@ -1,10 +1,26 @@
 // The engine's side of the worker: one model, one conversation, one piece of work at a time.
 
 import * as Comlink from "comlink";
-import init, { type AskSettings, type BenchSettings, Engine, Heat, type View as Seen, Stop } from "../pkg/mqt_web.js";
+import init, {
+  type AskSettings,
+  type BenchSettings,
+  Engine,
+  Heat,
+  type View as Seen,
+  Stop,
+} from "../pkg/mqt_web.js";
 import { MemoryBlobs, openStorage } from "./blobs";
 import { EngineError, lastWords } from "./errors";
-import type { Answer, BenchReport, Loaded, Progress, Step, View, WorkerApi, WorkerSettings } from "./messages";
+import type {
+  Answer,
+  BenchReport,
+  Loaded,
+  Progress,
+  Step,
+  View,
+  WorkerApi,
+  WorkerSettings,
+} from "./messages";
 import { readScenes } from "./scenes";
 import { FileStore, PackStore } from "./store";
 import { carryErrors } from "./transfer";
@@ -40,7 +56,11 @@ function inTurn<T>(work: (engine: Engine) => Promise<T> | T): Promise<T> {
 }
 
 /** The same with a `Stop` that `stop(id)` finds, and which says how far the work has come. */
-function stoppable<T>(id: number, work: (engine: Engine, stop: Stop) => Promise<T>, onStep: (step: Step) => void = () => {}): Promise<T> {
+function stoppable<T>(
+  id: number,
+  work: (engine: Engine, stop: Stop) => Promise<T>,
+  onStep: (step: Step) => void = () => {},
+): Promise<T> {
   const stop = new Stop();
   stops.set(id, stop);
   let last = "";
@@ -49,7 +69,7 @@ function stoppable<T>(id: number, work: (engine: Engine, stop: Stop) => Promise<
     if (!phase || last === (last = `${phase} ${share}`)) return;
     onStep({ phase: phase as Step["phase"], share });
   }, STEP_MS);
-  return inTurn((engine) => work(engine, stop)).finally(() => {
+  return inTurn(engine => work(engine, stop)).finally(() => {
     clearInterval(look);
     stops.delete(id);
     stop.free();
@@ -59,10 +79,11 @@ function stoppable<T>(id: number, work: (engine: Engine, stop: Stop) => Promise<
 /** Holds the lock until the worker ends. */
 async function claim(sharing: WorkerSettings["sharing"], taken: () => void): Promise<void> {
   if (!navigator.locks) return;
-  const options: LockOptions = sharing === "take" ? { steal: true } : sharing === "try" ? { ifAvailable: true } : {};
+  const options: LockOptions =
+    sharing === "take" ? { steal: true } : sharing === "try" ? { ifAvailable: true } : {};
   await new Promise<void>((resolve, reject) => {
     const forever = new Promise(() => {});
-    const held = navigator.locks.request(LOCK, options, (lock) => {
+    const held = navigator.locks.request(LOCK, options, lock => {
       if (!lock) {
         reject(new EngineError("second-tab", "the model is already loaded in another tab"));
         return;
@@ -78,18 +99,32 @@ async function program() {
   try {
     return await module;
   } catch (error) {
-    throw new EngineError("network", `the engine's own program cannot be fetched: ${(error as Error).message}`);
+    throw new EngineError(
+      "network",
+      `the engine's own program cannot be fetched: ${(error as Error).message}`,
+    );
   }
 }
 
-async function openStore({ source, keep, refresh }: WorkerSettings, tell: (progress: Progress) => void): Promise<PackStore | FileStore> {
+async function openStore(
+  { source, keep, refresh }: WorkerSettings,
+  tell: (progress: Progress) => void,
+): Promise<PackStore | FileStore> {
   if ("files" in source) return new FileStore(source.files);
-  if (!crypto.subtle) throw new EngineError("network", "over an insecure connection browsers verify no files: open the page over https, or on localhost");
+  if (!crypto.subtle)
+    throw new EngineError(
+      "network",
+      "over an insecure connection browsers verify no files: open the page over https, or on localhost",
+    );
   let blobs;
   try {
     blobs = keep === "memory" ? new MemoryBlobs() : await openStorage();
   } catch (error) {
-    throw new EngineError("storage-full", `this browser offers no storage here: ${(error as Error).message}`, { have: 0 });
+    throw new EngineError(
+      "storage-full",
+      `this browser offers no storage here: ${(error as Error).message}`,
+      { have: 0 },
+    );
   }
   const pack = await PackStore.open(source.url, blobs, refresh, tell);
   if (keep === "storage") {
@@ -97,7 +132,11 @@ async function openStore({ source, keep, refresh }: WorkerSettings, tell: (progr
     const { quota = Infinity, usage = 0 } = (await navigator.storage.estimate?.()) ?? {};
     if (missing > quota - usage) {
       const facts = { need: missing, have: Math.max(0, quota - usage) };
-      throw new EngineError("storage-full", "the browser's storage has no room for the model", facts);
+      throw new EngineError(
+        "storage-full",
+        "the browser's storage has no room for the model",
+        facts,
+      );
     }
   }
   pack.start();
@@ -117,7 +156,9 @@ function handOver(seen: Seen): View {
   const { size, width, height, readingsDiffer, hash, encodeMs } = seen;
   const rgb = seen.rgb();
   seen.free();
-  return Comlink.transfer({ rgb, size, width, height, readingsDiffer, hash, encodeMs }, [rgb.buffer]);
+  return Comlink.transfer({ rgb, size, width, height, readingsDiffer, hash, encodeMs }, [
+    rgb.buffer,
+  ]);
 }
 
 const api: WorkerApi = {
@@ -128,10 +169,14 @@ const api: WorkerApi = {
       }
       memory = (await program()).memory;
       store = await openStore(settings, onProgress);
-      engine = await Engine.load(store as never, settings.settings, (phase: string, done: number, total: number) => {
-        if (phase === "loading weights") onProgress({ phase: "uploading", done, total });
-        else onProgress({ phase: "compiling", done, total });
-      });
+      engine = await Engine.load(
+        store as never,
+        settings.settings,
+        (phase: string, done: number, total: number) => {
+          if (phase === "loading weights") onProgress({ phase: "uploading", done, total });
+          else onProgress({ phase: "compiling", done, total });
+        },
+      );
       if (store instanceof PackStore) await store.whole;
       const loaded = engine.loaded() as Loaded;
       const scenes = await readScenes(store);
@@ -145,17 +190,28 @@ const api: WorkerApi = {
   resumeDownload: () => (store as PackStore | undefined)?.resume(),
 
   look: (id, picture, onStep) =>
-    stoppable(id, async (engine, stop): Promise<View> => handOver(await engine.look(picture, stop)), onStep),
-  inspect: (picture) => inTurn((engine) => handOver(engine.inspect(picture))),
+    stoppable(
+      id,
+      async (engine, stop): Promise<View> => handOver(await engine.look(picture, stop)),
+      onStep,
+    ),
+  inspect: picture => inTurn(engine => handOver(engine.inspect(picture))),
   prepare: (id, imageTokens) => stoppable(id, (engine, stop) => engine.prepare(imageTokens, stop)),
   ask: (id, question, settings: AskSettings, onText, onStep) =>
-    stoppable(id, async (engine, stop) => (await engine.ask(question, settings, onText, stop)) as Answer, onStep),
+    stoppable(
+      id,
+      async (engine, stop) => (await engine.ask(question, settings, onText, stop)) as Answer,
+      onStep,
+    ),
   bench: (id, settings: BenchSettings, onProgress) =>
-    stoppable(id, async (engine, stop) => (await engine.bench(settings, onProgress, stop)) as BenchReport),
-  stop: (id) => stops.get(id)?.stop(),
+    stoppable(
+      id,
+      async (engine, stop) => (await engine.bench(settings, onProgress, stop)) as BenchReport,
+    ),
+  stop: id => stops.get(id)?.stop(),
 
-  estimate: (question, settings) => inTurn((engine) => engine.estimate(question, settings)),
-  readingMap: (imageTokens) => inTurn((engine) => engine.readingMap(imageTokens)),
+  estimate: (question, settings) => inTurn(engine => engine.estimate(question, settings)),
+  readingMap: imageTokens => inTurn(engine => engine.readingMap(imageTokens)),
   // Needs no turn: it touches nothing of the model.
   heat: async (rgb, weights, scale, opacity) => {
     await module;
@@ -164,10 +220,10 @@ const api: WorkerApi = {
     heat.free();
     return Comlink.transfer({ rgba, place, share }, [rgba.buffer]);
   },
-  takeBack: () => inTurn((engine) => engine.takeBack()),
-  startAnew: () => inTurn((engine) => engine.startAnew()),
-  instruct: (system) => inTurn((engine) => engine.instruct(system)),
-  resume: (turns) => inTurn((engine) => engine.resume(turns)),
+  takeBack: () => inTurn(engine => engine.takeBack()),
+  startAnew: () => inTurn(engine => engine.startAnew()),
+  instruct: system => inTurn(engine => engine.instruct(system)),
+  resume: turns => inTurn(engine => engine.resume(turns)),
   lastWords: async () => lastWords(),
   memory: async () => ({ wasmBytes: memory?.buffer.byteLength ?? 0, gpuBytes: gpuBytes() }),
 };

@@ -1,4 +1,5 @@
-// A picture by its address: the one case in which the page asks another server for something, because somebody gave that address.
+// A picture by its address: the one case in which the page asks another server for something,
+// because somebody gave that address.
 
 import { EngineError, Unreachable, readAtMost, request, shown, webAddress } from "mqt-web";
 import { MOST_PICTURE_BYTES, app } from "./app";
@@ -16,10 +17,18 @@ export function open(): void {
 }
 
 function build(): HTMLDialogElement {
-  const field = h<HTMLInputElement>("input#picture-address", { type: "url", placeholder: "https://…", required: true });
-  const form = h<HTMLFormElement>("form", h("label", { for: "picture-address" }, "Address of a picture"), h("div.line", field, h("button.main", { type: "submit" }, "Fetch")));
+  const field = h<HTMLInputElement>("input#picture-address", {
+    type: "url",
+    placeholder: "https://…",
+    required: true,
+  });
+  const form = h<HTMLFormElement>(
+    "form",
+    h("label", { for: "picture-address" }, "Address of a picture"),
+    h("div.line", field, h("button.main", { type: "submit" }, "Fetch")),
+  );
   field.addEventListener("input", () => field.setCustomValidity(""));
-  form.addEventListener("submit", (event) => {
+  form.addEventListener("submit", event => {
     event.preventDefault();
     const link = linkIn(field.value);
     field.setCustomValidity(link ? "" : "That is not the address of a picture.");
@@ -31,21 +40,32 @@ function build(): HTMLDialogElement {
   const made: HTMLDialogElement = dialog(
     "address-dialog",
     "A picture from the web",
-    h("p", "The page asks that server for the picture, without cookies and without saying where you come from; nothing else is sent. The server has to allow it (CORS)."),
+    h(
+      "p",
+      "The page asks that server for the picture, without cookies and without saying where you come from; nothing else is sent. The server has to allow it (CORS).",
+    ),
     form,
   );
   return made;
 }
 
-/** The address in a text that is nothing else: `https:`, `http:`, or a picture written out as `data:`. */
+/**
+ * The address in a text that is nothing else: `https:`, `http:`, or a picture written out as
+ * `data:`.
+ */
 export function linkIn(text: string | undefined): URL | undefined {
   // A list of links has comments and several lines; the first link counts.
-  const line = text?.split(/\r?\n/).find((line) => line !== "" && !line.startsWith("#"))?.trim();
+  const line = text
+    ?.split(/\r?\n/)
+    .find(line => line !== "" && !line.startsWith("#"))
+    ?.trim();
   if (!line || !/^(https?:|data:image\/)\S+$/i.test(line)) return undefined;
   return URL.canParse(line) ? new URL(line) : undefined;
 }
 
-/** Counts what was asked for: a slow server's picture comes too late if another was taken meanwhile. */
+/**
+ * Counts what was asked for: a slow server's picture comes too late if another was taken meanwhile.
+ */
 let asked = 0;
 
 /** The last part of the path, decoded if that can be done. */
@@ -58,7 +78,10 @@ function fileName(link: URL): string {
   }
 }
 
-/** Fetches the picture and shows it to the model; what goes wrong is said under the picture, which stays. */
+/**
+ * Fetches the picture and shows it to the model; what goes wrong is said under the picture, which
+ * stays.
+ */
 export async function take(link: URL): Promise<void> {
   const [mine, before] = [++asked, app.picture];
   const isLate = () => mine !== asked || app.picture !== before;
@@ -74,23 +97,33 @@ export async function take(link: URL): Promise<void> {
   } catch (error) {
     log(`picture from ${host}: ${(error as Error).message}`);
     if (error instanceof Refused) say(error.message);
-    else if (error instanceof EngineError && !(error instanceof Unreachable)) say(`${error.message}.`);
+    else if (error instanceof EngineError && !(error instanceof Unreachable))
+      say(`${error.message}.`);
     else if (!navigator.onLine) say("There is no network. The picture was not fetched.");
-    else say(`${host} cannot be reached, or does not let other pages read its pictures (CORS). Save the picture, then choose the file.`);
+    else
+      say(
+        `${host} cannot be reached, or does not let other pages read its pictures (CORS). Save the picture, then choose the file.`,
+      );
   }
 }
 
 class Refused extends Error {}
 
 async function fetchPicture(link: URL): Promise<Blob> {
-  const response = await request(webAddress(link.href), { credentials: "omit", referrerPolicy: "no-referrer", signal: AbortSignal.timeout(PATIENCE_MS) });
+  const response = await request(webAddress(link.href), {
+    credentials: "omit",
+    referrerPolicy: "no-referrer",
+    signal: AbortSignal.timeout(PATIENCE_MS),
+  });
   const type = response.headers.get("content-type") ?? "";
   const refuse = (why: string) => {
     void response.body?.cancel();
     throw new Refused(why);
   };
-  if (!response.ok) refuse(`${link.host} answered ${response.status}: there is no picture at that address.`);
-  if (/^(text|audio|video)\//.test(type)) refuse(`What ${link.host} sends from there is no picture.`);
+  if (!response.ok)
+    refuse(`${link.host} answered ${response.status}: there is no picture at that address.`);
+  if (/^(text|audio|video)\//.test(type))
+    refuse(`What ${link.host} sends from there is no picture.`);
   const bytes = await readAtMost(response, MOST_PICTURE_BYTES);
   if (!bytes) throw new Refused(`What ${link.host} sends from there is too large for a picture.`);
   return new Blob([bytes], { type: type.split(";")[0] });
@@ -101,7 +134,9 @@ function writtenOut(href: string): Blob {
   const [, type, encoding, data = ""] = /^data:([^;,]*)[^,]*?(;base64)?,(.*)$/is.exec(href) ?? [];
   if (!encoding) throw new Refused("Only pictures in base64 can be pasted as text.");
   try {
-    return new Blob([Uint8Array.from(atob(decodeURIComponent(data)), (c) => c.charCodeAt(0))], { type });
+    return new Blob([Uint8Array.from(atob(decodeURIComponent(data)), c => c.charCodeAt(0))], {
+      type,
+    });
   } catch {
     throw new Refused("That text is not a picture in base64.");
   }

@@ -1,7 +1,17 @@
-// The page's one thread of action: a model is loaded, a picture is shown to it, questions are asked. Everything on screen that
-// can be pressed ends up here or in loader.ts; what is shown is in the other files.
+// The page's one thread of action: a model is loaded, a picture is shown to it, questions are
+// asked. Everything on screen that can be pressed ends up here or in loader.ts; what is shown is in
+// the other files.
 
-import { type Answer, type Answering, type Engine, EngineError, type Keep, type Turn, type View, shown } from "mqt-web";
+import {
+  type Answer,
+  type Answering,
+  type Engine,
+  EngineError,
+  type Keep,
+  type Turn,
+  type View,
+  shown,
+} from "mqt-web";
 import * as conversation from "./conversation";
 import { log } from "./dom";
 import { failed } from "./failures";
@@ -42,21 +52,33 @@ class App extends Loader {
   picture: Picture | undefined;
   /** The conversation about the picture: this one holds, every question takes it along. */
   turns: Turn[] = [];
-  /** Another object with every new conversation: what an earlier one still answers belongs to none. */
+  /**
+   * Another object with every new conversation: what an earlier one still answers belongs to none.
+   */
   private talk = {};
-  /** The conversation that began when a model was set aside: if it is still this one, the one before comes back with that model. */
+  /**
+   * The conversation that began when a model was set aside: if it is still this one, the one before
+   * comes back with that model.
+   */
   private talkAside: object | undefined;
   /** Which engine looked at which picture last. */
   private looked: { engine: Engine; picture: Picture } | undefined;
   /** Of every answer, for the report: the picture by its hash, and what was set then. */
-  records: { question: string; answer: Answer; picture: string; model: string; settings: Sampling }[] = [];
+  records: {
+    question: string;
+    answer: Answer;
+    picture: string;
+    model: string;
+    settings: Sampling;
+  }[] = [];
   private work: AbortController | undefined;
   private preparing: AbortController | undefined;
   /** A question that waits for the model: lets it go on, or drops it. */
   private waiting: ((go: boolean) => void) | undefined;
 
   protected override async begin(isOver: () => boolean): Promise<void> {
-    if (settings.sampling().system) await this.instruct().catch((error) => notices.remark(EngineError.from(error).message));
+    if (settings.sampling().system)
+      await this.instruct().catch(error => notices.remark(EngineError.from(error).message));
     if (isOver()) return;
     // After a rebuild that is the picture and all that was said about it.
     if (this.picture) await this.encode();
@@ -81,7 +103,13 @@ class App extends Loader {
   }
 
   /** Another model, or the same one on another device. */
-  async switchTo(change: { model?: Loadable; adapter?: string; context?: number; refresh?: boolean; keep?: Keep }): Promise<void> {
+  async switchTo(change: {
+    model?: Loadable;
+    adapter?: string;
+    context?: number;
+    refresh?: boolean;
+    keep?: Keep;
+  }): Promise<void> {
     if (change.model || change.refresh) this.leaveConversation(change.model !== undefined);
     this.model = change.model ?? this.model;
     this.adapter = change.adapter ?? this.adapter;
@@ -89,10 +117,17 @@ class App extends Loader {
     this.abandon();
     this.changed();
     enter("first-visit");
-    await this.start({ force: change.adapter === "cpu", refresh: change.refresh, keep: change.keep });
+    await this.start({
+      force: change.adapter === "cpu",
+      refresh: change.refresh,
+      keep: change.keep,
+    });
   }
 
-  /** What was said is in the words of the model that was there, and so are the cards. With that model it comes back, if it `mayComeBack`. */
+  /**
+   * What was said is in the words of the model that was there, and so are the cards. With that
+   * model it comes back, if it `mayComeBack`.
+   */
   private leaveConversation(mayComeBack: boolean): void {
     const { picture, turns, talk } = this;
     this.forget();
@@ -107,14 +142,20 @@ class App extends Loader {
         restore();
       }
       this.changed();
-      if (this.engine && this.picture && !this.hasLooked(this.engine, this.picture)) await this.encode();
+      if (this.engine && this.picture && !this.hasLooked(this.engine, this.picture))
+        await this.encode();
       else enter("ready");
     });
   }
 
-  /** Takes a picture. It is encoded at once if there is a model, so that the question need not wait. */
+  /**
+   * Takes a picture. It is encoded at once if there is a model, so that the question need not wait.
+   */
   async attach(blob: Blob, name: string): Promise<void> {
-    if (blob.size > MOST_PICTURE_BYTES) return notices.remark(`${shown(name, 100)} is too large for a picture; the one before is kept.`);
+    if (blob.size > MOST_PICTURE_BYTES)
+      return notices.remark(
+        `${shown(name, 100)} is too large for a picture; the one before is kept.`,
+      );
     this.work?.abort();
     const { picture, turns } = this;
     this.forget();
@@ -124,7 +165,8 @@ class App extends Loader {
     notices.remark("");
     this.changed();
     if (this.engine) await this.encode();
-    else if (!this.loading && state() === "first-visit" && (await this.isStored())) await this.start();
+    else if (!this.loading && state() === "first-visit" && (await this.isStored()))
+      await this.start();
   }
 
   /** Begins another conversation; a question that waits belongs to the one before. */
@@ -144,7 +186,8 @@ class App extends Loader {
     picture.view = await engine.look(picture.blob, { signal, onStep: steps.show });
     this.looked = { engine, picture };
     // It can be read: those before it are not needed any more.
-    for (let before = picture.before?.picture; before; before = before.before?.picture) URL.revokeObjectURL(before.url);
+    for (let before = picture.before?.picture; before; before = before.before?.picture)
+      URL.revokeObjectURL(before.url);
     picture.before = undefined;
   }
 
@@ -175,7 +218,10 @@ class App extends Loader {
       if (this.work !== work) return;
       enter("ready");
       this.changed();
-      if (picture.view?.readingsDiffer) notices.remark("The file is rotated, transparent or has 16 bits: the model sees it as you do.");
+      if (picture.view?.readingsDiffer)
+        notices.remark(
+          "The file is rotated, transparent or has 16 bits: the model sees it as you do.",
+        );
     } catch (error) {
       const problem = EngineError.from(error);
       if (problem.code === "image-unreadable" && (await this.redraw(picture))) return this.encode();
@@ -187,7 +233,10 @@ class App extends Loader {
     void this.prepare();
   }
 
-  /** HEIC, AVIF and the like: what only the browser can decode becomes a PNG. Its colours are then the browser's. */
+  /**
+   * HEIC, AVIF and the like: what only the browser can decode becomes a PNG. Its colours are then
+   * the browser's.
+   */
   private async redraw(picture: Picture): Promise<boolean> {
     if (picture.redrawn) return false;
     try {
@@ -203,7 +252,10 @@ class App extends Loader {
     }
   }
 
-  /** Lets the conversation open as the drawer says; rejects with what is wrong with that, and the one before stays. */
+  /**
+   * Lets the conversation open as the drawer says; rejects with what is wrong with that, and the
+   * one before stays.
+   */
   async instruct(): Promise<void> {
     await this.engine?.instruct(settings.sampling().system || undefined);
     void this.prepare();
@@ -212,11 +264,20 @@ class App extends Loader {
   /** Reads the image tokens while the person types. */
   async prepare(): Promise<void> {
     const { engine, picture } = this;
-    if (!engine || !picture || !this.hasLooked(engine, picture) || !isOpen() || this.turns.length > 0) return;
+    if (
+      !engine ||
+      !picture ||
+      !this.hasLooked(engine, picture) ||
+      !isOpen() ||
+      this.turns.length > 0
+    )
+      return;
     this.preparing?.abort();
     const preparing = (this.preparing = new AbortController());
     try {
-      const m = tokens.wanted() ?? (await engine.estimate(undefined, "", settings.sampling().targetMs)).image_tokens;
+      const m =
+        tokens.wanted() ??
+        (await engine.estimate(undefined, "", settings.sampling().targetMs)).image_tokens;
       await engine.prepare(m, { signal: preparing.signal });
       await tokens.refresh();
     } catch (error) {
@@ -225,7 +286,9 @@ class App extends Loader {
     }
   }
 
-  /** Stops what is under way; the text so far is kept. A question that waits is not asked any more. */
+  /**
+   * Stops what is under way; the text so far is kept. A question that waits is not asked any more.
+   */
   stop(): void {
     this.release(false);
     if (this.probing) {
@@ -236,7 +299,10 @@ class App extends Loader {
     else this.work?.abort();
   }
 
-  /** Asks the model after the turns `how` names, streaming into `show`; what it throws was already dealt with. */
+  /**
+   * Asks the model after the turns `how` names, streaming into `show`; what it throws was already
+   * dealt with.
+   */
   private async run(
     question: string,
     how: { turns: Turn[]; tokens?: number; soFar?: number[] },
@@ -246,12 +312,13 @@ class App extends Loader {
     if (!picture) return undefined;
     if (!this.engine) {
       this.release(false); // one waits at a time
-      const loaded = new Promise<boolean>((loaded) => (this.waiting = loaded));
+      const loaded = new Promise<boolean>(loaded => (this.waiting = loaded));
       this.changed();
       void this.start();
       const goesOn = await loaded;
       this.changed();
-      if (!goesOn || talk !== this.talk) throw new EngineError("cancelled", "the question was dropped while it waited");
+      if (!goesOn || talk !== this.talk)
+        throw new EngineError("cancelled", "the question was dropped while it waited");
     }
     const engine = this.engine;
     if (!engine) throw new EngineError("cancelled", "there is no model");
@@ -263,15 +330,30 @@ class App extends Loader {
     try {
       await this.look(engine, picture, work.signal);
       await engine.resume(how.turns);
-      if (talk !== this.talk || this.work !== work) throw new EngineError("cancelled", "something else began meanwhile");
+      if (talk !== this.talk || this.work !== work)
+        throw new EngineError("cancelled", "something else began meanwhile");
       enter("answering");
-      const { system, ...sampling } = settings.sampling(); // `instruct` has told the engine of the first
+      // `instruct` has told the engine of the first
+      const { system, ...sampling } = settings.sampling();
       const { tokens: m, soFar } = how;
-      const answering = engine.ask({ question, tokens: m, soFar, signal: work.signal, onStep: steps.show, ...sampling });
+      const answering = engine.ask({
+        question,
+        tokens: m,
+        soFar,
+        signal: work.signal,
+        onStep: steps.show,
+        ...sampling,
+      });
       await show(answering);
       const answer = await answering.answer;
       const { name, weights } = engine.model;
-      this.records.push({ question, answer, picture: picture.view?.hash ?? "", model: `${name} ${weights}`, settings: settings.sampling() });
+      this.records.push({
+        question,
+        answer,
+        picture: picture.view?.hash ?? "",
+        model: `${name} ${weights}`,
+        settings: settings.sampling(),
+      });
       tokens.measured(answer.image_tokens, answer.timings_ms.first_token);
       return answer;
     } catch (error) {
@@ -285,7 +367,12 @@ class App extends Loader {
   private settle(answer: Answer): void {
     if (answer.finish_reason === "context") {
       enter("context-full");
-      notices.show(trouble.contextFull(answer.prompt_tokens + answer.completion_tokens, this.engine?.model.context ?? 0));
+      notices.show(
+        trouble.contextFull(
+          answer.prompt_tokens + answer.completion_tokens,
+          this.engine?.model.context ?? 0,
+        ),
+      );
     } else {
       enter(answer.finish_reason === "cancelled" ? "stopped" : "ready");
     }
@@ -294,7 +381,9 @@ class App extends Loader {
   /** A new question. */
   async ask(question: string): Promise<void> {
     if (this.engine) notices.clear(); // a load's card has the only way on
-    await this.answer(conversation.newAnswer(question, this.picture!, [...this.turns]), { tokens: tokens.wanted() });
+    await this.answer(conversation.newAnswer(question, this.picture!, [...this.turns]), {
+      tokens: tokens.wanted(),
+    });
   }
 
   /** The last question again: with other image tokens, or going on from where it was stopped. */
@@ -302,23 +391,38 @@ class App extends Loader {
     const before = this.turns.at(-1);
     if (!this.engine || !before || isBusy()) return;
     notices.clear();
-    await this.answer(conversation.newAnswer(card.question, this.picture!, card.turns, card), { tokens: how.tokens ?? before.imageTokens, soFar: how.soFar });
+    await this.answer(conversation.newAnswer(card.question, this.picture!, card.turns, card), {
+      tokens: how.tokens ?? before.imageTokens,
+      soFar: how.soFar,
+    });
   }
 
   /** Answers a card; if nothing new began meanwhile, that is the conversation's last turn then. */
-  private async answer(card: conversation.Card, how: { tokens?: number; soFar?: number[] }): Promise<void> {
+  private async answer(
+    card: conversation.Card,
+    how: { tokens?: number; soFar?: number[] },
+  ): Promise<void> {
     const { question, turns } = card;
     const { talk } = this;
-    const answer = await this.run(question, { turns, ...how }, (answering) => card.stream(answering)).catch((error) => void card.fail(error));
+    const answer = await this.run(question, { turns, ...how }, answering =>
+      card.stream(answering),
+    ).catch(error => void card.fail(error));
     if (!answer) return;
     const goesOn = talk === this.talk;
-    if (goesOn) this.turns = [...turns, { question, tokenIds: answer.token_ids, imageTokens: answer.image_tokens }];
+    if (goesOn)
+      this.turns = [
+        ...turns,
+        { question, tokenIds: answer.token_ids, imageTokens: answer.image_tokens },
+      ];
     card.finish(answer);
     if (goesOn) this.settle(answer);
     this.changed();
   }
 
-  /** One question with several m, small to large, after `turns`; none of it becomes part of the conversation. */
+  /**
+   * One question with several m, small to large, after `turns`; none of it becomes part of the
+   * conversation.
+   */
   async compare(question: string, several: number[], turns = this.turns): Promise<void> {
     const columns = conversation.newComparison(question, several, this.picture!, turns);
     const { talk } = this;
@@ -326,7 +430,9 @@ class App extends Loader {
     let answer: Answer | undefined;
     for (const [i, m] of several.entries()) {
       const column = columns[i]!;
-      answer = await this.run(question, { tokens: m, turns }, (answering) => column.stream(answering)).catch((error) => void column.fail(error));
+      answer = await this.run(question, { tokens: m, turns }, answering =>
+        column.stream(answering),
+      ).catch(error => void column.fail(error));
       if (answer) column.finish(answer);
       if (answer && answer.finish_reason !== "cancelled" && talk === this.talk) continue;
       for (const left of columns.slice(i + 1)) left.skip();
@@ -334,7 +440,9 @@ class App extends Loader {
     }
     if (talk !== this.talk) return;
     // So that estimates count what was said, not what was compared.
-    await this.engine?.resume(this.turns).catch((error) => log(`compare: ${(error as Error).message}`));
+    await this.engine
+      ?.resume(this.turns)
+      .catch(error => log(`compare: ${(error as Error).message}`));
     if (answer?.finish_reason === "cancelled") this.settle(answer);
     else if (answer) {
       conversation.plot(columns);
@@ -352,13 +460,12 @@ class App extends Loader {
     conversation.clear();
     const { talk } = this;
     // An engine that goes away just now has nothing to forget.
-    await this.engine?.startAnew().catch((error) => log(`start anew: ${(error as Error).message}`));
+    await this.engine?.startAnew().catch(error => log(`start anew: ${(error as Error).message}`));
     if (talk !== this.talk) return;
     if (this.engine) notices.clear(); // a load's card has the only way on
     if (this.engine) enter("ready");
     this.changed();
   }
-
 }
 
 export const app = new App();

@@ -26,7 +26,10 @@ function build(): HTMLDialogElement {
   const made = dialog(
     "benchmark",
     "Benchmark",
-    h("p", "Measures the loaded model on this device: the tower, prompts, generation, and the wait for the first word with different numbers of image tokens. Close other programs first."),
+    h(
+      "p",
+      "Measures the loaded model on this device: the tower, prompts, generation, and the wait for the first word with different numbers of image tokens. Close other programs first.",
+    ),
     h("p#bench-line.small", { role: "status" }),
     h("div#bench-result"),
     h("div.actions.end", text, stop, run),
@@ -40,7 +43,11 @@ function refresh(line?: string): void {
   find<HTMLButtonElement>("#bench-run").disabled = !able;
   find<HTMLButtonElement>("#bench-stop").disabled = !running;
   find<HTMLButtonElement>("#bench-copy").disabled = !report || running !== undefined;
-  const why = !app.engine ? "Load a model first: ask something." : isBusy() ? "The model is busy with an answer." : "";
+  const why = !app.engine
+    ? "Load a model first: ask something."
+    : isBusy()
+      ? "The model is busy with an answer."
+      : "";
   find("#bench-line").textContent = line ?? (running ? "" : why);
 }
 
@@ -51,7 +58,10 @@ async function measure(): Promise<void> {
   refresh("warm-up …");
   let line = "";
   try {
-    report = await engine.bench({ signal: running.signal, onProgress: (what) => refresh(`${what} …`) });
+    report = await engine.bench({
+      signal: running.signal,
+      onProgress: what => refresh(`${what} …`),
+    });
     find("#bench-result").replaceChildren(...draw(report));
     line = "Medians of this run.";
   } catch (error) {
@@ -65,27 +75,51 @@ async function measure(): Promise<void> {
   }
 }
 
-const three = (value: number) => Number(value.toPrecision(3)).toLocaleString("en", { maximumSignificantDigits: 3 });
+const three = (value: number) =>
+  Number(value.toPrecision(3)).toLocaleString("en", { maximumSignificantDigits: 3 });
 
 function draw(r: BenchReport): HTMLElement[] {
   const c = r.ceilings;
-  const rate = (value: number | null, unit: string) => (value === null ? undefined : `${three(value)} ${unit}`);
+  const rate = (value: number | null, unit: string) =>
+    value === null ? undefined : `${three(value)} ${unit}`;
   const rows: [string, string | undefined][] = [
-    ["Where", r.adapter.kind === "cpu" ? "processor" : shown(`${app.seen?.adapter?.name ?? r.adapter.name} (${r.adapter.backend})`, 200)],
-    ["Model", `${shown(r.model.name, 100)} ${r.model.weights}, ${bytes(r.model.bytes_per_token)} read per token`],
+    [
+      "Where",
+      r.adapter.kind === "cpu"
+        ? "processor"
+        : shown(`${app.seen?.adapter?.name ?? r.adapter.name} (${r.adapter.backend})`, 200),
+    ],
+    [
+      "Model",
+      `${shown(r.model.name, 100)} ${r.model.weights}, ${bytes(r.model.bytes_per_token)} read per token`,
+    ],
     ["Device reads", rate(c.read_gb_s, "GB/s")],
     ["Device computes", rate(c.fma_f32_gflop_s, "GFLOP/s in f32")],
     ["Picture", r.vision ? seconds(r.vision.ms + (r.resample_ms ?? 0)) : undefined],
-    ...r.prefill.map((p): [string, string] => [`Prompt of ${p.tokens}`, `${seconds(p.ms)}, ${three(p.tokens_per_second)} tokens/s`]),
-    ...r.decode.map((d): [string, string] => [`Writing at ${d.context}`, `${three(d.tokens_per_second)} tokens/s`]),
+    ...r.prefill.map((p): [string, string] => [
+      `Prompt of ${p.tokens}`,
+      `${seconds(p.ms)}, ${three(p.tokens_per_second)} tokens/s`,
+    ]),
+    ...r.decode.map((d): [string, string] => [
+      `Writing at ${d.context}`,
+      `${three(d.tokens_per_second)} tokens/s`,
+    ]),
     ["Weights to the device", seconds(r.startup_ms.weights)],
     ["Kernels compiled", seconds(r.startup_ms.pipelines + r.startup_ms.warm_up)],
     ["Memory at the peak", r.gpu_bytes_peak > 0 ? bytes(r.gpu_bytes_peak) : undefined],
   ];
-  const list = h("dl", ...rows.flatMap(([name, value]) => (value === undefined ? [] : [h("dt", name), h("dd", value)])));
-  const points = r.first_token.map((f) => ({ m: f.image_tokens, ms: f.ms }));
+  const list = h(
+    "dl",
+    ...rows.flatMap(([name, value]) =>
+      value === undefined ? [] : [h("dt", name), h("dd", value)],
+    ),
+  );
+  const points = r.first_token.map(f => ({ m: f.image_tokens, ms: f.ms }));
   if (points.length < 2) return [list];
-  const plot = h("div.plot", h("p.small", "From a new picture and a question to the first word, by image tokens"));
+  const plot = h(
+    "div.plot",
+    h("p.small", "From a new picture and a question to the first word, by image tokens"),
+  );
   plot.append(overTokens(points, "Time to the first word"));
   return [list, plot];
 }

@@ -1,5 +1,5 @@
-// The scene composer: stickers on a ground, dragged or moved with the keyboard, handed over as a picture. Anyone can pose a
-// question that nobody posed before. Loaded when it is opened.
+// The scene composer: stickers on a ground, dragged or moved with the keyboard, handed over as a
+// picture. Anyone can pose a question that nobody posed before. Loaded when it is opened.
 
 import { app } from "./app";
 import { dialog, find, h } from "./dom";
@@ -46,12 +46,25 @@ export async function openComposer(): Promise<void> {
 
 function build(): HTMLDialogElement {
   [colour = "", ground = ""] = [Object.keys(words.colours)[0], words.grounds[0]];
-  canvas = h<HTMLCanvasElement>("canvas#scene", { width: SIDE, height: SIDE, tabIndex: 0, role: "application" });
-  canvas.setAttribute("aria-label", "Scene. Tab chooses a thing, arrows move it, plus and minus size it, Delete removes it");
-  const palette = h("div.palette", { role: "group", "aria-label": "Things to add" }, ...words.stickers.map(choice));
+  canvas = h<HTMLCanvasElement>("canvas#scene", {
+    width: SIDE,
+    height: SIDE,
+    tabIndex: 0,
+    role: "application",
+  });
+  canvas.setAttribute(
+    "aria-label",
+    "Scene. Tab chooses a thing, arrows move it, plus and minus size it, Delete removes it",
+  );
+  const palette = h(
+    "div.palette",
+    { role: "group", "aria-label": "Things to add" },
+    ...words.stickers.map(choice),
+  );
   const colours = h("div.colours", { role: "group", "aria-label": "Colour" });
   const grounds = h("div.colours", { role: "group", "aria-label": "Background" });
-  for (const [name, value] of Object.entries(words.colours)) colours.append(swatch(name, name, value, () => paint(name)));
+  for (const [name, value] of Object.entries(words.colours))
+    colours.append(swatch(name, name, value, () => paint(name)));
   const lay = (value: string) => {
     ground = value;
     draw();
@@ -61,33 +74,76 @@ function build(): HTMLDialogElement {
     const name = inWords(value);
     const n = (taken.get(name) ?? 0) + 1;
     taken.set(name, n);
-    grounds.append(swatch(n > 1 ? `${name} ground ${n}` : `${name} ground`, value, value, () => lay(value)));
+    grounds.append(
+      swatch(n > 1 ? `${name} ground ${n}` : `${name} ground`, value, value, () => lay(value)),
+    );
   }
-  const press = (label: string, run: () => unknown) => h("button", { type: "button", onclick: run }, label);
+  const press = (label: string, run: () => unknown) =>
+    h("button", { type: "button", onclick: run }, label);
   const use = h("button.main", { type: "button", onclick: () => void hand() }, "Use this scene");
   const clear = () => {
     [things, picked, missing] = [[], -1, ""];
     draw();
   };
-  const tools = h("div.actions", press("Larger", () => resize(1.15)), press("Smaller", () => resize(1 / 1.15)), press("Remove", remove), press("Surprise me", () => void scatter()), press("Clear", clear));
-  const side = h("div.side", h("p.small", "Things: click one, or drag it onto the scene"), palette, h("p.small", "Colour of shapes"), colours, h("p.small", "Background"), grounds, tools);
+  const tools = h(
+    "div.actions",
+    press("Larger", () => resize(1.15)),
+    press("Smaller", () => resize(1 / 1.15)),
+    press("Remove", remove),
+    press("Surprise me", () => void scatter()),
+    press("Clear", clear),
+  );
+  const side = h(
+    "div.side",
+    h("p.small", "Things: click one, or drag it onto the scene"),
+    palette,
+    h("p.small", "Colour of shapes"),
+    colours,
+    h("p.small", "Background"),
+    grounds,
+    tools,
+  );
   canvas.addEventListener("pointerdown", grab);
   canvas.addEventListener("pointermove", drag);
   canvas.addEventListener("keydown", key);
-  return dialog("composer", "Compose a scene", h("div.composer", h("div", canvas, h("p#scene-words.small", { role: "note", "aria-live": "polite" })), side), h("div.actions.end", use));
+  return dialog(
+    "composer",
+    "Compose a scene",
+    h(
+      "div.composer",
+      h("div", canvas, h("p#scene-words.small", { role: "note", "aria-live": "polite" })),
+      side,
+    ),
+    h("div.actions.end", use),
+  );
 }
 
 /** A button of the palette: pressed it adds the sticker, dragged it puts it where it is dropped. */
 function choice(sticker: Sticker): HTMLElement {
-  const button = h("button", { type: "button", title: `Add: ${sticker.name}`, "aria-label": `Add: ${sticker.name}` });
+  const button = h("button", {
+    type: "button",
+    title: `Add: ${sticker.name}`,
+    "aria-label": `Add: ${sticker.name}`,
+  });
   let carried: Thing | undefined;
-  button.append(sticker.url ? h<HTMLImageElement>("img", { src: sticker.url, alt: "", width: 40, height: 40, loading: "lazy", draggable: false }) : icon(sticker));
-  button.addEventListener("pointerdown", (event) => {
+  button.append(
+    sticker.url
+      ? h<HTMLImageElement>("img", {
+          src: sticker.url,
+          alt: "",
+          width: 40,
+          height: 40,
+          loading: "lazy",
+          draggable: false,
+        })
+      : icon(sticker),
+  );
+  button.addEventListener("pointerdown", event => {
     carried = undefined;
     // A finger scrolls the palette.
     if (event.pointerType !== "touch") button.setPointerCapture(event.pointerId);
   });
-  button.addEventListener("pointermove", (event) => {
+  button.addEventListener("pointermove", event => {
     if (!button.hasPointerCapture(event.pointerId)) return;
     const [x, y] = place(event);
     if (!carried && x >= 0 && x <= 1 && y >= 0 && y <= 1) carried = put(sticker, x, y);
@@ -118,7 +174,12 @@ function tint(small: HTMLCanvasElement, sticker: Sticker): void {
 
 /** `key` is what it stands for, `label` what it is called. */
 function swatch(label: string, key: string, value: string, run: () => void): HTMLElement {
-  const button = h("button.swatch", { type: "button", title: label, "aria-label": label, onclick: run });
+  const button = h("button.swatch", {
+    type: "button",
+    title: label,
+    "aria-label": label,
+    onclick: run,
+  });
   button.style.backgroundColor = value;
   button.dataset.key = key;
   return button;
@@ -138,14 +199,15 @@ function paint(name: string): void {
   colour = name;
   const thing = things[picked];
   if (thing) thing.colour = name;
-  for (const small of box!.querySelectorAll<HTMLCanvasElement>(".palette canvas")) tint(small, words.stickers.find((s) => s.name === small.dataset.sticker)!);
+  for (const small of box!.querySelectorAll<HTMLCanvasElement>(".palette canvas"))
+    tint(small, words.stickers.find(s => s.name === small.dataset.sticker)!);
   draw();
 }
 
 function freeSpot(r: number): [number, number] | undefined {
   for (let i = 0; i < 80; i++) {
     const [x, y] = [r + Math.random() * (1 - 2 * r), r + Math.random() * (1 - 2 * r)];
-    if (things.every((t) => Math.hypot(t.x - x, t.y - y) > 0.95 * (t.r + r))) return [x, y];
+    if (things.every(t => Math.hypot(t.x - x, t.y - y) > 0.95 * (t.r + r))) return [x, y];
   }
   return undefined;
 }
@@ -156,26 +218,40 @@ const any = <T>(list: T[]) => list[Math.floor(Math.random() * list.length)]!;
 async function scatter(): Promise<void> {
   [things, picked, missing] = [[], -1, ""];
   ground = any(words.grounds);
-  const colours = Object.keys(words.colours).filter((name) => distance(words.colours[name]!, ground) > CLEAR);
-  const [shapes, sprites] = [words.stickers.filter((s) => !s.url), words.stickers.filter((s) => s.url)];
+  const colours = Object.keys(words.colours).filter(
+    name => distance(words.colours[name]!, ground) > CLEAR,
+  );
+  const [shapes, sprites] = [words.stickers.filter(s => !s.url), words.stickers.filter(s => s.url)];
   const n = 2 + Math.floor(Math.random() * 4);
   for (let i = 0; i < n; i++) {
     const r = Math.max(words.smallest, Math.min(words.largest, 0.1 + Math.random() * 0.06));
     const spot = freeSpot(r);
-    const from = sprites.length > 0 && (shapes.length === 0 || Math.random() < 0.6) ? sprites : shapes;
-    if (spot && from.length > 0) things.push({ sticker: any(from), colour: any(colours), x: spot[0], y: spot[1], r });
+    const from =
+      sprites.length > 0 && (shapes.length === 0 || Math.random() < 0.6) ? sprites : shapes;
+    if (spot && from.length > 0)
+      things.push({ sticker: any(from), colour: any(colours), x: spot[0], y: spot[1], r });
   }
   await ready();
   draw();
 }
 
-/** All things can be drawn; those whose pictures cannot be fetched leave the scene: nobody is asked about what is not there. */
+/**
+ * All things can be drawn; those whose pictures cannot be fetched leave the scene: nobody is asked
+ * about what is not there.
+ */
 async function ready(): Promise<void> {
   const all = [...things];
-  const here = await Promise.all(all.map((thing) => thing.sticker.ready().then(() => true, () => false)));
+  const here = await Promise.all(
+    all.map(thing =>
+      thing.sticker.ready().then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
   const absent = all.filter((_, i) => !here[i]);
   if (absent.length === 0) return;
-  things = things.filter((thing) => !absent.includes(thing));
+  things = things.filter(thing => !absent.includes(thing));
   picked = -1;
   missing = absent.map(({ sticker }) => sticker.name).join(", ");
 }
@@ -204,20 +280,26 @@ function draw(): void {
     context.strokeRect(thing.x * SIDE - r, thing.y * SIDE - r, 2 * r, 2 * r);
   }
   const list = things.map(called).join(", ") || "nothing yet";
-  const warning = things.length > words.most ? ` The model was trained with up to ${words.most} things.` : "";
+  const warning =
+    things.length > words.most ? ` The model was trained with up to ${words.most} things.` : "";
   if (!box) return;
   const lost = missing && ` Could not be fetched: ${missing}. Are you offline?`;
   const chosen = thing ? ` Chosen: ${called(thing)}, ${where(thing)}.` : "";
   say(`On the scene: ${list}.${chosen}${warning}${lost}`);
-  for (const button of box.querySelectorAll<HTMLElement>(".swatch")) button.setAttribute("aria-pressed", String([colour, ground].includes(button.dataset.key!)));
+  for (const button of box.querySelectorAll<HTMLElement>(".swatch"))
+    button.setAttribute("aria-pressed", String([colour, ground].includes(button.dataset.key!)));
 }
 
-const called = ({ sticker, colour }: Thing) => (sticker.url ? sticker.name : `${colour} ${sticker.name}`);
+const called = ({ sticker, colour }: Thing) =>
+  sticker.url ? sticker.name : `${colour} ${sticker.name}`;
 
 /** The ninth of the scene where a thing is: "top left", "middle". */
 function where({ x, y }: Thing): string {
   const third = (at: number, words: string[]) => words[Math.min(2, Math.floor(at * 3))]!;
-  return [third(y, ["top", "", "bottom"]), third(x, ["left", "", "right"])].filter(Boolean).join(" ") || "middle";
+  return (
+    [third(y, ["top", "", "bottom"]), third(x, ["left", "", "right"])].filter(Boolean).join(" ") ||
+    "middle"
+  );
 }
 
 /** For those who hear the scene: only what has changed. */
@@ -233,7 +315,7 @@ function place(event: PointerEvent): [number, number] {
 
 function grab(event: PointerEvent): void {
   const [x, y] = place(event);
-  picked = things.findLastIndex((t) => Math.hypot(t.x - x, t.y - y) < t.r * 1.15);
+  picked = things.findLastIndex(t => Math.hypot(t.x - x, t.y - y) < t.r * 1.15);
   canvas.setPointerCapture(event.pointerId);
   draw();
 }
@@ -267,12 +349,18 @@ function remove(): void {
 function key(event: KeyboardEvent): void {
   const thing = things[picked];
   const by = event.shiftKey ? 0.05 : 0.01;
-  const moves: Record<string, [number, number]> = { ArrowLeft: [-by, 0], ArrowRight: [by, 0], ArrowUp: [0, -by], ArrowDown: [0, by] };
+  const moves: Record<string, [number, number]> = {
+    ArrowLeft: [-by, 0],
+    ArrowRight: [by, 0],
+    ArrowUp: [0, -by],
+    ArrowDown: [0, by],
+  };
   const next = picked + (event.shiftKey ? -1 : 1);
   if (event.key === "Tab" && next < things.length && next >= 0) {
     picked = next;
     draw();
-  } else if (thing && moves[event.key]) move(thing, thing.x + moves[event.key]![0], thing.y + moves[event.key]![1]);
+  } else if (thing && moves[event.key])
+    move(thing, thing.x + moves[event.key]![0], thing.y + moves[event.key]![1]);
   else if (event.key === "+" || event.key === "=") resize(1.15);
   else if (event.key === "-") resize(1 / 1.15);
   else if (event.key === "Delete" || event.key === "Backspace") remove();

@@ -12,7 +12,9 @@ import * as tokens from "./tokens";
 
 const list = () => find("#answers");
 
-/** Below this mean probability of its words an answer with few image tokens is worth asking again. */
+/**
+ * Below this mean probability of its words an answer with few image tokens is worth asking again.
+ */
 const UNSURE = 0.85;
 
 /** One answer on the page. */
@@ -34,7 +36,12 @@ export class Card {
     private readonly refines?: Card,
   ) {
     cards.push(this);
-    this.element = h("article.answer.running", { "aria-label": `Answer to: ${question}` }, this.text, this.foot);
+    this.element = h(
+      "article.answer.running",
+      { "aria-label": `Answer to: ${question}` },
+      this.text,
+      this.foot,
+    );
     this.text.append(h("span.caret"));
   }
 
@@ -56,7 +63,9 @@ export class Card {
   /** Hands whole sentences to screen readers; single words would drown everything else. */
   private speak(all: boolean): void {
     const rest = this.streamed.slice(this.spoken);
-    const end = all ? rest.length : Math.max(rest.lastIndexOf(". "), rest.lastIndexOf("! "), rest.lastIndexOf("? ")) + 1;
+    const end = all
+      ? rest.length
+      : Math.max(rest.lastIndexOf(". "), rest.lastIndexOf("! "), rest.lastIndexOf("? ")) + 1;
     if (end <= 0) return;
     find("#spoken").append(h("p", rest.slice(0, end).trim()));
     this.spoken += end;
@@ -65,8 +74,16 @@ export class Card {
   finish(answer: Answer): void {
     this.answer = answer;
     this.streamed = answer.answer;
-    const empty = answer.answer === "" ? h("i", answer.finish_reason === "cancelled" ? "(stopped before the first word)" : "(no words)") : answer.answer;
-    this.text.replaceChildren(...(this.refines?.answer ? marked(this.refines.answer.answer, answer.answer) : [empty]));
+    const empty =
+      answer.answer === ""
+        ? h(
+            "i",
+            answer.finish_reason === "cancelled" ? "(stopped before the first word)" : "(no words)",
+          )
+        : answer.answer;
+    this.text.replaceChildren(
+      ...(this.refines?.answer ? marked(this.refines.answer.answer, answer.answer) : [empty]),
+    );
     this.text.removeAttribute("aria-hidden");
     this.spoken = Math.min(this.spoken, this.streamed.length);
     this.speak(true);
@@ -82,13 +99,20 @@ export class Card {
 
   fail(error: unknown): void {
     const { code = "internal" } = error as { code?: string };
-    if (this.streamed === "") this.text.replaceChildren(h("i", code === "cancelled" ? "(stopped before the first word)" : "(no answer)"));
+    if (this.streamed === "")
+      this.text.replaceChildren(
+        h("i", code === "cancelled" ? "(stopped before the first word)" : "(no answer)"),
+      );
     else this.text.querySelector(".caret")?.remove();
     this.text.removeAttribute("aria-hidden");
     this.done(code === "cancelled" ? "cancelled" : code);
     this.element.dataset.imageTokens ??= String(tokens.shown());
     this.element.dataset.visionRuns ??= "0";
-    const ask = h("button", { type: "button", onclick: () => isOpen() && void app.ask(this.question) }, "Repeat the question");
+    const ask = h(
+      "button",
+      { type: "button", onclick: () => isOpen() && void app.ask(this.question) },
+      "Repeat the question",
+    );
     this.foot.replaceChildren(h("div.actions", ask));
   }
 
@@ -109,12 +133,28 @@ export class Card {
     const auto = a.image_tokens_mode === "auto" ? ` (auto: ${a.image_tokens_reason})` : "";
     const facts = [
       h("span", { title: `image tokens${auto}` }, `m = ${a.image_tokens}`),
-      h("span", { title: "from the question to the first word, looking at the picture included if that had not happened" }, `first word ${seconds(a.timings_ms.first_token)}`),
+      h(
+        "span",
+        {
+          title:
+            "from the question to the first word, looking at the picture included if that had not happened",
+        },
+        `first word ${seconds(a.timings_ms.first_token)}`,
+      ),
       h("span", count(a.completion_tokens, "token")),
-      a.mean_probability !== null && h("span", { title: "how likely the model held its own words, on average" }, `${Math.round(a.mean_probability * 100)} % sure`),
+      a.mean_probability !== null &&
+        h(
+          "span",
+          { title: "how likely the model held its own words, on average" },
+          `${Math.round(a.mean_probability * 100)} % sure`,
+        ),
       a.tokens_per_second > 0 && h("span", `${a.tokens_per_second.toFixed(1)} tokens/s`),
       this.sampled.temperature > 0 && h("span", `seed ${this.sampled.seed}`),
-      h("span", { title: `${a.cached_tokens} of ${a.prompt_tokens} prompt tokens were computed before` }, `${a.cached_tokens}/${a.prompt_tokens} cached`),
+      h(
+        "span",
+        { title: `${a.cached_tokens} of ${a.prompt_tokens} prompt tokens were computed before` },
+        `${a.cached_tokens}/${a.prompt_tokens} cached`,
+      ),
     ];
     this.foot.replaceChildren(h("p.facts", ...facts), h("div.actions", ...this.actions()));
   }
@@ -123,19 +163,49 @@ export class Card {
     const a = this.answer!;
     const max = tokens.maximum();
     const press = (label: string, run: () => unknown, title?: string, main = false) =>
-      h(main ? "button.main" : "button", { type: "button", title, onclick: () => !isBusy() && run() }, label);
+      h(
+        main ? "button.main" : "button",
+        { type: "button", title, onclick: () => !isBusy() && run() },
+        label,
+      );
     const last = latest === this && app.turns.length > 0;
     const other = tokens.shown();
     const unsure = last && a.image_tokens < max && (a.mean_probability ?? 1) < UNSURE;
-    const again = last && a.finish_reason !== "cancelled" && (settings.sampling().temperature > 0 || (other !== a.image_tokens && other !== max));
+    const again =
+      last &&
+      a.finish_reason !== "cancelled" &&
+      (settings.sampling().temperature > 0 || (other !== a.image_tokens && other !== max));
     const copyIt = h("button", { type: "button" }, "Copy");
     copyIt.onclick = () => void copy(a.answer, copyIt);
     return [
-      last && a.finish_reason === "cancelled" && press("Continue", () => app.again(this, { soFar: a.token_ids }), "go on where it was stopped"),
-      last && a.image_tokens < max && press(`Refine with ${max}`, () => app.again(this, { tokens: max }), "ask again with all image tokens; the picture is not encoded again", unsure),
+      last &&
+        a.finish_reason === "cancelled" &&
+        press(
+          "Continue",
+          () => app.again(this, { soFar: a.token_ids }),
+          "go on where it was stopped",
+        ),
+      last &&
+        a.image_tokens < max &&
+        press(
+          `Refine with ${max}`,
+          () => app.again(this, { tokens: max }),
+          "ask again with all image tokens; the picture is not encoded again",
+          unsure,
+        ),
       unsure && h("span.hint", "unsure: try more tokens"),
-      again && press(`Again with ${other}`, () => app.again(this, { tokens: other }), "ask again with the image tokens chosen now; the picture is not encoded again"),
-      app.picture === this.picture && press("Compare", () => compare(this.question, this.turns), "the same question with few and many image tokens"),
+      again &&
+        press(
+          `Again with ${other}`,
+          () => app.again(this, { tokens: other }),
+          "ask again with the image tokens chosen now; the picture is not encoded again",
+        ),
+      app.picture === this.picture &&
+        press(
+          "Compare",
+          () => compare(this.question, this.turns),
+          "the same question with few and many image tokens",
+        ),
       copyIt,
     ];
   }
@@ -148,7 +218,10 @@ export class Card {
   /** A draft that was refined: still there, folded away. */
   fold(): void {
     const { answer } = this;
-    const summary = h("summary", `Draft with ${answer ? count(answer.image_tokens, "image token") : "fewer image tokens"}`);
+    const summary = h(
+      "summary",
+      `Draft with ${answer ? count(answer.image_tokens, "image token") : "fewer image tokens"}`,
+    );
     const details = h("details.draft", summary);
     this.element.classList.add("is-draft");
     this.element.replaceWith(details);
@@ -163,14 +236,18 @@ let cards: Card[] = [];
 /** Words of `after` that are not in `before`, marked. */
 function marked(before: string, after: string): (Node | string)[] {
   const old = new Set(before.toLowerCase().match(/[\p{L}\p{N}]+/gu));
-  return after.split(/(\s+)/).map((word) => {
+  return after.split(/(\s+)/).map(word => {
     const plain = word.toLowerCase().match(/[\p{L}\p{N}]+/u)?.[0];
     return plain && !old.has(plain) ? h("mark", { title: "not in the draft" }, word) : word;
   });
 }
 
 function question(text: string, picture: Picture): HTMLElement {
-  return h("div.question", h<HTMLImageElement>("img", { src: picture.url, alt: "", width: 32, height: 32 }), h("p", { dir: "auto" }, text));
+  return h(
+    "div.question",
+    h<HTMLImageElement>("img", { src: picture.url, alt: "", width: 32, height: 32 }),
+    h("p", { dir: "auto" }, text),
+  );
 }
 
 /** A card for an answer under way; with `refines` it takes the place of that draft. */
@@ -191,14 +268,25 @@ export function newAnswer(text: string, picture: Picture, turns: Turn[], refines
 }
 
 /** Columns for one question with several m. */
-export function newComparison(text: string, several: number[], picture: Picture, turns: Turn[]): Card[] {
+export function newComparison(
+  text: string,
+  several: number[],
+  picture: Picture,
+  turns: Turn[],
+): Card[] {
   const made = several.map(() => new Card(text, picture, turns));
   const shown = made.map((card, i) => {
     card.element.classList.add("column");
     card.element.prepend(h("h3", count(several[i]!, "token")));
     return card.element;
   });
-  const box = h("section.comparison", { "aria-label": `Comparison: ${text}` }, h("div.columns", ...shown), h("div.plot"), otherColumns(text, several, picture, turns));
+  const box = h(
+    "section.comparison",
+    { "aria-label": `Comparison: ${text}` },
+    h("div.columns", ...shown),
+    h("div.plot"),
+    otherColumns(text, several, picture, turns),
+  );
   latest = undefined;
   list().append(question(text, picture), box);
   find("#empty").hidden = true;
@@ -212,26 +300,51 @@ const MOST_COLUMNS = 6;
 
 export function compare(text: string, turns?: Turn[]): void {
   const offer = tokens.offered();
-  const own = chosen.filter((m) => gives(offer, m));
+  const own = chosen.filter(m => gives(offer, m));
   void app.compare(text, own.length > 1 ? own : columns(offer), turns);
 }
 
 /** What is to be typed under a comparison. */
 function wantedColumns(): string {
   const { most, only } = tokens.offered();
-  return only.length > 0 ? `2 to ${MOST_COLUMNS} of ${only.join(", ")}` : `2 to ${MOST_COLUMNS} different numbers from 1 to ${most}`;
+  return only.length > 0
+    ? `2 to ${MOST_COLUMNS} of ${only.join(", ")}`
+    : `2 to ${MOST_COLUMNS} different numbers from 1 to ${most}`;
 }
 
 /** Under a comparison: the same question with other columns. */
-function otherColumns(text: string, several: number[], picture: Picture, turns: Turn[]): HTMLElement {
-  const field = h<HTMLInputElement>("input", { type: "text", value: several.join(", "), inputMode: "numeric", "aria-label": `Image tokens to compare: ${wantedColumns()}` });
-  const form = h<HTMLFormElement>("form", h("span.quiet", "Columns"), field, h("button", { type: "submit" }, "Compare again"));
+function otherColumns(
+  text: string,
+  several: number[],
+  picture: Picture,
+  turns: Turn[],
+): HTMLElement {
+  const field = h<HTMLInputElement>("input", {
+    type: "text",
+    value: several.join(", "),
+    inputMode: "numeric",
+    "aria-label": `Image tokens to compare: ${wantedColumns()}`,
+  });
+  const form = h<HTMLFormElement>(
+    "form",
+    h("span.quiet", "Columns"),
+    field,
+    h("button", { type: "submit" }, "Compare again"),
+  );
   field.addEventListener("input", () => field.setCustomValidity(""));
-  form.addEventListener("submit", (event) => {
+  form.addEventListener("submit", event => {
     event.preventDefault();
     const offer = tokens.offered(); // of the model that is loaded now
-    const wanted = [...new Set(field.value.split(/[\s,;]+/).filter(Boolean).map(Number))].sort((a, b) => a - b);
-    const good = wanted.length > 1 && wanted.length <= MOST_COLUMNS && wanted.every((m) => gives(offer, m));
+    const wanted = [
+      ...new Set(
+        field.value
+          .split(/[\s,;]+/)
+          .filter(Boolean)
+          .map(Number),
+      ),
+    ].sort((a, b) => a - b);
+    const good =
+      wanted.length > 1 && wanted.length <= MOST_COLUMNS && wanted.every(m => gives(offer, m));
     const other = app.picture !== picture ? "The picture is another one now." : "";
     field.setCustomValidity(good ? other : `Give ${wantedColumns()}.`);
     if (!field.reportValidity() || !isOpen() || !app.engine) return;
@@ -243,16 +356,33 @@ function otherColumns(text: string, several: number[], picture: Picture, turns: 
 
 /** Time to the first word over m, under a comparison. */
 export function plot(columns: Card[]): void {
-  const points = columns.flatMap(({ answer }) => (answer ? [{ m: answer.image_tokens, ms: answer.timings_ms.prefill, says: answer.answer }] : []));
+  const points = columns.flatMap(({ answer }) =>
+    answer ? [{ m: answer.image_tokens, ms: answer.timings_ms.prefill, says: answer.answer }] : [],
+  );
   const box = columns[0]?.element.closest(".comparison")?.querySelector(".plot");
   if (!box || points.length < 2) return;
   const drawing = overTokens(points, "Time to read picture and question");
-  const pins = columns.map(({ answer }) => answer && h("button", { type: "button", onclick: () => tokens.choose(answer.image_tokens) }, `Use ${answer.image_tokens} from now on`));
-  box.replaceChildren(h("p.small", "Time to read picture and question, the picture encoded once"), drawing, h("div.actions", ...pins));
+  const pins = columns.map(
+    ({ answer }) =>
+      answer &&
+      h(
+        "button",
+        { type: "button", onclick: () => tokens.choose(answer.image_tokens) },
+        `Use ${answer.image_tokens} from now on`,
+      ),
+  );
+  box.replaceChildren(
+    h("p.small", "Time to read picture and question, the picture encoded once"),
+    drawing,
+    h("div.actions", ...pins),
+  );
   reveal(box.closest(".comparison")!);
 }
 
-/** A new picture begins a new conversation; the old one stays to be read. What it returns takes that back. */
+/**
+ * A new picture begins a new conversation; the old one stays to be read. What it returns takes that
+ * back.
+ */
 export function newPicture(): () => void {
   const [before, line] = [latest, h("hr")];
   latest = undefined;

@@ -4,7 +4,11 @@ type Child = Node | string | null | undefined | false;
 type Props = Record<string, unknown>;
 
 /** `h("p.note#id", { onclick, hidden }, …)`: an element. Text is only ever text. */
-export function h<E extends HTMLElement = HTMLElement>(what: string, props?: Props | Child, ...children: Child[]): E {
+export function h<E extends HTMLElement = HTMLElement>(
+  what: string,
+  props?: Props | Child,
+  ...children: Child[]
+): E {
   const [, tag = "div", rest = ""] = /^([\w-]*)(.*)$/.exec(what) ?? [];
   const element = document.createElement(tag || "div") as unknown as E;
   for (const [, kind, name] of rest.matchAll(/([.#])([\w-]+)/g)) {
@@ -14,17 +18,25 @@ export function h<E extends HTMLElement = HTMLElement>(what: string, props?: Pro
   const plain = props && typeof props === "object" && !(props instanceof Node);
   if (!plain) children.unshift(props as Child);
   else for (const [name, value] of Object.entries(props as Props)) set(element, name, value);
-  element.append(...children.filter((child): child is Node | string => child !== null && child !== undefined && child !== false));
+  element.append(
+    ...children.filter(
+      (child): child is Node | string => child !== null && child !== undefined && child !== false,
+    ),
+  );
   return element;
 }
 
 function set(element: HTMLElement, name: string, value: unknown): void {
   if (value === undefined) return;
-  if (name.includes("-") || name === "role" || name === "for") element.setAttribute(name === "for" ? "for" : name, String(value));
+  if (name.includes("-") || name === "role" || name === "for")
+    element.setAttribute(name === "for" ? "for" : name, String(value));
   else (element as unknown as Props)[name] = value;
 }
 
-export function find<E extends HTMLElement = HTMLElement>(selector: string, inside: ParentNode = document): E {
+export function find<E extends HTMLElement = HTMLElement>(
+  selector: string,
+  inside: ParentNode = document,
+): E {
   const element = inside.querySelector<E>(selector);
   if (!element) throw new Error(`the page has no ${selector}`);
   return element;
@@ -44,11 +56,16 @@ export function seconds(ms: number): string {
   return `${s >= 10 ? Math.round(s) : s >= 1 ? s.toFixed(1) : s.toFixed(2)} s`;
 }
 
-/** Scrolls to something that came or grew; of what is taller than the room for it, its end. The box for questions covers nothing of it. */
+/**
+ * Scrolls to something that came or grew; of what is taller than the room for it, its end. The box
+ * for questions covers nothing of it.
+ */
 export function reveal(element: Element): void {
   const covered = parseFloat(getComputedStyle(document.documentElement).scrollPaddingBlockEnd) || 0;
   const room = Math.min(innerHeight - covered, find("#scroll").clientHeight);
-  element.scrollIntoView({ block: element.getBoundingClientRect().height > room ? "end" : "nearest" });
+  element.scrollIntoView({
+    block: element.getBoundingClientRect().height > room ? "end" : "nearest",
+  });
 }
 
 export const count = (n: number, one: string, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
@@ -65,10 +82,19 @@ export const logged = () => [...lines];
 
 /** A `dialog` with a title and a way out. */
 export function dialog(id: string, title: string, ...children: Child[]): HTMLDialogElement {
-  const close = h("button.close", { type: "button", "aria-label": `Close ${title}`, onclick: () => box.close() }, "×");
+  const close = h(
+    "button.close",
+    { type: "button", "aria-label": `Close ${title}`, onclick: () => box.close() },
+    "×",
+  );
   const head = h("header", h(`h2#${id}-title`, title), close);
-  const box = h<HTMLDialogElement>(`dialog#${id}`, { "aria-labelledby": `${id}-title` }, head, h("div.body", ...children));
-  box.addEventListener("click", (event) => event.target === box && box.close());
+  const box = h<HTMLDialogElement>(
+    `dialog#${id}`,
+    { "aria-labelledby": `${id}-title` },
+    head,
+    h("div.body", ...children),
+  );
+  box.addEventListener("click", event => event.target === box && box.close());
   document.body.append(box);
   return box;
 }

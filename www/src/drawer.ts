@@ -1,4 +1,5 @@
-// The drawer beside the question: how words are chosen, where an answer ends, how the conversation opens.
+// The drawer beside the question: how words are chosen, where an answer ends, how the conversation
+// opens.
 
 import { app } from "./app";
 import { find } from "./dom";
@@ -18,8 +19,8 @@ interface Setting {
 const retarget = () => void tokens.refresh().then(() => app.prepare());
 const number = (field: string, key: keyof Sampling, scale = 1, changed?: () => void): Setting => ({
   field,
-  show: (now) => String((now[key] as number) / scale),
-  read: (text) => ({ [key]: Number(text) * scale }),
+  show: now => String((now[key] as number) / scale),
+  read: text => ({ [key]: Number(text) * scale }),
   changed,
 });
 
@@ -31,14 +32,26 @@ const FIELDS: Setting[] = [
   number("#most", "maxNewTokens"),
   number("#seed", "seed"),
   number("#target", "targetMs", 1000, retarget),
-  { field: "#stop-text", show: ({ stop }) => stop[0] ?? "", read: (text) => ({ stop: text ? [text] : [] }) },
-  { field: "#system", show: ({ system }) => system, read: (text) => ({ system: text.trim() }), changed: () => void instruct() },
+  {
+    field: "#stop-text",
+    show: ({ stop }) => stop[0] ?? "",
+    read: text => ({ stop: text ? [text] : [] }),
+  },
+  {
+    field: "#system",
+    show: ({ system }) => system,
+    read: text => ({ system: text.trim() }),
+    changed: () => void instruct(),
+  },
 ];
 
 /** What the engine took last. */
 let accepted = settings.sampling().system;
 
-/** Tells the engine how the conversation opens; what it refuses is said at the field, and the one before goes on. */
+/**
+ * Tells the engine how the conversation opens; what it refuses is said at the field, and the one
+ * before goes on.
+ */
 async function instruct(): Promise<void> {
   const { system } = settings.sampling();
   try {
@@ -48,7 +61,8 @@ async function instruct(): Promise<void> {
     settings.change({ system: accepted });
     const field = find<Field>("#system");
     field.setCustomValidity((error as Error).message);
-    if (!field.reportValidity() && field.checkVisibility?.() === false) remark((error as Error).message);
+    if (!field.reportValidity() && field.checkVisibility?.() === false)
+      remark((error as Error).message);
   }
 }
 
@@ -59,7 +73,9 @@ function show(): void {
 /** What a link changes in a closed drawer is said outside of it. */
 function sayLinked(): void {
   const { system, stop } = settings.sampling();
-  const what = [system && "system prompt", stop[0] && "text to stop before"].filter(Boolean).join(" and ");
+  const what = [system && "system prompt", stop[0] && "text to stop before"]
+    .filter(Boolean)
+    .join(" and ");
   if (what) remark(`The link brought a ${what}: see Sampling.`);
 }
 

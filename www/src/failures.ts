@@ -20,13 +20,22 @@ const loading = (): Partial<Record<ErrorCode, Card>> => ({
   "bad-shard": ["bad-shard", trouble.badShard],
   "model-corrupt": ["bad-shard", trouble.badShard],
   "bad-tensors": ["bad-model", trouble.badModel],
-  "no-adapter": ["no-webgpu", ({ message }) => trouble.noWebGpu({ verdict: "absent", reason: message, step: "" })],
-  "limit-too-small": ["weak-adapter", ({ message }) => trouble.weakAdapter({ verdict: "weak", reason: message, step: "" })],
+  "no-adapter": [
+    "no-webgpu",
+    ({ message }) => trouble.noWebGpu({ verdict: "absent", reason: message, step: "" }),
+  ],
+  "limit-too-small": [
+    "weak-adapter",
+    ({ message }) => trouble.weakAdapter({ verdict: "weak", reason: message, step: "" }),
+  ],
   network: ["offline", trouble.unreachable],
   "model-missing": ["offline", trouble.unreachable],
 });
 
-/** Deals with what went wrong, in an answer to `question` if there was one. Only what ends the engine takes the model away. */
+/**
+ * Deals with what went wrong, in an answer to `question` if there was one. Only what ends the
+ * engine takes the model away.
+ */
 export function failed(error: EngineError, question?: string): void {
   log(`error ${error.code}: ${error.message}`);
   const loaded = app.engine !== undefined;
@@ -61,7 +70,7 @@ export function failed(error: EngineError, question?: string): void {
 /** Rebuilds after the device went away, unless it keeps going away. */
 function lost(error: EngineError, question?: string): void {
   const now = Date.now();
-  losses = [...losses.filter((at) => now - at < LOSS_WINDOW_MS), now];
+  losses = [...losses.filter(at => now - at < LOSS_WINDOW_MS), now];
   const stop = losses.length >= LOSSES;
   app.abandon();
   if (stop) app.release(false);

@@ -1,4 +1,5 @@
-// Where each image token reads from: the resampler's weights over what the model sees, one token or the first m together.
+// Where each image token reads from: the resampler's weights over what the model sees, one token or
+// the first m together.
 
 import type { View } from "mqt-web";
 import { app } from "./app";
@@ -20,12 +21,12 @@ export function setUp(): void {
   walk.addEventListener("input", () => pick(Number(walk.value)));
   opacity.addEventListener("input", () => void redraw());
   const strip = find("#strip");
-  strip.addEventListener("pointerover", (event) => {
+  strip.addEventListener("pointerover", event => {
     const index = (event.target as HTMLElement).dataset.token;
     if (index) pick(Number(index));
   });
   strip.addEventListener("pointerleave", () => pick(0));
-  strip.addEventListener("click", (event) => {
+  strip.addEventListener("click", event => {
     const index = (event.target as HTMLElement).dataset.token;
     if (index) pick(Number(index));
   });
@@ -42,7 +43,10 @@ function pick(index: number): void {
   void redraw();
 }
 
-/** Where the first tokens of many are taken, all of them can be looked at; where fewer are averages, they are all there is. */
+/**
+ * Where the first tokens of many are taken, all of them can be looked at; where fewer are averages,
+ * they are all there is.
+ */
 const tokensThere = () => (tokens.offered().only.length > 0 ? tokens.shown() : tokens.maximum());
 
 /** More cells than this stand without gaps. */
@@ -59,7 +63,9 @@ function drawStrip(): void {
   strip.classList.toggle("many", max > MANY);
   find<HTMLInputElement>("#token").max = String(max);
   if (strip.childElementCount !== max)
-    strip.replaceChildren(...Array.from({ length: max }, (_, i) => h("i", { "data-token": String(i + 1) })));
+    strip.replaceChildren(
+      ...Array.from({ length: max }, (_, i) => h("i", { "data-token": String(i + 1) })),
+    );
   for (const [i, cell] of [...strip.children].entries()) {
     cell.classList.toggle("on", i < tokens.shown());
     cell.classList.toggle("picked", i + 1 === token);
@@ -96,16 +102,21 @@ async function redraw(): Promise<void> {
   const m = tokens.shown();
   const weights = new Float32Array(patches);
   const [from, to] = token === 0 ? [0, m] : [token - 1, token];
-  for (let row = from; row < to; row++) for (let p = 0; p < patches; p++) weights[p]! += map[row * patches + p]! / (to - from);
+  for (let row = from; row < to; row++)
+    for (let p = 0; p < patches; p++) weights[p]! += map[row * patches + p]! / (to - from);
   const { rgb, size } = view;
   const opacity = Number(find<HTMLInputElement>("#opacity").value) / 100;
   const drawn = await app.engine.heat(rgb, weights, 4, opacity);
   const side = size * 4;
   canvas.width = canvas.height = side;
-  canvas.getContext("2d")?.putImageData(new ImageData(new Uint8ClampedArray(drawn.rgba), side, side), 0, 0);
+  canvas
+    .getContext("2d")
+    ?.putImageData(new ImageData(new Uint8ClampedArray(drawn.rgba), side, side), 0, 0);
   const given = token > m ? " It is beyond m, so the language model does not get it." : "";
   const all = m === there ? `All ${m} tokens` : `The first ${m} tokens`;
-  const who = token > 0 ? `Token ${token} reads` : m === 1 ? "The first token reads" : `${all} together read`;
-  find("#reads").textContent = `${who} mostly ${drawn.place} (${Math.round(drawn.share * 100)} %).${given}`;
+  const who =
+    token > 0 ? `Token ${token} reads` : m === 1 ? "The first token reads" : `${all} together read`;
+  find("#reads").textContent =
+    `${who} mostly ${drawn.place} (${Math.round(drawn.share * 100)} %).${given}`;
   drawStrip();
 }

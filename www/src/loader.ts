@@ -1,6 +1,16 @@
-// Loads models, one at a time. One that is loaded stays aside while another is on its way, and goes on if that cannot be used.
+// Loads models, one at a time. One that is loaded stays aside while another is on its way, and goes
+// on if that cannot be used.
 
-import { Engine, EngineError, type Keep, type Loading, type Progress, type Sharing, shown, storedPacks } from "mqt-web";
+import {
+  Engine,
+  EngineError,
+  type Keep,
+  type Loading,
+  type Progress,
+  type Sharing,
+  shown,
+  storedPacks,
+} from "mqt-web";
 import { log } from "./dom";
 import { failed } from "./failures";
 import { findUpdate } from "./lookup";
@@ -16,7 +26,10 @@ export interface Loadable {
   name: string;
 }
 
-export const bundled: Loadable = { from: new URL("models/toybox/manifest.json", document.baseURI).href, name: __BUNDLED__.name };
+export const bundled: Loadable = {
+  from: new URL("models/toybox/manifest.json", document.baseURI).href,
+  name: __BUNDLED__.name,
+};
 
 /** A loaded model while another is on its way. */
 interface Aside {
@@ -70,11 +83,14 @@ export abstract class Loader {
 
   /** Whether all of a model is in the browser's storage. */
   async isStored(model = this.model): Promise<boolean> {
-    const pack = (await storedPacks()).find((pack) => pack.url === model.from);
+    const pack = (await storedPacks()).find(pack => pack.url === model.from);
     return pack !== undefined && pack.stored === pack.bytes;
   }
 
-  /** Loads the model. Nothing is fetched or compiled before somebody asked for it. One load at a time; taking over ends the one before. */
+  /**
+   * Loads the model. Nothing is fetched or compiled before somebody asked for it. One load at a
+   * time; taking over ends the one before.
+   */
   async start(how: Start = {}): Promise<void> {
     if (how.sharing === "take") this.abandon();
     if (this.loading || this.probing) return;
@@ -90,7 +106,11 @@ export abstract class Loader {
       if (this.seen.verdict !== "good") {
         enter(this.seen.verdict === "weak" ? "weak-adapter" : "no-webgpu");
         this.release(false);
-        return notices.show(this.seen.verdict === "weak" ? trouble.weakAdapter(this.seen) : trouble.noWebGpu(this.seen));
+        return notices.show(
+          this.seen.verdict === "weak"
+            ? trouble.weakAdapter(this.seen)
+            : trouble.noWebGpu(this.seen),
+        );
       }
     }
     const rebuilding = state() === "device-lost";
@@ -98,7 +118,8 @@ export abstract class Loader {
     this.cancelLoad = new AbortController();
     // The lock of the one set aside is ours to take.
     const { aside } = this;
-    const holdsLock = aside !== undefined && typeof aside.model.from === "string" && aside.keep === "storage";
+    const holdsLock =
+      aside !== undefined && typeof aside.model.from === "string" && aside.keep === "storage";
     if (how.sharing === "wait") notices.show(trouble.waitingForTab());
     const options = {
       adapter: this.adapter,
@@ -110,7 +131,8 @@ export abstract class Loader {
       signal: this.cancelLoad.signal,
       onProgress: (progress: Progress) => {
         // That another tab took over is told for as long as the engine is there.
-        if (progress.phase === "taken" ? this.engine === engine : !isOver()) this.progress(progress, rebuilding);
+        if (progress.phase === "taken" ? this.engine === engine : !isOver())
+          this.progress(progress, rebuilding);
       },
     };
     let engine: Engine | undefined;
@@ -140,7 +162,9 @@ export abstract class Loader {
     this.changed();
     await this.begin(isOver);
     if (isOver()) return;
-    void navigator.serviceWorker?.ready.then(({ active }) => active?.postMessage("keep everything"));
+    void navigator.serviceWorker?.ready.then(({ active }) =>
+      active?.postMessage("keep everything"),
+    );
     void this.lookForUpdate();
   }
 
@@ -152,8 +176,16 @@ export abstract class Loader {
     if (!this.engine) return;
     const { adapter, name, weights } = this.engine.model;
     const kind = this.seen?.adapter?.software ? " (software: works, slowly)" : "";
-    const where = adapter.kind === "cpu" ? "Processor (slow, no WebGPU)" : `WebGPU · ${this.seen?.adapter?.name ?? adapter.name}${kind}`;
-    const kept = typeof this.model.from !== "string" ? "from disk" : this.isKept ? "on this device" : "in memory";
+    const where =
+      adapter.kind === "cpu"
+        ? "Processor (slow, no WebGPU)"
+        : `WebGPU · ${this.seen?.adapter?.name ?? adapter.name}${kind}`;
+    const kept =
+      typeof this.model.from !== "string"
+        ? "from disk"
+        : this.isKept
+          ? "on this device"
+          : "in memory";
     setPlace(shown(`${where} · ${name} ${weights} (${kept})`, 300));
   }
 
@@ -168,7 +200,10 @@ export abstract class Loader {
     this.engine = undefined;
   }
 
-  /** Sets the loaded model aside, so that another can be loaded; `goOn` is called if that one cannot be used. */
+  /**
+   * Sets the loaded model aside, so that another can be loaded; `goOn` is called if that one cannot
+   * be used.
+   */
   protected setAside(goOn: () => Promise<void>): void {
     if (!this.engine) return;
     const { engine, model, adapter, context, keep } = this;
@@ -182,19 +217,30 @@ export abstract class Loader {
     this.aside = undefined;
   }
 
-  /** The other model cannot be used, because of `problem`: the one set aside takes its place again. */
+  /**
+   * The other model cannot be used, because of `problem`: the one set aside takes its place again.
+   */
   private async takeBack(aside: Aside, problem: EngineError): Promise<void> {
     log(`error ${problem.code}: ${problem.message}`);
     const wanted = this.model;
     this.aside = undefined;
-    ({ engine: this.engine, model: this.model, adapter: this.adapter, context: this.context, keep: this.keep } = aside);
+    ({
+      engine: this.engine,
+      model: this.model,
+      adapter: this.adapter,
+      context: this.context,
+      keep: this.keep,
+    } = aside);
     this.showPlace();
     notices.clear();
     await aside.goOn();
     if (problem.code !== "cancelled") notices.show(trouble.otherModelFailed(problem, wanted));
   }
 
-  /** Ends the model that is there or on its way, and forgets what it is doing; what was stored stays. The caller says what comes instead. */
+  /**
+   * Ends the model that is there or on its way, and forgets what it is doing; what was stored
+   * stays. The caller says what comes instead.
+   */
   abandon(): void {
     this.attempt++;
     this.probing = false;
@@ -213,9 +259,11 @@ export abstract class Loader {
     }
     // Its weights go to the device: from now on there would be two.
     if (progress.phase === "uploading") this.dropAside();
-    if (progress.phase === "bad-shard") log(`${progress.file} was damaged in storage and is fetched again`);
+    if (progress.phase === "bad-shard")
+      log(`${progress.file} was damaged in storage and is fetched again`);
     // Kernels compile beside the download; the download is what one waits for.
-    if (progress.phase === "compiling" && ["downloading", "paused", "offline"].includes(state())) return;
+    if (progress.phase === "compiling" && ["downloading", "paused", "offline"].includes(state()))
+      return;
     // A rebuild is one state from the loss to the end; its card shows how far it has come.
     if (!rebuilding) enter(progress.phase);
     notices.progress(progress, rebuilding);
@@ -233,7 +281,10 @@ export abstract class Loader {
     this.cancelLoad?.abort();
   }
 
-  /** A new version of the stored model: looked for once, after the model is ready; never fetched by itself. */
+  /**
+   * A new version of the stored model: looked for once, after the model is ready; never fetched by
+   * itself.
+   */
   private async lookForUpdate(): Promise<void> {
     const { model, engine } = this;
     if (!engine || typeof model.from !== "string" || !navigator.onLine) return;

@@ -16,12 +16,17 @@ export async function look(url: string): Promise<Found> {
   const manifest = await fetchManifest(url);
   const { name, files, shards } = parseManifest(manifest);
   // Over an insecure connection there is no digest; loading says so.
-  const digest = crypto.subtle ? new Uint8Array(await crypto.subtle.digest("SHA-256", manifest)) : new Uint8Array();
-  const sha256 = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const digest = crypto.subtle
+    ? new Uint8Array(await crypto.subtle.digest("SHA-256", manifest))
+    : new Uint8Array();
+  const sha256 = [...digest].map(byte => byte.toString(16).padStart(2, "0")).join("");
   const stored = await storedBytes();
   const all = [...files, ...shards];
   const total = all.reduce((sum, file) => sum + file.bytes, 0);
-  const here = all.reduce((sum, file) => sum + Math.min(file.bytes, stored.get(file.sha256) ?? 0), 0);
+  const here = all.reduce(
+    (sum, file) => sum + Math.min(file.bytes, stored.get(file.sha256) ?? 0),
+    0,
+  );
   return { sha256, name: shown(name, 100), total, missing: total - here };
 }
 
@@ -33,6 +38,6 @@ export interface Update {
 /** A manifest at `url` other than the one with that hash. */
 export async function findUpdate(url: string, sha256: string): Promise<Update | undefined> {
   const found = await look(url);
-  const isStored = (await storedPacks()).some((pack) => pack.url === url);
+  const isStored = (await storedPacks()).some(pack => pack.url === url);
   return found.sha256 === sha256 || !isStored ? undefined : { bytes: found.missing };
 }

@@ -20,25 +20,46 @@ const askButton = find<HTMLButtonElement>("#ask");
 const stopButton = find<HTMLButtonElement>("#stop");
 const compareButton = find<HTMLButtonElement>("#compare");
 
-const EXAMPLES = ["Describe the picture", "How many things are there?", "What is in the middle?", "Is there a dog?"];
+const EXAMPLES = [
+  "Describe the picture",
+  "How many things are there?",
+  "What is in the middle?",
+  "Is there a dog?",
+];
 
 /** Examples that fit the picture, if it is a sample. */
 function chips(): void {
-  const own = samples.find((sample) => sample.name === app.picture?.name)?.questions.slice(0, 4).map((q) => q.text) ?? [];
+  const own =
+    samples
+      .find(sample => sample.name === app.picture?.name)
+      ?.questions.slice(0, 4)
+      .map(q => q.text) ?? [];
   const make = (text: string) =>
-    h("button.chip", { type: "button", onclick: () => ((box.value = text), box.focus(), refresh(), void tokens.refresh()) }, text);
+    h(
+      "button.chip",
+      {
+        type: "button",
+        onclick: () => ((box.value = text), box.focus(), refresh(), void tokens.refresh()),
+      },
+      text,
+    );
   find("#chips").replaceChildren(...(own.length > 0 ? own : EXAMPLES).map(make));
 }
 
 function refresh(): void {
   const text = box.value.trim() !== "";
-  // While a question is answered, the next one can already be typed; until the model is there, one can wait for it.
+  // While a question is answered, the next one can already be typed; until the model is there, one
+  // can wait for it.
   const mayWait = (app.loading !== undefined || state() === "first-visit") && !app.isWaiting;
   const able = text && app.picture !== undefined && (isOpen() || mayWait);
   askButton.disabled = !able;
   compareButton.disabled = !able || !app.engine;
   stopButton.disabled = !isBusy() && !app.loading && !app.isWaiting;
-  const hint = !app.picture ? "First choose a picture." : !app.engine && state() === "first-visit" ? "Asking starts the download." : "";
+  const hint = !app.picture
+    ? "First choose a picture."
+    : !app.engine && state() === "first-visit"
+      ? "Asking starts the download."
+      : "";
   find("#ask-hint").textContent = text ? hint : "";
 }
 
@@ -57,7 +78,8 @@ function grow(): void {
 }
 
 function keys(event: KeyboardEvent): void {
-  const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement;
+  const typing =
+    event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement;
   // In a dialog Escape closes that, and nothing else.
   if (document.querySelector("dialog[open]")) return;
   const drawer = find<HTMLDetailsElement>(".drawer");
@@ -67,11 +89,11 @@ function keys(event: KeyboardEvent): void {
   else if (!typing && event.key === "]") tokens.step(true);
 }
 
-find("#composer-form").addEventListener("submit", (event) => {
+find("#composer-form").addEventListener("submit", event => {
   event.preventDefault();
   ask();
 });
-box.addEventListener("keydown", (event) => {
+box.addEventListener("keydown", event => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
   event.preventDefault();
   ask();
@@ -121,4 +143,6 @@ void welcome();
 Object.assign(globalThis, { mqt: Object.assign(app, { report, failed }) });
 
 if ("serviceWorker" in navigator && import.meta.env.PROD)
-  navigator.serviceWorker.register("sw.js").catch((error) => log(`no offline copy of the page: ${error.message}`));
+  navigator.serviceWorker
+    .register("sw.js")
+    .catch(error => log(`no offline copy of the page: ${error.message}`));

@@ -1,4 +1,5 @@
-// The cards above the conversation: first visit, a model on offer, progress. Those about trouble are in trouble.ts.
+// The cards above the conversation: first visit, a model on offer, progress. Those about trouble
+// are in trouble.ts.
 
 import { EngineError, type Progress, plainAddress, shown } from "mqt-web";
 import { type Loadable, app, bundled } from "./app";
@@ -26,15 +27,27 @@ export interface Notice {
 const area = () => find("#notices");
 
 function button({ label, run, main }: Action): HTMLElement {
-  return h(main ? "button.main" : "button", { type: "button", onclick: (event: Event) => run.call(event.currentTarget) }, label);
+  return h(
+    main ? "button.main" : "button",
+    { type: "button", onclick: (event: Event) => run.call(event.currentTarget) },
+    label,
+  );
 }
 
 export function show(notice: Notice): void {
-  const text = notice.text.map((part) => (typeof part === "string" ? h("p", part) : part));
+  const text = notice.text.map(part => (typeof part === "string" ? h("p", part) : part));
   const actions = notice.actions.length > 0 && h("div.actions", ...notice.actions.map(button));
   const role = notice.kind === "trouble" ? "alert" : "region";
   const focus = area().contains(document.activeElement) ? document.activeElement : undefined;
-  area().replaceChildren(h(`section.notice.${notice.kind}`, { role, "aria-label": notice.title }, h("h2", notice.title), ...text, actions || null));
+  area().replaceChildren(
+    h(
+      `section.notice.${notice.kind}`,
+      { role, "aria-label": notice.title },
+      h("h2", notice.title),
+      ...text,
+      actions || null,
+    ),
+  );
   if (focus) refocus(focus);
   // On a phone one may be far below.
   if (notice.kind === "trouble") area().scrollIntoView({ block: "nearest" });
@@ -46,7 +59,7 @@ function refocus(before: Element): void {
   const buttons = [...area().querySelectorAll<HTMLElement>("button")];
   const card = area().querySelector<HTMLElement>(".notice")!;
   card.tabIndex = -1;
-  (buttons.find((button) => first(button) === first(before)) ?? buttons[0] ?? card).focus();
+  (buttons.find(button => first(button) === first(before)) ?? buttons[0] ?? card).focus();
 }
 
 export function clear(): void {
@@ -55,8 +68,11 @@ export function clear(): void {
 
 export const otherModel: Action = { label: "Another model…", run: () => models.open() };
 
-/** What an error says, as a sentence. An address or a file's name at its beginning stays as it is. */
-export const sentence = (message: string) => `${shown(message.replace(/^[a-z]+(?=,? )/, (word) => word[0]!.toUpperCase() + word.slice(1))).replace(/\.$/, "")}.`;
+/**
+ * What an error says, as a sentence. An address or a file's name at its beginning stays as it is.
+ */
+export const sentence = (message: string) =>
+  `${shown(message.replace(/^[a-z]+(?=,? )/, word => word[0]!.toUpperCase() + word.slice(1))).replace(/\.$/, "")}.`;
 
 /** One quiet line under the picture. */
 export function remark(text: string): void {
@@ -71,7 +87,13 @@ export async function welcome(): Promise<void> {
   const size = bytes(__BUNDLED__.bytes);
   const { model } = app;
   const [own, local] = [model.from === bundled.from, typeof model.from !== "string"];
-  const label = stored ? "Start (already on this device)" : own ? `Start: download ${size}` : local ? "Load" : "How large is it?";
+  const label = stored
+    ? "Start (already on this device)"
+    : own
+      ? `Start: download ${size}`
+      : local
+        ? "Load"
+        : "How large is it?";
   show({
     kind: "welcome",
     title: "Ask about a picture, on your own device",
@@ -81,12 +103,15 @@ export async function welcome(): Promise<void> {
         ? `The bundled toybox model takes ${size}. It knows toy scenes only: shapes, stickers, strokes and cards; what and how many they are, where they lie and beside what. It knows no photographs.`
         : local
           ? `The model is ${shown(model.name, 100)}, from this device's disk.`
-        : stored
-          ? `The model of ${plainAddress(app.model.name)} is stored on this device.`
-          : `The model comes from ${plainAddress(app.model.name)}, and is stored on this device. Nothing is asked of that server before you press the button.`,
+          : stored
+            ? `The model of ${plainAddress(app.model.name)} is stored on this device.`
+            : `The model comes from ${plainAddress(app.model.name)}, and is stored on this device. Nothing is asked of that server before you press the button.`,
       recorded(),
     ],
-    actions: [{ label, run: () => (own || stored ? app.start() : offer(model)), main: true }, otherModel],
+    actions: [
+      { label, run: () => (own || stored ? app.start() : offer(model)), main: true },
+      otherModel,
+    ],
   });
 }
 
@@ -94,22 +119,43 @@ export async function welcome(): Promise<void> {
 const wrongAddress = (message: string): Notice => ({
   kind: "trouble",
   title: "The link's model address is wrong",
-  text: [sentence(message), "Nothing was fetched. Another model's address can be typed, or the bundled model used."],
-  actions: [{ label: "Use the bundled model", run: () => ((settings.wrongModel = undefined), welcome()), main: true }, otherModel],
+  text: [
+    sentence(message),
+    "Nothing was fetched. Another model's address can be typed, or the bundled model used.",
+  ],
+  actions: [
+    {
+      label: "Use the bundled model",
+      run: () => ((settings.wrongModel = undefined), welcome()),
+      main: true,
+    },
+    otherModel,
+  ],
 });
 
 /** Answers given earlier, so that the idea is visible before anything was downloaded. */
 export function recorded(): HTMLElement {
   const cards = samples
-    .filter((sample) => sample.questions.length > 0)
+    .filter(sample => sample.questions.length > 0)
     .slice(0, 3)
     .map(({ url, questions: [first] }) =>
-      h("figure", h<HTMLImageElement>("img", { src: url, alt: "", width: 72, height: 72, loading: "lazy" }), h("figcaption", h("b", first!.text), h("span", first!.answer))),
+      h(
+        "figure",
+        h<HTMLImageElement>("img", { src: url, alt: "", width: 72, height: 72, loading: "lazy" }),
+        h("figcaption", h("b", first!.text), h("span", first!.answer)),
+      ),
     );
-  return h("div.recorded", h("p.small", "What one can ask the toybox model, and the right answers:"), h("div.row", ...cards));
+  return h(
+    "div.recorded",
+    h("p.small", "What one can ask the toybox model, and the right answers:"),
+    h("div.row", ...cards),
+  );
 }
 
-/** What a model at an address would take, before anything of it but its manifest is fetched; one that is here is loaded at once. */
+/**
+ * What a model at an address would take, before anything of it but its manifest is fetched; one
+ * that is here is loaded at once.
+ */
 export async function offer(model: Loadable): Promise<void> {
   const mine = ++offers;
   const load = () => {
@@ -120,14 +166,21 @@ export async function offer(model: Loadable): Promise<void> {
     if (typeof model.from !== "string" || (await app.isStored(model))) return await load();
     const { name, missing, total } = await look(model.from);
     const { quota, usage = 0 } = (await navigator.storage?.estimate?.()) ?? {};
-    const room = quota === undefined ? "" : ` This browser has room for ${bytes(Math.max(0, quota - usage))}.`;
+    const room =
+      quota === undefined ? "" : ` This browser has room for ${bytes(Math.max(0, quota - usage))}.`;
     if (mine !== offers) return;
     const part = missing < total ? `, of ${bytes(total)} in all` : "";
     show({
       kind: "welcome",
       title: name,
-      text: [`${bytes(missing)} to download${part}, from ${new URL(model.from).host}. It is stored on this device and needs no network afterwards.${room}`],
-      actions: [{ label: `Download ${bytes(missing)}`, run: load, main: true }, otherModel, ...keep()],
+      text: [
+        `${bytes(missing)} to download${part}, from ${new URL(model.from).host}. It is stored on this device and needs no network afterwards.${room}`,
+      ],
+      actions: [
+        { label: `Download ${bytes(missing)}`, run: load, main: true },
+        otherModel,
+        ...keep(),
+      ],
     });
   } catch (error) {
     if (mine !== offers) return;
@@ -146,7 +199,8 @@ export async function offer(model: Loadable): Promise<void> {
 let offers = 0;
 
 /** What to press to stay with the model that is there, or on its way. */
-const keep = (): Action[] => (app.engine || app.loading ? [{ label: "Keep the one that is here", run: clear }] : []);
+const keep = (): Action[] =>
+  app.engine || app.loading ? [{ label: "Keep the one that is here", run: clear }] : [];
 
 // Loading
 
@@ -174,9 +228,24 @@ export function progress(p: Progress, rebuilding = false): void {
   };
   const share = "total" in p && p.total > 0 ? p.done / p.total : undefined;
   const pause: Action = { label: "Pause", run: () => app.pauseDownload() };
-  const resume: Action = { label: p.phase === "offline" ? "Try again now" : "Continue", run: () => app.resumeDownload(), main: true };
-  const cancel: Action = { label: FETCHING.includes(p.phase) && "done" in p && p.done > 0 ? `Cancel (keeps ${bytes(p.done)})` : "Cancel", run: () => app.cancelDownload() };
-  const actions = p.phase === "downloading" ? [pause, cancel] : p.phase === "paused" || p.phase === "offline" ? [resume, cancel] : [cancel];
+  const resume: Action = {
+    label: p.phase === "offline" ? "Try again now" : "Continue",
+    run: () => app.resumeDownload(),
+    main: true,
+  };
+  const cancel: Action = {
+    label:
+      FETCHING.includes(p.phase) && "done" in p && p.done > 0
+        ? `Cancel (keeps ${bytes(p.done)})`
+        : "Cancel",
+    run: () => app.cancelDownload(),
+  };
+  const actions =
+    p.phase === "downloading"
+      ? [pause, cancel]
+      : p.phase === "paused" || p.phase === "offline"
+        ? [resume, cancel]
+        : [cancel];
   const line = describe(p);
   const card = area().querySelector<HTMLElement>(`.notice.progress[data-phase="${p.phase}"]`);
   if (card) {
@@ -199,7 +268,8 @@ function describe(p: Progress): string {
   switch (p.phase) {
     case "downloading": {
       const rate = (p.done - started.done) / Math.max(0.3, (performance.now() - started.at) / 1000);
-      const left = rate > 0 ? ` · ${bytes(rate)}/s · ${seconds(((p.total - p.done) / rate) * 1000)} left` : "";
+      const left =
+        rate > 0 ? ` · ${bytes(rate)}/s · ${seconds(((p.total - p.done) / rate) * 1000)} left` : "";
       return `${bytes(p.done)} of ${bytes(p.total)}${left} · file ${p.index + 1} of ${p.count}`;
     }
     case "paused":
@@ -215,7 +285,10 @@ function describe(p: Progress): string {
     case "uploading":
       return `${bytes(p.done)} of ${bytes(p.total)} are on the device.`;
     case "compiling": {
-      const what = p.total > 0 ? `${p.done} of ${Math.max(p.total, p.done)} kernels are compiled` : "The kernels run once, so that the first question waits for no compiler";
+      const what =
+        p.total > 0
+          ? `${p.done} of ${Math.max(p.total, p.done)} kernels are compiled`
+          : "The kernels run once, so that the first question waits for no compiler";
       return `${what} · ${seconds(performance.now() - started.at)}`;
     }
     case "taken":
@@ -227,7 +300,11 @@ function describe(p: Progress): string {
 function watchElapsed(): void {
   const tick = setInterval(() => {
     const line = area().querySelector('.notice.progress[data-phase="compiling"] p');
-    if (line) line.textContent = line.textContent!.replace(/[\d.]+ s$/, seconds(performance.now() - started.at));
+    if (line)
+      line.textContent = line.textContent!.replace(
+        /[\d.]+ s$/,
+        seconds(performance.now() - started.at),
+      );
     else clearInterval(tick);
   }, 200);
 }

@@ -24,23 +24,31 @@ export function setUp(): void {
   find("#from-address").addEventListener("click", address.open);
   find("#compose").addEventListener("click", () => void compose());
   const frame = find("#frame");
-  for (const type of ["dragenter", "dragover"]) document.addEventListener(type, (event) => (event.preventDefault(), frame.classList.add("over")));
-  for (const type of ["dragleave", "drop"]) document.addEventListener(type, () => frame.classList.remove("over"));
-  document.addEventListener("drop", (event) => {
+  for (const type of ["dragenter", "dragover"])
+    document.addEventListener(type, event => (event.preventDefault(), frame.classList.add("over")));
+  for (const type of ["dragleave", "drop"])
+    document.addEventListener(type, () => frame.classList.remove("over"));
+  document.addEventListener("drop", event => {
     event.preventDefault();
     const files = [...(event.dataTransfer?.files ?? [])];
     // Some systems know no type for newer formats; the decoder will.
-    const file = files.find((file) => file.type.startsWith("image/")) ?? files.find((file) => file.type === "");
-    const link = address.linkIn(event.dataTransfer?.getData("text/uri-list") || event.dataTransfer?.getData("text/plain"));
+    const file =
+      files.find(file => file.type.startsWith("image/")) ?? files.find(file => file.type === "");
+    const link = address.linkIn(
+      event.dataTransfer?.getData("text/uri-list") || event.dataTransfer?.getData("text/plain"),
+    );
     if (file) void app.attach(file, file.name);
     else if (files[0]) say(`${safe(files[0].name, 100)} is no picture.`);
     else if (link) void address.take(link);
     else say("Only picture files, or links to pictures, can be dropped here.");
   });
-  document.addEventListener("paste", (event) => {
-    const file = [...(event.clipboardData?.files ?? [])].find((file) => file.type.startsWith("image/"));
+  document.addEventListener("paste", event => {
+    const file = [...(event.clipboardData?.files ?? [])].find(file =>
+      file.type.startsWith("image/"),
+    );
     // Text is for the field one is in; elsewhere a link stands for its picture.
-    const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement;
+    const typing =
+      event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement;
     const link = !file && !typing && address.linkIn(event.clipboardData?.getData("text/plain"));
     if (!file && !link) return;
     event.preventDefault();
@@ -53,7 +61,16 @@ export function setUp(): void {
       draw();
     });
   const thumbs = samples.map(({ name, url }, i) =>
-    h("button", { type: "button", title: name, "aria-label": `Sample picture ${i + 1}`, onclick: () => void sample(i) }, h<HTMLImageElement>("img", { src: url, alt: "", width: 56, height: 56 })),
+    h(
+      "button",
+      {
+        type: "button",
+        title: name,
+        "aria-label": `Sample picture ${i + 1}`,
+        onclick: () => void sample(i),
+      },
+      h<HTMLImageElement>("img", { src: url, alt: "", width: 56, height: 56 }),
+    ),
   );
   find("#samples").append(...thumbs);
   // The engine may read what the browser cannot show.
@@ -74,9 +91,11 @@ export async function sample(i: number): Promise<void> {
 async function paste(): Promise<void> {
   try {
     for (const item of await navigator.clipboard.read()) {
-      const type = item.types.find((type) => type.startsWith("image/"));
+      const type = item.types.find(type => type.startsWith("image/"));
       if (type) return await app.attach(await item.getType(type), "pasted picture");
-      const link = item.types.includes("text/plain") && address.linkIn(await (await item.getType("text/plain")).text());
+      const link =
+        item.types.includes("text/plain") &&
+        address.linkIn(await (await item.getType("text/plain")).text());
       if (link) return await address.take(link);
     }
     say("There is no picture on the clipboard.");
@@ -102,14 +121,26 @@ async function compose(): Promise<void> {
 async function camera(): Promise<void> {
   let stream: MediaStream;
   try {
-    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" }, audio: false });
+    stream = await navigator.mediaDevices.getUserMedia({
+      video: { facingMode: "environment" },
+      audio: false,
+    });
   } catch (error) {
     log(`camera: ${error}`);
     say("There is no camera, or this page may not use it.");
     return;
   }
-  const video = h<HTMLVideoElement>("video", { autoplay: true, muted: true, playsInline: true, srcObject: stream });
-  const take = h<HTMLButtonElement>("button.main", { type: "button", disabled: true }, "Take the picture");
+  const video = h<HTMLVideoElement>("video", {
+    autoplay: true,
+    muted: true,
+    playsInline: true,
+    srcObject: stream,
+  });
+  const take = h<HTMLButtonElement>(
+    "button.main",
+    { type: "button", disabled: true },
+    "Take the picture",
+  );
   video.addEventListener("loadeddata", () => (take.disabled = false));
   const box = dialog("camera-dialog", "Camera", video, h("div.actions", take));
   box.addEventListener("close", () => {
@@ -145,13 +176,18 @@ function draw(): void {
   canvas.hidden = shown === "original";
   find("#heat").hidden = shown !== "attention";
   if (view && shown !== "original") {
-    canvas.setAttribute("aria-label", shown === "model" ? "What the model sees" : "Heat map: where the model reads from");
+    canvas.setAttribute(
+      "aria-label",
+      shown === "model" ? "What the model sees" : "Heat map: where the model reads from",
+    );
     void heat.draw(canvas, view, shown === "attention");
   }
   const caption = find("#caption");
   if (!picture) caption.textContent = "";
-  else if (!view) caption.textContent = picture.url === unshown ? `${name}: this browser cannot show it` : name;
+  else if (!view)
+    caption.textContent = picture.url === unshown ? `${name}: this browser cannot show it` : name;
   else if (shown === "original") caption.textContent = `${name} · ${view.width} × ${view.height}`;
-  else if (shown === "model") caption.textContent = `${view.size} × ${view.size} pixels, padded to a square: all that the model gets`;
+  else if (shown === "model")
+    caption.textContent = `${view.size} × ${view.size} pixels, padded to a square: all that the model gets`;
   else caption.textContent = "Where a token reads from. Not why an answer was given.";
 }

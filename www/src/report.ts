@@ -1,4 +1,5 @@
-// Diagnostics, and the same for a report: as Markdown or JSON. Of the picture its hash, and itself only if the person ticks that.
+// Diagnostics, and the same for a report: as Markdown or JSON. Of the picture its hash, and itself
+// only if the person ticks that.
 
 import { shown } from "mqt-web";
 import { app, bundled } from "./app";
@@ -19,22 +20,44 @@ function facts(): Fact[] {
   const model = engine?.model;
   const list: [string, string | undefined][] = [
     ["State", state()],
-    ["Model", model && `${model.name} ${model.weights}, ${model.image_tokens_max} image tokens, context ${model.context} of ${model.context_max}`],
+    [
+      "Model",
+      model &&
+        `${model.name} ${model.weights}, ${model.image_tokens_max} image tokens, context ${model.context} of ${model.context_max}`,
+    ],
     ["Model SHA-256", model?.sha256],
-    ["Adapter", model ? `${model.adapter.name} (${model.adapter.backend}, ${model.adapter.kind})` : seen?.adapter?.name],
+    [
+      "Adapter",
+      model
+        ? `${model.adapter.name} (${model.adapter.backend}, ${model.adapter.kind})`
+        : seen?.adapter?.name,
+    ],
     ["Arithmetic", model?.arithmetic],
-    ["Picture", picture?.view && `${picture.view.width} × ${picture.view.height}, hash ${picture.view.hash.slice(0, 16)}`],
-    ["Limits", seen?.limits && Object.entries(seen.limits).map(([name, value]) => `${name} ${value}`).join(", ")],
+    [
+      "Picture",
+      picture?.view &&
+        `${picture.view.width} × ${picture.view.height}, hash ${picture.view.hash.slice(0, 16)}`,
+    ],
+    [
+      "Limits",
+      seen?.limits &&
+        Object.entries(seen.limits)
+          .map(([name, value]) => `${name} ${value}`)
+          .join(", "),
+    ],
     ["Browser", navigator.userAgent],
     ["Online", String(navigator.onLine)],
   ];
   return list.flatMap(([name, value]) => (value ? [{ name, value: shown(value) }] : []));
 }
 
-/** Backticks that occur nowhere in `text`, `least` or more: what stands between them is text, whatever it says. */
+/**
+ * Backticks that occur nowhere in `text`, `least` or more: what stands between them is text,
+ * whatever it says.
+ */
 function ticks(text: string, least: number): string {
   const runs = text.match(/`+/g) ?? [];
-  return "`".repeat(Math.max(least, ...runs.map((run) => run.length + 1)));
+  return "`".repeat(Math.max(least, ...runs.map(run => run.length + 1)));
 }
 
 /** Text of a model, a file or a server for Markdown, on one line. */
@@ -50,16 +73,31 @@ export function reportJson(data?: string): string {
   const about = Object.fromEntries(facts().map(({ name, value }) => [name, value]));
   const image = picture ? { hash: picture.view?.hash ?? null, data: data ?? null } : null;
   const answers = app.records.slice(-10).map(({ answer, ...asked }) => ({ ...asked, ...answer }));
-  return JSON.stringify({ schema: "mqt.report/1", about, settings: settings.sampling(), picture: image, answers, log: logged() }, null, 2);
+  return JSON.stringify(
+    {
+      schema: "mqt.report/1",
+      about,
+      settings: settings.sampling(),
+      picture: image,
+      answers,
+      log: logged(),
+    },
+    null,
+    2,
+  );
 }
 
-/** What the model sees of the picture, as a `data:` address: the pixels of the hash, without what a file says of place and camera. */
+/**
+ * What the model sees of the picture, as a `data:` address: the pixels of the hash, without what a
+ * file says of place and camera.
+ */
 function seenAsPng(): string | undefined {
   const view = app.picture?.view;
   if (!view) return undefined;
   const canvas = h<HTMLCanvasElement>("canvas", { width: view.size, height: view.size });
   const image = new ImageData(view.size, view.size);
-  for (let i = 0; i < view.rgb.length / 3; i++) image.data.set([...view.rgb.subarray(3 * i, 3 * i + 3), 255], 4 * i);
+  for (let i = 0; i < view.rgb.length / 3; i++)
+    image.data.set([...view.rgb.subarray(3 * i, 3 * i + 3), 255], 4 * i);
   canvas.getContext("2d")!.putImageData(image, 0, 0);
   return canvas.toDataURL("image/png");
 }
@@ -70,11 +108,24 @@ export function report(picture?: string): string {
     const ms = Object.entries(a.timings_ms).map(([stage, value]) => `${stage} ${value.toFixed(1)}`);
     return `- ${code(JSON.stringify(question))} → ${code(JSON.stringify(a.answer))} · m=${a.image_tokens} (${a.image_tokens_mode}) · ${a.finish_reason} · vision runs ${a.vision_runs} · ms: ${ms.join(", ")} · ids ${a.token_ids.join(" ")}`;
   });
-  const lines = logged().map((line) => shown(line).replace(/\n/g, " "));
+  const lines = logged().map(line => shown(line).replace(/\n/g, " "));
   const fence = ticks(lines.join("\n"), 3);
   const about = facts().map(({ name, value }) => `- ${name}: ${code(value)}`);
   const seen = picture ? [`![picture](${picture})`, ""] : [];
-  return ["## mqt in the browser", ...about, "", "### Answers", ...answers, "", "### Log", fence, ...lines, fence, "", ...seen].join("\n");
+  return [
+    "## mqt in the browser",
+    ...about,
+    "",
+    "### Answers",
+    ...answers,
+    "",
+    "### Log",
+    fence,
+    ...lines,
+    fence,
+    "",
+    ...seen,
+  ].join("\n");
 }
 
 export async function openDiagnostics(): Promise<void> {
@@ -86,7 +137,13 @@ export async function openDiagnostics(): Promise<void> {
   const ticked = h<HTMLInputElement>("input", { type: "checkbox" });
   const attached = () => (ticked.checked ? seenAsPng() : undefined);
   const buttons = [
-    button("Copy link", () => permalink(tokens.wanted(), typeof app.model.from === "string" && app.model !== bundled ? app.model.from : undefined, app.adapter)),
+    button("Copy link", () =>
+      permalink(
+        tokens.wanted(),
+        typeof app.model.from === "string" && app.model !== bundled ? app.model.from : undefined,
+        app.adapter,
+      ),
+    ),
     button("Copy JSON", () => reportJson(attached())),
     button("Copy report", () => report(attached()), "button.main"),
   ];
@@ -96,7 +153,10 @@ export async function openDiagnostics(): Promise<void> {
     h("dl#facts"),
     h("h3", "Log"),
     h("pre#log", { tabIndex: 0, role: "region", "aria-label": "Log" }),
-    h("p.small", "The reports hold questions, answers and settings, and the picture's hash. The link holds settings only, the system prompt and the text to stop before among them."),
+    h(
+      "p.small",
+      "The reports hold questions, answers and settings, and the picture's hash. The link holds settings only, the system prompt and the text to stop before among them.",
+    ),
     h("label.check", ticked, " What the model sees of the picture, too"),
     h("div.actions.end", ...buttons),
   );
@@ -104,7 +164,9 @@ export async function openDiagnostics(): Promise<void> {
   const sizes = memory ? [{ name: "WebAssembly memory", value: bytes(memory.wasmBytes) }] : [];
   if (memory?.gpuBytes) sizes.push({ name: "Device memory", value: bytes(memory.gpuBytes) });
   const all = [...facts(), ...sizes];
-  find("#facts").replaceChildren(...all.flatMap(({ name, value }) => [h("dt", name), h("dd", value)]));
+  find("#facts").replaceChildren(
+    ...all.flatMap(({ name, value }) => [h("dt", name), h("dd", value)]),
+  );
   find("#log").textContent = shown(logged().join("\n"), 100_000);
   box.showModal();
 }

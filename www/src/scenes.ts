@@ -1,5 +1,6 @@
-// What scenes can be made of: coloured shapes and stickers, as the loaded model's pack says in `scenes.json` (the schema of
-// models/toybox/stickers/manifest.json). A model that says nothing is offered plain shapes: nearly every model knows those.
+// What scenes can be made of: coloured shapes and stickers, as the loaded model's pack says in
+// `scenes.json` (the schema of models/toybox/stickers/manifest.json). A model that says nothing is
+// offered plain shapes: nearly every model knows those.
 
 import { type Scenes, shown } from "mqt-web";
 import all from "../../models/toybox/stickers/manifest.json";
@@ -12,7 +13,10 @@ export interface Sticker {
   name: string;
   /** Address of its picture; shapes have none, they take a colour. */
   url?: string;
-  /** Resolves when it can be drawn; rejects if its picture cannot be fetched, and may be asked again. */
+  /**
+   * Resolves when it can be drawn; rejects if its picture cannot be fetched, and may be asked
+   * again.
+   */
   ready(): Promise<unknown>;
   /** Draws at the origin, reaching from −1 to 1. */
   draw(context: Context, colour: string): void;
@@ -29,7 +33,9 @@ export interface Vocabulary {
   largest: number;
 }
 
-/** Six quiet grounds and up to six shapes: what a model that says nothing is most likely to know. */
+/**
+ * Six quiet grounds and up to six shapes: what a model that says nothing is most likely to know.
+ */
 const PLAIN: Scenes = {
   limits: { things: [1, 6], size: [20 / 112, 52 / 112] },
   colours: all.colours,
@@ -40,13 +46,19 @@ const PLAIN: Scenes = {
 
 /** Pictures by file name. Addresses alone: nothing is fetched before it is shown. */
 const pictures = new Map(
-  Object.entries(import.meta.glob<string>("../../models/toybox/stickers/*.webp", { query: "?url", import: "default", eager: true })).map(
-    ([path, url]) => [path.split("/").pop()!, url],
-  ),
+  Object.entries(
+    import.meta.glob<string>("../../models/toybox/stickers/*.webp", {
+      query: "?url",
+      import: "default",
+      eager: true,
+    }),
+  ).map(([path, url]) => [path.split("/").pop()!, url]),
 );
 
 /** What the bundled model's pack says, before the model is loaded. */
-const own = Object.values(import.meta.glob<Scenes>("../../models/toybox/scenes.json", { import: "default" }))[0];
+const own = Object.values(
+  import.meta.glob<Scenes>("../../models/toybox/scenes.json", { import: "default" }),
+)[0];
 
 function shape({ name, outlines }: { name: string; outlines: number[][][] }): Sticker {
   return {
@@ -55,7 +67,8 @@ function shape({ name, outlines }: { name: string; outlines: number[][][] }): St
     draw: (context, colour) => {
       context.beginPath();
       for (const points of outlines) {
-        for (const [i, [x = 0, y = 0]] of points.entries()) i === 0 ? context.moveTo(x, y) : context.lineTo(x, y);
+        for (const [i, [x = 0, y = 0]] of points.entries())
+          i === 0 ? context.moveTo(x, y) : context.lineTo(x, y);
         context.closePath();
       }
       context.fillStyle = colour;
@@ -74,12 +87,12 @@ function sprite(name: string, url: string): Sticker {
         image = new Image();
         image.src = url;
       }
-      return image.decode().catch((error) => {
+      return image.decode().catch(error => {
         image = undefined;
         throw error;
       });
     },
-    draw: (context) => {
+    draw: context => {
       if (image?.complete && image.naturalWidth > 0) context.drawImage(image, -1, -1, 2, 2);
     },
   };
@@ -87,17 +100,24 @@ function sprite(name: string, url: string): Sticker {
 
 const made = new WeakMap<Scenes, Vocabulary>();
 
-/** What the composer may offer: what the loaded model knows, or the one that would be loaded. The same object while that is the same. */
+/**
+ * What the composer may offer: what the loaded model knows, or the one that would be loaded. The
+ * same object while that is the same.
+ */
 export async function vocabulary(): Promise<Vocabulary> {
   const bundledOne = app.model.from === bundled.from ? await own?.() : undefined;
   const scenes = (app.engine ? app.engine.model.scenes : bundledOne) ?? PLAIN;
   const known = made.get(scenes);
   if (known) return known;
-  const sprites = scenes.stickers.flatMap(({ name, file }) => (pictures.has(file) ? [sprite(shown(name, 60), pictures.get(file)!)] : []));
+  const sprites = scenes.stickers.flatMap(({ name, file }) =>
+    pictures.has(file) ? [sprite(shown(name, 60), pictures.get(file)!)] : [],
+  );
   const [smallest, largest] = scenes.limits.size;
   const fresh: Vocabulary = {
     stickers: [...scenes.shapes.map(shape), ...sprites],
-    colours: Object.fromEntries(Object.entries(scenes.colours).map(([name, value]) => [shown(name, 60), value])),
+    colours: Object.fromEntries(
+      Object.entries(scenes.colours).map(([name, value]) => [shown(name, 60), value]),
+    ),
     grounds: scenes.grounds,
     most: scenes.limits.things[1],
     smallest: smallest / 2,
@@ -108,10 +128,11 @@ export async function vocabulary(): Promise<Vocabulary> {
 }
 
 /** "#f4f0e4" → [244, 240, 228]. */
-export const rgb = (hex: string): number[] => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
+export const rgb = (hex: string): number[] => [1, 3, 5].map(i => parseInt(hex.slice(i, i + 2), 16));
 
 /** How far apart two colours are, at most 441. */
-export const distance = (a: string, b: string): number => Math.hypot(...rgb(a).map((value, i) => value - rgb(b)[i]!));
+export const distance = (a: string, b: string): number =>
+  Math.hypot(...rgb(a).map((value, i) => value - rgb(b)[i]!));
 
 /** A colour in words, for those who hear it. */
 export function inWords(hex: string): string {
@@ -121,7 +142,18 @@ export function inWords(hex: string): string {
   const tone = light > 0.8 ? "light " : light < 0.35 ? "dark " : "";
   if (high - low < 14) return light > 0.97 ? "white" : `${tone}grey`;
   const spread = high - low;
-  const hue = high === r ? (g - b) / spread : high === g ? 2 + (b - r) / spread : 4 + (r - g) / spread;
-  const names: [number, string][] = [[15, "red"], [45, "brown"], [70, "yellow"], [165, "green"], [200, "turquoise"], [255, "blue"], [290, "purple"], [345, "pink"], [361, "red"]];
+  const hue =
+    high === r ? (g - b) / spread : high === g ? 2 + (b - r) / spread : 4 + (r - g) / spread;
+  const names: [number, string][] = [
+    [15, "red"],
+    [45, "brown"],
+    [70, "yellow"],
+    [165, "green"],
+    [200, "turquoise"],
+    [255, "blue"],
+    [290, "purple"],
+    [345, "pink"],
+    [361, "red"],
+  ];
   return tone + names.find(([end]) => (hue * 60 + 360) % 360 < end)![1];
 }

@@ -1,5 +1,6 @@
-// What the address says and what the drawer holds. `?model=URL&adapter=cpu&tokens=N&seed=N` opens the page in a certain way;
-// `#m=16&seed=7&temperature=0.8` is what *Copy link* gives: settings only, never a picture or a question.
+// What the address says and what the drawer holds. `?model=URL&adapter=cpu&tokens=N&seed=N` opens
+// the page in a certain way; `#m=16&seed=7&temperature=0.8` is what *Copy link* gives: settings
+// only, never a picture or a question.
 
 import { EngineError, webAddress } from "mqt-web";
 
@@ -38,7 +39,10 @@ const usual: Sampling = {
 
 type Numbers = Exclude<keyof Sampling, "stop" | "system">;
 
-/** Names in a link, and what a number may be there; the drawer's fields have the same limits and any step. */
+/**
+ * Names in a link, and what a number may be there; the drawer's fields have the same limits and any
+ * step.
+ */
 const NAMES: Record<Numbers, { name: string; least: number; most: number; whole?: boolean }> = {
   temperature: { name: "temperature", least: 0, most: 2 },
   topP: { name: "top_p", least: 0.05, most: 1 },
@@ -63,7 +67,13 @@ function linked(): Sampling {
   const found: Sampling = { ...usual };
   for (const [key, { name, least, most, whole }] of Object.entries(NAMES)) {
     const value = number(hash, name) ?? (name === "seed" ? number(query, name) : undefined);
-    if (value !== undefined && value >= least && value <= most && (!whole || Number.isInteger(value))) found[key as Numbers] = value;
+    if (
+      value !== undefined &&
+      value >= least &&
+      value <= most &&
+      (!whole || Number.isInteger(value))
+    )
+      found[key as Numbers] = value;
   }
   const stop = hash.get("stop");
   if (stop) found.stop = [stop.slice(0, LONGEST)];
@@ -88,7 +98,10 @@ export const settings = {
   ...linkedModel(),
   adapter: query.get("adapter") ?? "auto",
   arithmetic: query.get("arithmetic") === "exact" ? ("exact" as const) : ("fast" as const),
-  /** Image tokens as the link says them, be it a number, `auto` or nonsense; `undefined` if it says nothing. */
+  /**
+   * Image tokens as the link says them, be it a number, `auto` or nonsense; `undefined` if it says
+   * nothing.
+   */
   tokens: (): string | undefined => hash.get("m") ?? query.get("tokens") ?? undefined,
   /** Whether a link that was followed to the open page says them. */
   saysTokens: (): boolean => hash.has("m"),
@@ -101,21 +114,36 @@ export function onLink(listener: () => void): void {
   addEventListener("hashchange", () => {
     const names = ["m", "stop", "system", ...Object.values(NAMES).map(({ name }) => name)];
     const next = new URLSearchParams(location.hash.slice(1));
-    if (!names.some((name) => next.has(name))) return; // a place on this page
+    if (!names.some(name => next.has(name))) return; // a place on this page
     hash = next;
     now = linked();
     listener();
   });
 }
 
-/** An address that opens this page with the settings of now; `tokens`: m unless it is Auto, `model`: unless it is the bundled one. */
-export function permalink(tokens: number | undefined, model: string | undefined, adapter: string): string {
+/**
+ * An address that opens this page with the settings of now; `tokens`: m unless it is Auto, `model`:
+ * unless it is the bundled one.
+ */
+export function permalink(
+  tokens: number | undefined,
+  model: string | undefined,
+  adapter: string,
+): string {
   const to = new URL(location.pathname, location.href);
   if (model) to.searchParams.set("model", model);
   if (adapter !== "auto") to.searchParams.set("adapter", adapter);
   if (settings.arithmetic !== "fast") to.searchParams.set("arithmetic", settings.arithmetic);
-  const said = new URLSearchParams({ m: tokens === undefined ? "auto" : String(tokens), seed: String(now.seed) });
-  for (const [key, { name }] of Object.entries(NAMES)) if (now[key as Numbers] !== usual[key as Numbers] || (key === "targetMs" && tokens === undefined)) said.set(name, String(now[key as Numbers]));
+  const said = new URLSearchParams({
+    m: tokens === undefined ? "auto" : String(tokens),
+    seed: String(now.seed),
+  });
+  for (const [key, { name }] of Object.entries(NAMES))
+    if (
+      now[key as Numbers] !== usual[key as Numbers] ||
+      (key === "targetMs" && tokens === undefined)
+    )
+      said.set(name, String(now[key as Numbers]));
   if (now.stop[0]) said.set("stop", now.stop[0]);
   if (now.system) said.set("system", now.system);
   to.hash = said.toString();

@@ -72,7 +72,7 @@ export function onState(listener: (state: State) => void): void {
 /** Waits until the page is ready, which it may be. */
 export function whenReady(): Promise<void> {
   if (state() === "ready") return Promise.resolve();
-  return new Promise((ready) => {
+  return new Promise(ready => {
     const look = (next: State) => {
       if (next !== "ready") return;
       listeners.splice(listeners.indexOf(look), 1);

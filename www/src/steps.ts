@@ -1,4 +1,5 @@
-// How far the work before the first word has come: two thin bars, one for the picture and one for the question.
+// How far the work before the first word has come: two thin bars, one for the picture and one for
+// the question.
 
 import type { Step } from "mqt-web";
 import { find } from "./dom";
@@ -6,7 +7,10 @@ import { isBusy, onState } from "./state";
 
 const bar = (phase: Step["phase"]) => find<HTMLProgressElement>(`#step-${phase}`);
 
-/** Work before a first word begins: looking at the picture, or that is done and the question is read. */
+/**
+ * Work before a first word begins: looking at the picture, or that is done and the question is
+ * read.
+ */
 export function begin(phase: Step["phase"]): void {
   bar("encoding").value = phase === "encoding" ? 0 : 1;
   bar("prefilling").value = 0;

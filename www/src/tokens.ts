@@ -1,4 +1,5 @@
-// The one knob: how many image tokens the language model reads. A slider over the ladder, a field for any number, or Auto.
+// The one knob: how many image tokens the language model reads. A slider over the ladder, a field
+// for any number, or Auto.
 
 import { type Loaded, shown as safe } from "mqt-web";
 import { app } from "./app";
@@ -74,7 +75,10 @@ function takeLinked(): void {
   auto = value < 1;
   say("");
   if (value >= 1) wish = value;
-  else if (text !== undefined && text !== "auto") say(`The link asks for “${safe(text, 40)}” image tokens: that is not a number of them. It stays at Auto.`);
+  else if (text !== undefined && text !== "auto")
+    say(
+      `The link asks for “${safe(text, 40)}” image tokens: that is not a number of them. It stays at Auto.`,
+    );
   // A model from elsewhere may have so many; that shows when it is loaded.
   if (app.engine || settings.model === undefined) settle("The link asks for");
   else m = nearest(offer, wish);
@@ -83,7 +87,10 @@ function takeLinked(): void {
 /** Takes the wish as far as the model has it; `who` asked. */
 function settle(who: string): void {
   m = nearest(offer, wish);
-  if (!auto && m !== wish) say(`${who} ${count(wish, "image token")}; this model gives ${inWords(offer)}. ${m} ${m === 1 ? "is" : "are"} used.`);
+  if (!auto && m !== wish)
+    say(
+      `${who} ${count(wish, "image token")}; this model gives ${inWords(offer)}. ${m} ${m === 1 ? "is" : "are"} used.`,
+    );
 }
 
 /** As a link says that was followed to the open page. */
@@ -96,7 +103,7 @@ export function fromLink(): void {
 
 /** To the next step of the ladder, up or down. */
 export function step(up: boolean): void {
-  const next = up ? offer.ladder.find((s) => s > m) : offer.ladder.findLast((s) => s < m);
+  const next = up ? offer.ladder.find(s => s > m) : offer.ladder.findLast(s => s < m);
   if (next !== undefined) choose(next);
 }
 
@@ -106,7 +113,7 @@ export function setUp(): void {
   const box = find<HTMLInputElement>("#auto");
   const track = find("#track");
   slider.addEventListener("input", () => choose(Number(slider.value)));
-  slider.addEventListener("keydown", (event) => {
+  slider.addEventListener("keydown", event => {
     const up = ["ArrowRight", "ArrowUp", "PageUp"].includes(event.key);
     if (!up && !["ArrowLeft", "ArrowDown", "PageDown"].includes(event.key)) return;
     event.preventDefault();
@@ -116,13 +123,13 @@ export function setUp(): void {
     const { left, width } = track.getBoundingClientRect();
     choose(nearestStep(offer, toValue((event.clientX - left) / width)));
   };
-  track.addEventListener("pointerdown", (event) => {
+  track.addEventListener("pointerdown", event => {
     track.setPointerCapture(event.pointerId);
     drag(event);
     slider.focus({ preventScroll: true });
     event.preventDefault();
   });
-  track.addEventListener("pointermove", (event) => event.buttons > 0 && drag(event));
+  track.addEventListener("pointermove", event => event.buttons > 0 && drag(event));
   field.addEventListener("change", () => chooseTyped(field.value));
   box.addEventListener("change", () => {
     auto = box.checked;
@@ -142,7 +149,10 @@ export function setUp(): void {
     draw();
     if (app.engine && isOpen()) void refresh();
   });
-  find<HTMLTextAreaElement>("#question").addEventListener("input", () => isOpen() && void refresh());
+  find<HTMLTextAreaElement>("#question").addEventListener(
+    "input",
+    () => isOpen() && void refresh(),
+  );
   takeLinked();
   draw();
   void refresh();
@@ -161,7 +171,7 @@ function draw(): void {
   track.classList.toggle("auto", auto);
   find(".fill", track).style.inlineSize = `${toPlace(m)}%`;
   find(".thumb", track).style.insetInlineStart = `${toPlace(m)}%`;
-  const ticks = offer.ladder.map((step) => {
+  const ticks = offer.ladder.map(step => {
     const tick = h(step <= m ? "span.tick.on" : "span.tick", h("i"), h("b", String(step)));
     tick.style.insetInlineStart = `${toPlace(step)}%`;
     return tick;
@@ -177,14 +187,19 @@ export async function refresh(): Promise<void> {
   const line = find("#estimate");
   const ours = ++latest;
   if (!app.engine) {
-    line.textContent = auto ? "Auto chooses when the model has measured this device." : `${m} of ${offer.most} image tokens.`;
+    line.textContent = auto
+      ? "Auto chooses when the model has measured this device."
+      : `${m} of ${offer.most} image tokens.`;
     return;
   }
   try {
     const question = find<HTMLTextAreaElement>("#question").value;
     const { targetMs } = settings.sampling();
     const max = offer.most;
-    const [estimate, most] = await Promise.all([app.engine.estimate(wanted(), question, targetMs), app.engine.estimate(max, question)]);
+    const [estimate, most] = await Promise.all([
+      app.engine.estimate(wanted(), question, targetMs),
+      app.engine.estimate(max, question),
+    ]);
     if (ours !== latest) return;
     if (auto && estimate.image_tokens !== m) {
       m = estimate.image_tokens;
@@ -196,13 +211,19 @@ export async function refresh(): Promise<void> {
       h("b", auto ? `Auto: ${m}` : count(m, "image token")),
       auto ? `, ${estimate.reason}` : "",
       h("br"),
-      last === undefined ? h("em", `first word ${about(estimate.first_word_from_scratch_ms)}`) : `first word ${seconds(last)} last time`,
-      estimate.tokens_per_second ? h("em", ` · ${estimate.tokens_per_second.toFixed(1)} tokens/s`) : "",
+      last === undefined
+        ? h("em", `first word ${about(estimate.first_word_from_scratch_ms)}`)
+        : `first word ${seconds(last)} last time`,
+      estimate.tokens_per_second
+        ? h("em", ` · ${estimate.tokens_per_second.toFixed(1)} tokens/s`)
+        : "",
       ` · +${bytes(estimate.cache_bytes)} memory`,
       m === max ? "" : h("span.quiet", ` (${max}: ${about(most.first_word_from_scratch_ms)})`),
-      m < FEW && m < max && DEMANDING.test(question) ? h("span.hint", "Counting and reading want more image tokens.") : "",
+      m < FEW && m < max && DEMANDING.test(question)
+        ? h("span.hint", "Counting and reading want more image tokens.")
+        : "",
     ];
-    line.replaceChildren(...parts.filter((part) => part !== ""));
+    line.replaceChildren(...parts.filter(part => part !== ""));
   } catch {
     // The engine is going away; the page says so elsewhere.
   }

@@ -1,4 +1,5 @@
-//! What this machine has: drivers, browser, Node, a WebAssembly standard library. Looks, changes nothing.
+//! What this machine has: drivers, browser, Node, a WebAssembly standard library. Looks, changes
+//! nothing.
 
 use crate::run::{cargo, output, program, root, target};
 use std::path::{Path, PathBuf};
@@ -15,14 +16,21 @@ pub(crate) fn lavapipe() -> Option<PathBuf> {
     let folders = ["/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d", "/etc/vulkan/icd.d"];
     folders.iter().find_map(|folder| {
         let files = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
-        files.into_iter().find(|path| file_name(path).starts_with("lvp_icd") && file_name(path).ends_with(".json"))
+        files.into_iter().find(|path| {
+            file_name(path).starts_with("lvp_icd") && file_name(path).ends_with(".json")
+        })
     })
 }
 
 /// The Vulkan loader.
 pub(crate) fn vulkan_loader() -> Option<PathBuf> {
     let arch = std::env::consts::ARCH;
-    let folders = [format!("/usr/lib/{arch}-linux-gnu"), "/usr/lib64".into(), "/usr/lib".into(), "/usr/local/lib".into()];
+    let folders = [
+        format!("/usr/lib/{arch}-linux-gnu"),
+        "/usr/lib64".into(),
+        "/usr/lib".into(),
+        "/usr/local/lib".into(),
+    ];
     first_file(folders.iter().map(|folder| Path::new(folder).join("libvulkan.so.1")))
 }
 
@@ -45,7 +53,9 @@ pub(crate) fn swiftshader() -> Option<PathBuf> {
 pub(crate) fn node() -> Option<PathBuf> {
     let own = own_node();
     let new_enough = |node: &PathBuf| version(node).is_some_and(|v| v >= NODE);
-    let places = std::env::split_paths(&std::env::var_os("PATH")?).map(|p| p.join("node")).collect::<Vec<_>>();
+    let places = std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|p| p.join("node"))
+        .collect::<Vec<_>>();
     std::iter::once(own).chain(places).filter(|node| node.is_file()).find(new_enough)
 }
 
@@ -65,7 +75,9 @@ pub(crate) fn with_node(name: &str, args: &[&str]) -> Command {
     let mut command = program(name, args);
     if let Some(folder) = node().as_deref().and_then(Path::parent) {
         let rest = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::env::join_paths(std::iter::once(folder.to_owned()).chain(std::env::split_paths(&rest)));
+        let path = std::env::join_paths(
+            std::iter::once(folder.to_owned()).chain(std::env::split_paths(&rest)),
+        );
         command.env("PATH", path.unwrap_or(rest));
     }
     command
@@ -86,14 +98,18 @@ pub(crate) const NPM_STAMP: &str = "node_modules/.installed-from";
 pub(crate) enum WasmStd {
     /// The toolchain in use has it.
     Installed,
-    /// Debian's compiler builds it from Debian's sources (`rustc-web`, `cargo-web`, `rust-web-src`, `lld-19`).
+    /// Debian's compiler builds it from Debian's sources (`rustc-web`, `cargo-web`, `rust-web-src`,
+    /// `lld-19`).
     Debian,
 }
 
 /// The standard library for WebAssembly that is there now.
 pub(crate) fn wasm_std() -> Option<WasmStd> {
     let forced = std::env::var("MQT_WASM_STD").is_ok_and(|v| v == "debian");
-    if !forced && output(&mut program("rustc", &["--print", "sysroot"])).is_some_and(|s| has_wasm(Path::new(&s))) {
+    if !forced
+        && output(&mut program("rustc", &["--print", "sysroot"]))
+            .is_some_and(|s| has_wasm(Path::new(&s)))
+    {
         return Some(WasmStd::Installed);
     }
     debian_wasm().then_some(WasmStd::Debian)
@@ -108,7 +124,8 @@ fn debian_wasm() -> bool {
     let sysroot = || output(Command::new(rustc).args(["--print", "sysroot"])).map(PathBuf::from);
     Path::new("/usr/bin/cargo").is_file()
         && Path::new(LINKER).is_file()
-        && sysroot().is_some_and(|s| s.join("lib/rustlib/src/rust/library/std/Cargo.toml").is_file())
+        && sysroot()
+            .is_some_and(|s| s.join("lib/rustlib/src/rust/library/std/Cargo.toml").is_file())
 }
 
 const LINKER: &str = "/usr/bin/wasm-ld-19";

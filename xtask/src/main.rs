@@ -56,7 +56,9 @@ fn task(args: &[String]) -> Result<()> {
         "pictures" => pictures::run(rest),
         "synth" => synth::run(rest),
         "www" => www::run(rest),
-        _ if !rest.is_empty() => bail!("`cargo xtask {task}` takes no arguments, got {}", rest.join(" ")),
+        _ if !rest.is_empty() => {
+            bail!("`cargo xtask {task}` takes no arguments, got {}", rest.join(" "))
+        }
         "setup" => setup::run(&setup::Needs::all()),
         "web" => web::run().map(|_| ()),
         "help" | "-h" | "--help" => {

@@ -21,7 +21,8 @@ pub(crate) fn target() -> PathBuf {
 /// The Cargo that runs this task, started in the repository's root.
 pub(crate) fn cargo(args: &[&str]) -> Command {
     let mut command = program(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()), args);
-    // `cargo run` sets these for us; passed on, they would make a second Cargo build some packages again.
+    // `cargo run` sets these for us; passed on, they would make a second Cargo build some packages
+    // again.
     for (name, _) in std::env::vars() {
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
             command.env_remove(name);
@@ -40,7 +41,9 @@ pub(crate) fn program(name: impl AsRef<std::ffi::OsStr>, args: &[&str]) -> Comma
 /// Shows the command, runs it with our own output, and fails if it fails.
 pub(crate) fn execute(command: &mut Command) -> Result<()> {
     println!("$ {}", line(command));
-    let status = command.status().with_context(|| format!("cannot start {}", command.get_program().display()))?;
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {}", command.get_program().display()))?;
     if !status.success() {
         bail!("`{}` failed ({status})", line(command));
     }
@@ -60,7 +63,9 @@ fn line(command: &Command) -> String {
     };
     let mut words: Vec<String> = command
         .get_envs()
-        .filter_map(|(key, value)| value.map(|value| format!("{}={}", key.display(), value.display())))
+        .filter_map(|(key, value)| {
+            value.map(|value| format!("{}={}", key.display(), value.display()))
+        })
         .filter(|word| !word.starts_with("PATH="))
         .collect();
     words.push(name(command.get_program()));

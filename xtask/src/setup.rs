@@ -1,4 +1,5 @@
-//! `cargo xtask setup`: installs what the tests need where it can, says exactly what is missing where it cannot.
+//! `cargo xtask setup`: installs what the tests need where it can, says exactly what is missing
+//! where it cannot.
 //!
 //! Quick when all is there: a handful of file look-ups and three short processes.
 
@@ -32,7 +33,12 @@ pub(crate) fn run(needs: &Needs) -> Result<()> {
     if needs.vulkan && cfg!(target_os = "linux") && !vulkan() {
         apt.try_install(&["mesa-vulkan-drivers", "libvulkan1"]);
         if !vulkan() {
-            missing.push(apt.sentence("a software Vulkan driver and loader", "mesa-vulkan-drivers libvulkan1"));
+            missing.push(
+                apt.sentence(
+                    "a software Vulkan driver and loader",
+                    "mesa-vulkan-drivers libvulkan1",
+                ),
+            );
         }
     }
     if needs.chromium && machine::chromium().is_none() {
@@ -45,7 +51,9 @@ pub(crate) fn run(needs: &Needs) -> Result<()> {
     if needs.wasm && machine::wasm_std().is_none() {
         wasm_std(&mut apt);
         if machine::wasm_std().is_none() {
-            let what = format!("a WebAssembly standard library (`rustup target add {WASM}` is the other way)");
+            let what = format!(
+                "a WebAssembly standard library (`rustup target add {WASM}` is the other way)"
+            );
             missing.push(apt.sentence(&what, DEBIAN_WASM));
         }
     }
@@ -54,7 +62,12 @@ pub(crate) fn run(needs: &Needs) -> Result<()> {
             node(&mut apt);
         }
         if machine::node().is_none() {
-            missing.push(apt.sentence(&format!("Node {}.{} or later with npm", NODE.0, NODE.1), "nodejs npm"));
+            missing.push(
+                apt.sentence(
+                    &format!("Node {}.{} or later with npm", NODE.0, NODE.1),
+                    "nodejs npm",
+                ),
+            );
         } else if let Err(error) = npm_packages() {
             missing.push(format!("the npm packages: {error:#}"));
         }
@@ -67,7 +80,8 @@ pub(crate) fn run(needs: &Needs) -> Result<()> {
 }
 
 fn report(needs: &Needs) {
-    let path = |path: Option<std::path::PathBuf>| path.map_or("none".into(), |p| p.display().to_string());
+    let path =
+        |path: Option<std::path::PathBuf>| path.map_or("none".into(), |p| p.display().to_string());
     if needs.vulkan {
         println!("Vulkan driver   {}", path(machine::lavapipe()));
     }
@@ -76,7 +90,10 @@ fn report(needs: &Needs) {
         println!("SwiftShader     {}", path(machine::swiftshader()));
     }
     if needs.wasm {
-        println!("WebAssembly     {}", machine::wasm_std().map_or("none".into(), |std| format!("{std:?}")));
+        println!(
+            "WebAssembly     {}",
+            machine::wasm_std().map_or("none".into(), |std| format!("{std:?}"))
+        );
     }
     if needs.node {
         println!("Node            {}", path(machine::node()));
@@ -92,8 +109,11 @@ const DEBIAN_WASM: &str = "rustc-web cargo-web rust-web-src lld-19";
 fn wasm_std(apt: &mut Apt) {
     let forced = std::env::var("MQT_WASM_STD").is_ok_and(|v| v == "debian");
     if !forced {
-        // Refused where the toolchain server is out of reach, or where Rust did not come from rustup.
-        if execute(&mut program("rustup", &["target", "add", WASM])).is_ok() && machine::wasm_std().is_some() {
+        // Refused where the toolchain server is out of reach, or where Rust did not come from
+        // rustup.
+        if execute(&mut program("rustup", &["target", "add", WASM])).is_ok()
+            && machine::wasm_std().is_some()
+        {
             return;
         }
     }
@@ -109,7 +129,8 @@ fn node(apt: &mut Apt) {
         let folder = target().join("node");
         let made = std::fs::create_dir_all(&folder);
         if made.is_ok() {
-            let mut npm = program("npm", &["install", "--no-audit", "--no-fund", "--no-save", "node@22"]);
+            let mut npm =
+                program("npm", &["install", "--no-audit", "--no-fund", "--no-save", "node@22"]);
             // Its install script only unpacks a package that the registry holds.
             let _ = execute(npm.current_dir(&folder));
         }
@@ -123,7 +144,8 @@ fn npm_packages() -> Result<()> {
     let folder = root();
     let mut npm = machine::with_node("npm", &["ci", "--no-audit", "--no-fund"]);
     execute(npm.current_dir(&folder))?;
-    std::fs::copy(folder.join("package-lock.json"), folder.join(machine::NPM_STAMP)).context("noting the lock file")?;
+    std::fs::copy(folder.join("package-lock.json"), folder.join(machine::NPM_STAMP))
+        .context("noting the lock file")?;
     Ok(())
 }
 
@@ -134,11 +156,17 @@ struct Apt {
 }
 
 impl Apt {
-    /// Installs the packages if that is possible; whether it helped is seen by looking for the thing itself.
+    /// Installs the packages if that is possible; whether it helped is seen by looking for the
+    /// thing itself.
     fn try_install(&mut self, packages: &[&str]) {
         let Some(prefix) = Apt::prefix() else { return };
         let apt = |args: &[&str]| {
-            let words: Vec<&str> = prefix.iter().chain(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]).chain(args).copied().collect();
+            let words: Vec<&str> = prefix
+                .iter()
+                .chain(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"])
+                .chain(args)
+                .copied()
+                .collect();
             execute(&mut program(words[0], &words[1..]))
         };
         if !self.updated {
@@ -161,7 +189,9 @@ impl Apt {
 
     fn sentence(&self, what: &str, packages: &str) -> String {
         match Apt::prefix() {
-            Some(_) => format!("{what}: `apt-get install {packages}` did not bring it (see its output above)"),
+            Some(_) => format!(
+                "{what}: `apt-get install {packages}` did not bring it (see its output above)"
+            ),
             None => format!("{what}: as root, on Debian or Ubuntu, `apt-get install {packages}`"),
         }
     }

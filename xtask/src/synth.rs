@@ -6,7 +6,8 @@ use std::path::Path;
 
 /// Builds and runs `examples/synth.rs` with these arguments; paths are the caller's.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let mut command = cargo(&["run", "--release", "--quiet", "--package", "mqt", "--example", "synth", "--"]);
+    let mut command =
+        cargo(&["run", "--release", "--quiet", "--package", "mqt", "--example", "synth", "--"]);
     let here = std::env::current_dir()?;
     let mut path_follows = false;
     for arg in args {

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that CI runs, one step after the other; all run, then a summary.
 //!
-//! Nothing is skipped in silence: a step is left out only by `--only` or `--without`, and the summary says so.
+//! Nothing is skipped in silence: a step is left out only by `--only` or `--without`, and the
+//! summary says so.
 
 use crate::machine::{self, wasm_cargo};
 use crate::run::{cargo, execute, root, target};
@@ -22,11 +23,27 @@ struct Step {
 const STEPS: &[Step] = &[
     Step { name: "fmt", what: "formatting", after: "", run: fmt },
     Step { name: "clippy", what: "lints, native", after: "", run: clippy },
-    Step { name: "clippy-wasm", what: "lints, WebAssembly, library without default features", after: "", run: clippy_wasm },
+    Step {
+        name: "clippy-wasm",
+        what: "lints, WebAssembly, library without default features",
+        after: "",
+        run: clippy_wasm,
+    },
     Step { name: "test", what: "tests on llvmpipe", after: "", run: test },
     Step { name: "swiftshader", what: "GPU tests on SwiftShader", after: "test", run: swiftshader },
-    Step { name: "web", what: "WebAssembly and page: build, types, sizes", after: "", run: || web::run().map(|_| ()) },
-    Step { name: "browser", what: "kernels, answers and the page in headless Chromium", after: "web", run: browser },
+    Step {
+        name: "web",
+        what: "WebAssembly and page: build, types, sizes",
+        after: "",
+        run: || web::run().map(|_| ()),
+    },
+    Step {
+        name: "browser",
+        what: "kernels, answers and the page in headless Chromium",
+        after: "web",
+        run: browser,
+    },
+    Step { name: "biome", what: "TypeScript: formatting and lints", after: "", run: biome },
     Step { name: "doc", what: "documentation", after: "", run: doc },
 ];
 
@@ -43,7 +60,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             vulkan: native,
             chromium: has("swiftshader") || has("browser"),
             wasm: has("clippy-wasm") || has("web"),
-            node: has("web") || has("browser"),
+            node: has("web") || has("browser") || has("biome"),
         })?;
         rows.push(("setup", format!("ok      {}", seconds(start))));
     }
@@ -79,11 +96,15 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 }
 
 fn choose(args: &[String]) -> Result<Vec<&'static str>> {
-    let all: Vec<&str> = std::iter::once("setup").chain(STEPS.iter().map(|step| step.name)).collect();
+    let all: Vec<&str> =
+        std::iter::once("setup").chain(STEPS.iter().map(|step| step.name)).collect();
     let (flag, names) = match args {
         [] => return Ok(all),
         [flag, names] if flag == "--only" || flag == "--without" => (flag, names),
-        _ => bail!("usage: cargo xtask test [--only STEP[,STEP] | --without STEP[,STEP]]; steps: {}", all.join(" ")),
+        _ => bail!(
+            "usage: cargo xtask test [--only STEP[,STEP] | --without STEP[,STEP]]; steps: {}",
+            all.join(" ")
+        ),
     };
     let names: Vec<&str> = names.split(',').collect();
     if let Some(name) = names.iter().find(|name| !all.contains(*name)) {
@@ -114,9 +135,13 @@ fn clippy_wasm() -> Result<()> {
     let std = machine::wasm_std().context("no WebAssembly standard library")?;
     let packages = ["--package", "mqt", "--package", "mqt-web", "--lib", "--no-default-features"];
     match std {
-        machine::WasmStd::Installed => execute(wasm_cargo(std, "clippy", &packages).args(["--", "-D", "warnings"])),
+        machine::WasmStd::Installed => {
+            execute(wasm_cargo(std, "clippy", &packages).args(["--", "-D", "warnings"]))
+        }
         // Debian's compiler comes without clippy; the compiler's own warnings still count.
-        machine::WasmStd::Debian => execute(wasm_cargo(std, "check", &packages).env("RUSTFLAGS", "-D warnings")),
+        machine::WasmStd::Debian => {
+            execute(wasm_cargo(std, "check", &packages).env("RUSTFLAGS", "-D warnings"))
+        }
     }
 }
 
@@ -124,30 +149,47 @@ fn test() -> Result<()> {
     let mut command = cargo(&["test", "--workspace"]);
     match machine::lavapipe() {
         Some(driver) => execute(on_driver(&mut command, &driver)),
-        None if cfg!(target_os = "linux") => bail!("Mesa's software Vulkan driver is not installed"),
+        None if cfg!(target_os = "linux") => {
+            bail!("Mesa's software Vulkan driver is not installed")
+        }
         // Elsewhere the machine's own adapter stands in.
         None => execute(command.env("REQUIRE_GPU", "1")),
     }
 }
 
-/// The same tests on a driver that differs in every way that a kernel can notice (subgroups of 4, no f16).
+/// The same tests on a driver that differs in every way that a kernel can notice (subgroups of 4,
+/// no f16).
 fn swiftshader() -> Result<()> {
     let Some(driver) = machine::swiftshader() else {
         if cfg!(target_os = "linux") {
-            bail!("there is no vk_swiftshader_icd.json beside Chromium; Debian's package `chromium` has one");
+            bail!(
+                "there is no vk_swiftshader_icd.json beside Chromium; Debian's package `chromium` has one"
+            );
         }
         println!("not run: SwiftShader as a Vulkan driver is tested on Linux");
         return Ok(());
     };
-    // The whole workspace, so that Cargo resolves the same features and compiles nothing twice; of its tests those that compute on an
-    // adapter. The others ran in the step before, and no driver changes them.
-    let mut command = cargo(&["test", "--workspace", "--lib", "--test", "toybox", "--test", "layouts", "--test", "cli", "--"]);
+    // The whole workspace, so that Cargo resolves the same features and compiles nothing twice; of
+    // its tests those that compute on an adapter. The others ran in the step before, and no driver
+    // changes them.
+    let mut command = cargo(&[
+        "test",
+        "--workspace",
+        "--lib",
+        "--test",
+        "toybox",
+        "--test",
+        "layouts",
+        "--test",
+        "cli",
+        "--",
+    ]);
     command.args(NO_DRIVER.iter().flat_map(|name| ["--skip", name]));
     execute(on_driver(&mut command, &driver))
 }
 
-/// Tests of files, texts, servers and arguments; the long one that runs on the processor alone; and the program's own run of the
-/// kernels' cases, which are the library's.
+/// Tests of files, texts, servers and arguments; the long one that runs on the processor alone; and
+/// the program's own run of the kernels' cases, which are the library's.
 const NO_DRIVER: &[&str] = &[
     "quantisation_changes_few_answers",
     "the_doctor_finds_everything_right",
@@ -190,6 +232,13 @@ fn browser() -> Result<()> {
         on_driver(&mut playwright, &driver);
     }
     execute(&mut playwright)
+}
+
+/// The rules, and those that are off, stand in `biome.json`.
+fn biome() -> Result<()> {
+    let mut node = machine::with_node("node", &[]);
+    node.arg(root().join("node_modules/@biomejs/biome/bin/biome"));
+    execute(node.args(["ci", "--error-on-warnings", "."]).current_dir(root()))
 }
 
 fn doc() -> Result<()> {

@@ -1,4 +1,5 @@
-//! `cargo xtask web`: `web/` for WebAssembly and its JavaScript bindings into `web/pkg`, then the page into `www/dist`.
+//! `cargo xtask web`: `web/` for WebAssembly and its JavaScript bindings into `web/pkg`, then the
+//! page into `www/dist`.
 
 use crate::machine::{self, WASM, wasm_cargo, wasm_target};
 use crate::run::{execute, output, root};
@@ -13,7 +14,8 @@ const MAX_COMPRESSED_BYTES: u64 = 1_500_000;
 /// The most JavaScript a visitor fetches, all files together, Brotli-compressed.
 const MAX_SCRIPT_BYTES: u64 = 60_000;
 
-/// What Rust's default WebAssembly uses, and `wasm-opt` may. Its `--all-features` writes modules that no browser takes yet.
+/// What Rust's default WebAssembly uses, and `wasm-opt` may. Its `--all-features` writes modules
+/// that no browser takes yet.
 const FEATURES: [&str; 7] = [
     "--enable-bulk-memory",
     "--enable-bulk-memory-opt",
@@ -24,7 +26,8 @@ const FEATURES: [&str; 7] = [
     "--enable-sign-ext",
 ];
 
-/// Builds package and page, prints their sizes, fails if they are too large. Returns the page's folder.
+/// Builds package and page, prints their sizes, fails if they are too large. Returns the page's
+/// folder.
 pub(crate) fn run() -> Result<PathBuf> {
     setup::run(&Needs { vulkan: false, chromium: false, wasm: true, node: true })?;
     let std = machine::wasm_std().context("no WebAssembly standard library")?;
@@ -35,9 +38,14 @@ pub(crate) fn run() -> Result<PathBuf> {
     let module = folder.join("mqt_web_bg.wasm");
     shrink(&module)?;
     let compressed = compressed(&module)?;
-    println!("size: WebAssembly {} bytes, {compressed} with Brotli (at most {MAX_COMPRESSED_BYTES})", std::fs::metadata(&module)?.len());
+    println!(
+        "size: WebAssembly {} bytes, {compressed} with Brotli (at most {MAX_COMPRESSED_BYTES})",
+        std::fs::metadata(&module)?.len()
+    );
     if compressed > MAX_COMPRESSED_BYTES {
-        bail!("the WebAssembly module has {compressed} bytes with Brotli, {MAX_COMPRESSED_BYTES} are allowed");
+        bail!(
+            "the WebAssembly module has {compressed} bytes with Brotli, {MAX_COMPRESSED_BYTES} are allowed"
+        );
     }
     page()
 }
@@ -55,16 +63,25 @@ fn page() -> Result<PathBuf> {
     let (from, to) = (root().join("models/toybox"), dist.join("models/toybox"));
     std::fs::create_dir_all(&to)?;
     // The pack is all that lies at the top of that folder, but for the text that explains it.
-    let pack = files(&from)?.into_iter().filter(|path| path.extension().is_some_and(|e| e == "json" || e == "safetensors"));
+    let pack = files(&from)?
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "json" || e == "safetensors"));
     for file in pack {
         let name = file.file_name().context("a file of the pack has no name")?;
-        std::fs::copy(&file, to.join(name)).with_context(|| format!("copying {}", file.display()))?;
+        std::fs::copy(&file, to.join(name))
+            .with_context(|| format!("copying {}", file.display()))?;
     }
     let mut total = 0;
-    for script in files(&dist)?.into_iter().chain(files(&dist.join("assets"))?).filter(|path| path.extension().is_some_and(|e| e == "js")) {
+    for script in files(&dist)?
+        .into_iter()
+        .chain(files(&dist.join("assets"))?)
+        .filter(|path| path.extension().is_some_and(|e| e == "js"))
+    {
         total += compressed(&script)?;
     }
-    println!("size: page script {total} bytes with Brotli (at most {MAX_SCRIPT_BYTES}); open it with `cargo xtask www`");
+    println!(
+        "size: page script {total} bytes with Brotli (at most {MAX_SCRIPT_BYTES}); open it with `cargo xtask www`"
+    );
     if total > MAX_SCRIPT_BYTES {
         bail!("the page's scripts have {total} bytes with Brotli, {MAX_SCRIPT_BYTES} are allowed");
     }
@@ -73,7 +90,8 @@ fn page() -> Result<PathBuf> {
 
 /// The files of a folder, without those of folders inside it.
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
+    let entries =
+        std::fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
     Ok(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect())
 }
 
@@ -81,7 +99,11 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 fn bindings(module: &Path, folder: &Path) -> Result<()> {
     println!("writing bindings to {}", folder.display());
     let mut bindgen = Bindgen::new();
-    bindgen.input_path(module).typescript(true).remove_name_section(true).remove_producers_section(true);
+    bindgen
+        .input_path(module)
+        .typescript(true)
+        .remove_name_section(true)
+        .remove_producers_section(true);
     // Without this the caller would have to know the name of the module.
     bindgen.omit_default_module_path(false);
     bindgen.web(true)?.generate(folder).context("wasm-bindgen")
@@ -107,5 +129,7 @@ fn compressed(file: &Path) -> Result<u64> {
     let script = "const z = require('zlib'), b = require('fs').readFileSync(process.argv[1]); \
                   console.log(z.brotliCompressSync(b, { params: { [z.constants.BROTLI_PARAM_SIZE_HINT]: b.length } }).length)";
     let mut node = machine::with_node("node", &["-e", script]);
-    output(node.arg(file)).and_then(|text| text.parse().ok()).with_context(|| format!("Node did not compress {}", file.display()))
+    output(node.arg(file))
+        .and_then(|text| text.parse().ok())
+        .with_context(|| format!("Node did not compress {}", file.display()))
 }

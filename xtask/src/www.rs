@@ -1,4 +1,5 @@
-//! `cargo xtask www`: serves `www/dist` on this machine, with the server that the browser tests use.
+//! `cargo xtask www`: serves `www/dist` on this machine, with the server that the browser tests
+//! use.
 
 use crate::machine;
 use crate::run::{execute, root};

@@ -1,6 +1,7 @@
 //! Addresses on the network: what may be asked for, and how they are written for people.
 //!
-//! An address may hold a password (`https://user:password@host/`) and its query may be a signature, so neither is ever shown.
+//! An address may hold a password (`https://user:password@host/`) and its query may be a signature,
+//! so neither is ever shown.
 
 use crate::failure::{Failure, Result};
 use base64::Engine;
@@ -35,12 +36,15 @@ impl Address {
         }
         let rest = rest.split('#').next().unwrap_or(rest);
         let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        let (login, host) = authority.rsplit_once('@').map_or((None, authority), |(login, host)| (Some(login.to_owned()), host));
+        let (login, host) = authority
+            .rsplit_once('@')
+            .map_or((None, authority), |(login, host)| (Some(login.to_owned()), host));
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
         let address = Address { secure, host: host.to_ascii_lowercase(), path, login };
         // ureq must be able to send it, or it would fail later with a text of its own.
         let uri = address.plain().parse::<Uri>().ok()?;
-        let port_is_read = uri.port_u16().is_some() || !address.host.trim_start_matches(uri.host()?).starts_with(':');
+        let port_is_read = uri.port_u16().is_some()
+            || !address.host.trim_start_matches(uri.host()?).starts_with(':');
         (uri.host() != Some("") && port_is_read).then_some(address)
     }
 
@@ -49,10 +53,14 @@ impl Address {
         let here = self.path.split('?').next().unwrap_or(&self.path);
         let folder = here.rfind('/').map_or("/", |slash| &here[..=slash]);
         let path = match text {
-            _ if text.starts_with("//") => return Address::parse(&format!("{}:{text}", self.scheme())),
+            _ if text.starts_with("//") => {
+                return Address::parse(&format!("{}:{text}", self.scheme()));
+            }
             _ if text.starts_with('/') => text.to_owned(),
             _ if text.starts_with('?') => format!("{here}{text}"),
-            _ if text.split(['/', '?', '#']).next().is_some_and(|first| first.contains(':')) => return Address::parse(text),
+            _ if text.split(['/', '?', '#']).next().is_some_and(|first| first.contains(':')) => {
+                return Address::parse(text);
+            }
             _ => format!("{folder}{text}"),
         };
         Address::parse(&format!("{}://{}{path}", self.scheme(), self.host))
@@ -72,9 +80,11 @@ impl Address {
         self.secure
     }
 
-    /// Whether both are served by the same server, over the same protocol: a secret for one is safe with the other.
+    /// Whether both are served by the same server, over the same protocol: a secret for one is safe
+    /// with the other.
     pub(crate) fn is_same_server(&self, other: &Address) -> bool {
-        let port = |a: &Address| a.host.trim_end_matches(if a.secure { ":443" } else { ":80" }).to_owned();
+        let port =
+            |a: &Address| a.host.trim_end_matches(if a.secure { ":443" } else { ":80" }).to_owned();
         self.secure == other.secure && port(self) == port(other)
     }
 
@@ -110,7 +120,9 @@ impl fmt::Debug for Address {
 
 /// Reads an address that a person gave; what is wrong with it is said without repeating it.
 pub(crate) fn given(text: &str, what: &str) -> Result<Address> {
-    Address::parse(text).ok_or_else(|| Failure::usage(format!("{what} is no address of the form https://host/path")))
+    Address::parse(text).ok_or_else(|| {
+        Failure::usage(format!("{what} is no address of the form https://host/path"))
+    })
 }
 
 /// A file's name as a part of an address.
@@ -118,7 +130,9 @@ pub(crate) fn encoded(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for byte in name.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => out.push(char::from(byte)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
+                out.push(char::from(byte))
+            }
             _ => out += &format!("%{byte:02X}"),
         }
     }
@@ -128,7 +142,10 @@ pub(crate) fn encoded(name: &str) -> String {
 fn decoded(text: &str) -> Vec<u8> {
     let (bytes, mut out, mut at) = (text.as_bytes(), Vec::new(), 0);
     while at < bytes.len() {
-        let hex = bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok()).filter(|hex| !hex.starts_with('+'));
+        let hex = bytes
+            .get(at + 1..at + 3)
+            .and_then(|hex| std::str::from_utf8(hex).ok())
+            .filter(|hex| !hex.starts_with('+'));
         match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(|_| bytes[at] == b'%') {
             Some(byte) => {
                 out.push(byte);
@@ -149,19 +166,33 @@ mod tests {
 
     #[test]
     fn no_secret_is_shown() {
-        let address = Address::parse("HTTPS://me:p%40ss@Host.example:8443/a/b?signature=s3cret#part").unwrap();
+        let address =
+            Address::parse("HTTPS://me:p%40ss@Host.example:8443/a/b?signature=s3cret#part")
+                .unwrap();
         assert_eq!(address.to_string(), "https://host.example:8443/a/b");
         assert_eq!(format!("{address:?}"), address.to_string());
         assert_eq!(address.plain(), "https://host.example:8443/a/b?signature=s3cret");
-        assert_eq!(address.login().unwrap(), format!("Basic {}", BASE64_STANDARD.encode("me:p@ss")));
+        assert_eq!(
+            address.login().unwrap(),
+            format!("Basic {}", BASE64_STANDARD.encode("me:p@ss"))
+        );
         assert_eq!(Address::parse("http://a@b:c@host").unwrap().to_string(), "http://host/");
     }
 
     #[test]
     fn what_is_no_address_is_none() {
-        for text in
-            ["", "host/a", "ftp://host/a", "file:///etc/passwd", "http://", "http://[", "http://me@", "https://a b/", "http://h:99999/", "http:///a"]
-        {
+        for text in [
+            "",
+            "host/a",
+            "ftp://host/a",
+            "file:///etc/passwd",
+            "http://",
+            "http://[",
+            "http://me@",
+            "https://a b/",
+            "http://h:99999/",
+            "http:///a",
+        ] {
             assert_eq!(Address::parse(text), None, "{text}");
         }
     }
@@ -183,7 +214,9 @@ mod tests {
     fn a_server_is_scheme_host_and_port() {
         let at = |text: &str| Address::parse(text).unwrap();
         assert!(at("https://host/a").is_same_server(&at("https://HOST:443/b")));
-        for other in ["http://host/a", "https://host:8443/a", "https://host.example/a", "https://other/a"] {
+        for other in
+            ["http://host/a", "https://host:8443/a", "https://host.example/a", "https://other/a"]
+        {
             assert!(!at("https://host/a").is_same_server(&at(other)), "{other}");
         }
     }

@@ -81,7 +81,13 @@ impl TimingsMs {
 }
 
 impl Record {
-    pub(crate) fn new(image: &str, request: &Request, answer: Answer, timings_ms: TimingsMs, model: &Model) -> Record {
+    pub(crate) fn new(
+        image: &str,
+        request: &Request,
+        answer: Answer,
+        timings_ms: TimingsMs,
+        model: &Model,
+    ) -> Record {
         let adapter = model.adapter();
         Record {
             schema: "mqt.answer/1",
@@ -98,8 +104,16 @@ impl Record {
             vision_runs: answer.vision_runs,
             timings_ms,
             tokens_per_second: (answer.tokens_per_second * 100.0).round() / 100.0,
-            adapter: Adapter { name: adapter.name.clone(), backend: adapter.backend.clone(), kind: adapter.kind.clone() },
-            model: ModelId { name: model.name().to_owned(), weights: model.weights_name(), sha256: model.sha256().to_owned() },
+            adapter: Adapter {
+                name: adapter.name.clone(),
+                backend: adapter.backend.clone(),
+                kind: adapter.kind.clone(),
+            },
+            model: ModelId {
+                name: model.name().to_owned(),
+                weights: model.weights_name(),
+                sha256: model.sha256().to_owned(),
+            },
             arithmetic: model.arithmetic().to_string(),
             seed: request.sampling.seed,
             mean_probability: answer.mean_probability,
@@ -129,7 +143,8 @@ impl Record {
         }
         match self.finish_reason {
             FinishReason::Stop => {}
-            FinishReason::Length => parts.push(format!("cut after {} tokens (--max-new-tokens)", self.completion_tokens)),
+            FinishReason::Length => parts
+                .push(format!("cut after {} tokens (--max-new-tokens)", self.completion_tokens)),
             FinishReason::Cancelled => parts.push("stopped".into()),
             FinishReason::Context => parts.push("cut: the context is full (--context)".into()),
         }
@@ -173,7 +188,8 @@ pub(crate) fn show(
     let cancel = conversation.cancel();
     let asked = conversation.ask(request, &mut |text| {
         if written.is_ok() {
-            written = if begun { Ok(()) } else { output.write(label) }.and_then(|()| output.stream(text));
+            written =
+                if begun { Ok(()) } else { output.write(label) }.and_then(|()| output.stream(text));
             begun = true;
         }
         if written.is_err() {
@@ -194,5 +210,9 @@ pub(crate) fn show(
 
 /// Ends a command after an answer that Ctrl-C cut.
 pub(crate) fn unless_cancelled(record: &Record) -> Result<()> {
-    if record.finish_reason == FinishReason::Cancelled { Err(Failure::interrupted()) } else { Ok(()) }
+    if record.finish_reason == FinishReason::Cancelled {
+        Err(Failure::interrupted())
+    } else {
+        Ok(())
+    }
 }

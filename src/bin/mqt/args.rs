@@ -21,7 +21,10 @@ mod values;
 
 /// Ask about a picture, and choose how many image tokens to spend.
 #[derive(Debug, Parser)]
-#[command(name = "mqt", version, about = help::ABOUT, after_help = help::AFTER, arg_required_else_help = true, max_term_width = 110)]
+#[command(
+    name = "mqt", version, about = help::ABOUT, after_help = help::AFTER,
+    arg_required_else_help = true, max_term_width = 110
+)]
 pub(crate) struct Arguments {
     /// Nothing on stderr but errors
     #[arg(long, global = true)]
@@ -84,7 +87,13 @@ pub(crate) struct AskArgs {
     #[command(flatten)]
     pub(crate) budget: BudgetArgs,
     /// Answer first with so many image tokens, for a quick draft
-    #[arg(long, value_name = "M", allow_hyphen_values = true, requires = "refine", conflicts_with = "tokens")]
+    #[arg(
+        long,
+        value_name = "M",
+        allow_hyphen_values = true,
+        requires = "refine",
+        conflicts_with = "tokens"
+    )]
     pub(crate) draft: Option<u64>,
     /// Then answer again with so many, without looking at the picture again
     #[arg(long, value_name = "M", allow_hyphen_values = true, requires = "draft")]
@@ -123,8 +132,15 @@ pub(crate) struct CompareArgs {
     pub(crate) image: OsString,
     /// The question
     pub(crate) question: String,
-    /// Numbers of image tokens, separated by commas [default: the ladder 2,4,8,16,36,64,144,256 up to the model's M]
-    #[arg(short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true)]
+    /// Numbers of image tokens, separated by commas [default: the ladder 2,4,8,16,36,64,144,256 up
+    /// to the model's M]
+    #[arg(
+        short = 'm',
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        allow_hyphen_values = true
+    )]
     pub(crate) tokens: Vec<u64>,
     /// One JSON object per answer, schema mqt.answer/1
     #[arg(long)]
@@ -178,7 +194,13 @@ pub(crate) struct EvalArgs {
     #[arg(long)]
     pub(crate) allow_outside: bool,
     /// Numbers of image tokens, separated by commas [default: the model's M]
-    #[arg(short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(
+        short = 'm',
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        allow_hyphen_values = true
+    )]
     pub(crate) tokens: Vec<u64>,
     /// Answers, one JSON object a line; what is there is not asked again
     #[arg(short, long, value_name = "ANSWERS.jsonl")]
@@ -206,13 +228,19 @@ pub(crate) struct ConvertArgs {
     #[arg(short, long, value_name = "PACK_DIR")]
     pub(crate) output: PathBuf,
     /// How matrices are stored
-    #[arg(long, default_value = "q4", value_parser = PossibleValuesParser::new(["q4", "q8", "f16"]).try_map(|text| text.parse::<Weights>()))]
+    #[arg(
+        long, default_value = "q4",
+        value_parser = PossibleValuesParser::new(["q4", "q8", "f16"]).try_map(|text| text.parse::<Weights>())
+    )]
     pub(crate) weights: Weights,
     /// The vision tower's folder, if the checkpoint does not lead to it
     #[arg(long, value_name = "DIR")]
     pub(crate) vision_tower: Option<PathBuf>,
     /// Largest shard in bytes; for tests, which want many of a small model
-    #[arg(long, hide = true, allow_hyphen_values = true, default_value_t = mqt::weights::pack::SHARD_BYTES)]
+    #[arg(
+        long, hide = true, allow_hyphen_values = true,
+        default_value_t = mqt::weights::pack::SHARD_BYTES
+    )]
     pub(crate) shard_bytes: u64,
 }
 
@@ -231,7 +259,10 @@ pub(crate) struct PullArgs {
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
     /// A server that sends less than it should in so many seconds is asked again
-    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, allow_hyphen_values = true, value_parser = seconds)]
+    #[arg(
+        long, value_name = "SECONDS", default_value_t = 30.0, allow_hyphen_values = true,
+        value_parser = seconds
+    )]
     pub(crate) timeout: f64,
 }
 
@@ -278,23 +309,45 @@ pub(crate) struct DoctorArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// Random weights of this shape instead of a model: toybox, llama-200m, tinyllama-1.1b or mqt-llava-7b
-    #[arg(long, value_name = "NAME", conflicts_with = "model", hide_possible_values = true, value_parser = PossibleValuesParser::new(mqt::model::shapes::NAMES))]
+    /// Random weights of this shape instead of a model: toybox, llama-200m, tinyllama-1.1b or
+    /// mqt-llava-7b
+    #[arg(
+        long, value_name = "NAME", conflicts_with = "model", hide_possible_values = true,
+        value_parser = PossibleValuesParser::new(mqt::model::shapes::NAMES)
+    )]
     pub(crate) shape: Option<String>,
-    /// Numbers of image tokens to measure the first word for, separated by commas [default: the ladder]
-    #[arg(short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Numbers of image tokens to measure the first word for, separated by commas [default: the
+    /// ladder]
+    #[arg(
+        short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     pub(crate) tokens: Vec<u32>,
     /// Contexts to generate at, separated by commas
-    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true, default_values_t = [100, 512, 1500], value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
+        default_values_t = [100, 512, 1500], value_parser = clap::value_parser!(u32).range(1..)
+    )]
     pub(crate) contexts: Vec<u32>,
     /// Prompt lengths, separated by commas
-    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true, default_values_t = [16, 64, 128, 256, 512], value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
+        default_values_t = [16, 64, 128, 256, 512],
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     pub(crate) prefill: Vec<u32>,
-    /// Numbers of tokens to compute together beside a context of 128 [default: 1 to 16, 20, 24, 28, 32, 48, 64]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Numbers of tokens to compute together beside a context of 128 [default: 1 to 16, 20, 24, 28,
+    /// 32, 48, 64]
+    #[arg(
+        long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     pub(crate) batches: Vec<u32>,
     /// Seconds per figure: more is steadier
-    #[arg(long, value_name = "S", default_value_t = 0.5, allow_hyphen_values = true, value_parser = seconds)]
+    #[arg(
+        long, value_name = "S", default_value_t = 0.5, allow_hyphen_values = true,
+        value_parser = seconds
+    )]
     pub(crate) patience: f64,
     /// First measure every variant of every kernel, and remember the fastest for all later runs
     #[arg(long)]
@@ -318,32 +371,59 @@ pub(crate) struct BenchArgs {
 #[derive(Debug, Args)]
 pub(crate) struct BudgetArgs {
     /// Image tokens: 1 to the model's M, or `auto`: as many as --target-ms allows on this device
-    #[arg(short = 'm', long, value_name = "auto|N", default_value = "auto", allow_hyphen_values = true, value_parser = tokens)]
+    #[arg(
+        short = 'm', long, value_name = "auto|N", default_value = "auto",
+        allow_hyphen_values = true, value_parser = tokens
+    )]
     tokens: Tokens,
     /// With -m auto: the first word shall come within so many milliseconds
-    #[arg(long, value_name = "MS", allow_hyphen_values = true, default_value_t = 2000.0, value_parser = milliseconds)]
+    #[arg(
+        long, value_name = "MS", allow_hyphen_values = true, default_value_t = 2000.0,
+        value_parser = milliseconds
+    )]
     target_ms: f64,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct AnswerArgs {
     /// Cut the answer after so many tokens
-    #[arg(long, value_name = "N", allow_hyphen_values = true, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        long, value_name = "N", allow_hyphen_values = true, default_value_t = 512,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     max_new_tokens: u32,
     /// 0 always takes the likeliest token; higher is more varied
-    #[arg(long, value_name = "T", allow_hyphen_values = true, default_value_t = 0.0, value_parser = temperature, help_heading = "Sampling")]
+    #[arg(
+        long, value_name = "T", allow_hyphen_values = true, default_value_t = 0.0,
+        value_parser = temperature, help_heading = "Sampling"
+    )]
     temperature: f32,
     /// Choose among the likeliest tokens that together reach this probability
-    #[arg(long, value_name = "P", allow_hyphen_values = true, default_value_t = 1.0, value_parser = probability, help_heading = "Sampling")]
+    #[arg(
+        long, value_name = "P", allow_hyphen_values = true, default_value_t = 1.0,
+        value_parser = probability, help_heading = "Sampling"
+    )]
     top_p: f32,
     /// Choose among so many of the likeliest tokens; 0 is all
-    #[arg(long, value_name = "K", allow_hyphen_values = true, default_value_t = 50, value_parser = count, help_heading = "Sampling")]
+    #[arg(
+        long, value_name = "K", allow_hyphen_values = true, default_value_t = 50,
+        value_parser = count, help_heading = "Sampling"
+    )]
     top_k: usize,
     /// Above 1: make tokens that were already there less likely
-    #[arg(long, value_name = "R", allow_hyphen_values = true, default_value_t = 1.0, value_parser = penalty, help_heading = "Sampling")]
+    #[arg(
+        long, value_name = "R", allow_hyphen_values = true, default_value_t = 1.0,
+        value_parser = penalty, help_heading = "Sampling"
+    )]
     repetition_penalty: f32,
     /// The same seed gives the same answer
-    #[arg(long, value_name = "S", allow_hyphen_values = true, default_value_t = 0, help_heading = "Sampling")]
+    #[arg(
+        long,
+        value_name = "S",
+        allow_hyphen_values = true,
+        default_value_t = 0,
+        help_heading = "Sampling"
+    )]
     seed: u64,
     /// End the answer before this text; may be given several times
     #[arg(long, value_name = "TEXT")]
@@ -365,7 +445,10 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
     /// How a checkpoint folder's matrices are held: f32, f16, q8 or q4 [default: q4]
-    #[arg(long, value_name = "FORMAT", hide_possible_values = true, value_parser = PossibleValuesParser::new(["f32", "f16", "q8", "q4"]).try_map(|text| text.parse::<Weights>()))]
+    #[arg(
+        long, value_name = "FORMAT", hide_possible_values = true,
+        value_parser = PossibleValuesParser::new(["f32", "f16", "q8", "q4"]).try_map(|text| text.parse::<Weights>())
+    )]
     pub(crate) weights: Option<Weights>,
     /// The vision tower's folder, if the checkpoint does not lead to it
     #[arg(long, value_name = "DIR")]
@@ -373,11 +456,16 @@ pub(crate) struct ModelArgs {
     /// The graphics adapter: part of its name, or `cpu` for none
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = adapter)]
     pub(crate) adapter: AdapterChoice,
-    /// Room for so many tokens of picture and conversation [default: 2048, or what the model allows if that is less]
+    /// Room for so many tokens of picture and conversation [default: 2048, or what the model allows
+    /// if that is less]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = count)]
     pub(crate) context: Option<usize>,
-    /// exact: the same on every device; fast: whatever is fastest here [default: fast; exact in trace and eval]
-    #[arg(long, value_name = "KIND", hide_possible_values = true, value_parser = PossibleValuesParser::new(["exact", "fast"]).try_map(|text| text.parse::<Arithmetic>()))]
+    /// exact: the same on every device; fast: whatever is fastest here [default: fast; exact in
+    /// trace and eval]
+    #[arg(
+        long, value_name = "KIND", hide_possible_values = true,
+        value_parser = PossibleValuesParser::new(["exact", "fast"]).try_map(|text| text.parse::<Arithmetic>())
+    )]
     pub(crate) arithmetic: Option<Arithmetic>,
 }
 
@@ -418,7 +506,13 @@ impl ModelArgs {
 
     /// The files in the folders that the model is read from.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
-        let folders = self.model.iter().chain(&self.vision_tower).chain(&named_tower(self.model.as_deref())).cloned().collect::<Vec<_>>();
+        let folders = self
+            .model
+            .iter()
+            .chain(&self.vision_tower)
+            .chain(&named_tower(self.model.as_deref()))
+            .cloned()
+            .collect::<Vec<_>>();
         folders.iter().flat_map(|folder| files_below(folder, 2)).take(limits::FILES).collect()
     }
 }
@@ -426,15 +520,27 @@ impl ModelArgs {
 /// The folder that a checkpoint's configuration names for its vision tower.
 fn named_tower(model: Option<&Path>) -> Option<PathBuf> {
     let path = model?.join("config.json");
-    let text = std::fs::metadata(&path).ok().filter(|data| data.is_file() && data.len() <= limits::CONFIG).and_then(|_| std::fs::read(&path).ok())?;
+    let text = std::fs::metadata(&path)
+        .ok()
+        .filter(|data| data.is_file() && data.len() <= limits::CONFIG)
+        .and_then(|_| std::fs::read(&path).ok())?;
     let config: serde_json::Value = serde_json::from_slice(&text).ok()?;
     Some(model?.join(config["mm_vision_tower"].as_str()?)).filter(|folder| folder.is_dir())
 }
 
 /// The files of a folder and of those in it, as deep as that.
 fn files_below(folder: &Path, depth: usize) -> Vec<PathBuf> {
-    let paths = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).take(limits::FILES);
-    paths.flat_map(|path| if path.is_dir() && depth > 1 { files_below(&path, depth - 1) } else { vec![path] }).collect()
+    let paths = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .take(limits::FILES);
+    paths
+        .flat_map(|path| {
+            if path.is_dir() && depth > 1 { files_below(&path, depth - 1) } else { vec![path] }
+        })
+        .collect()
 }
 
 /// A path, or the bundled model.
@@ -442,7 +548,9 @@ pub(crate) fn source(path: Option<&PathBuf>) -> Result<ModelSource> {
     let Some(path) = path else { return Ok(ModelSource::Bundled) };
     let text = path.to_string_lossy();
     if text.starts_with("http://") || text.starts_with("https://") {
-        return Err(Failure::usage(format!("{text}: --model takes a folder; `mqt pull` fetches a model and says where it is")));
+        return Err(Failure::usage(format!(
+            "{text}: --model takes a folder; `mqt pull` fetches a model and says where it is"
+        )));
     }
     Ok(ModelSource::Path(path.clone()))
 }

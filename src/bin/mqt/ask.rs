@@ -44,25 +44,31 @@ pub(crate) fn run(mut args: AskArgs, console: &Console) -> Result<()> {
     }
 
     let rounds = rounds(&args);
-    let checked: Vec<u64> = rounds.iter().filter_map(|budget| if let Budget::Fixed(m) = budget { Some(*m) } else { None }).collect();
+    let checked: Vec<u64> = rounds
+        .iter()
+        .filter_map(|budget| if let Budget::Fixed(m) = budget { Some(*m) } else { None })
+        .collect();
     let mut conversation = Conversation::start(&args.model, Arithmetic::Fast, &checked, console)?;
     conversation.session.instruct(args.opening.system.as_deref())?;
     let mut output = Output::new();
     let style = Style::new(args.json);
     for picture in &pictures {
-        let label = if args.words.len() > 1 { format!("{}: ", picture.name) } else { String::new() };
+        let label =
+            if args.words.len() > 1 { format!("{}: ", picture.name) } else { String::new() };
         if let Err(failure) = conversation.look(picture, Reading::People) {
             report(failure)?;
             continue;
         }
-        // The same picture twice is the same session: without this the second answer would follow the first one's turn.
+        // The same picture twice is the same session: without this the second answer would follow
+        // the first one's turn.
         conversation.session.start_anew();
         for (round, budget) in rounds.iter().enumerate() {
             if round > 0 {
                 conversation.session.take_back();
             }
             let request = args.answer.request(&question, budget.clone());
-            let record = answer::show(&mut conversation, request, &label, style, &mut output, console)?;
+            let record =
+                answer::show(&mut conversation, request, &label, style, &mut output, console)?;
             answer::unless_cancelled(&record)?;
         }
     }
@@ -76,19 +82,27 @@ fn take_question(args: &mut AskArgs) -> Result<String> {
     }
     let last = args.words.pop().unwrap_or_default();
     if args.words.is_empty() {
-        let what = if is_picture(&last) { "the question is missing" } else { "the picture is missing" };
-        return Err(Failure::usage(format!("{what}; for example: mqt ask photo.png \"What is this?\"")));
+        let what =
+            if is_picture(&last) { "the question is missing" } else { "the picture is missing" };
+        return Err(Failure::usage(format!(
+            "{what}; for example: mqt ask photo.png \"What is this?\""
+        )));
     }
-    let text = last.into_string().map_err(|_| Failure::usage("the question is not valid Unicode"))?;
+    let text =
+        last.into_string().map_err(|_| Failure::usage("the question is not valid Unicode"))?;
     if is_picture(&OsString::from(&text)) {
         let short: String = text.chars().take(100).collect();
-        return Err(Failure::usage(format!("the last argument, {short}, is a picture; the question comes last, or after -q")));
+        return Err(Failure::usage(format!(
+            "the last argument, {short}, is a picture; the question comes last, or after -q"
+        )));
     }
     Ok(text)
 }
 
 fn is_picture(word: &OsString) -> bool {
-    let is_url = word.to_str().is_some_and(|text| has_scheme(text, "data:image/") || has_scheme(text, "file:///"));
+    let is_url = word
+        .to_str()
+        .is_some_and(|text| has_scheme(text, "data:image/") || has_scheme(text, "file:///"));
     word == "-" || is_url || Path::new(word).is_file()
 }
 

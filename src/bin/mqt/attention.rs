@@ -31,10 +31,21 @@ pub(crate) fn run(args: AttentionArgs, console: &Console) -> Result<()> {
     let mut png = Vec::new();
     let mut encoder = png::Encoder::new(&mut png, side, side);
     encoder.set_color(png::ColorType::Rgb);
-    encoder.write_header().and_then(|mut file| file.write_image_data(&drawn)).expect("a whole picture in memory");
+    encoder
+        .write_header()
+        .and_then(|mut file| file.write_image_data(&drawn))
+        .expect("a whole picture in memory");
     target.write(&png)?;
     let (place, share) = attention::mostly(&weights);
-    let tokens = if m == 1 { "the first image token reads".into() } else { format!("the first {m} image tokens read") };
-    console.line(&format!("wrote {}: {tokens} mostly {place} ({:.0} %)", args.output.display(), share * 100.0));
+    let tokens = if m == 1 {
+        "the first image token reads".into()
+    } else {
+        format!("the first {m} image tokens read")
+    };
+    console.line(&format!(
+        "wrote {}: {tokens} mostly {place} ({:.0} %)",
+        args.output.display(),
+        share * 100.0
+    ));
     Ok(())
 }

@@ -17,7 +17,8 @@ pub(crate) fn run(args: BenchArgs, console: &Console) -> Result<()> {
     let target = match &args.plot {
         Some(path) => {
             let model = args.model.files();
-            let inputs: Vec<_> = model.iter().map(|file| ("a file of the model", file.as_path())).collect();
+            let inputs: Vec<_> =
+                model.iter().map(|file| ("a file of the model", file.as_path())).collect();
             keep_apart(&[("--plot", path)], &inputs)?;
             Some(Target::open("--plot", path)?)
         }
@@ -39,11 +40,17 @@ pub(crate) fn run(args: BenchArgs, console: &Console) -> Result<()> {
         vision: !args.no_vision,
         profile: args.profile,
         patience: args.patience,
-        small_batch: if args.batches.is_empty() { usual.small_batch } else { numbers(&args.batches) },
+        small_batch: if args.batches.is_empty() {
+            usual.small_batch
+        } else {
+            numbers(&args.batches)
+        },
         cancel: interrupt.cancel(),
     };
     let spinner = console.spinner("measuring");
-    let report = interrupt.during(|_| block_on(bench::run(&model, &plan, &mut |what| spinner.set_message(what.to_owned()))));
+    let report = interrupt.during(|_| {
+        block_on(bench::run(&model, &plan, &mut |what| spinner.set_message(what.to_owned())))
+    });
     spinner.finish_and_clear();
     let report = report?;
     if let Some(target) = target {
@@ -63,29 +70,69 @@ fn table(report: &Report) -> String {
 
 fn write_table(out: &mut String, r: &Report) -> std::fmt::Result {
     let (a, m, c) = (&r.adapter, &r.model, &r.ceilings);
-    writeln!(out, "{} ({}, {}) · {} {} · {} arithmetic", a.name, a.backend, a.kind, untrusted::one_line(&m.name), m.weights, r.arithmetic)?;
-    let figure = |value: Option<f64>, unit: &str| value.map_or("-".to_owned(), |v| format!("{} {unit}", round(v)));
-    writeln!(out, "\nceilings      read {} · copy {}", figure(c.read_gb_s, "GB/s"), figure(c.copy_gb_s, "GB/s"))?;
-    let (f32s, f16s, dot4) = (figure(c.fma_f32_gflop_s, "GFLOP/s"), figure(c.fma_f16_gflop_s, "GFLOP/s"), figure(c.dot4_i8_gop_s, "Gop/s"));
+    writeln!(
+        out,
+        "{} ({}, {}) · {} {} · {} arithmetic",
+        a.name,
+        a.backend,
+        a.kind,
+        untrusted::one_line(&m.name),
+        m.weights,
+        r.arithmetic
+    )?;
+    let figure = |value: Option<f64>, unit: &str| {
+        value.map_or("-".to_owned(), |v| format!("{} {unit}", round(v)))
+    };
+    writeln!(
+        out,
+        "\nceilings      read {} · copy {}",
+        figure(c.read_gb_s, "GB/s"),
+        figure(c.copy_gb_s, "GB/s")
+    )?;
+    let (f32s, f16s, dot4) = (
+        figure(c.fma_f32_gflop_s, "GFLOP/s"),
+        figure(c.fma_f16_gflop_s, "GFLOP/s"),
+        figure(c.dot4_i8_gop_s, "Gop/s"),
+    );
     writeln!(out, "              f32 {f32s} · f16 {f16s} · int8 dot {dot4}")?;
-    writeln!(out, "              dispatch gap {} · map {}", figure(c.dispatch_gap_us, "us"), figure(c.map_ms, "ms"))?;
+    writeln!(
+        out,
+        "              dispatch gap {} · map {}",
+        figure(c.dispatch_gap_us, "us"),
+        figure(c.map_ms, "ms")
+    )?;
     let s = &r.startup_ms;
-    let [device, weights, pipelines, warm_up] = [s.device, s.weights, s.pipelines, s.warm_up].map(round);
-    writeln!(out, "start-up      device {device} ms · weights {weights} ms · pipelines {pipelines} ms · warm-up {warm_up} ms")?;
+    let [device, weights, pipelines, warm_up] =
+        [s.device, s.weights, s.pipelines, s.warm_up].map(round);
+    writeln!(
+        out,
+        "start-up      device {device} ms · weights {weights} ms · pipelines {pipelines} ms · warm-up {warm_up} ms"
+    )?;
     if let Some(v) = &r.vision {
-        let share = v.fraction_of_peak.map_or(String::new(), |f| format!(" · {:.0} % of the f32 peak", 100.0 * f));
+        let share = v
+            .fraction_of_peak
+            .map_or(String::new(), |f| format!(" · {:.0} % of the f32 peak", 100.0 * f));
         writeln!(out, "tower         {} ms for {} GFLOP{share}", round(v.ms), round(v.gflop))?;
         writeln!(out, "resampler     {}", figure(r.resample_ms, "ms"))?;
     }
     for p in &r.prefill {
-        writeln!(out, "prefill       {:>5} tokens  {:>9} ms  {:>8} tokens/s", p.tokens, round(p.ms), round(p.tokens_per_second))?;
+        writeln!(
+            out,
+            "prefill       {:>5} tokens  {:>9} ms  {:>8} tokens/s",
+            p.tokens,
+            round(p.ms),
+            round(p.tokens_per_second)
+        )?;
     }
     for b in &r.small_batch {
         writeln!(out, "batch         {:>5} tokens  {:>9} ms", b.n, round(b.ms))?;
     }
     for d in &r.decode {
-        let share = d.fraction_of_read_bandwidth.map_or(String::new(), |f| format!("  {:.0} % of read", 100.0 * f));
-        let idle = d.gpu_idle_fraction.map_or(String::new(), |f| format!("  {:.1} % idle", 100.0 * f));
+        let share = d
+            .fraction_of_read_bandwidth
+            .map_or(String::new(), |f| format!("  {:.0} % of read", 100.0 * f));
+        let idle =
+            d.gpu_idle_fraction.map_or(String::new(), |f| format!("  {:.1} % idle", 100.0 * f));
         let (speed, dispatches) = (round(d.tokens_per_second), round(d.dispatches_per_token));
         writeln!(
             out,
@@ -103,26 +150,49 @@ fn write_table(out: &mut String, r: &Report) -> std::fmt::Result {
     for stage in &r.profile {
         writeln!(out, "\nprofile       {}: {} ms in kernels", stage.stage, round(stage.ms))?;
         for kernel in &stage.kernels {
-            writeln!(out, "  {:>5.1} %  {:>9} ms  {:>5} x  {}", 100.0 * kernel.share, round(kernel.ms), kernel.count, kernel.kernel)?;
+            writeln!(
+                out,
+                "  {:>5.1} %  {:>9} ms  {:>5} x  {}",
+                100.0 * kernel.share,
+                round(kernel.ms),
+                kernel.count,
+                kernel.kernel
+            )?;
         }
     }
-    writeln!(out, "memory        {:.1} MiB at the peak · {} pipelines", r.gpu_bytes_peak as f64 / f64::from(1 << 20), r.pipelines)
+    writeln!(
+        out,
+        "memory        {:.1} MiB at the peak · {} pipelines",
+        r.gpu_bytes_peak as f64 / f64::from(1 << 20),
+        r.pipelines
+    )
 }
 
 /// Three significant digits.
 fn round(value: f64) -> String {
-    let digits = if value.abs() >= 100.0 { 0 } else { 2 - value.abs().max(1e-9).log10().floor().min(2.0) as i32 };
+    let digits = if value.abs() >= 100.0 {
+        0
+    } else {
+        2 - value.abs().max(1e-9).log10().floor().min(2.0) as i32
+    };
     format!("{value:.*}", digits.clamp(0, 6) as usize)
 }
 
 /// Two panels: the first word's wait against m, and the time of N tokens against N.
 fn plot(report: &Report) -> String {
-    let words = report.first_token.iter().map(|f| (f.image_tokens as f64, f.ms)).collect::<Vec<_>>();
+    let words =
+        report.first_token.iter().map(|f| (f.image_tokens as f64, f.ms)).collect::<Vec<_>>();
     let batches = report.small_batch.iter().map(|b| (b.n as f64, b.ms)).collect::<Vec<_>>();
-    let title = format!("{} {} on {}", report.model.name, report.model.weights, report.adapter.name);
-    let mut svg = String::from("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 840 360\" font-family=\"sans-serif\" font-size=\"12\">\n");
+    let title =
+        format!("{} {} on {}", report.model.name, report.model.weights, report.adapter.name);
+    let mut svg = String::from(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 840 360\" font-family=\"sans-serif\" font-size=\"12\">\n",
+    );
     svg += "<rect width=\"840\" height=\"360\" fill=\"white\"/>\n";
-    svg += &format!("<text x=\"420\" y=\"24\" text-anchor=\"middle\" font-size=\"15\">{}</text>\n", escape(&title));
+    svg += &format!(
+        "<text x=\"420\" y=\"24\" text-anchor=\"middle\" font-size=\"15\">{}</text>\n",
+        escape(&title)
+    );
     svg += &panel(20.0, "first word, ms, against image tokens m", &words);
     svg += &panel(440.0, "N tokens at once, ms, against N", &batches);
     svg + "</svg>\n"
@@ -133,18 +203,33 @@ fn panel(left: f64, title: &str, points: &[(f64, f64)]) -> String {
     let (width, top, bottom) = (380.0, 70.0, 310.0);
     let most = |pick: fn(&(f64, f64)) -> f64| points.iter().map(pick).fold(1e-9, f64::max);
     let (x_most, y_most) = (most(|p| p.0), most(|p| p.1));
-    let at = |(x, y): (f64, f64)| (left + 50.0 + x / x_most * (width - 70.0), bottom - y / y_most * (bottom - top));
-    let line: Vec<String> = points.iter().map(|&p| at(p)).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+    let at = |(x, y): (f64, f64)| {
+        (left + 50.0 + x / x_most * (width - 70.0), bottom - y / y_most * (bottom - top))
+    };
+    let line: Vec<String> =
+        points.iter().map(|&p| at(p)).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
     let (x0, y0) = at((0.0, 0.0));
     let (x1, y1) = at((x_most, y_most));
     let mut svg = format!("<text x=\"{x0}\" y=\"54\">{title}</text>\n");
     svg += &format!("<path d=\"M{x0} {y1}V{y0}H{x1}\" fill=\"none\" stroke=\"#888\"/>\n");
     for part in [0.0, 0.5, 1.0] {
         let ((x, _), (_, y)) = (at((x_most * part, 0.0)), at((0.0, y_most * part)));
-        svg += &format!("<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n", y0 + 18.0, round(x_most * part));
-        svg += &format!("<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\n", x0 - 6.0, y + 4.0, round(y_most * part));
+        svg += &format!(
+            "<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n",
+            y0 + 18.0,
+            round(x_most * part)
+        );
+        svg += &format!(
+            "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\n",
+            x0 - 6.0,
+            y + 4.0,
+            round(y_most * part)
+        );
     }
-    svg += &format!("<polyline points=\"{}\" fill=\"none\" stroke=\"#0a6\" stroke-width=\"2\"/>\n", line.join(" "));
+    svg += &format!(
+        "<polyline points=\"{}\" fill=\"none\" stroke=\"#0a6\" stroke-width=\"2\"/>\n",
+        line.join(" ")
+    );
     for &point in points {
         let (x, y) = at(point);
         svg += &format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"#0a6\"/>\n");
@@ -162,6 +247,9 @@ mod tests {
 
     #[test]
     fn three_digits() {
-        assert_eq!([0.0, 0.012_34, 1.0, 12.345, 123.45, 12_345.6].map(round), ["0.000000", "0.0123", "1.00", "12.3", "123", "12346"]);
+        assert_eq!(
+            [0.0, 0.012_34, 1.0, 12.345, 123.45, 12_345.6].map(round),
+            ["0.000000", "0.0123", "1.00", "12.3", "123", "12346"]
+        );
     }
 }

@@ -15,9 +15,16 @@ fn set(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-/// Where everything lies that can be had again: `MQT_CACHE`, else `mqt` in the user's cache folder; `None` without a home.
+/// Where everything lies that can be had again: `MQT_CACHE`, else `mqt` in the user's cache folder;
+/// `None` without a home.
 pub(crate) fn base() -> Option<PathBuf> {
-    let home = || if cfg!(windows) { set("LOCALAPPDATA") } else { set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache"))) };
+    let home = || {
+        if cfg!(windows) {
+            set("LOCALAPPDATA")
+        } else {
+            set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))
+        }
+    };
     set("MQT_CACHE").or_else(|| Some(home()?.join("mqt")))
 }
 
@@ -40,9 +47,11 @@ pub(crate) fn run(command: CacheCommand, console: &Console) -> Result<()> {
 
 /// The models' names: folders, and links to folders that the user has put there.
 fn names() -> Result<Vec<String>> {
-    let entries = fs::read_dir(root()?).into_iter().flatten().flatten().filter(|e| e.path().is_dir());
+    let entries =
+        fs::read_dir(root()?).into_iter().flatten().flatten().filter(|e| e.path().is_dir());
     let names = entries.filter_map(|e| e.file_name().into_string().ok());
-    let mut names: Vec<String> = names.filter(|name| check_file_name(name, "the cache").is_ok()).collect();
+    let mut names: Vec<String> =
+        names.filter(|name| check_file_name(name, "the cache").is_ok()).collect();
     names.sort();
     Ok(names)
 }
@@ -53,20 +62,30 @@ fn cached(name: &str) -> Result<PathBuf> {
     if check_file_name(name, "the cache").is_ok() && folder.is_dir() {
         Ok(folder)
     } else {
-        Err(Failure { code: 3, message: Some(format!("{name:?} is not in the cache; `mqt cache ls` lists what is")) })
+        Err(Failure {
+            code: 3,
+            message: Some(format!("{name:?} is not in the cache; `mqt cache ls` lists what is")),
+        })
     }
 }
 
 fn list(console: &Console) -> Result<()> {
     let names = names()?;
     if names.is_empty() {
-        console.line(&format!("nothing in {}; `mqt pull owner/name` fetches a model", root()?.display()));
+        console.line(&format!(
+            "nothing in {}; `mqt pull owner/name` fetches a model",
+            root()?.display()
+        ));
     }
     let mut output = Output::new();
     for name in names {
         let folder = root()?.join(&name);
         let state = if is_finished(&folder) { "" } else { "  unfinished: pull it again to go on" };
-        output.line(&format!("{name:<40} {:>8.2} GB  {}{state}", size(&folder) as f64 / 1e9, folder.display()))?;
+        output.line(&format!(
+            "{name:<40} {:>8.2} GB  {}{state}",
+            size(&folder) as f64 / 1e9,
+            folder.display()
+        ))?;
     }
     Ok(())
 }
@@ -74,18 +93,23 @@ fn list(console: &Console) -> Result<()> {
 /// Whether a pull came to its end and left every file in its full size.
 fn is_finished(folder: &Path) -> bool {
     let note = Note::of(folder);
-    let is_there = |name: &str, bytes: u64| find(folder, name).is_ok_and(|meta| meta.is_some_and(|meta| meta.len() == bytes));
+    let is_there = |name: &str, bytes: u64| {
+        find(folder, name).is_ok_and(|meta| meta.is_some_and(|meta| meta.len() == bytes))
+    };
     note.finished && note.files.values().all(|file| is_there(&file.file, file.bytes))
 }
 
-/// Bytes of a folder's files. Links are not followed, so that it ends; other special files have no size.
+/// Bytes of a folder's files. Links are not followed, so that it ends; other special files have no
+/// size.
 fn size(folder: &Path) -> u64 {
     let (mut bytes, mut folders) = (0, vec![folder.to_owned()]);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => folders.push(entry.path()),
-                Ok(kind) if kind.is_file() => bytes += entry.metadata().map_or(0, |meta| meta.len()),
+                Ok(kind) if kind.is_file() => {
+                    bytes += entry.metadata().map_or(0, |meta| meta.len())
+                }
                 _ => {}
             }
         }
@@ -127,11 +151,14 @@ fn verified(name: &str) -> Result<String> {
     Ok(format!("{name}: {} files, every SHA-256 right", verify(name)?))
 }
 
-/// Hashes every file of a model again; how many there are. A wrong one is removed, so that the next pull fetches it.
+/// Hashes every file of a model again; how many there are. A wrong one is removed, so that the next
+/// pull fetches it.
 fn verify(name: &str) -> Result<usize> {
     let folder = cached(name)?;
-    let wrong = |why: String| Failure { code: 3, message: Some(format!("{name}: {why}; pull it again")) };
-    // A folder that no pull has used, or that cannot be written to, is left as it is, and nobody fetches into it.
+    let wrong =
+        |why: String| Failure { code: 3, message: Some(format!("{name}: {why}; pull it again")) };
+    // A folder that no pull has used, or that cannot be written to, is left as it is, and nobody
+    // fetches into it.
     let taken = if Folder::was_taken(&folder) { Folder::try_take(&folder).ok() } else { None };
     let taken = taken.transpose().map_err(|busy| busy.refusal(&folder))?;
     let mut note = Note::of(&folder);
@@ -142,7 +169,9 @@ fn verify(name: &str) -> Result<usize> {
         let meta = find(&folder, &file.file).map_err(&wrong)?;
         let found = meta.ok_or_else(|| wrong(format!("{} is missing", file.file)))?.len();
         let path = folder.join(&file.file);
-        if found != file.bytes || sha256(&path).map_err(|e| wrong(format!("{}: {e}", file.file)))? != file.sha256 {
+        if found != file.bytes
+            || sha256(&path).map_err(|e| wrong(format!("{}: {e}", file.file)))? != file.sha256
+        {
             note.finish(false);
             let removed = taken.is_some() && fs::remove_file(&path).is_ok();
             let done = if removed { " and was removed" } else { "" };

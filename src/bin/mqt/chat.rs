@@ -21,7 +21,9 @@ use std::io::{self, IsTerminal};
 
 pub(crate) fn run(args: ChatArgs, console: &Console) -> Result<()> {
     if args.image == "-" {
-        return Err(Failure::usage("chat reads its questions from stdin, so the picture has to be a file"));
+        return Err(Failure::usage(
+            "chat reads its questions from stdin, so the picture has to be a file",
+        ));
     }
     let picture = Picture::find(&args.image)?;
     let budget = args.budget.budget();
@@ -32,10 +34,12 @@ pub(crate) fn run(args: ChatArgs, console: &Console) -> Result<()> {
     let mut lines = Lines::open()?;
     let model = conversation.model();
     if lines.interactive() {
-        let (name, adapter, max) = (mqt::untrusted::one_line(model.name()), &model.adapter().name, model.config().m_max());
+        let (name, adapter, max) =
+            (mqt::untrusted::one_line(model.name()), &model.adapter().name, model.config().m_max());
         console.line(&format!("{name} on {adapter}, up to {max} image tokens; looking at {}. /help lists the commands.", picture.name));
     }
-    let mut chat = Chat { conversation, budget, args, output: Output::new(), console: *console, last: None };
+    let mut chat =
+        Chat { conversation, budget, args, output: Output::new(), console: *console, last: None };
     let mut first_failure = None;
     while let Some(line) = lines.next()? {
         match line.and_then(|line| chat.line(line.trim())) {
@@ -71,10 +75,14 @@ struct Chat {
 
 impl Chat {
     fn line(&mut self, line: &str) -> Result<Next> {
-        let (word, rest) = line.split_once(char::is_whitespace).map_or((line, ""), |(word, rest)| (word, rest.trim()));
+        let (word, rest) = line
+            .split_once(char::is_whitespace)
+            .map_or((line, ""), |(word, rest)| (word, rest.trim()));
         // What follows such a word was perhaps meant as a question: it is not dropped in silence.
         if matches!(word, "/quit" | "/exit" | "/help" | "/new" | "/stats") && !rest.is_empty() {
-            return Err(Failure::usage(format!("{word} stands alone on its line; nothing was done")));
+            return Err(Failure::usage(format!(
+                "{word} stands alone on its line; nothing was done"
+            )));
         }
         match word {
             "" => {}
@@ -90,7 +98,9 @@ impl Chat {
             "/refine" => self.refine(rest)?,
             "/stats" => self.stats(),
             _ if word.starts_with('/') => {
-                return Err(Failure::usage(format!("there is no {word}; /help lists the commands, and no question begins with /")));
+                return Err(Failure::usage(format!(
+                    "there is no {word}; /help lists the commands, and no question begins with /"
+                )));
             }
             _ => self.ask(line, self.budget.clone())?,
         }
@@ -100,7 +110,14 @@ impl Chat {
     fn ask(&mut self, question: &str, budget: Budget) -> Result<()> {
         let request = self.args.answer.request(question, budget);
         let style = Style::new(self.args.json);
-        let asked = answer::show(&mut self.conversation, request, "", style, &mut self.output, &self.console);
+        let asked = answer::show(
+            &mut self.conversation,
+            request,
+            "",
+            style,
+            &mut self.output,
+            &self.console,
+        );
         self.last = Some(asked?);
         Ok(())
     }
@@ -113,7 +130,9 @@ impl Chat {
                 budget::fixed(m, &self.offer())?;
                 Budget::Fixed(m)
             }
-            Err(_) => return Err(Failure::usage(format!("/m takes auto or a number from 1 to {max}"))),
+            Err(_) => {
+                return Err(Failure::usage(format!("/m takes auto or a number from 1 to {max}")));
+            }
         };
         self.console.line(&format!("image tokens: {text}"));
         Ok(())
@@ -123,8 +142,10 @@ impl Chat {
         if path.is_empty() || path == "-" {
             return Err(Failure::usage("/image takes the name of a picture file"));
         }
-        let is_url = ["data:", "file:", "http:", "https:"].iter().any(|scheme| has_scheme(path, scheme));
-        let picture = Picture::find(&if is_url { OsString::from(path) } else { typed::file_name(path) })?;
+        let is_url =
+            ["data:", "file:", "http:", "https:"].iter().any(|scheme| has_scheme(path, scheme));
+        let picture =
+            Picture::find(&if is_url { OsString::from(path) } else { typed::file_name(path) })?;
         self.conversation.look(&picture, Reading::People)?;
         self.conversation.session.start_anew();
         self.last = None;
@@ -138,10 +159,16 @@ impl Chat {
         let m = match args::tokens(text) {
             _ if text.is_empty() => max as u64,
             Ok(Tokens::Fixed(m)) => m,
-            _ => return Err(Failure::usage(format!("/refine takes a number from 1 to {max}, or nothing for {max}"))),
+            _ => {
+                return Err(Failure::usage(format!(
+                    "/refine takes a number from 1 to {max}, or nothing for {max}"
+                )));
+            }
         };
         let m = budget::fixed(m, &self.offer())?;
-        let Some(last) = &self.last else { return Err(Failure::usage("there is no answer to refine yet")) };
+        let Some(last) = &self.last else {
+            return Err(Failure::usage("there is no answer to refine yet"));
+        };
         // The old answer goes only if the new one has room.
         let (need, have) = (last.prompt_tokens - last.image_tokens + m + 1, self.context());
         if need > have {
@@ -160,7 +187,9 @@ impl Chat {
 
     fn stats(&self) {
         let session = &self.conversation.session;
-        let known = |value: Option<f64>, text: fn(f64) -> String| value.map_or("not measured yet".into(), text);
+        let known = |value: Option<f64>, text: fn(f64) -> String| {
+            value.map_or("not measured yet".into(), text)
+        };
         let speed = session.speed();
         let last = self.last.as_ref().map_or("no answer yet".into(), Record::stats);
         self.console.line(&format!(
@@ -209,9 +238,16 @@ impl Lines {
     fn next(&mut self) -> Result<Option<Result<String>>> {
         match self {
             Lines::Stdin(lines) => {
-                let line = lines.next().map_err(|error| Failure::usage(format!("the questions cannot be read: {error}")))?;
+                let line = lines.next().map_err(|error| {
+                    Failure::usage(format!("the questions cannot be read: {error}"))
+                })?;
                 let text = |line: lines::Line| {
-                    let wrong = |_| Failure::usage(format!("line {} is not UTF-8, so it was not asked", line.number));
+                    let wrong = |_| {
+                        Failure::usage(format!(
+                            "line {} is not UTF-8, so it was not asked",
+                            line.number
+                        ))
+                    };
                     String::from_utf8(line.text).map_err(wrong)
                 };
                 Ok(line.map(text))

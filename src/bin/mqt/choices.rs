@@ -1,7 +1,8 @@
-//! What was learned about this machine's devices, remembered between runs: which variants of kernels were fastest, and how many
-//! pipelines each model takes.
+//! What was learned about this machine's devices, remembered between runs: which variants of
+//! kernels were fastest, and how many pipelines each model takes.
 //!
-//! The file is a cache: one that cannot be read counts as empty, one that cannot be written is no reason to fail.
+//! The file is a cache: one that cannot be read counts as empty, one that cannot be written is no
+//! reason to fail.
 
 use crate::cache;
 use crate::target::write_whole;
@@ -9,7 +10,8 @@ use mqt::gpu::{AdapterInfo, Choices, Learned};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// `mqt.kernels/2`. Version 1 had no pipelines of their own; such a file counts as empty and is replaced.
+/// `mqt.kernels/2`. Version 1 had no pipelines of their own; such a file counts as empty and is
+/// replaced.
 #[derive(Serialize, Deserialize)]
 struct Remembered {
     schema: String,
@@ -32,7 +34,10 @@ pub(crate) fn read() -> Choices {
 fn read_from(path: &Path) -> Choices {
     let text = std::fs::read(path).unwrap_or_default();
     let remembered = serde_json::from_slice(&text).ok();
-    remembered.filter(|r: &Remembered| r.schema == SCHEMA && r.version == env!("CARGO_PKG_VERSION")).map(|r| r.adapters).unwrap_or_default()
+    remembered
+        .filter(|r: &Remembered| r.schema == SCHEMA && r.version == env!("CARGO_PKG_VERSION"))
+        .map(|r| r.adapters)
+        .unwrap_or_default()
 }
 
 /// Remembers what was learned about an adapter, if that is new.
@@ -48,7 +53,8 @@ fn remember_in(path: &Path, adapter: &str, learned: Learned) {
         return;
     }
     adapters.entry(adapter.to_owned()).or_default().extend(learned);
-    let remembered = Remembered { schema: SCHEMA.into(), version: env!("CARGO_PKG_VERSION").into(), adapters };
+    let remembered =
+        Remembered { schema: SCHEMA.into(), version: env!("CARGO_PKG_VERSION").into(), adapters };
     if let Ok(text) = serde_json::to_vec_pretty(&remembered) {
         let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
         let _ = folder.map(|()| write_whole(path, &text));
@@ -61,7 +67,10 @@ mod tests {
     use serde_json::{Value, json};
 
     fn learned(kernel: &str, variant: &str) -> Learned {
-        Learned { variants: [(kernel.to_owned(), variant.to_owned())].into(), pipelines: [("fast 0123456789ab".to_owned(), 25)].into() }
+        Learned {
+            variants: [(kernel.to_owned(), variant.to_owned())].into(),
+            pipelines: [("fast 0123456789ab".to_owned(), 25)].into(),
+        }
     }
 
     #[test]
@@ -72,7 +81,10 @@ mod tests {
         remember_in(&path, "card", learned("b", "2"));
         remember_in(&path, "nothing learned", Learned::default());
         let value: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        assert_eq!(value["adapters"], json!({"card": {"variants": {"a": "1", "b": "2"}, "pipelines": {"fast 0123456789ab": 25}}}));
+        assert_eq!(
+            value["adapters"],
+            json!({"card": {"variants": {"a": "1", "b": "2"}, "pipelines": {"fast 0123456789ab": 25}}})
+        );
         assert_eq!(read_from(&path)["card"].variants.len(), 2);
     }
 
@@ -80,8 +92,7 @@ mod tests {
     fn a_file_of_an_earlier_version_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kernels.json");
-        let old =
-            json!({"schema": "mqt.kernels/1", "version": env!("CARGO_PKG_VERSION"), "adapters": {"card": {"a": "1", "pipelines fast 0": "25"}}});
+        let old = json!({"schema": "mqt.kernels/1", "version": env!("CARGO_PKG_VERSION"), "adapters": {"card": {"a": "1", "pipelines fast 0": "25"}}});
         for text in [old.to_string(), "{".into(), String::new(), "[]".into()] {
             std::fs::write(&path, text).unwrap();
             assert!(read_from(&path).is_empty());

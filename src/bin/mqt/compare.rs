@@ -14,11 +14,13 @@ use mqt::model::Arithmetic;
 pub(crate) fn run(args: CompareArgs, console: &Console) -> Result<()> {
     args::question(&args.question)?;
     let picture = Picture::find(&args.image)?;
-    let mut conversation = Conversation::start(&args.model, Arithmetic::Fast, &args.tokens, console)?;
+    let mut conversation =
+        Conversation::start(&args.model, Arithmetic::Fast, &args.tokens, console)?;
     conversation.session.instruct(args.opening.system.as_deref())?;
     let mut tokens = args.tokens;
     if tokens.is_empty() {
-        tokens = conversation.model().config().offer().ladder().into_iter().map(|m| m as u64).collect();
+        tokens =
+            conversation.model().config().offer().ladder().into_iter().map(|m| m as u64).collect();
     }
     tokens.sort_unstable();
     tokens.dedup();
@@ -26,7 +28,14 @@ pub(crate) fn run(args: CompareArgs, console: &Console) -> Result<()> {
     let mut output = Output::new();
     for m in tokens {
         let request = args.answer.request(&args.question, Budget::Fixed(m));
-        let record = answer::show(&mut conversation, request, &format!("{m:>4}  "), Style::new(args.json), &mut output, console)?;
+        let record = answer::show(
+            &mut conversation,
+            request,
+            &format!("{m:>4}  "),
+            Style::new(args.json),
+            &mut output,
+            console,
+        )?;
         answer::unless_cancelled(&record)?;
         conversation.session.take_back();
     }

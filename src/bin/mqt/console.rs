@@ -1,7 +1,7 @@
 //! stderr: errors, notes, progress. Plain text unless it is a terminal.
 //!
-//! Messages hold names and texts from files and servers. Everything goes through [`untrusted`], so that only what is painted here
-//! steers the terminal.
+//! Messages hold names and texts from files and servers. Everything goes through [`untrusted`], so
+//! that only what is painted here steers the terminal.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mqt::model::Progress;
@@ -20,7 +20,8 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    /// `quiet` leaves only errors. Colours and bars need a terminal; colours also that `NO_COLOR` is unset or empty.
+    /// `quiet` leaves only errors. Colours and bars need a terminal; colours also that `NO_COLOR`
+    /// is unset or empty.
     pub(crate) fn new(quiet: bool) -> Console {
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let terminal = io::stderr().is_terminal();
@@ -95,7 +96,11 @@ impl Console {
     }
 
     fn bar(&self, template: &str) -> Bar {
-        let target = if self.terminal && !self.quiet { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if self.terminal && !self.quiet {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         let style = ProgressStyle::with_template(template).expect("the templates above are valid");
         Bar(ProgressBar::with_draw_target(None, target).with_style(style))
     }

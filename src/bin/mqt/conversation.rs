@@ -22,7 +22,11 @@ use std::time::{Duration, Instant};
 const CONTEXT: usize = 2048;
 
 /// Loads what the flags name, with a bar on a terminal.
-pub(crate) fn load_model(args: &ModelArgs, default: Arithmetic, console: &Console) -> Result<Arc<Model>> {
+pub(crate) fn load_model(
+    args: &ModelArgs,
+    default: Arithmetic,
+    console: &Console,
+) -> Result<Arc<Model>> {
     load(&args.source()?, args, default, console)
 }
 
@@ -30,12 +34,23 @@ pub(crate) fn load_model(args: &ModelArgs, default: Arithmetic, console: &Consol
 pub(crate) const TUNING: Tuning = Tuning::Within(Duration::from_millis(150));
 
 /// Loads a model; the flags say how.
-pub(crate) fn load(source: &ModelSource, args: &ModelArgs, default: Arithmetic, console: &Console) -> Result<Arc<Model>> {
+pub(crate) fn load(
+    source: &ModelSource,
+    args: &ModelArgs,
+    default: Arithmetic,
+    console: &Console,
+) -> Result<Arc<Model>> {
     load_tuned(source, args, default, TUNING, console)
 }
 
 /// The same, with more or less time for choosing kernels.
-pub(crate) fn load_tuned(source: &ModelSource, args: &ModelArgs, default: Arithmetic, tuning: Tuning, console: &Console) -> Result<Arc<Model>> {
+pub(crate) fn load_tuned(
+    source: &ModelSource,
+    args: &ModelArgs,
+    default: Arithmetic,
+    tuning: Tuning,
+    console: &Console,
+) -> Result<Arc<Model>> {
     let options = options(args, default, tuning, Cancel::new());
     load_opened(block_on(Opened::at(source, &options))?, &options, args, console)
 }
@@ -53,7 +68,12 @@ fn options(args: &ModelArgs, default: Arithmetic, tuning: Tuning, cancel: Cancel
     }
 }
 
-fn load_opened(opened: Opened, options: &LoadOptions, args: &ModelArgs, console: &Console) -> Result<Arc<Model>> {
+fn load_opened(
+    opened: Opened,
+    options: &LoadOptions,
+    args: &ModelArgs,
+    console: &Console,
+) -> Result<Arc<Model>> {
     let mut bar = console.bytes();
     let context = args.context.unwrap_or(CONTEXT);
     let mut bytes = 0;
@@ -61,18 +81,31 @@ fn load_opened(opened: Opened, options: &LoadOptions, args: &ModelArgs, console:
         bytes = preflight.needs.weights;
         announce(preflight, console);
     };
-    let model = block_on(opened.load(options, context, &mut on_preflight, &mut |progress| bar.show(&progress)))?;
+    let model = block_on(
+        opened.load(options, context, &mut on_preflight, &mut |progress| bar.show(&progress)),
+    )?;
     drop(bar);
     choices::remember(model.adapter(), model.learned());
     if bytes >= LARGE_BYTES {
         let (seconds, gigabytes) = (model.load_times().weights / 1e3, bytes as f64 / 1e9);
-        console.stats(&format!("weights loaded in {seconds:.1} s, {:.2} GB/s{}", gigabytes / seconds, memory::peak()));
+        console.stats(&format!(
+            "weights loaded in {seconds:.1} s, {:.2} GB/s{}",
+            gigabytes / seconds,
+            memory::peak()
+        ));
     }
     if model.fell_back_to_cpu() {
         console.note("no usable graphics adapter was found, so the processor computes; `mqt doctor` says more");
     }
-    if let Some(weights) = args.weights.map(|weights| weights.to_string()).filter(|weights| *weights != model.weights_name()) {
-        console.note(&format!("--weights {weights} is for checkpoint folders; this pack holds {}", model.weights_name()));
+    if let Some(weights) = args
+        .weights
+        .map(|weights| weights.to_string())
+        .filter(|weights| *weights != model.weights_name())
+    {
+        console.note(&format!(
+            "--weights {weights} is for checkpoint folders; this pack holds {}",
+            model.weights_name()
+        ));
     }
     Ok(Arc::new(model))
 }
@@ -88,7 +121,11 @@ fn announce(preflight: &Preflight, console: &Console) {
         let largest = match preflight.binding_bytes {
             None => String::new(),
             Some(bytes) => {
-                let parts = if preflight.parts() == 1 { "in one part".into() } else { format!("in {} parts", preflight.parts()) };
+                let parts = if preflight.parts() == 1 {
+                    "in one part".into()
+                } else {
+                    format!("in {} parts", preflight.parts())
+                };
                 format!(
                     "; at most {:.0} MB are bound at once, the largest tensor has {:.0} and lies {parts}",
                     bytes as f64 / 1e6,
@@ -96,7 +133,9 @@ fn announce(preflight: &Preflight, console: &Console) {
                 )
             }
         };
-        let memory = free.map_or("how much memory it has it does not tell".into(), |free| format!("{:.1} GB are free", gb(free)));
+        let memory = free.map_or("how much memory it has it does not tell".into(), |free| {
+            format!("{:.1} GB are free", gb(free))
+        });
         console.stats(&format!(
             "{} needs {:.2} GB: weights {:.2}, keys and values {:.2} (context {}), activations {:.2}; {memory}{largest}",
             preflight.adapter.name,
@@ -133,8 +172,14 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    /// Loads the model and warms it up. `budgets` are checked against its M before anything else happens.
-    pub(crate) fn start(args: &ModelArgs, default: Arithmetic, budgets: &[u64], console: &Console) -> Result<Conversation> {
+    /// Loads the model and warms it up. `budgets` are checked against its M before anything else
+    /// happens.
+    pub(crate) fn start(
+        args: &ModelArgs,
+        default: Arithmetic,
+        budgets: &[u64],
+        console: &Console,
+    ) -> Result<Conversation> {
         let start = Instant::now();
         let interrupt = Interrupt::install()?;
         let options = options(args, default, TUNING, interrupt.cancel());
@@ -147,7 +192,14 @@ impl Conversation {
         let session = block_on(Session::new(model.clone(), context(args, &model)))?;
         spinner.finish_and_clear();
         let load_ms = ms(start);
-        Ok(Conversation { session, console: *console, interrupt, image: String::new(), load_ms, decode_image_ms: 0.0 })
+        Ok(Conversation {
+            session,
+            console: *console,
+            interrupt,
+            image: String::new(),
+            load_ms,
+            decode_image_ms: 0.0,
+        })
     }
 
     /// The loaded model.
@@ -160,7 +212,8 @@ impl Conversation {
         self.interrupt.cancel()
     }
 
-    /// Puts a picture in front of the model; a note says if another reading of the file gives other pixels.
+    /// Puts a picture in front of the model; a note says if another reading of the file gives other
+    /// pixels.
     pub(crate) fn look(&mut self, picture: &Picture, reading: Reading) -> Result<()> {
         let start = Instant::now();
         let pixels = decode(picture, self.model(), reading)?;
@@ -181,7 +234,11 @@ impl Conversation {
     }
 
     /// Asks about the picture; Ctrl-C stops it and what there is is the answer.
-    pub(crate) fn ask(&mut self, mut request: Request, on_text: &mut dyn FnMut(&str)) -> Result<Record> {
+    pub(crate) fn ask(
+        &mut self,
+        mut request: Request,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Record> {
         let session = &mut self.session;
         let answer = self.interrupt.during(|cancel| {
             request.cancel = cancel.clone();
@@ -197,7 +254,8 @@ impl Conversation {
 /// The picture as this model's tower takes it.
 pub(crate) fn decode(picture: &Picture, model: &Model, reading: Reading) -> Result<Pixels> {
     let bytes = picture.bytes()?;
-    Pixels::decode(&bytes, model.image_spec(), reading).map_err(|error| Failure::from(error).about(&picture.name))
+    Pixels::decode(&bytes, model.image_spec(), reading)
+        .map_err(|error| Failure::from(error).about(&picture.name))
 }
 
 fn ms(since: Instant) -> f64 {

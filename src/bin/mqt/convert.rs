@@ -17,23 +17,33 @@ pub(crate) fn run(args: ConvertArgs, console: &Console) -> Result<()> {
     let mut bar = console.bytes();
     let interrupt = Interrupt::install()?;
     // A link that leads to no folder yet: the folder is made where it leads.
-    let output = target::follow(&args.output).map_err(|error| Failure::output(&format!("-o {}", args.output.display()), &error))?;
+    let output = target::follow(&args.output)
+        .map_err(|error| Failure::output(&format!("-o {}", args.output.display()), &error))?;
     let what = Conversion {
         vision_tower: args.vision_tower.as_deref(),
         shard_bytes: args.shard_bytes,
         ..Conversion::new(&args.checkpoint, &output, args.weights)
     };
-    let converted = interrupt.during(|cancel| block_on(convert(&what, cancel, &mut |progress| bar.show(&progress))));
+    let converted = interrupt
+        .during(|cancel| block_on(convert(&what, cancel, &mut |progress| bar.show(&progress))));
     drop(bar);
     if matches!(converted, Err(mqt::Error::Cancelled)) {
         console.note("what is finished is kept; the same command resumes from there");
     }
     let converted = converted?;
-    let kept = if converted.kept == 0 { String::new() } else { format!(" ({} from before)", converted.kept) };
+    let kept = if converted.kept == 0 {
+        String::new()
+    } else {
+        format!(" ({} from before)", converted.kept)
+    };
     let (seconds, gigabytes) = (start.elapsed().as_secs_f64(), converted.bytes as f64 / 1e9);
     let shards = counted(converted.shards, "shard");
     console.line(&format!("{shards}{kept}, {gigabytes:.2} GB in {seconds:.1} s{}", memory::peak()));
-    console.line(&format!("wrote {}; `mqt ask IMAGE QUESTION --model {}` uses it", args.output.display(), args.output.display()));
+    console.line(&format!(
+        "wrote {}; `mqt ask IMAGE QUESTION --model {}` uses it",
+        args.output.display(),
+        args.output.display()
+    ));
     Ok(())
 }
 

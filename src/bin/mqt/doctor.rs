@@ -86,10 +86,12 @@ pub(crate) fn run(args: DoctorArgs, console: &Console) -> Result<()> {
     };
     match block_on(Gpu::open(&args.adapter)) {
         Ok(gpu) => {
-            report.adapter = Some(gpu.as_ref().map_or_else(AdapterInfo::cpu, |gpu| gpu.info().clone()));
+            report.adapter =
+                Some(gpu.as_ref().map_or_else(AdapterInfo::cpu, |gpu| gpu.info().clone()));
             if let Some(gpu) = &gpu {
                 report.limits = gpu.limits().into_iter().collect();
-                report.kernels = choices::read().remove(&gpu.info().key()).unwrap_or_default().variants;
+                report.kernels =
+                    choices::read().remove(&gpu.info().key()).unwrap_or_default().variants;
                 if !args.no_self_test {
                     report.self_test(gpu, console);
                 }
@@ -137,7 +139,12 @@ impl Report {
         bar.finish_and_clear();
         test.seconds = seconds(start);
         if !test.failed.is_empty() {
-            let message = format!("{} of {} kernels give wrong results on {}; use `--adapter cpu`", test.failed.len(), test.cases, gpu.info().name);
+            let message = format!(
+                "{} of {} kernels give wrong results on {}; use `--adapter cpu`",
+                test.failed.len(),
+                test.cases,
+                gpu.info().name
+            );
             self.problem(Failure { code: 4, message: Some(message) });
         }
         self.self_test = Some(test);
@@ -150,7 +157,10 @@ impl Report {
         match checked {
             Ok(check) => {
                 if !check.right {
-                    let message = format!("the bundled model answers {:?} with {:?}, which is wrong", check.question, check.answer);
+                    let message = format!(
+                        "the bundled model answers {:?} with {:?}, which is wrong",
+                        check.question, check.answer
+                    );
                     self.problem(Failure { code: 3, message: Some(message) });
                 }
                 self.model = Some(check);
@@ -169,9 +179,14 @@ fn check_model(adapter: &AdapterChoice) -> mqt::Result<ModelCheck> {
     let load_seconds = seconds(start);
     let pixels = Pixels::from_rgb(&red_circle(), SIDE, SIDE, model.image_spec())?;
     block_on(session.look(&pixels, &Cancel::new()))?;
-    let request = Request { budget: Budget::Fixed(model.config().m_max() as u64), max_new_tokens: 16, ..Request::new(QUESTION) };
+    let request = Request {
+        budget: Budget::Fixed(model.config().m_max() as u64),
+        max_new_tokens: 16,
+        ..Request::new(QUESTION)
+    };
     let answer = block_on(session.ask(&request, &mut |_| {}))?.text;
-    let (name, weights, sha256) = (model.name().to_owned(), model.weights_name(), model.sha256().to_owned());
+    let (name, weights, sha256) =
+        (model.name().to_owned(), model.weights_name(), model.sha256().to_owned());
     let right = answer.trim_end_matches('.').eq_ignore_ascii_case(ANSWER);
     Ok(ModelCheck { name, weights, sha256, load_seconds, question: QUESTION, answer, right })
 }
@@ -182,7 +197,9 @@ const ANSWER: &str = "red";
 
 /// A red circle on light grey, [SIDE, SIDE, 3].
 fn red_circle() -> Vec<u8> {
-    let colour = |x: i64, y: i64| if (x - 56).pow(2) + (y - 56).pow(2) <= 24 * 24 { [214, 34, 38] } else { [205, 206, 200] };
+    let colour = |x: i64, y: i64| {
+        if (x - 56).pow(2) + (y - 56).pow(2) <= 24 * 24 { [214, 34, 38] } else { [205, 206, 200] }
+    };
     (0..SIDE * SIDE).flat_map(|i| colour((i % SIDE) as i64, (i / SIDE) as i64)).collect()
 }
 
@@ -214,26 +231,42 @@ impl fmt::Display for Report {
             writeln!(f, "  {kernel:<35} {variant:>12}")?;
         }
         if let Some(test) = &self.self_test {
-            writeln!(f, "\nkernels: {} of {} equal their twins ({:.1} s)", test.ok, test.cases, test.seconds)?;
+            writeln!(
+                f,
+                "\nkernels: {} of {} equal their twins ({:.1} s)",
+                test.ok, test.cases, test.seconds
+            )?;
             for case in &test.failed {
                 writeln!(f, "  FAILED {}: {}", case.name, case.message)?;
             }
         }
         if let Some(model) = &self.model {
             let verdict = if model.right { "right" } else { "WRONG" };
-            writeln!(f, "\nbundled model: {} ({}), loaded in {:.1} s", model.name, model.weights, model.load_seconds)?;
+            writeln!(
+                f,
+                "\nbundled model: {} ({}), loaded in {:.1} s",
+                model.name, model.weights, model.load_seconds
+            )?;
             writeln!(f, "  {} {} ({verdict})", model.question, model.answer)?;
         }
         writeln!(f)?;
         for problem in &self.problems {
             writeln!(f, "problem: {problem}")?;
         }
-        writeln!(f, "{}", if self.usable { "mqt works here" } else { "mqt does not work here as asked" })
+        writeln!(
+            f,
+            "{}",
+            if self.usable { "mqt works here" } else { "mqt does not work here as asked" }
+        )
     }
 }
 
 fn described(adapter: &AdapterInfo) -> String {
     let AdapterInfo { name, backend, kind, driver } = adapter;
-    let details: Vec<&str> = [kind, backend, driver].into_iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
+    let details: Vec<&str> = [kind, backend, driver]
+        .into_iter()
+        .map(String::as_str)
+        .filter(|text| !text.is_empty())
+        .collect();
     format!("{name} ({})", details.join(", "))
 }

@@ -1,7 +1,9 @@
-//! One file from the network: in ranges, resumed inside the file, never put together from two versions, checked at the end.
+//! One file from the network: in ranges, resumed inside the file, never put together from two
+//! versions, checked at the end.
 //!
-//! A file whose SHA-256 somebody said is what has that sum. Of others we hold on to what the server says about its version (entity
-//! tag, date, size): every range must be of the same one, in later runs too, or the file is fetched from its start again.
+//! A file whose SHA-256 somebody said is what has that sum. Of others we hold on to what the server
+//! says about its version (entity tag, date, size): every range must be of the same one, in later
+//! runs too, or the file is fetched from its start again.
 
 use crate::address::Address;
 use crate::failure::{Failure, Result};
@@ -16,7 +18,8 @@ use std::time::Instant;
 use ureq::Body;
 use ureq::http::{HeaderMap, Response};
 
-/// A range should take about this long: then a stall is noticed soon, and the cost of asking does not count.
+/// A range should take about this long: then a stall is noticed soon, and the cost of asking does
+/// not count.
 const RANGE_SECONDS: f64 = 10.0;
 const RANGE_BYTES: std::ops::RangeInclusive<u64> = 256 << 10..=64 << 20;
 /// How often a file may change under our hands.
@@ -59,10 +62,13 @@ impl Version {
         fn differ<T: PartialEq>(a: &Option<T>, b: &Option<T>) -> bool {
             a.is_some() && b.is_some() && a != b
         }
-        differ(&self.etag, &other.etag) || differ(&self.modified, &other.modified) || differ(&self.total, &other.total)
+        differ(&self.etag, &other.etag)
+            || differ(&self.modified, &other.modified)
+            || differ(&self.total, &other.total)
     }
 
-    /// What `If-Range` may carry: a strong entity tag, else a date. A weak tag may not be used there.
+    /// What `If-Range` may carry: a strong entity tag, else a date. A weak tag may not be used
+    /// there.
     fn condition(&self) -> Option<&str> {
         match &self.etag {
             Some(etag) => Some(etag.as_str()).filter(|etag| etag.starts_with('"')),
@@ -84,10 +90,17 @@ struct Begun {
 impl Begun {
     fn of(remote: &Remote) -> Begun {
         let Remote { address, bytes, sha256, mark, .. } = remote;
-        Begun { address: address.to_string(), bytes: *bytes, sha256: sha256.clone(), mark: mark.clone(), version: Version::default() }
+        Begun {
+            address: address.to_string(),
+            bytes: *bytes,
+            sha256: sha256.clone(),
+            mark: mark.clone(),
+            version: Version::default(),
+        }
     }
 
-    /// Whether what was begun is a part of the file that is wanted now, as far as can be told before asking the server.
+    /// Whether what was begun is a part of the file that is wanted now, as far as can be told
+    /// before asking the server.
     fn is_of(&self, remote: &Remote) -> bool {
         let same = Begun { version: Version::default(), ..self.clone() } == Begun::of(remote);
         match &remote.sha256 {
@@ -102,12 +115,21 @@ impl Begun {
 ///
 /// # Errors
 /// Code 7: the network; what arrived is kept.
-pub(crate) fn fetch(client: &Client, remote: &Remote, part: &Path, bar: &ProgressBar) -> Result<String> {
+pub(crate) fn fetch(
+    client: &Client,
+    remote: &Remote,
+    part: &Path,
+    bar: &ProgressBar,
+) -> Result<String> {
     loop {
         let mut download = Download::open(client, remote, part, bar)?;
         let resumed = download.at > 0;
         download.rest()?;
-        let sum = download.file.sync_all().and_then(|()| sha256(part)).map_err(|e| download.failed(&e))?;
+        let sum = download
+            .file
+            .sync_all()
+            .and_then(|()| sha256(part))
+            .map_err(|e| download.failed(&e))?;
         if remote.sha256.as_ref().is_none_or(|want| *want == sum) {
             return Ok(sum);
         }
@@ -143,18 +165,40 @@ struct Download<'a> {
 }
 
 impl<'a> Download<'a> {
-    fn open(client: &'a Client, remote: &'a Remote, part: &'a Path, bar: &'a ProgressBar) -> Result<Download<'a>> {
+    fn open(
+        client: &'a Client,
+        remote: &'a Remote,
+        part: &'a Path,
+        bar: &'a ProgressBar,
+    ) -> Result<Download<'a>> {
         let failed = |error: io::Error| Failure::output(&part.display().to_string(), &error);
-        let file = OpenOptions::new().create(true).append(true).truncate(false).open(part).map_err(failed)?;
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .truncate(false)
+            .open(part)
+            .map_err(failed)?;
         let mut at = file.metadata().map_err(failed)?.len();
-        let old = read_small(&beside(part)).and_then(|text| serde_json::from_slice::<Begun>(&text).ok());
-        let old = old.filter(|old| old.is_of(remote) && remote.bytes.or(old.version.total).is_none_or(|bytes| at <= bytes));
+        let old =
+            read_small(&beside(part)).and_then(|text| serde_json::from_slice::<Begun>(&text).ok());
+        let old = old.filter(|old| {
+            old.is_of(remote) && remote.bytes.or(old.version.total).is_none_or(|bytes| at <= bytes)
+        });
         if old.is_none() {
             file.set_len(0).map_err(failed)?;
             at = 0;
         }
         bar.inc(at);
-        let download = Download { client, remote, part, bar, file, at, begun: old.unwrap_or_else(|| Begun::of(remote)), changes: 0 };
+        let download = Download {
+            client,
+            remote,
+            part,
+            bar,
+            file,
+            at,
+            begun: old.unwrap_or_else(|| Begun::of(remote)),
+            changes: 0,
+        };
         download.note()?;
         Ok(download)
     }
@@ -195,14 +239,18 @@ impl<'a> Download<'a> {
                 Err(Trouble::Final(failure)) => return Err(failure),
                 Err(Trouble::Passing { why, wait }) => Some((why, wait)),
             };
-            let rate = self.at.saturating_sub(before) as f64 / start.elapsed().as_secs_f64().max(1e-3);
+            let rate =
+                self.at.saturating_sub(before) as f64 / start.elapsed().as_secs_f64().max(1e-3);
             range = ((rate * RANGE_SECONDS) as u64).clamp(*RANGE_BYTES.start(), *RANGE_BYTES.end());
-            // A server that begins from the start each time brings nothing new until it gets further.
+            // A server that begins from the start each time brings nothing new until it gets
+            // further.
             fruitless = if self.at > furthest || trouble.is_none() { 0 } else { fruitless + 1 };
             furthest = furthest.max(self.at);
             let Some((why, wait)) = trouble else { continue };
             if fruitless >= PATIENCE {
-                let why = format!("{why}; tried {PATIENCE} times. What arrived is kept; run the same command to go on");
+                let why = format!(
+                    "{why}; tried {PATIENCE} times. What arrived is kept; run the same command to go on"
+                );
                 return Err(network(&self.remote.address, &why));
             }
             self.client.wait(wait, fruitless);
@@ -213,15 +261,24 @@ impl<'a> Download<'a> {
     /// Asks for the bytes up to `end` and appends what comes.
     fn range(&mut self, end: u64) -> std::result::Result<(), Trouble> {
         // With a SHA-256 the content decides; servers of one file may disagree about its version.
-        let version = self.begun.version.condition().filter(|_| self.at > 0 && self.remote.sha256.is_none());
-        let response = self.client.get(&self.remote.address, Some(Range { first: self.at, end, version }))?;
+        let version =
+            self.begun.version.condition().filter(|_| self.at > 0 && self.remote.sha256.is_none());
+        let response =
+            self.client.get(&self.remote.address, Some(Range { first: self.at, end, version }))?;
         let said = header(response.headers(), "content-range");
-        let (bounds, total) = said.as_deref().and_then(|v| v.trim_start_matches("bytes ").split_once('/')).unwrap_or_default();
+        let (bounds, total) = said
+            .as_deref()
+            .and_then(|v| v.trim_start_matches("bytes ").split_once('/'))
+            .unwrap_or_default();
         let total = total.trim().parse::<u64>().ok();
         match response.status().as_u16() {
             206 => {
-                let bounds = bounds.split_once('-').and_then(|(first, last)| Some((first.trim().parse().ok()?, last.trim().parse().ok()?)));
-                let Some((_, last)) = bounds.filter(|&(first, last): &(u64, u64)| first == self.at && last >= first) else {
+                let bounds = bounds.split_once('-').and_then(|(first, last)| {
+                    Some((first.trim().parse().ok()?, last.trim().parse().ok()?))
+                });
+                let Some((_, last)) =
+                    bounds.filter(|&(first, last): &(u64, u64)| first == self.at && last >= first)
+                else {
                     return Err(Trouble::passing("the server sent another range than asked for"));
                 };
                 self.recognise(Version::of(response.headers(), total))?;
@@ -268,13 +325,19 @@ impl<'a> Download<'a> {
             self.note()?;
         }
         match (*bytes, seen.total) {
-            (Some(bytes), Some(total)) if bytes != total && sha256.is_none() => {
-                Err(network(address, &format!("it should have {bytes} bytes, and the server has {total}")).into())
+            (Some(bytes), Some(total)) if bytes != total && sha256.is_none() => Err(network(
+                address,
+                &format!("it should have {bytes} bytes, and the server has {total}"),
+            )
+            .into()),
+            (None, Some(total)) if total > *most => Err(network(
+                address,
+                &format!("it has {total} bytes, more than the {most} of such a file"),
+            )
+            .into()),
+            (None, None) if *sized && self.total().is_none() => {
+                Err(network(address, "the server does not say how large it is").into())
             }
-            (None, Some(total)) if total > *most => {
-                Err(network(address, &format!("it has {total} bytes, more than the {most} of such a file")).into())
-            }
-            (None, None) if *sized && self.total().is_none() => Err(network(address, "the server does not say how large it is").into()),
             _ => Ok(()),
         }
     }
@@ -282,18 +345,28 @@ impl<'a> Download<'a> {
     fn changed(&mut self) -> Result<()> {
         self.changes += 1;
         if self.changes > CHANGES {
-            return Err(network(&self.remote.address, "it changes on the server while it is fetched; try again later"));
+            return Err(network(
+                &self.remote.address,
+                "it changes on the server while it is fetched; try again later",
+            ));
         }
         Ok(())
     }
 
     /// Appends an answer, up to `end` or, if nobody knows the size, to its own end.
-    fn append(&mut self, mut response: Response<Body>, end: Option<u64>, deadline: Option<Instant>) -> std::result::Result<(), Trouble> {
+    fn append(
+        &mut self,
+        mut response: Response<Body>,
+        end: Option<u64>,
+        deadline: Option<Instant>,
+    ) -> std::result::Result<(), Trouble> {
         let mut body = response.body_mut().as_reader();
         let mut buffer = vec![0; 64 << 10];
         // A server that sends more than it should is not listened to.
         while end.is_none_or(|end| self.at < end) {
-            let most = end.map_or(buffer.len(), |end| buffer.len().min(usize::try_from(end - self.at).unwrap_or(usize::MAX)));
+            let most = end.map_or(buffer.len(), |end| {
+                buffer.len().min(usize::try_from(end - self.at).unwrap_or(usize::MAX))
+            });
             match read(&mut body, &mut buffer[..most], deadline)? {
                 0 if end.is_none() => {
                     self.begun.version.total = Some(self.at);
@@ -307,7 +380,11 @@ impl<'a> Download<'a> {
                 }
             }
             if self.at > self.remote.most {
-                return Err(network(&self.remote.address, &format!("it has more than the {} bytes of such a file", self.remote.most)).into());
+                return Err(network(
+                    &self.remote.address,
+                    &format!("it has more than the {} bytes of such a file", self.remote.most),
+                )
+                .into());
             }
         }
         Ok(())

@@ -23,7 +23,8 @@ use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-/// Codes that concern one question: the others are still asked. A missing picture, and a question too long.
+/// Codes that concern one question: the others are still asked. A missing picture, and a question
+/// too long.
 const ONE_QUESTION: [u8; 2] = [6, 8];
 
 /// A line of the questions' file; other fields are allowed.
@@ -47,21 +48,36 @@ pub(crate) struct Question {
 
 pub(crate) fn run(args: EvalArgs, console: &Console) -> Result<()> {
     let questions = read_questions(&args.questions)?;
-    let questions = args.shard.map_or(Ok(questions.iter().collect()), |shard| shard.of(&questions))?;
+    let questions =
+        args.shard.map_or(Ok(questions.iter().collect()), |shard| shard.of(&questions))?;
     if !args.images.is_dir() {
-        return Err(Failure::usage(format!("--images {}: there is no such folder", args.images.display())));
+        return Err(Failure::usage(format!(
+            "--images {}: there is no such folder",
+            args.images.display()
+        )));
     }
     keep_outputs_apart(&args, &questions)?;
     let mut ledger = Ledger::open(&args.output)?;
-    let open = |flag: &str, path: &Option<PathBuf>| path.as_ref().map(|path| Target::open(flag, path)).transpose();
-    let (summary_target, plot_target) = (open("--summary", &args.summary)?, open("--plot", &args.plot)?);
+    let open = |flag: &str, path: &Option<PathBuf>| {
+        path.as_ref().map(|path| Target::open(flag, path)).transpose()
+    };
+    let (summary_target, plot_target) =
+        (open("--summary", &args.summary)?, open("--plot", &args.plot)?);
     if ledger.damaged > 0 {
         let lines = counted(ledger.damaged, "line");
-        console.note(&format!("{lines} of {} cut off in the middle; the questions are asked again", args.output.display()));
+        console.note(&format!(
+            "{lines} of {} cut off in the middle; the questions are asked again",
+            args.output.display()
+        ));
     }
-    let mut conversation = Conversation::start(&args.model, Arithmetic::Exact, &args.tokens, console)?;
+    let mut conversation =
+        Conversation::start(&args.model, Arithmetic::Exact, &args.tokens, console)?;
     let model = conversation.model();
-    let mut tokens = if args.tokens.is_empty() { vec![model.config().m_max() as u64] } else { args.tokens.clone() };
+    let mut tokens = if args.tokens.is_empty() {
+        vec![model.config().m_max() as u64]
+    } else {
+        args.tokens.clone()
+    };
     tokens.sort_unstable();
     tokens.dedup();
     ledger.begin(format!("{}-{}", model.name(), model.weights_name()))?;
@@ -75,14 +91,18 @@ pub(crate) fn run(args: EvalArgs, console: &Console) -> Result<()> {
         match answer(&mut conversation, &args, question, &open, &mut ledger, &bar) {
             Ok(()) => {}
             Err(failure) if ONE_QUESTION.contains(&failure.code) => {
-                let Failure { code, message } = failure.about(&format!("question {}", question.question_id));
+                let Failure { code, message } =
+                    failure.about(&format!("question {}", question.question_id));
                 bar.suspend(|| console.error(&message.unwrap_or_default()));
                 first_failure.get_or_insert(code);
             }
             Err(failure) => {
                 bar.finish_and_clear();
                 let there = counted(ledger.answers.len(), "answer");
-                console.note(&format!("{} holds {there}; the same command resumes from there", args.output.display()));
+                console.note(&format!(
+                    "{} holds {there}; the same command resumes from there",
+                    args.output.display()
+                ));
                 return Err(failure);
             }
         }
@@ -93,7 +113,9 @@ pub(crate) fn run(args: EvalArgs, console: &Console) -> Result<()> {
     console.line(table(&questions, &tokens, &ledger.answers).trim_end());
     let summary = Summary::new(&ledger, &questions, &tokens);
     if let Some(target) = summary_target {
-        let json = serde_json::to_string_pretty(&summary).expect("our records have only string keys") + "\n";
+        let json = serde_json::to_string_pretty(&summary)
+            .expect("our records have only string keys")
+            + "\n";
         target.write(json.as_bytes())?;
     }
     if let Some(target) = plot_target {
@@ -106,17 +128,27 @@ pub(crate) fn run(args: EvalArgs, console: &Console) -> Result<()> {
 fn keep_outputs_apart(args: &EvalArgs, questions: &[&Question]) -> Result<()> {
     let optional = [("--summary", &args.summary), ("--plot", &args.plot)];
     let optional = optional.iter().filter_map(|(flag, path)| Some((*flag, path.as_deref()?)));
-    let outputs: Vec<(&str, &Path)> = [("-o", args.output.as_path())].into_iter().chain(optional).collect();
-    let pictures: HashSet<PathBuf> = questions.iter().map(|question| args.images.join(&question.image)).collect();
+    let outputs: Vec<(&str, &Path)> =
+        [("-o", args.output.as_path())].into_iter().chain(optional).collect();
+    let pictures: HashSet<PathBuf> =
+        questions.iter().map(|question| args.images.join(&question.image)).collect();
     let model = args.model.files();
     let mut inputs = vec![("the file of the questions", args.questions.as_path())];
-    inputs.extend(pictures.iter().map(|path| ("a picture that a question is about", path.as_path())));
+    inputs
+        .extend(pictures.iter().map(|path| ("a picture that a question is about", path.as_path())));
     inputs.extend(model.iter().map(|path| ("a file of the model", path.as_path())));
     keep_apart(&outputs, &inputs)
 }
 
 /// Asks one question with every m that has no answer yet; the picture is looked at once.
-fn answer(talk: &mut Conversation, args: &EvalArgs, question: &Question, open: &[u64], ledger: &mut Ledger, bar: &ProgressBar) -> Result<()> {
+fn answer(
+    talk: &mut Conversation,
+    args: &EvalArgs,
+    question: &Question,
+    open: &[u64],
+    ledger: &mut Ledger,
+    bar: &ProgressBar,
+) -> Result<()> {
     if open.is_empty() {
         return Ok(());
     }
@@ -124,7 +156,8 @@ fn answer(talk: &mut Conversation, args: &EvalArgs, question: &Question, open: &
     talk.look(&picture, Reading::Reference)?;
     for &m in open {
         talk.session.start_anew();
-        let record = talk.ask(args.answer.request(&question.text, Budget::Fixed(m)), &mut |_| {})?;
+        let record =
+            talk.ask(args.answer.request(&question.text, Budget::Fixed(m)), &mut |_| {})?;
         // Half an answer is none: it would be scored.
         if record.finish_reason == FinishReason::Cancelled {
             return Err(Failure::interrupted());
@@ -146,7 +179,8 @@ impl std::str::FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Shard, String> {
-        let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        let parts =
+            text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
         match parts {
             Some((index, count)) if index >= 1 && index <= count => Ok(Shard { index, count }),
             _ => Err("give i/n with i from 1 to n, such as 2/8".into()),
@@ -158,13 +192,21 @@ impl Shard {
     fn of(self, questions: &[Question]) -> Result<Vec<&Question>> {
         let mine: Vec<_> = questions.iter().skip(self.index - 1).step_by(self.count).collect();
         let Shard { index, count } = self;
-        if mine.is_empty() { Err(Failure::usage(format!("--shard {index}/{count}: there are fewer questions than shards"))) } else { Ok(mine) }
+        if mine.is_empty() {
+            Err(Failure::usage(format!(
+                "--shard {index}/{count}: there are fewer questions than shards"
+            )))
+        } else {
+            Ok(mine)
+        }
     }
 }
 
 fn read_questions(path: &Path) -> Result<Vec<Question>> {
     let shown = path.display();
-    let unreadable = |error: &dyn std::fmt::Display| Failure::usage(format!("the questions {shown} cannot be read: {error}"));
+    let unreadable = |error: &dyn std::fmt::Display| {
+        Failure::usage(format!("the questions {shown} cannot be read: {error}"))
+    };
     let file = File::open(path).map_err(|error| unreadable(&error))?;
     if fs::metadata(path).is_ok_and(|data| data.is_dir()) {
         return Err(unreadable(&"it is a folder"));
@@ -177,7 +219,9 @@ fn read_questions(path: &Path) -> Result<Vec<Question>> {
         if line.text.trim_ascii().is_empty() {
             continue;
         }
-        let wrong = |error: serde_json::Error| Failure::usage(format!("{shown}, line {}: {error}", line.number));
+        let wrong = |error: serde_json::Error| {
+            Failure::usage(format!("{shown}, line {}: {error}", line.number))
+        };
         let mut question: Question = serde_json::from_slice(&line.text).map_err(wrong)?;
         let id_and_text = (question.question_id.to_string(), question.text.clone());
         let count = same.entry((id_and_text.clone(), question.image.clone())).or_insert(0);
@@ -186,5 +230,9 @@ fn read_questions(path: &Path) -> Result<Vec<Question>> {
         question.is_first = alike.insert(id_and_text);
         questions.push(question);
     }
-    if questions.is_empty() { Err(Failure::usage(format!("{shown} holds no questions"))) } else { Ok(questions) }
+    if questions.is_empty() {
+        Err(Failure::usage(format!("{shown} holds no questions")))
+    } else {
+        Ok(questions)
+    }
 }

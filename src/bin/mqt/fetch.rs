@@ -60,8 +60,8 @@ pub(crate) struct Range<'a> {
 }
 
 impl Client {
-    /// `token`: for the server that is asked first, never for one that it redirects to. `stall`: how long a server may take for
-    /// a range of about a third of that.
+    /// `token`: for the server that is asked first, never for one that it redirects to. `stall`:
+    /// how long a server may take for a range of about a third of that.
     pub(crate) fn new(token: Option<String>, stall: Duration) -> Client {
         let stall = stall.max(SHORTEST);
         let config = ureq::Agent::config_builder()
@@ -115,7 +115,9 @@ impl Client {
         let (mut bytes, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
         loop {
             match read(&mut body, &mut buffer, Some(deadline))? {
-                0 if said.is_some_and(|said| said > bytes.len() as u64) => return Err(Trouble::passing("the connection ended early")),
+                0 if said.is_some_and(|said| said > bytes.len() as u64) => {
+                    return Err(Trouble::passing("the connection ended early"));
+                }
                 0 => return Ok(bytes),
                 n => bytes.extend(&buffer[..n]),
             }
@@ -131,22 +133,32 @@ impl Client {
     }
 
     /// The answer to a request for a file or a range of it, whatever its status but a redirect.
-    pub(crate) fn get(&self, address: &Address, range: Option<Range<'_>>) -> std::result::Result<Response<Body>, Trouble> {
-        let secret = self.token.as_ref().map(|token| format!("Bearer {token}")).or_else(|| address.login());
+    pub(crate) fn get(
+        &self,
+        address: &Address,
+        range: Option<Range<'_>>,
+    ) -> std::result::Result<Response<Body>, Trouble> {
+        let secret =
+            self.token.as_ref().map(|token| format!("Bearer {token}")).or_else(|| address.login());
         let (mut at, mut secret) = (address.clone(), secret);
         for _ in 0..=REDIRECTS {
             let mut request = self.agent.get(at.plain()).header("accept-encoding", "identity");
             if let Some(Range { first, end, version }) = &range {
                 request = request.header("range", format!("bytes={first}-{}", end - 1));
-                request = version.iter().fold(request, |request, version| request.header("if-range", *version));
+                request = version
+                    .iter()
+                    .fold(request, |request, version| request.header("if-range", *version));
             }
-            request = secret.iter().fold(request, |request, secret| request.header("authorization", secret));
+            request = secret
+                .iter()
+                .fold(request, |request, secret| request.header("authorization", secret));
             let response = request.call().map_err(|error| trouble(&at, error))?;
             if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
                 return encoding(&at, response);
             }
             let next = redirect(&at, header(response.headers(), "location").as_deref())?;
-            // A server that is not the one it was given for learns no secret, nor does any after it.
+            // A server that is not the one it was given for learns no secret, nor does any after
+            // it.
             secret = secret.filter(|_| at.is_same_server(&next));
             at = next;
         }
@@ -155,7 +167,11 @@ impl Client {
 }
 
 /// Reads a piece of an answer; 0 at its end.
-pub(crate) fn read(body: &mut impl Read, buffer: &mut [u8], deadline: Option<Instant>) -> std::result::Result<usize, Trouble> {
+pub(crate) fn read(
+    body: &mut impl Read,
+    buffer: &mut [u8],
+    deadline: Option<Instant>,
+) -> std::result::Result<usize, Trouble> {
     if deadline.is_some_and(|deadline| Instant::now() > deadline) {
         return Err(Trouble::passing("the answer comes too slowly"));
     }
@@ -165,18 +181,33 @@ pub(crate) fn read(body: &mut impl Read, buffer: &mut [u8], deadline: Option<Ins
 /// Where a redirect leads; never from an encrypted connection to one that is not.
 fn redirect(at: &Address, location: Option<&str>) -> Result<Address> {
     let next = location.and_then(|location| at.join(location));
-    let next = next.ok_or_else(|| network(at, "the server redirects to what is no http or https address"))?;
+    let next = next
+        .ok_or_else(|| network(at, "the server redirects to what is no http or https address"))?;
     if at.is_secure() && !next.is_secure() {
-        return Err(network(at, &format!("the server redirects to {next}, which is not encrypted; this is not followed")));
+        return Err(network(
+            at,
+            &format!(
+                "the server redirects to {next}, which is not encrypted; this is not followed"
+            ),
+        ));
     }
     Ok(next)
 }
 
-/// Refuses compressed answers: none were asked for, and sizes and ranges would be of something else.
-fn encoding(at: &Address, response: Response<Body>) -> std::result::Result<Response<Body>, Trouble> {
-    let encoding = header(response.headers(), "content-encoding").filter(|encoding| !encoding.eq_ignore_ascii_case("identity"));
+/// Refuses compressed answers: none were asked for, and sizes and ranges would be of something
+/// else.
+fn encoding(
+    at: &Address,
+    response: Response<Body>,
+) -> std::result::Result<Response<Body>, Trouble> {
+    let encoding = header(response.headers(), "content-encoding")
+        .filter(|encoding| !encoding.eq_ignore_ascii_case("identity"));
     match encoding.filter(|_| response.status().is_success()) {
-        Some(encoding) => Err(network(at, &format!("the server sends it as {:?}, which was not asked for", short(&encoding))).into()),
+        Some(encoding) => Err(network(
+            at,
+            &format!("the server sends it as {:?}, which was not asked for", short(&encoding)),
+        )
+        .into()),
         None => Ok(response),
     }
 }
@@ -184,10 +215,14 @@ fn encoding(at: &Address, response: Response<Body>) -> std::result::Result<Respo
 /// ureq's reasons. Those that hold an address are not passed on: it may hold a secret.
 fn trouble(at: &Address, error: ureq::Error) -> Trouble {
     match error {
-        ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::HostNotFound | ureq::Error::ConnectionFailed | ureq::Error::Protocol(_) => {
-            Trouble::passing(short(&error.to_string()))
+        ureq::Error::Io(_)
+        | ureq::Error::Timeout(_)
+        | ureq::Error::HostNotFound
+        | ureq::Error::ConnectionFailed
+        | ureq::Error::Protocol(_) => Trouble::passing(short(&error.to_string())),
+        ureq::Error::LargeResponseHeader(..) => {
+            network(at, "the head of the server's answer is too large").into()
         }
-        ureq::Error::LargeResponseHeader(..) => network(at, "the head of the server's answer is too large").into(),
         ureq::Error::Tls(why) => network(at, why).into(),
         _ => network(at, "the request cannot be sent").into(),
     }
@@ -197,7 +232,9 @@ fn trouble(at: &Address, error: ureq::Error) -> Trouble {
 pub(crate) fn refusal(address: &Address, response: &Response<Body>) -> Trouble {
     let code = response.status().as_u16();
     if matches!(code, 408 | 425 | 429 | 500..=599) {
-        let wait = header(response.headers(), "retry-after").and_then(|v| v.trim().parse().ok()).map(Duration::from_secs);
+        let wait = header(response.headers(), "retry-after")
+            .and_then(|v| v.trim().parse().ok())
+            .map(Duration::from_secs);
         return Trouble::Passing { why: format!("the server answers {code}"), wait };
     }
     let hint = match code {
@@ -230,7 +267,11 @@ mod tests {
     #[test]
     fn a_redirect_never_gives_up_encryption() {
         let secure = Address::parse("https://host/a").unwrap();
-        let to = |at: &Address, location: &str| redirect(at, Some(location)).map(|next| next.to_string()).map_err(|failure| failure.code);
+        let to = |at: &Address, location: &str| {
+            redirect(at, Some(location))
+                .map(|next| next.to_string())
+                .map_err(|failure| failure.code)
+        };
         assert_eq!(to(&secure, "http://host/b"), Err(7));
         assert_eq!(to(&secure, "HTTP://other/b?s3cret"), Err(7));
         assert_eq!(to(&secure, "//other/b"), Ok("https://other/b".into()));

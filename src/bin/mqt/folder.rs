@@ -1,6 +1,8 @@
-//! A folder that a model is fetched into: one process at a time, and never through a link inside it.
+//! A folder that a model is fetched into: one process at a time, and never through a link inside
+//! it.
 //!
-//! What is ours lies in `.mqt` in it, a name that no file of a model may have: the lock, and files that are not complete.
+//! What is ours lies in `.mqt` in it, a name that no file of a model may have: the lock, and files
+//! that are not complete.
 
 use crate::failure::{Failure, Result};
 use crate::lock::Lock;
@@ -27,7 +29,8 @@ pub(crate) struct Busy {
 }
 
 impl Folder {
-    /// Makes the folder if there is none and takes it; `wait` is told once who has it, if somebody has.
+    /// Makes the folder if there is none and takes it; `wait` is told once who has it, if somebody
+    /// has.
     pub(crate) fn take(path: &Path, wait: impl Fn(&Busy)) -> Result<Folder> {
         let failed = |error: io::Error| Failure::output(&path.display().to_string(), &error);
         loop {
@@ -49,21 +52,26 @@ impl Folder {
     /// Takes a folder that exists, if nobody has it.
     pub(crate) fn try_take(path: &Path) -> Result<std::result::Result<Folder, Busy>> {
         let file = lock_file(path)?;
-        let lock = Lock::signed(&file).map_err(|error| Failure::output(&file.display().to_string(), &error))?;
-        Ok(lock.map(|lock| Folder { path: path.to_owned(), _lock: lock }).ok_or_else(|| Busy { owner: Lock::owner(&file) }))
+        let lock = Lock::signed(&file)
+            .map_err(|error| Failure::output(&file.display().to_string(), &error))?;
+        Ok(lock
+            .map(|lock| Folder { path: path.to_owned(), _lock: lock })
+            .ok_or_else(|| Busy { owner: Lock::owner(&file) }))
     }
 
     /// The file `name`, if there is one.
     ///
     /// # Errors
-    /// Code 1 if a link or something else that is no plain file is in its place or on the way to it.
+    /// Code 1 if a link or something else that is no plain file is in its place or on the way to
+    /// it.
     pub(crate) fn find(&self, name: &str) -> Result<Option<Metadata>> {
         find(&self.path, name).map_err(|why| Failure { code: 1, message: Some(why) })
     }
 
     /// Where `name` grows until it is complete.
     pub(crate) fn part(&self, name: &str) -> Result<PathBuf> {
-        let sum: String = Sha256::digest(name).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        let sum: String =
+            Sha256::digest(name).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
         let part = format!("{OWN}/{sum}.part");
         self.find(&part)?;
         self.find(&format!("{OWN}/{sum}.json"))?;
@@ -75,7 +83,8 @@ impl Folder {
         self.find(name)?;
         let path = self.path.join(name);
         let made = path.parent().map_or(Ok(()), fs::create_dir_all);
-        made.and_then(|()| fs::rename(part, &path)).map_err(|error| Failure::output(&path.display().to_string(), &error))?;
+        made.and_then(|()| fs::rename(part, &path))
+            .map_err(|error| Failure::output(&path.display().to_string(), &error))?;
         let _ = fs::remove_file(part.with_extension("json"));
         Ok(path)
     }
@@ -83,7 +92,10 @@ impl Folder {
     /// Removes what is left of files that are no longer wanted.
     pub(crate) fn clear(&self) {
         let entries = fs::read_dir(self.path.join(OWN)).into_iter().flatten().flatten();
-        for path in entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "part" || e == "json")) {
+        for path in entries
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|e| e == "part" || e == "json"))
+        {
             let _ = fs::remove_file(path);
         }
     }
@@ -97,7 +109,13 @@ impl Busy {
 
     /// For those who do not wait.
     pub(crate) fn refusal(&self, folder: &Path) -> Failure {
-        Failure { code: 1, message: Some(format!("{}; wait until it has ended, or stop it", self.sentence(folder))) }
+        Failure {
+            code: 1,
+            message: Some(format!(
+                "{}; wait until it has ended, or stop it",
+                self.sentence(folder)
+            )),
+        }
     }
 }
 

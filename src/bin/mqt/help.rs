@@ -31,7 +31,8 @@ Exit codes:
 
 `mqt COMMAND --help` explains each command with an example.";
 
-pub(crate) const ASK_USAGE: &str = "mqt ask [OPTIONS] IMAGE... QUESTION\n       mqt ask [OPTIONS] IMAGE... -q QUESTION";
+pub(crate) const ASK_USAGE: &str =
+    "mqt ask [OPTIONS] IMAGE... QUESTION\n       mqt ask [OPTIONS] IMAGE... -q QUESTION";
 
 pub(crate) const ASK: &str = "\
 Examples:

@@ -1,4 +1,5 @@
-//! Ctrl-C: once stops what is being answered and keeps the text; twice, or while nothing is answered, leaves.
+//! Ctrl-C: once stops what is being answered and keeps the text; twice, or while nothing is
+//! answered, leaves.
 
 use crate::failure::Failure;
 use crate::target;
@@ -28,22 +29,34 @@ impl Interrupt {
         if let Some(interrupt) = &*installed {
             return Ok(interrupt.clone());
         }
-        let interrupt = Interrupt { cancel: Cancel::new(), answering: Arc::default(), farewell: Arc::default() };
+        let interrupt = Interrupt {
+            cancel: Cancel::new(),
+            answering: Arc::default(),
+            farewell: Arc::default(),
+        };
         let Interrupt { cancel, answering, farewell } = interrupt.clone();
         let handler = move || {
             if !answering.load(Ordering::SeqCst) || cancel.is_cancelled() {
-                farewell.lock().unwrap_or_else(|error| error.into_inner()).iter().for_each(|say| say());
+                farewell
+                    .lock()
+                    .unwrap_or_else(|error| error.into_inner())
+                    .iter()
+                    .for_each(|say| say());
                 target::clean_up();
                 std::process::exit(INTERRUPTED);
             }
             cancel.cancel();
         };
-        ctrlc::set_handler(handler).map_err(|why| Failure { code: 1, message: Some(format!("Ctrl-C cannot be handled: {why}")) })?;
+        ctrlc::set_handler(handler).map_err(|why| Failure {
+            code: 1,
+            message: Some(format!("Ctrl-C cannot be handled: {why}")),
+        })?;
         *installed = Some(interrupt.clone());
         Ok(interrupt)
     }
 
-    /// For work that may end at any moment without loss, whatever it waits for: Ctrl-C says this and leaves.
+    /// For work that may end at any moment without loss, whatever it waits for: Ctrl-C says this
+    /// and leaves.
     pub(crate) fn farewell(&self, say: impl Fn() + Send + 'static) {
         *self.farewell.lock().unwrap_or_else(|error| error.into_inner()) = Some(Box::new(say));
     }

@@ -81,7 +81,12 @@ impl Answers {
     /// The answer to a question with m image tokens.
     pub(crate) fn get(&self, question: &Question, m: u64) -> Option<&Given> {
         let key = Key::of(question, m);
-        let earlier = || question.is_first.then(|| self.0.get(&Key { image: None, twin: 0, ..key.clone() })).flatten();
+        let earlier = || {
+            question
+                .is_first
+                .then(|| self.0.get(&Key { image: None, twin: 0, ..key.clone() }))
+                .flatten()
+        };
         self.0.get(&key).or_else(earlier)
     }
 
@@ -125,8 +130,15 @@ impl Ledger {
     /// Reads what an earlier run has left; a last line that was cut off is forgotten.
     pub(crate) fn open(path: &Path) -> Result<Ledger> {
         let file = target::open_to_add("-o", path)?;
-        let mut ledger =
-            Ledger { path: path.to_owned(), file, whole: 0, lacks_break: false, damaged: 0, model_id: None, answers: Answers::default() };
+        let mut ledger = Ledger {
+            path: path.to_owned(),
+            file,
+            whole: 0,
+            lacks_break: false,
+            damaged: 0,
+            model_id: None,
+            answers: Answers::default(),
+        };
         ledger.read()?;
         Ok(ledger)
     }
@@ -136,9 +148,16 @@ impl Ledger {
         let file = self.file.file().try_clone();
         let mut lines = Lines::new(BufReader::new(file.map_err(|error| self.failed(&error))?));
         loop {
-            let line = lines.next().map_err(|error| Failure::usage(format!("-o {shown} cannot be read: {error}")))?;
+            let line = lines
+                .next()
+                .map_err(|error| Failure::usage(format!("-o {shown} cannot be read: {error}")))?;
             let Some(line) = line else { return Ok(()) };
-            let wrong = |why: String| Failure::usage(format!("-o {shown}, line {}: {why}; these are not answers of mqt eval", line.number));
+            let wrong = |why: String| {
+                Failure::usage(format!(
+                    "-o {shown}, line {}: {why}; these are not answers of mqt eval",
+                    line.number
+                ))
+            };
             let found = recognised(&line);
             let is_answer = matches!(found, Found::Answer(_));
             match found {
@@ -147,7 +166,9 @@ impl Ledger {
                 Found::Damaged => self.damaged += usize::from(line.is_ended),
                 Found::Foreign(why) if line.is_ended => return Err(wrong(why)),
                 Found::Foreign(_) => {
-                    return Err(Failure::usage(format!("-o {shown}: its last line is not an answer of mqt eval; choose another file")));
+                    return Err(Failure::usage(format!(
+                        "-o {shown}: its last line is not an answer of mqt eval; choose another file"
+                    )));
                 }
             }
             if line.is_ended {
@@ -164,7 +185,13 @@ impl Ledger {
             return Err("the answers are from different models".into());
         }
         let Metadata { image_tokens, milliseconds, image, twin, .. } = line.metadata;
-        let key = Key { id: line.question_id.to_string(), prompt: line.prompt, image, twin, m: image_tokens };
+        let key = Key {
+            id: line.question_id.to_string(),
+            prompt: line.prompt,
+            image,
+            twin,
+            m: image_tokens,
+        };
         self.answers.0.insert(key, Given { text: line.text, milliseconds });
         Ok(())
     }
@@ -174,7 +201,9 @@ impl Ledger {
         match &self.model_id {
             Some(earlier) if *earlier != model_id => {
                 let path = self.path.display();
-                return Err(Failure::usage(format!("-o {path} holds answers of {earlier}, and this is {model_id}; choose another file")));
+                return Err(Failure::usage(format!(
+                    "-o {path} holds answers of {earlier}, and this is {model_id}; choose another file"
+                )));
             }
             _ => self.model_id = Some(model_id),
         }
@@ -196,12 +225,19 @@ impl Ledger {
     }
 
     pub(crate) fn write(&mut self, question: &Question, m: u64, record: Record) -> Result<()> {
-        let (ms, mean_probability) = (record.answering_ms(), record.mean_probability.map(f64::from));
+        let (ms, mean_probability) =
+            (record.answering_ms(), record.mean_probability.map(f64::from));
         let given = Given { text: record.answer, milliseconds: Some(ms) };
         self.add(question, m, given, mean_probability)
     }
 
-    fn add(&mut self, question: &Question, m: u64, given: Given, mean_probability: Option<f64>) -> Result<()> {
+    fn add(
+        &mut self,
+        question: &Question,
+        m: u64,
+        given: Given,
+        mean_probability: Option<f64>,
+    ) -> Result<()> {
         let rounded = |v: f64, steps: f64| (v * steps).round() / steps;
         let line = Line {
             question_id: question.question_id.clone(),
@@ -255,10 +291,12 @@ fn recognised(line: &lines::Line) -> Found {
     if !ours || serde_json::from_slice::<IgnoredAny>(text).is_ok() {
         return Found::Foreign(error.to_string());
     }
-    serde_json::from_slice(&text[last..]).map_or(Found::Damaged, |answer| Found::Answer(Box::new(answer)))
+    serde_json::from_slice(&text[last..])
+        .map_or(Found::Damaged, |answer| Found::Answer(Box::new(answer)))
 }
 
-/// What a line says without the white space around it, and without the zeros that a power cut leaves.
+/// What a line says without the white space around it, and without the zeros that a power cut
+/// leaves.
 fn trimmed(text: &[u8]) -> &[u8] {
     let text = trimmed_end(text);
     &text[text.iter().take_while(|byte| is_blank(**byte)).count()..]

@@ -1,4 +1,5 @@
-//! Lines of text that others have written: of bounded length, and without the mark that some editors put before them.
+//! Lines of text that others have written: of bounded length, and without the mark that some
+//! editors put before them.
 
 use mqt::untrusted::limits;
 use std::io::{self, BufRead, ErrorKind, Read};
@@ -33,7 +34,8 @@ impl<R: BufRead> Lines<R> {
         Lines { source, limit: limits::LINE, number: 0, read: 0 }
     }
 
-    /// The next line; `None` at the end. A line above the limit is an error and the last thing that is read.
+    /// The next line; `None` at the end. A line above the limit is an error and the last thing that
+    /// is read.
     pub(crate) fn next(&mut self) -> io::Result<Option<Line>> {
         let mut text = Vec::new();
         let mut start = self.read;
@@ -42,7 +44,9 @@ impl<R: BufRead> Lines<R> {
             return Ok(None);
         }
         self.number += 1;
-        let wrong = |why: String| Err(io::Error::new(ErrorKind::InvalidData, format!("line {} {why}", self.number)));
+        let wrong = |why: String| {
+            Err(io::Error::new(ErrorKind::InvalidData, format!("line {} {why}", self.number)))
+        };
         if text.len() as u64 > self.limit {
             return wrong(format!("is longer than {} MiB", self.limit >> 20));
         }
@@ -83,7 +87,12 @@ mod tests {
     #[test]
     fn marks_and_line_breaks_are_no_text() {
         let text = b"\xef\xbb\xbfone\r\n\n\xef\xbb\xbftwo\n\xff";
-        let want = [(b"one".to_vec(), 3, true), (vec![], 8, true), (b"two".to_vec(), 12, true), (vec![0xff], 16, false)];
+        let want = [
+            (b"one".to_vec(), 3, true),
+            (vec![], 8, true),
+            (b"two".to_vec(), 12, true),
+            (vec![0xff], 16, false),
+        ];
         assert_eq!(lines(text, 100), want);
         assert!(lines(b"", 100).is_empty());
     }
@@ -96,6 +105,8 @@ mod tests {
 
     #[test]
     fn utf_16_is_named() {
-        assert!(Lines::new(&b"\xff\xfeW\0h\0"[..]).next().unwrap_err().to_string().contains("UTF-16"));
+        assert!(
+            Lines::new(&b"\xff\xfeW\0h\0"[..]).next().unwrap_err().to_string().contains("UTF-16")
+        );
     }
 }

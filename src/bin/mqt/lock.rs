@@ -16,8 +16,8 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Locks the file at `path`, which is made if there is none and never removed: a lock on a removed file locks nobody out.
-    /// `Ok(None)`: another process holds it.
+    /// Locks the file at `path`, which is made if there is none and never removed: a lock on a
+    /// removed file locks nobody out. `Ok(None)`: another process holds it.
     pub(crate) fn at(path: &Path) -> io::Result<Option<Lock>> {
         let lock = Lock::on(File::options().create(true).append(true).open(path)?)?;
         // Whoever held it may have removed it with its folder: then others lock another file.
@@ -62,7 +62,9 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => Ok(Some(Lock { file })),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(Some(Lock { file })),
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+                Ok(Some(Lock { file }))
+            }
             Err(TryLockError::Error(error)) => Err(error),
         }
     }

@@ -80,15 +80,20 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints help where it was asked for, and what is wrong with the arguments otherwise; a wrong value in one sentence.
+/// Prints help where it was asked for, and what is wrong with the arguments otherwise; a wrong
+/// value in one sentence.
 fn refuse(error: &clap::Error) -> ExitCode {
     let steers = |text: &str| untrusted::shown(text) != text;
     let text = error.to_string();
     if matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation) {
-        let sentence: Vec<&str> = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
+        let sentence: Vec<&str> =
+            text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
         Console::new(true).error(sentence.join(" ").trim_start_matches("error: "));
-    } else if error.use_stderr() && std::env::args_os().any(|argument| steers(&argument.to_string_lossy())) {
-        // It may repeat an argument that would steer the terminal, so it comes without paint of its own.
+    } else if error.use_stderr()
+        && std::env::args_os().any(|argument| steers(&argument.to_string_lossy()))
+    {
+        // It may repeat an argument that would steer the terminal, so it comes without paint of its
+        // own.
         Console::new(false).line(text.trim_end());
     } else {
         // A closed stdout or stderr leaves nobody to tell.

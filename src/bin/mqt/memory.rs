@@ -2,7 +2,8 @@
 
 /// `, peak memory 0.71 GB`, or nothing.
 pub(crate) fn peak() -> String {
-    peak_bytes().map_or(String::new(), |bytes| format!(", peak memory {:.2} GB", bytes as f64 / 1e9))
+    peak_bytes()
+        .map_or(String::new(), |bytes| format!(", peak memory {:.2} GB", bytes as f64 / 1e9))
 }
 
 /// The most host memory the process has had at once, in bytes; `None` but on Linux.

@@ -7,7 +7,8 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 
 /// The answers' way out. Its reader may leave early: that ends the command quietly.
 ///
-/// An answer, and the names around it, may hold anything. On a terminal they are shown escaped; anywhere else they stay exact.
+/// An answer, and the names around it, may hold anything. On a terminal they are shown escaped;
+/// anywhere else they stay exact.
 pub(crate) struct Output<W = io::Stdout> {
     stdout: W,
     terminal: bool,
@@ -78,7 +79,8 @@ mod tests {
 
     /// What arrives of `pieces` of a streamed answer, and of a record.
     fn streamed(terminal: bool, pieces: &[&str]) -> (String, String) {
-        let (mut text, mut json) = (Output::to(Vec::new(), terminal), Output::to(Vec::new(), terminal));
+        let (mut text, mut json) =
+            (Output::to(Vec::new(), terminal), Output::to(Vec::new(), terminal));
         pieces.iter().for_each(|piece| text.stream(piece).unwrap());
         text.end().unwrap();
         json.json(&pieces.concat()).unwrap();
@@ -90,7 +92,10 @@ mod tests {
         let pieces = [" a\x1b", "]52;c;eA==\x07", "\u{9b}2J \u{202e}b\r", "\n\tc "];
         let (text, json) = streamed(true, &pieces);
         assert_eq!(text, "a\\x1b]52;c;eA==\\x07\\x9b2J \\u{202e}b\\x0d\n\tc\n");
-        assert!(!json.trim_end().chars().any(char::is_control) && !json.contains('\u{202e}'), "{json:?}");
+        assert!(
+            !json.trim_end().chars().any(char::is_control) && !json.contains('\u{202e}'),
+            "{json:?}"
+        );
         assert_eq!(serde_json::from_str::<String>(&json).unwrap(), pieces.concat());
         let (text, json) = streamed(false, &pieces);
         assert_eq!(text, "a\x1b]52;c;eA==\x07\u{9b}2J \u{202e}b\r\n\tc\n");

@@ -1,4 +1,5 @@
-//! IMAGE on the command line: a path, `-` for stdin, a `data:` or a `file:` URL; and pictures that a file of questions names.
+//! IMAGE on the command line: a path, `-` for stdin, a `data:` or a `file:` URL; and pictures that
+//! a file of questions names.
 
 use crate::failure::{Failure, Result};
 use crate::target;
@@ -30,22 +31,29 @@ enum Source {
 }
 
 impl Picture {
-    /// Finds out whether there is such a picture, before a model is loaded for it; stdin and URLs are read here.
+    /// Finds out whether there is such a picture, before a model is loaded for it; stdin and URLs
+    /// are read here.
     pub(crate) fn find(arg: &OsStr) -> Result<Picture> {
         let text = arg.to_string_lossy();
         let name = text.clone().into_owned();
         if arg == "-" {
-            let bytes = read_all(io::stdin().lock()).map_err(|error| missing("-", reason(&error)))?;
+            let bytes =
+                read_all(io::stdin().lock()).map_err(|error| missing("-", reason(&error)))?;
             return Ok(Picture { name, source: Source::Bytes(bytes) });
         }
         if has_scheme(&text, "data:") {
             return data_url(&text);
         }
         if has_scheme(&text, "http://") || has_scheme(&text, "https://") {
-            return Err(missing(&name, "pictures are not fetched from the network; download it and give the file".into()));
+            return Err(missing(
+                &name,
+                "pictures are not fetched from the network; download it and give the file".into(),
+            ));
         }
         let path = if has_scheme(&text, "file:") && !Path::new(arg).exists() {
-            file_url(&text).ok_or_else(|| missing(&name, "it is not on this machine; give file:///path".into()))?
+            file_url(&text).ok_or_else(|| {
+                missing(&name, "it is not on this machine; give file:///path".into())
+            })?
         } else {
             PathBuf::from(arg)
         };
@@ -58,12 +66,14 @@ impl Picture {
         Ok(Picture { name, source: Source::File(path) })
     }
 
-    /// A picture that a file of questions names. Whoever wrote it need not be whoever runs it: only regular files below `folder`
-    /// are read, unless `outside` allows all.
+    /// A picture that a file of questions names. Whoever wrote it need not be whoever runs it: only
+    /// regular files below `folder` are read, unless `outside` allows all.
     pub(crate) fn below(folder: &Path, image: &str, outside: bool) -> Result<Picture> {
         let path = folder.join(image);
         let name = path.display().to_string();
-        let out = || missing(&name, "it lies outside --images; --allow-outside reads such pictures".into());
+        let out = || {
+            missing(&name, "it lies outside --images; --allow-outside reads such pictures".into())
+        };
         let folder = folder.canonicalize().map_err(|error| missing(&name, reason(&error)))?;
         let real = match path.canonicalize() {
             Ok(real) => real,
@@ -128,11 +138,15 @@ fn leads_out(name: &str) -> bool {
     })
 }
 
-/// `data:image/png;base64,iVBOR…` → its bytes. Percent signs, both alphabets of base64 and missing padding are read as browsers do;
-/// without `;base64` the data are the text itself.
+/// `data:image/png;base64,iVBOR…` → its bytes. Percent signs, both alphabets of base64 and missing
+/// padding are read as browsers do; without `;base64` the data are the text itself.
 fn data_url(url: &str) -> Result<Picture> {
-    let unusable = |name: &str, problem: &str| Failure::from(Error::ImageUnreadable { problem: problem.to_owned() }).about(name);
-    let (head, body) = url.split_once(',').ok_or_else(|| unusable("data:", "the data: URL has no comma before its data"))?;
+    let unusable = |name: &str, problem: &str| {
+        Failure::from(Error::ImageUnreadable { problem: problem.to_owned() }).about(name)
+    };
+    let (head, body) = url
+        .split_once(',')
+        .ok_or_else(|| unusable("data:", "the data: URL has no comma before its data"))?;
     let mut parts = head.split(';');
     let name = parts.next().unwrap_or(head).to_owned();
     let mut bytes = percent_decoded(body.split('#').next().unwrap_or_default());
@@ -145,9 +159,13 @@ fn data_url(url: &str) -> Result<Picture> {
                 other => other,
             };
         }
-        let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true);
+        let config = GeneralPurposeConfig::new()
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            .with_decode_allow_trailing_bits(true);
         let decoded = GeneralPurpose::new(&alphabet::STANDARD, config).decode(bytes);
-        bytes = decoded.map_err(|error| unusable(&name, &format!("the data: URL is not valid base64: {error}")))?;
+        bytes = decoded.map_err(|error| {
+            unusable(&name, &format!("the data: URL is not valid base64: {error}"))
+        })?;
     }
     Ok(Picture { name, source: Source::Bytes(bytes) })
 }
@@ -206,7 +224,13 @@ mod tests {
         }
         assert_eq!(*find("data:;base64,AQ").unwrap().bytes().unwrap(), [1]);
         assert_eq!(*find("data:,a%20b+c").unwrap().bytes().unwrap(), *b"a b+c");
-        for url in ["data:", "data:image/png;base64", "data:image/png;base64,@@", "data:image/png;base64,%zz", "data:image/png;base64,A"] {
+        for url in [
+            "data:",
+            "data:image/png;base64",
+            "data:image/png;base64,@@",
+            "data:image/png;base64,%zz",
+            "data:image/png;base64,A",
+        ] {
             assert_eq!(find(url).err().unwrap().code, 6, "{url}");
         }
     }
@@ -226,23 +250,37 @@ mod tests {
         symlink("sub/b.png", at("images/in.png")).unwrap();
         symlink(at("images"), at("linked")).unwrap();
         let below = |folder: &str, name: &str, outside: bool| {
-            let bytes = Picture::below(&at(folder), name, outside).map(|picture| picture.bytes().unwrap().into_owned());
-            bytes.map(|bytes| String::from_utf8(bytes).unwrap()).map_err(|failure| (failure.code, failure.message.unwrap()))
+            let bytes = Picture::below(&at(folder), name, outside)
+                .map(|picture| picture.bytes().unwrap().into_owned());
+            bytes
+                .map(|bytes| String::from_utf8(bytes).unwrap())
+                .map_err(|failure| (failure.code, failure.message.unwrap()))
         };
         let absolute = |name: &str| at(name).to_str().unwrap().to_owned();
         for folder in ["images", "linked"] {
-            for name in ["a.png", "./a.png", "sub/../a.png", "../images/a.png", &absolute("images/a.png")] {
+            for name in
+                ["a.png", "./a.png", "sub/../a.png", "../images/a.png", &absolute("images/a.png")]
+            {
                 assert_eq!(below(folder, name, false).unwrap(), "images/a.png", "{name}");
             }
             assert_eq!(below(folder, "in.png", false).unwrap(), "images/sub/b.png");
-            for name in ["../secret.png", "sub/../../secret.png", "out.png", "up/secret.png", &absolute("secret.png")] {
+            for name in [
+                "../secret.png",
+                "sub/../../secret.png",
+                "out.png",
+                "up/secret.png",
+                &absolute("secret.png"),
+            ] {
                 let (code, why) = below(folder, name, false).unwrap_err();
                 assert!(code == 6 && why.contains("outside --images"), "{name}: {why}");
                 assert_eq!(below(folder, name, true).unwrap(), "secret.png", "{name}");
             }
             // Files that are not there are not told from others.
             for name in ["../no such.png", &absolute("no such.png")] {
-                assert!(below(folder, name, false).unwrap_err().1.contains("outside --images"), "{name}");
+                assert!(
+                    below(folder, name, false).unwrap_err().1.contains("outside --images"),
+                    "{name}"
+                );
             }
             for name in ["no such.png", "", "sub"] {
                 assert_eq!(below(folder, name, false).unwrap_err().0, 6, "{name}");
@@ -253,7 +291,14 @@ mod tests {
 
     #[test]
     fn what_is_not_there() {
-        for name in ["no such.png", ".", "https://example.org/a.png", "", "file://server/a.png", "file:///no%20such.png"] {
+        for name in [
+            "no such.png",
+            ".",
+            "https://example.org/a.png",
+            "",
+            "file://server/a.png",
+            "file:///no%20such.png",
+        ] {
             let failure = find(name).err().unwrap();
             assert_eq!(failure.code, 6, "{name}");
         }

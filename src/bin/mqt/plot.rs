@@ -17,17 +17,34 @@ struct Curve {
     style: &'static str,
 }
 
-/// Two curves over a logarithmic m: accuracy (left axis, per cent), mean time per answer (right axis, milliseconds).
+/// Two curves over a logarithmic m: accuracy (left axis, per cent), mean time per answer (right
+/// axis, milliseconds).
 #[expect(clippy::cast_precision_loss, reason = "m is far below 2^52")]
 pub(crate) fn svg(summary: &Summary) -> String {
     let rows = &summary.budgets;
-    let points = |value: &dyn Fn(&crate::score::Row) -> Option<f64>| rows.iter().filter_map(|r| Some((r.image_tokens as f64, value(r)?))).collect();
+    let points = |value: &dyn Fn(&crate::score::Row) -> Option<f64>| {
+        rows.iter().filter_map(|r| Some((r.image_tokens as f64, value(r)?))).collect()
+    };
     let times: Vec<(f64, f64)> = points(&|r| r.milliseconds);
     let slowest = round_up(times.iter().map(|(_, ms)| *ms).fold(0.0, f64::max));
-    let accuracy = Curve { points: points(&|r| r.accuracy), full: 1.0, style: "stroke=\"#1f5fbf\"" };
-    let time = Curve { points: times, full: slowest, style: "stroke=\"#b3541e\" stroke-dasharray=\"6 4\"" };
-    let (least, most) = (rows.first().map_or(1, |r| r.image_tokens) as f64, rows.last().map_or(1, |r| r.image_tokens) as f64);
-    let x = |m: f64| if most > least { LEFT + (m / least).ln() / (most / least).ln() * (WIDTH - LEFT - RIGHT) } else { WIDTH / 2.0 };
+    let accuracy =
+        Curve { points: points(&|r| r.accuracy), full: 1.0, style: "stroke=\"#1f5fbf\"" };
+    let time = Curve {
+        points: times,
+        full: slowest,
+        style: "stroke=\"#b3541e\" stroke-dasharray=\"6 4\"",
+    };
+    let (least, most) = (
+        rows.first().map_or(1, |r| r.image_tokens) as f64,
+        rows.last().map_or(1, |r| r.image_tokens) as f64,
+    );
+    let x = |m: f64| {
+        if most > least {
+            LEFT + (m / least).ln() / (most / least).ln() * (WIDTH - LEFT - RIGHT)
+        } else {
+            WIDTH / 2.0
+        }
+    };
     let y = |share: f64| HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM);
 
     let mut out = format!(
@@ -37,26 +54,61 @@ pub(crate) fn svg(summary: &Summary) -> String {
     for step in 0..=4 {
         let share = f64::from(step) / 4.0;
         let (at, left, right) = (y(share), WIDTH - RIGHT, share * slowest);
-        let _ = writeln!(out, "<line x1=\"{LEFT}\" x2=\"{left}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"#ddd\"/>");
-        let _ = writeln!(out, "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#1f5fbf\">{:.0} %</text>", LEFT - 8.0, at + 4.0, 100.0 * share);
-        let _ = writeln!(out, "<text x=\"{}\" y=\"{:.1}\" fill=\"#b3541e\">{right:.0} ms</text>", left + 8.0, at + 4.0);
+        let _ = writeln!(
+            out,
+            "<line x1=\"{LEFT}\" x2=\"{left}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"#ddd\"/>"
+        );
+        let _ = writeln!(
+            out,
+            "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#1f5fbf\">{:.0} %</text>",
+            LEFT - 8.0,
+            at + 4.0,
+            100.0 * share
+        );
+        let _ = writeln!(
+            out,
+            "<text x=\"{}\" y=\"{:.1}\" fill=\"#b3541e\">{right:.0} ms</text>",
+            left + 8.0,
+            at + 4.0
+        );
     }
     for row in rows {
         let at = x(row.image_tokens as f64);
-        let _ = writeln!(out, "<text x=\"{at:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>", HEIGHT - BOTTOM + 18.0, row.image_tokens);
+        let _ = writeln!(
+            out,
+            "<text x=\"{at:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+            HEIGHT - BOTTOM + 18.0,
+            row.image_tokens
+        );
     }
     for Curve { points, full, style } in [accuracy, time] {
         let place = |(m, value): &(f64, f64)| (x(*m), y(value / full));
-        let line: Vec<String> = points.iter().map(place).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-        let _ = writeln!(out, "<polyline fill=\"none\" stroke-width=\"2\" {style} points=\"{}\"/>", line.join(" "));
+        let line: Vec<String> =
+            points.iter().map(place).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+        let _ = writeln!(
+            out,
+            "<polyline fill=\"none\" stroke-width=\"2\" {style} points=\"{}\"/>",
+            line.join(" ")
+        );
         for (x, y) in points.iter().map(place) {
-            let _ = writeln!(out, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"white\" {style}/>");
+            let _ = writeln!(
+                out,
+                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"white\" {style}/>"
+            );
         }
     }
     let middle = WIDTH / 2.0;
-    let _ = writeln!(out, "<text x=\"{middle}\" y=\"{}\" text-anchor=\"middle\">image tokens (m)</text>", HEIGHT - 10.0);
+    let _ = writeln!(
+        out,
+        "<text x=\"{middle}\" y=\"{}\" text-anchor=\"middle\">image tokens (m)</text>",
+        HEIGHT - 10.0
+    );
     let _ = writeln!(out, "<text x=\"{LEFT}\" y=\"22\" fill=\"#1f5fbf\">exact match</text>");
-    let _ = writeln!(out, "<text x=\"{}\" y=\"22\" text-anchor=\"end\" fill=\"#b3541e\">time per answer</text>", WIDTH - RIGHT);
+    let _ = writeln!(
+        out,
+        "<text x=\"{}\" y=\"22\" text-anchor=\"end\" fill=\"#b3541e\">time per answer</text>",
+        WIDTH - RIGHT
+    );
     out + "</svg>\n"
 }
 
@@ -79,7 +131,10 @@ mod tests {
 
     #[test]
     fn axes_end_on_short_numbers() {
-        assert_eq!([0.0, 1.5, 4.0, 4.1, 33.0, 900.0].map(round_up), [1.0, 2.0, 4.0, 10.0, 40.0, 1000.0]);
+        assert_eq!(
+            [0.0, 1.5, 4.0, 4.1, 33.0, 900.0].map(round_up),
+            [1.0, 2.0, 4.0, 10.0, 40.0, 1000.0]
+        );
         assert!(round_up(f64::INFINITY).is_finite());
     }
 }

@@ -1,6 +1,8 @@
-//! `mqt pull`: a model from a Hugging Face-compatible server, or a pack from wherever its manifest is, into the cache.
+//! `mqt pull`: a model from a Hugging Face-compatible server, or a pack from wherever its manifest
+//! is, into the cache.
 //!
-//! A pull may be ended at any moment: what has its final name is complete and checked, and the rest is resumed.
+//! A pull may be ended at any moment: what has its final name is complete and checked, and the rest
+//! is resumed.
 
 use crate::args::PullArgs;
 use crate::cache;
@@ -25,7 +27,10 @@ pub(crate) fn run(args: PullArgs, console: &Console) -> Result<()> {
         bar.get().into_iter().for_each(|bar| bar.finish_and_clear());
         told.note("what arrived is kept; the same command goes on from there");
     });
-    let token = std::env::var("HF_TOKEN").ok().map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
+    let token = std::env::var("HF_TOKEN")
+        .ok()
+        .map(|token| token.trim().to_owned())
+        .filter(|token| !token.is_empty());
     // The token is for the hub, not for whoever has a manifest.
     let token = token.filter(|_| !crate::address::is_address(&args.model));
     let client = Client::new(token, Duration::from_secs_f64(args.timeout));
@@ -37,12 +42,18 @@ pub(crate) fn run(args: PullArgs, console: &Console) -> Result<()> {
         Some(folder) => folder.clone(),
         None => cache::root()?.join(&listed.folder),
     };
-    let folder = Folder::take(&path, |busy| console.note(&format!("{}; waiting until it has ended", busy.sentence(&path))))?;
+    let folder = Folder::take(&path, |busy| {
+        console.note(&format!("{}; waiting until it has ended", busy.sentence(&path)))
+    })?;
     let bar = shown.get_or_init(|| console.download(0));
     let done = fetch(&client, &folder, &listed, args.output.is_none(), bar);
     bar.finish_and_clear();
     done?;
-    console.line(&format!("{} files; `mqt ask IMAGE QUESTION --model {}` uses them", listed.files.len(), path.display()));
+    console.line(&format!(
+        "{} files; `mqt ask IMAGE QUESTION --model {}` uses them",
+        listed.files.len(),
+        path.display()
+    ));
     Output::new().line(&path.display().to_string())
 }
 
@@ -55,18 +66,33 @@ enum Plan {
     Compare,
 }
 
-fn fetch(client: &Client, folder: &Folder, listed: &Listed, in_cache: bool, bar: &Bar) -> Result<()> {
+fn fetch(
+    client: &Client,
+    folder: &Folder,
+    listed: &Listed,
+    in_cache: bool,
+    bar: &Bar,
+) -> Result<()> {
     let mut note = Note::of(&folder.path);
-    if let Some(other) = note.source.as_ref().filter(|source| in_cache && **source != listed.source && !note.files.is_empty()) {
+    if let Some(other) = note
+        .source
+        .as_ref()
+        .filter(|source| in_cache && **source != listed.source && !note.files.is_empty())
+    {
         let (path, name) = (folder.path.display(), &listed.folder);
-        let why =
-            format!("{path} holds a model from {other}, not from {}; `mqt cache rm {name}` removes it, or give a folder with -o", listed.source);
+        let why = format!(
+            "{path} holds a model from {other}, not from {}; `mqt cache rm {name}` removes it, or give a folder with -o",
+            listed.source
+        );
         return Err(Failure { code: 1, message: Some(why) });
     }
     // Everything is looked at before anything is written.
     bar.set_message("looking at what is there");
-    let plans = listed.files.iter().map(|file| plan(folder, &note, file)).collect::<Result<Vec<_>>>()?;
-    bar.set_length(listed.files.iter().filter_map(|file| file.remote.bytes).fold(0, u64::saturating_add));
+    let plans =
+        listed.files.iter().map(|file| plan(folder, &note, file)).collect::<Result<Vec<_>>>()?;
+    bar.set_length(
+        listed.files.iter().filter_map(|file| file.remote.bytes).fold(0, u64::saturating_add),
+    );
     note.begin(&listed.source);
     for (file, plan) in listed.files.iter().zip(plans) {
         bar.set_message(file.name.clone());
@@ -86,15 +112,18 @@ fn fetch(client: &Client, folder: &Folder, listed: &Listed, in_cache: bool, bar:
     Ok(())
 }
 
-/// Looks at what is in a file's place. Only what an earlier pull from the same source left there, and nobody changed since, may be
-/// replaced.
+/// Looks at what is in a file's place. Only what an earlier pull from the same source left there,
+/// and nobody changed since, may be replaced.
 fn plan(folder: &Folder, note: &Note, file: &Wanted) -> Result<Plan> {
     let Some(now) = folder.find(&file.name)? else { return Ok(Plan::Fetch) };
     let path = folder.path.join(&file.name);
     let noted = note.files.get(&file.name);
     let hash = || match noted.filter(|noted| noted.is_untouched(&now)) {
         Some(noted) => Ok(noted.sha256.clone()),
-        None => sha256(&path).map_err(|error| Failure { code: 1, message: Some(format!("{} cannot be read: {error}", path.display())) }),
+        None => sha256(&path).map_err(|error| Failure {
+            code: 1,
+            message: Some(format!("{} cannot be read: {error}", path.display())),
+        }),
     };
     let Remote { bytes, sha256: want, mark, .. } = &file.remote;
     let fits = bytes.is_none_or(|bytes| bytes == now.len());
@@ -105,7 +134,9 @@ fn plan(folder: &Folder, note: &Note, file: &Wanted) -> Result<Plan> {
     let ours = noted.is_some_and(|noted| noted.sha256 == sum);
     match want {
         Some(want) if fits && sum == *want => Ok(Plan::Keep(sum)),
-        None if fits && noted.is_some_and(|noted| ours && noted.mark == *mark) => Ok(Plan::Keep(sum)),
+        None if fits && noted.is_some_and(|noted| ours && noted.mark == *mark) => {
+            Ok(Plan::Keep(sum))
+        }
         _ if ours => Ok(Plan::Fetch),
         None if fits => Ok(Plan::Compare),
         _ => Err(different(&path)),
@@ -117,14 +148,16 @@ fn one(client: &Client, folder: &Folder, file: &Wanted, plan: &Plan, bar: &Bar) 
     let part = folder.part(&file.name)?;
     let sum = match (&file.content, &file.remote.sha256) {
         (Some(content), Some(sum)) => {
-            fs::write(&part, content).map_err(|error| Failure::output(&part.display().to_string(), &error))?;
+            fs::write(&part, content)
+                .map_err(|error| Failure::output(&part.display().to_string(), &error))?;
             sum.clone()
         }
         _ => download::fetch(client, &file.remote, &part, bar)?,
     };
     let path = folder.path.join(&file.name);
     if matches!(plan, Plan::Compare) {
-        let there = sha256(&path).map_err(|error| Failure::output(&path.display().to_string(), &error))?;
+        let there =
+            sha256(&path).map_err(|error| Failure::output(&path.display().to_string(), &error))?;
         download::forget(&part);
         return if there == sum { Ok(sum) } else { Err(different(&path)) };
     }
@@ -133,6 +166,9 @@ fn one(client: &Client, folder: &Folder, file: &Wanted, plan: &Plan, bar: &Bar) 
 }
 
 fn different(path: &Path) -> Failure {
-    let why = format!("{} is there and is not what would be fetched; move it away, or give another folder with -o", path.display());
+    let why = format!(
+        "{} is there and is not what would be fetched; move it away, or give another folder with -o",
+        path.display()
+    );
     Failure { code: 1, message: Some(why) }
 }

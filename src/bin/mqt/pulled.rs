@@ -1,7 +1,7 @@
 //! Notes of what was pulled: which files, from where, with which SHA-256.
 //!
-//! They lie in a folder of the cache's own, never in a model's: what a server sends cannot become one. A note is a line of JSON for
-//! each file, so that a kill costs the last line at most.
+//! They lie in a folder of the cache's own, never in a model's: what a server sends cannot become
+//! one. A note is a line of JSON for each file, so that a kill costs the last line at most.
 
 use crate::cache;
 use crate::folder::read_small;
@@ -63,11 +63,15 @@ impl Note {
         let text = path.as_ref().and_then(|path| read_small(path)).unwrap_or_default();
         let mut note = Note { path, ..Note::default() };
         // A last line that a kill cut short is no JSON.
-        for line in text.split(|&byte| byte == b'\n').map_while(|line| serde_json::from_slice(line).ok()) {
+        for line in
+            text.split(|&byte| byte == b'\n').map_while(|line| serde_json::from_slice(line).ok())
+        {
             match line {
                 Line::Source(source) => note.source = Some(source),
                 // A path that no pull would write is not one to hash or to remove either.
-                Line::File(pulled) if check_path(&pulled.file, NOTES).is_ok() => drop(note.files.insert(pulled.file.clone(), pulled)),
+                Line::File(pulled) if check_path(&pulled.file, NOTES).is_ok() => {
+                    drop(note.files.insert(pulled.file.clone(), pulled))
+                }
                 Line::File(_) => {}
                 Line::Finished(finished) => note.finished = finished,
             }
@@ -83,18 +87,29 @@ impl Note {
         self.source = Some(source.to_owned());
         self.finished = false;
         let files = self.files.values().cloned().map(Line::File);
-        let lines: Vec<u8> = std::iter::once(Line::Source(source.to_owned())).chain(files).flat_map(|line| bytes(&line)).collect();
+        let lines: Vec<u8> = std::iter::once(Line::Source(source.to_owned()))
+            .chain(files)
+            .flat_map(|line| bytes(&line))
+            .collect();
         // Where no note can be written, files are hashed again: slower, and as right.
         if let Some(path) = &self.path {
             let draft = path.with_extension(format!("{}.tmp", std::process::id()));
             let made = path.parent().map_or(Ok(()), fs::create_dir_all);
-            let _ = made.and_then(|()| fs::write(&draft, lines)).and_then(|()| fs::rename(&draft, path));
+            let _ = made
+                .and_then(|()| fs::write(&draft, lines))
+                .and_then(|()| fs::rename(&draft, path));
         }
     }
 
     /// Notes a file that is complete.
     pub(crate) fn add(&mut self, file: &str, now: &Metadata, sha256: String, mark: Option<String>) {
-        let pulled = Pulled { file: file.to_owned(), bytes: now.len(), modified: modified(now), sha256, mark };
+        let pulled = Pulled {
+            file: file.to_owned(),
+            bytes: now.len(),
+            modified: modified(now),
+            sha256,
+            mark,
+        };
         self.files.insert(file.to_owned(), pulled.clone());
         self.append(&Line::File(pulled));
     }
@@ -112,7 +127,10 @@ impl Note {
 
     fn append(&self, line: &Line) {
         let Some(path) = &self.path else { return };
-        let _ = OpenOptions::new().append(true).open(path).and_then(|mut file| file.write_all(&bytes(line)));
+        let _ = OpenOptions::new()
+            .append(true)
+            .open(path)
+            .and_then(|mut file| file.write_all(&bytes(line)));
     }
 }
 
@@ -128,13 +146,21 @@ fn modified(meta: &Metadata) -> u64 {
     since.and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or(0)
 }
 
-/// The file with a folder's note: by its name if it is a model of the cache, else by its whole path.
+/// The file with a folder's note: by its name if it is a model of the cache, else by its whole
+/// path.
 fn place(folder: &Path) -> Option<PathBuf> {
     let root = cache::root().ok()?;
     let folder = folder.canonicalize().ok()?;
-    let inside = folder.parent().is_some_and(|parent| root.canonicalize().is_ok_and(|root| root == parent));
+    let inside =
+        folder.parent().is_some_and(|parent| root.canonicalize().is_ok_and(|root| root == parent));
     let name = folder.file_name()?.to_str().filter(|_| inside);
-    let hash = || Sha256::digest(folder.as_os_str().as_encoded_bytes()).iter().take(12).map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hash = || {
+        Sha256::digest(folder.as_os_str().as_encoded_bytes())
+            .iter()
+            .take(12)
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    };
     let notes = root.join(NOTES);
     Some(match name {
         Some(name) => notes.join(format!("{name}.jsonl")),

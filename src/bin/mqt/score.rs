@@ -11,7 +11,8 @@ use std::fmt::Write;
 /// A table of exact matches in percent: a row per kind and one for all, a column per m.
 pub(crate) fn table(questions: &[&Question], tokens: &[u64], answers: &Answers) -> String {
     let mut rows: BTreeMap<&str, Vec<&Question>> = BTreeMap::new();
-    let keyed: Vec<&Question> = questions.iter().copied().filter(|question| question.answer.is_some()).collect();
+    let keyed: Vec<&Question> =
+        questions.iter().copied().filter(|question| question.answer.is_some()).collect();
     for question in &keyed {
         if let Some(kind) = &question.kind {
             rows.entry(kind).or_default().push(question);
@@ -21,7 +22,12 @@ pub(crate) fn table(questions: &[&Question], tokens: &[u64], answers: &Answers) 
         return "no question has an answer to compare with".into();
     }
     let rows: Vec<_> = rows.into_iter().map(|(kind, questions)| (cell(kind), questions)).collect();
-    let width = rows.iter().map(|(kind, _)| kind.chars().count()).max().unwrap_or(0).max("exact match".len());
+    let width = rows
+        .iter()
+        .map(|(kind, _)| kind.chars().count())
+        .max()
+        .unwrap_or(0)
+        .max("exact match".len());
     let mut table = format!("{:<width$} {:>9}", "exact match", "questions");
     for m in tokens {
         let _ = write!(table, " {:>8}", format!("m = {m}"));
@@ -29,7 +35,8 @@ pub(crate) fn table(questions: &[&Question], tokens: &[u64], answers: &Answers) 
     for (kind, questions) in rows.into_iter().chain([("all".into(), keyed)]) {
         let _ = write!(table, "\n{kind:<width$} {:>9}", questions.len());
         for &m in tokens {
-            let share = share(&questions, m, answers).map_or("-".into(), |share| format!("{:.1} %", 100.0 * share));
+            let share = share(&questions, m, answers)
+                .map_or("-".into(), |share| format!("{:.1} %", 100.0 * share));
             let _ = write!(table, " {share:>8}");
         }
     }
@@ -44,7 +51,9 @@ fn cell(kind: &str) -> String {
 /// The share of right answers among those given.
 #[expect(clippy::cast_precision_loss, reason = "counts of questions are far below 2^52")]
 fn share(questions: &[&Question], m: u64, answers: &Answers) -> Option<f64> {
-    let judge = |question: &&Question| answers.get(question, m).map(|given| is_right(question.answer.as_ref(), &given.text));
+    let judge = |question: &&Question| {
+        answers.get(question, m).map(|given| is_right(question.answer.as_ref(), &given.text))
+    };
     let judged: Vec<bool> = questions.iter().filter_map(judge).collect();
     let right = judged.iter().filter(|&&right| right).count();
     if judged.is_empty() { None } else { Some(right as f64 / judged.len() as f64) }
@@ -89,7 +98,8 @@ pub(crate) struct Row {
 impl Summary {
     /// Of these questions, as far as they are answered.
     pub(crate) fn new(ledger: &Ledger, questions: &[&Question], tokens: &[u64]) -> Summary {
-        let keyed: Vec<&Question> = questions.iter().copied().filter(|q| q.answer.is_some()).collect();
+        let keyed: Vec<&Question> =
+            questions.iter().copied().filter(|q| q.answer.is_some()).collect();
         let mut kinds: BTreeMap<&str, Vec<&Question>> = BTreeMap::new();
         for question in &keyed {
             if let Some(kind) = &question.kind {
@@ -97,13 +107,19 @@ impl Summary {
             }
         }
         let row = |&m: &u64| {
-            let given: Vec<_> = questions.iter().filter_map(|question| ledger.answers.get(question, m)).collect();
+            let given: Vec<_> =
+                questions.iter().filter_map(|question| ledger.answers.get(question, m)).collect();
             let times: Vec<f64> = given.iter().filter_map(|given| given.milliseconds).collect();
             Row {
                 image_tokens: m,
                 answered: given.len(),
                 accuracy: share(&keyed, m, &ledger.answers),
-                accuracy_by_kind: kinds.iter().filter_map(|(kind, q)| Some(((*kind).to_owned(), share(q, m, &ledger.answers)?))).collect(),
+                accuracy_by_kind: kinds
+                    .iter()
+                    .filter_map(|(kind, q)| {
+                        Some(((*kind).to_owned(), share(q, m, &ledger.answers)?))
+                    })
+                    .collect(),
                 milliseconds: mean(&times),
             }
         };
@@ -142,11 +158,19 @@ mod tests {
         let question = |id: u64, answer: Option<&str>, kind: Option<&str>| {
             serde_json::from_value::<Question>(json!({"question_id": id, "image": "a.png", "text": "?", "answer": answer, "kind": kind})).unwrap()
         };
-        let questions = [question(1, Some("yes"), Some("exists")), question(2, Some("2"), Some("count")), question(3, Some("3"), Some("count"))];
+        let questions = [
+            question(1, Some("yes"), Some("exists")),
+            question(2, Some("2"), Some("count")),
+            question(3, Some("3"), Some("count")),
+        ];
         let questions: Vec<&Question> = questions.iter().collect();
         let mut answers = Answers::default();
         for (id, m, text) in [(1, 2, "no"), (1, 4, "Yes."), (2, 2, "2"), (2, 4, "2"), (3, 2, "4")] {
-            answers.insert(questions[id - 1], m, Given { text: text.to_owned(), milliseconds: None });
+            answers.insert(
+                questions[id - 1],
+                m,
+                Given { text: text.to_owned(), milliseconds: None },
+            );
         }
         let want = "exact match questions    m = 2    m = 4\n\
                     count               2   50.0 %  100.0 %\n\
@@ -154,7 +178,13 @@ mod tests {
                     all                 3   33.3 %  100.0 %";
         assert_eq!(table(&questions, &[2, 4], &answers), want);
         let hostile = question(4, Some("4"), Some("a\nall 100 %\x1b[2J"));
-        assert!(table(&[&hostile], &[2], &answers).contains("\na all 100 %\\x1b[2J         1        -\n"));
-        assert_eq!(table(&[&question(1, None, None)], &[2], &answers), "no question has an answer to compare with");
+        assert!(
+            table(&[&hostile], &[2], &answers)
+                .contains("\na all 100 %\\x1b[2J         1        -\n")
+        );
+        assert_eq!(
+            table(&[&question(1, None, None)], &[2], &answers),
+            "no question has an answer to compare with"
+        );
     }
 }

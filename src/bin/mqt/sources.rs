@@ -1,4 +1,5 @@
-//! What a model consists of, as a server tells it: a hub's listing, or a pack's manifest. Nothing of it is believed unchecked.
+//! What a model consists of, as a server tells it: a hub's listing, or a pack's manifest. Nothing
+//! of it is believed unchecked.
 
 use crate::address::{Address, encoded, given, is_address};
 use crate::download::Remote;
@@ -36,9 +37,11 @@ pub(crate) struct Listed {
     pub(crate) hidden: usize,
 }
 
-/// Asks for the files of `model`: `owner/name`, `owner/name@revision`, or the address of a manifest.
+/// Asks for the files of `model`: `owner/name`, `owner/name@revision`, or the address of a
+/// manifest.
 pub(crate) fn list(client: &Client, model: &str) -> Result<Listed> {
-    let listed = if is_address(model) { from_manifest(client, model)? } else { from_hub(client, model)? };
+    let listed =
+        if is_address(model) { from_manifest(client, model)? } else { from_hub(client, model)? };
     check_file_name(&listed.folder, &listed.source)?;
     check_distinct(listed.files.iter().map(|file| file.name.as_str()), &listed.source)?;
     Ok(listed)
@@ -53,31 +56,57 @@ fn from_manifest(client: &Client, url: &str) -> Result<Listed> {
     let address = given(url, "MODEL")?;
     let address = address.with_path(address.path());
     let path = address.path().strip_suffix(MANIFEST).filter(|folder| folder.ends_with('/'));
-    let base = path.ok_or_else(|| Failure::usage(format!("{address}: give the address of a pack's manifest.json")))?;
+    let base = path.ok_or_else(|| {
+        Failure::usage(format!("{address}: give the address of a pack's manifest.json"))
+    })?;
     let text = client.small(&address, limits::MANIFEST)?;
-    let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| corrupt(&address, short(&e.to_string())))?;
+    let manifest: Manifest =
+        serde_json::from_slice(&text).map_err(|e| corrupt(&address, short(&e.to_string())))?;
     let from = address.to_string();
     if manifest.files.len() + manifest.shards.len() > limits::FILES {
         return Err(corrupt(&address, format!("it lists more than {} files", limits::FILES)));
     }
-    let files = manifest.files.iter().map(|file| (file, limits::TOKENIZER)).chain(manifest.shards.iter().map(|file| (file, 4 * SHARD_BYTES)));
+    let files = manifest
+        .files
+        .iter()
+        .map(|file| (file, limits::TOKENIZER))
+        .chain(manifest.shards.iter().map(|file| (file, 4 * SHARD_BYTES)));
     let files = files.map(|(file, most)| {
         check_file_name(&file.file, &from)?;
         check_sha256(&file.sha256, &file.file, &from)?;
         check_size(&address, &file.file, file.bytes, most)?;
         let at = address.with_path(format!("{base}{}", encoded(&file.file)));
-        let remote = Remote { address: at, bytes: Some(file.bytes), sha256: Some(file.sha256.clone()), mark: None, most, sized: true };
+        let remote = Remote {
+            address: at,
+            bytes: Some(file.bytes),
+            sha256: Some(file.sha256.clone()),
+            mark: None,
+            most,
+            sized: true,
+        };
         Ok(Wanted { name: file.file.clone(), remote, content: None })
     });
     let mut files = files.collect::<Result<Vec<_>>>()?;
     // Last: a folder without a manifest is unfinished.
     let sum = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
     let bytes = Some(text.len() as u64);
-    let remote = Remote { address: address.clone(), bytes, sha256: Some(sum), mark: None, most: limits::MANIFEST, sized: true };
+    let remote = Remote {
+        address: address.clone(),
+        bytes,
+        sha256: Some(sum),
+        mark: None,
+        most: limits::MANIFEST,
+        sized: true,
+    };
     files.push(Wanted { name: MANIFEST.into(), remote, content: Some(text) });
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
     let name: String = manifest.name.chars().map(plain).collect();
-    Ok(Listed { folder: format!("{}-{}", name.trim_start_matches('.'), manifest.weights), source: from, files, hidden: 0 })
+    Ok(Listed {
+        folder: format!("{}-{}", name.trim_start_matches('.'), manifest.weights),
+        source: from,
+        files,
+        hidden: 0,
+    })
 }
 
 /// An entry of a hub's listing.
@@ -101,19 +130,35 @@ struct Large {
 
 fn from_hub(client: &Client, model: &str) -> Result<Listed> {
     let (model, revision) = model.split_once('@').unwrap_or((model, "main"));
-    let word = |text: &str| !text.is_empty() && !text.starts_with('.') && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-    let Some((owner, name)) = model.split_once('/').filter(|(owner, name)| word(owner) && word(name) && word(revision)) else {
-        // Not repeated: it may be an address with a password.
-        return Err(Failure::usage("MODEL is not known: give owner/name, owner/name@revision or the address of a manifest.json"));
+    let word = |text: &str| {
+        !text.is_empty()
+            && !text.starts_with('.')
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
     };
-    let endpoint = std::env::var("HF_ENDPOINT").ok().filter(|e| !e.is_empty()).unwrap_or_else(|| ENDPOINT.into());
+    let Some((owner, name)) =
+        model.split_once('/').filter(|(owner, name)| word(owner) && word(name) && word(revision))
+    else {
+        // Not repeated: it may be an address with a password.
+        return Err(Failure::usage(
+            "MODEL is not known: give owner/name, owner/name@revision or the address of a manifest.json",
+        ));
+    };
+    let endpoint = std::env::var("HF_ENDPOINT")
+        .ok()
+        .filter(|e| !e.is_empty())
+        .unwrap_or_else(|| ENDPOINT.into());
     let endpoint = given(&endpoint, "HF_ENDPOINT")?;
     let prefix = endpoint.path().trim_end_matches('/').to_owned();
-    let listing = endpoint.with_path(format!("{prefix}/api/models/{owner}/{name}/tree/{revision}?recursive=true"));
+    let listing = endpoint
+        .with_path(format!("{prefix}/api/models/{owner}/{name}/tree/{revision}?recursive=true"));
     let text = client.small(&listing, limits::LISTING)?;
-    let entries: Vec<Entry> = serde_json::from_slice(&text).map_err(|e| corrupt(&listing, short(&e.to_string())))?;
+    let entries: Vec<Entry> =
+        serde_json::from_slice(&text).map_err(|e| corrupt(&listing, short(&e.to_string())))?;
     if entries.len() > limits::FILES {
-        return Err(corrupt(&listing, format!("it lists {} files, more than {}", entries.len(), limits::FILES)));
+        return Err(corrupt(
+            &listing,
+            format!("it lists {} files, more than {}", entries.len(), limits::FILES),
+        ));
     }
     let mut hidden = 0;
     let mut files = Vec::new();
@@ -123,13 +168,21 @@ fn from_hub(client: &Client, model: &str) -> Result<Listed> {
             continue;
         }
         check_path(&entry.path, &listing.to_string())?;
-        let at = endpoint.with_path(format!("{prefix}/{owner}/{name}/resolve/{revision}/{}", encoded(&entry.path)));
-        files.push(Wanted { name: entry.path.clone(), remote: remote(entry, at, &listing)?, content: None });
+        let at = endpoint.with_path(format!(
+            "{prefix}/{owner}/{name}/resolve/{revision}/{}",
+            encoded(&entry.path)
+        ));
+        files.push(Wanted {
+            name: entry.path.clone(),
+            remote: remote(entry, at, &listing)?,
+            content: None,
+        });
     }
     if files.is_empty() {
         return Err(network(&listing, "it lists no model"));
     }
-    // Small ones first: a mistake shows before gigabytes have come. A pack's manifest last: without it the folder is unfinished.
+    // Small ones first: a mistake shows before gigabytes have come. A pack's manifest last: without
+    // it the folder is unfinished.
     files.sort_by_key(|file| (file.name == MANIFEST, file.remote.bytes, file.name.clone()));
     let source = endpoint.with_path(format!("{prefix}/{owner}/{name}")).to_string();
     Ok(Listed { folder: format!("{owner}--{name}"), source, files, hidden })
@@ -143,7 +196,10 @@ fn remote(entry: &Entry, address: Address, listing: &Address) -> Result<Remote> 
     }
     let bytes = match (large.and_then(|lfs| lfs.size), entry.size) {
         (Some(a), Some(b)) if a != b => {
-            return Err(corrupt(listing, format!("it gives two sizes for {:?}, {a} and {b} bytes", short(&entry.path))));
+            return Err(corrupt(
+                listing,
+                format!("it gives two sizes for {:?}, {a} and {b} bytes", short(&entry.path)),
+            ));
         }
         (a, b) => a.or(b),
     };
@@ -157,7 +213,9 @@ fn remote(entry: &Entry, address: Address, listing: &Address) -> Result<Remote> 
 }
 
 fn check_size(from: &Address, name: &str, bytes: u64, most: u64) -> Result<()> {
-    let problem = || format!("it gives {bytes} bytes for {:?}, more than the {most} of such a file", short(name));
+    let problem = || {
+        format!("it gives {bytes} bytes for {:?}, more than the {most} of such a file", short(name))
+    };
     if bytes > most { Err(corrupt(from, problem())) } else { Ok(()) }
 }
 
@@ -170,11 +228,21 @@ fn is_hidden(path: &str) -> bool {
 fn wanted(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
     let folder = |path: &str| path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
     let files = entries.iter().filter(|entry| entry.kind == "file");
-    let with_safetensors: HashSet<String> = files.clone().map(|e| &*e.path).filter(|p| p.ends_with(".safetensors")).map(folder).collect();
+    let with_safetensors: HashSet<String> = files
+        .clone()
+        .map(|e| &*e.path)
+        .filter(|p| p.ends_with(".safetensors"))
+        .map(folder)
+        .collect();
     files.filter(move |entry| {
         let name = entry.path.rsplit('/').next().unwrap_or(&entry.path);
-        let torch = name.starts_with("pytorch_model") && (name.ends_with(".bin") || name.ends_with(".bin.index.json"));
-        let small = name.ends_with(".json") && !name.ends_with(".bin.index.json") || name == "tokenizer.model" || name == "README.md";
-        small || name.ends_with(".safetensors") || torch && !with_safetensors.contains(&folder(&entry.path))
+        let torch = name.starts_with("pytorch_model")
+            && (name.ends_with(".bin") || name.ends_with(".bin.index.json"));
+        let small = name.ends_with(".json") && !name.ends_with(".bin.index.json")
+            || name == "tokenizer.model"
+            || name == "README.md";
+        small
+            || name.ends_with(".safetensors")
+            || torch && !with_safetensors.contains(&folder(&entry.path))
     })
 }

@@ -1,7 +1,7 @@
 //! Outputs that a command names: checked and locked before any work, written when it is done.
 //!
-//! A new file appears whole or not at all. A file that exists keeps its mode, its owner and its other names. Links are followed.
-//! Pipes, terminals and devices are written into, never replaced.
+//! A new file appears whole or not at all. A file that exists keeps its mode, its owner and its
+//! other names. Links are followed. Pipes, terminals and devices are written into, never replaced.
 
 use crate::args::ModelArgs;
 use crate::failure::{Failure, Result};
@@ -28,7 +28,8 @@ enum Place {
     New { path: PathBuf, _lock: LockBeside },
     /// A file; the lock is on itself, whatever name it was found by.
     File { path: PathBuf, lock: Lock },
-    /// A pipe, a terminal or a device. It is opened when there is something to write: a pipe waits for its reader.
+    /// A pipe, a terminal or a device. It is opened when there is something to write: a pipe waits
+    /// for its reader.
     Stream(PathBuf),
     /// An open file of this process, such as `/dev/stdout`. What was written to it before stays.
     Descriptor(PathBuf),
@@ -47,7 +48,9 @@ impl Target {
                 break Place::Descriptor(real);
             }
             match fs::metadata(&real) {
-                Ok(data) if data.is_dir() => return Err(wrong("is a folder; give a file name".into())),
+                Ok(data) if data.is_dir() => {
+                    return Err(wrong("is a folder; give a file name".into()));
+                }
                 Ok(data) if data.is_file() => {
                     let file = OpenOptions::new().write(true).open(&real).map_err(failed)?;
                     let lock = Lock::on(file).map_err(failed)?.ok_or_else(|| in_use(&name))?;
@@ -57,10 +60,13 @@ impl Target {
                     }
                 }
                 Ok(data) if takes_a_stream(data.file_type()) => break Place::Stream(real),
-                Ok(data) => return Err(wrong(format!("is {}; give a file name", kind(data.file_type())))),
+                Ok(data) => {
+                    return Err(wrong(format!("is {}; give a file name", kind(data.file_type()))));
+                }
                 Err(error) if is_absent(&error) => {
                     let real = new_path(&real).map_err(wrong)?;
-                    let lock = LockBeside::of(&real).map_err(failed)?.ok_or_else(|| in_use(&name))?;
+                    let lock =
+                        LockBeside::of(&real).map_err(failed)?.ok_or_else(|| in_use(&name))?;
                     if !fs::exists(&real).map_err(failed)? {
                         break Place::New { path: real, _lock: lock };
                     }
@@ -76,11 +82,15 @@ impl Target {
         let written = match &self.place {
             Place::New { path, .. } => create(path, bytes),
             Place::File { path, lock } => replace(path, lock.file(), bytes),
-            Place::Stream(path) => OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(bytes)),
+            Place::Stream(path) => {
+                OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(bytes))
+            }
             Place::Descriptor(path) => append(path, bytes),
         };
         written.map_err(|error| match (&self.place, error.kind()) {
-            (Place::Stream(_) | Place::Descriptor(_), ErrorKind::BrokenPipe) => Failure::reader_gone(),
+            (Place::Stream(_) | Place::Descriptor(_), ErrorKind::BrokenPipe) => {
+                Failure::reader_gone()
+            }
             _ => Failure::output(&self.name, &error),
         })
     }
@@ -98,14 +108,26 @@ pub(crate) fn open_to_add(flag: &str, path: &Path) -> Result<Lock> {
     loop {
         match fs::metadata(path) {
             Ok(data) if data.is_file() => {}
-            Ok(data) => return Err(Failure::usage(format!("{name} is {}; what is there is read back, so give a file name", kind(data.file_type())))),
+            Ok(data) => {
+                return Err(Failure::usage(format!(
+                    "{name} is {}; what is there is read back, so give a file name",
+                    kind(data.file_type())
+                )));
+            }
             Err(error) if is_absent(&error) => {
-                new_path(&follow(path).map_err(failed)?).map_err(|why| Failure::usage(format!("{name} {why}")))?;
+                new_path(&follow(path).map_err(failed)?)
+                    .map_err(|why| Failure::usage(format!("{name} {why}")))?;
             }
             Err(error) => return Err(failed(error)),
         }
         // Elsewhere a file that can only be added to cannot be cut, and a cut line has to go.
-        let file = OpenOptions::new().read(true).write(true).append(cfg!(unix)).create(true).open(path).map_err(failed)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .append(cfg!(unix))
+            .create(true)
+            .open(path)
+            .map_err(failed)?;
         let lock = Lock::on(file).map_err(failed)?.ok_or_else(|| in_use(&name))?;
         if is_open_at(lock.file(), path) {
             return Ok(lock);
@@ -127,22 +149,38 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-/// Refuses outputs that are one file, and outputs that are a file which the command reads. Each comes with what to call it.
+/// Refuses outputs that are one file, and outputs that are a file which the command reads. Each
+/// comes with what to call it.
 pub(crate) fn keep_apart(outputs: &[(&str, &Path)], inputs: &[(&str, &Path)]) -> Result<()> {
-    let identities: Vec<Option<Identity>> = outputs.iter().map(|(_, path)| Identity::of(path)).collect();
-    for (i, (identity, (flag, path))) in identities.iter().zip(outputs).enumerate().filter(|(_, (identity, _))| identity.is_some()) {
+    let identities: Vec<Option<Identity>> =
+        outputs.iter().map(|(_, path)| Identity::of(path)).collect();
+    for (i, (identity, (flag, path))) in
+        identities.iter().zip(outputs).enumerate().filter(|(_, (identity, _))| identity.is_some())
+    {
         if let Some(first) = identities[..i].iter().position(|other| other == identity) {
-            return Err(Failure::usage(format!("{} and {flag} are one file, {}; give two", outputs[first].0, path.display())));
+            return Err(Failure::usage(format!(
+                "{} and {flag} are one file, {}; give two",
+                outputs[first].0,
+                path.display()
+            )));
         }
         if let Some((what, _)) = inputs.iter().find(|(_, input)| Identity::of(input) == *identity) {
-            return Err(Failure::usage(format!("{flag} {} is {what}; choose another file", path.display())));
+            return Err(Failure::usage(format!(
+                "{flag} {} is {what}; choose another file",
+                path.display()
+            )));
         }
     }
     Ok(())
 }
 
 /// Refuses an output that is the picture, or a file of the model.
-pub(crate) fn keep_from_inputs(flag: &str, output: &Path, picture: &Picture, model: &ModelArgs) -> Result<()> {
+pub(crate) fn keep_from_inputs(
+    flag: &str,
+    output: &Path,
+    picture: &Picture,
+    model: &ModelArgs,
+) -> Result<()> {
     let stdin = (picture.name == "-").then_some(Path::new("/dev/stdin"));
     let picture = picture.path().or(stdin).map(|path| ("the picture", path));
     let model = model.files();
@@ -175,7 +213,8 @@ impl Identity {
     }
 }
 
-/// Whether the open `file` is still the one at `path`. Where that cannot be told, it is taken to be.
+/// Whether the open `file` is still the one at `path`. Where that cannot be told, it is taken to
+/// be.
 fn is_open_at(file: &File, path: &Path) -> bool {
     #[cfg(unix)]
     {
@@ -189,7 +228,8 @@ fn is_open_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Where links lead from `path`, be there something or not. The names of open files are links too, but stay as they are.
+/// Where links lead from `path`, be there something or not. The names of open files are links too,
+/// but stay as they are.
 pub(crate) fn follow(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..40 {
@@ -206,25 +246,39 @@ pub(crate) fn follow(path: &Path) -> io::Result<PathBuf> {
 
 /// Whether `path` names an open file of a process: `/dev/fd/3`, or what `/dev/stdout` leads to.
 fn is_descriptor(path: &Path) -> bool {
-    let is_number = path.file_name().and_then(OsStr::to_str).is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
-    let is_list = |folder: PathBuf| folder == Path::new("/dev/fd") || folder.starts_with("/proc") && folder.ends_with("fd");
+    let is_number = path
+        .file_name()
+        .and_then(OsStr::to_str)
+        .is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_list = |folder: PathBuf| {
+        folder == Path::new("/dev/fd") || folder.starts_with("/proc") && folder.ends_with("fd")
+    };
     is_number && folder_of(path).canonicalize().is_ok_and(is_list)
 }
 
-/// A file that was opened for reading is not written, though its name would allow it. Linux says how it was opened.
+/// A file that was opened for reading is not written, though its name would allow it. Linux says
+/// how it was opened.
 fn check_descriptor(path: &Path) -> io::Result<()> {
     fs::metadata(path)?;
     let number = path.file_name().unwrap_or_default();
     let list = folder_of(path).canonicalize()?;
     let about = fs::read_to_string(list.with_file_name("fdinfo").join(number)).unwrap_or_default();
-    let flags = about.lines().find_map(|line| u32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
-    if flags.is_some_and(|flags| flags & 3 == 0) { Err(io::Error::other("it is open for reading only")) } else { Ok(()) }
+    let flags = about
+        .lines()
+        .find_map(|line| u32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
+    if flags.is_some_and(|flags| flags & 3 == 0) {
+        Err(io::Error::other("it is open for reading only"))
+    } else {
+        Ok(())
+    }
 }
 
 /// Writes to an open file of this process, behind what is there.
 fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let number = path.file_name().unwrap_or_default();
-    let is_own = ["/dev/fd", "/proc/self/fd"].iter().any(|list| fs::canonicalize(list).ok() == folder_of(path).canonicalize().ok());
+    let is_own = ["/dev/fd", "/proc/self/fd"]
+        .iter()
+        .any(|list| fs::canonicalize(list).ok() == folder_of(path).canonicalize().ok());
     if is_own && number == "1" {
         let mut stdout = io::stdout().lock();
         stdout.write_all(bytes).and_then(|()| stdout.flush())

@@ -29,13 +29,18 @@ pub(crate) fn run(args: TraceArgs, console: &Console) -> Result<()> {
     let spliced = trace.input_ids.len() - 1 + m;
     let files = [
         Tensor::f32("pixel_values", [3, size, size].into(), &pixels.data),
-        Tensor::f32("vision_features", [config.vision.patches(), config.vision.hidden].into(), &trace.vision_features),
+        Tensor::f32(
+            "vision_features",
+            [config.vision.patches(), config.vision.hidden].into(),
+            &trace.vision_features,
+        ),
         Tensor::f32("visual_tokens", [m, config.language.hidden].into(), &trace.visual_tokens),
         Tensor::i32("input_ids", &trace.input_ids),
         Tensor::f32("logits", [spliced, config.language.vocab].into(), &trace.logits),
     ];
     let views = files.iter().map(|tensor| (tensor.name, tensor.view()));
-    let bytes = safetensors::serialize(views, None).expect("five different names, sizes that follow from the shapes");
+    let bytes = safetensors::serialize(views, None)
+        .expect("five different names, sizes that follow from the shapes");
     target.write(&bytes)?;
     let adapter = &model.adapter().name;
     let (name, weights) = (model.name(), model.weights_name());
@@ -53,15 +58,26 @@ struct Tensor {
 
 impl Tensor {
     fn f32(name: &'static str, shape: Vec<usize>, data: &[f32]) -> Tensor {
-        Tensor { name, dtype: Dtype::F32, shape, bytes: data.iter().flat_map(|x| x.to_le_bytes()).collect() }
+        Tensor {
+            name,
+            dtype: Dtype::F32,
+            shape,
+            bytes: data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        }
     }
 
     fn i32(name: &'static str, data: &[i32]) -> Tensor {
-        Tensor { name, dtype: Dtype::I32, shape: vec![data.len()], bytes: data.iter().flat_map(|x| x.to_le_bytes()).collect() }
+        Tensor {
+            name,
+            dtype: Dtype::I32,
+            shape: vec![data.len()],
+            bytes: data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        }
     }
 
     fn view(&self) -> TensorView<'_> {
         let Tensor { name, dtype, shape, bytes } = self;
-        TensorView::new(*dtype, shape.clone(), bytes).unwrap_or_else(|error| panic!("{name} {shape:?}: {} bytes: {error}", bytes.len()))
+        TensorView::new(*dtype, shape.clone(), bytes)
+            .unwrap_or_else(|error| panic!("{name} {shape:?}: {} bytes: {error}", bytes.len()))
     }
 }

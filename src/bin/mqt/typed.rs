@@ -1,4 +1,5 @@
-//! Names of files as people type or drop them where no shell has read them: quoted, with escaped spaces, `~`, `file://`.
+//! Names of files as people type or drop them where no shell has read them: quoted, with escaped
+//! spaces, `~`, `file://`.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,10 @@ pub(crate) fn file_name(text: &str) -> OsString {
 /// `~` and `~/a.png` with the home folder in its place.
 fn from_home(text: &str) -> Option<PathBuf> {
     let rest = text.strip_prefix('~')?;
-    let home = PathBuf::from(std::env::var_os(if cfg!(windows) { "USERPROFILE" } else { "HOME" }).filter(|home| !home.is_empty())?);
+    let home = PathBuf::from(
+        std::env::var_os(if cfg!(windows) { "USERPROFILE" } else { "HOME" })
+            .filter(|home| !home.is_empty())?,
+    );
     if rest.is_empty() { Some(home) } else { Some(home.join(rest.strip_prefix('/')?)) }
 }
 
@@ -33,33 +37,43 @@ fn unquoted(text: &str) -> Option<String> {
             (None, '\'' | '"') => quote = Some(c),
             (Some(open), _) if c == open => quote = None,
             (None, '\\') => out.push(chars.next()?),
-            (Some('"'), '\\') if chars.peek().is_some_and(|next| "\"\\$`".contains(*next)) => out.extend(chars.next()),
+            (Some('"'), '\\') if chars.peek().is_some_and(|next| "\"\\$`".contains(*next)) => {
+                out.extend(chars.next())
+            }
             _ => out.push(c),
         }
     }
     quote.is_none().then_some(out)
 }
 
-/// The bytes that `text` stands for, `%2F` as `/`; a sign that begins no such pair stands for itself.
+/// The bytes that `text` stands for, `%2F` as `/`; a sign that begins no such pair stands for
+/// itself.
 pub(crate) fn percent_decoded(text: &str) -> Vec<u8> {
     let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let pair = (bytes[at] == b'%').then(|| Some((digit(bytes.get(at + 1))?, digit(bytes.get(at + 2))?))).flatten();
-        let (byte, step) = pair.and_then(|(high, low)| u8::try_from(16 * high + low).ok()).map_or((bytes[at], 1), |byte| (byte, 3));
+        let pair = (bytes[at] == b'%')
+            .then(|| Some((digit(bytes.get(at + 1))?, digit(bytes.get(at + 2))?)))
+            .flatten();
+        let (byte, step) = pair
+            .and_then(|(high, low)| u8::try_from(16 * high + low).ok())
+            .map_or((bytes[at], 1), |byte| (byte, 3));
         out.push(byte);
         at += step;
     }
     out
 }
 
-/// The path in `file:///a%20b.png`; `None` if it is on another machine, or no name this system could have.
+/// The path in `file:///a%20b.png`; `None` if it is on another machine, or no name this system
+/// could have.
 pub(crate) fn file_url(url: &str) -> Option<PathBuf> {
     let rest = url.get("file:".len()..)?;
     let path = match rest.strip_prefix("//") {
-        Some(rest) => rest.strip_prefix("localhost").filter(|rest| rest.starts_with('/')).unwrap_or(rest),
+        Some(rest) => {
+            rest.strip_prefix("localhost").filter(|rest| rest.starts_with('/')).unwrap_or(rest)
+        }
         None => rest,
     };
     let path = path.split(['?', '#']).next().filter(|path| path.starts_with('/'))?;
@@ -73,7 +87,12 @@ pub(crate) fn file_url(url: &str) -> Option<PathBuf> {
     {
         // file:///C:/a.png
         let path = String::from_utf8(bytes).ok()?;
-        Some(path.strip_prefix('/').filter(|rest| rest.as_bytes().get(1) == Some(&b':')).unwrap_or(&path).into())
+        Some(
+            path.strip_prefix('/')
+                .filter(|rest| rest.as_bytes().get(1) == Some(&b':'))
+                .unwrap_or(&path)
+                .into(),
+        )
     }
 }
 
@@ -125,10 +144,18 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn file_urls() {
-        for url in ["file:///a%20b.png", "file://localhost/a%20b.png", "FILE:///a b.png", "file:/a%20b.png", "file:///a b.png#top"] {
+        for url in [
+            "file:///a%20b.png",
+            "file://localhost/a%20b.png",
+            "FILE:///a b.png",
+            "file:/a%20b.png",
+            "file:///a b.png#top",
+        ] {
             assert_eq!(file_url(url), Some("/a b.png".into()), "{url}");
         }
-        for url in ["file://server/a.png", "file:a.png", "file://localhostile/a.png", "file://", "file:"] {
+        for url in
+            ["file://server/a.png", "file:a.png", "file://localhostile/a.png", "file://", "file:"]
+        {
             assert_eq!(file_url(url), None, "{url}");
         }
     }

@@ -11,6 +11,9 @@ mod tests {
 
     #[test]
     fn one_thing_has_no_plural() {
-        assert_eq!([0, 1, 2].map(|count| counted(count, "answer")), ["0 answers", "1 answer", "2 answers"]);
+        assert_eq!(
+            [0, 1, 2].map(|count| counted(count, "answer")),
+            ["0 answers", "1 answer", "2 answers"]
+        );
     }
 }

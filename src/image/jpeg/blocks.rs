@@ -69,7 +69,13 @@ impl Run {
     }
 
     /// A block of a progressive scan.
-    pub(super) fn progressive_block(&mut self, i: usize, scan: &Scan, part: &Part, block: &mut Block) -> Result<()> {
+    pub(super) fn progressive_block(
+        &mut self,
+        i: usize,
+        scan: &Scan,
+        part: &Part,
+        block: &mut Block,
+    ) -> Result<()> {
         let decoded = match (scan.first, scan.high) {
             (0, 0) => {
                 let table = part.dc.as_deref().ok_or_else(no_table)?;

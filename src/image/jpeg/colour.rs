@@ -18,7 +18,8 @@ pub(super) enum Space {
 }
 
 impl Space {
-    /// libjpeg's rule: a JFIF segment wins over an Adobe segment, an Adobe segment over the components' names.
+    /// libjpeg's rule: a JFIF segment wins over an Adobe segment, an Adobe segment over the
+    /// components' names.
     pub(super) fn of(frame: &Frame, reader: &Reader) -> Space {
         let ids: Vec<u8> = frame.components.iter().map(|component| component.id).collect();
         match (ids.len(), reader.adobe) {
@@ -39,13 +40,21 @@ const BAND: usize = 64;
 
 /// [height, width, 3].
 pub(super) fn to_rgb(frame: &Frame, planes: &[Plane], space: Space) -> Vec<u8> {
-    let upsamplers: Vec<Upsampler> = frame.components.iter().zip(planes).map(|(c, plane)| Upsampler::new(frame, c, plane)).collect();
+    let upsamplers: Vec<Upsampler> = frame
+        .components
+        .iter()
+        .zip(planes)
+        .map(|(c, plane)| Upsampler::new(frame, c, plane))
+        .collect();
     let mut rgb = vec![0; frame.width * frame.height * 3];
     let bands = rgb.chunks_mut(frame.width * 3 * BAND).enumerate().collect();
     parallel::for_each(bands, |(band, out): (usize, &mut [u8])| {
         let mut scratch = vec![vec![0; Upsampler::scratch(frame.width)]; planes.len()];
         for (i, out) in out.chunks_exact_mut(frame.width * 3).enumerate() {
-            let mut rows = upsamplers.iter().zip(&mut scratch).map(|(upsampler, scratch)| upsampler.row(band * BAND + i, scratch));
+            let mut rows = upsamplers
+                .iter()
+                .zip(&mut scratch)
+                .map(|(upsampler, scratch)| upsampler.row(band * BAND + i, scratch));
             let mut next = || rows.next().unwrap_or_default();
             match space {
                 Space::Grey => grey(next(), out),
@@ -53,7 +62,9 @@ pub(super) fn to_rgb(frame: &Frame, planes: &[Plane], space: Space) -> Vec<u8> {
                 Space::YCbCr => ycc([next(), next(), next()], out),
                 Space::Cmyk => inks([next(), next(), next(), next()], out, |c, m, y| [c, m, y]),
                 // libjpeg turns RGB into inks, 255 less each.
-                Space::Ycck => inks([next(), next(), next(), next()], out, |y, cb, cr| rgb_of(y, cb, cr).map(|v| 255 - v)),
+                Space::Ycck => inks([next(), next(), next(), next()], out, |y, cb, cr| {
+                    rgb_of(y, cb, cr).map(|v| 255 - v)
+                }),
             }
         }
     });
@@ -85,7 +96,11 @@ fn ycc([y, cb, cr]: [&[u8]; 3], out: &mut [u8]) {
         let fourfold = out.len() / 12 * 4;
         let mut fours = out.chunks_exact_mut(12);
         for (out, pixels) in fours.by_ref().zip(pixels.chunks_exact(4)) {
-            let words = [pixels[0] | pixels[1] << 24, pixels[1] >> 8 | pixels[2] << 16, pixels[2] >> 16 | pixels[3] << 8];
+            let words = [
+                pixels[0] | pixels[1] << 24,
+                pixels[1] >> 8 | pixels[2] << 16,
+                pixels[2] >> 16 | pixels[3] << 8,
+            ];
             for (out, word) in out.chunks_exact_mut(4).zip(words) {
                 out.copy_from_slice(&word.to_le_bytes());
             }
@@ -96,7 +111,8 @@ fn ycc([y, cb, cr]: [&[u8]; 3], out: &mut [u8]) {
     }
 }
 
-/// libjpeg's 1.402, 0.344, 0.714 and 1.772 in 16 bits of fraction, less whole numbers, so that all fit into 16 bits.
+/// libjpeg's 1.402, 0.344, 0.714 and 1.772 in 16 bits of fraction, less whole numbers, so that all
+/// fit into 16 bits.
 #[inline(always)]
 fn rgb_of(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     let (y, cb, cr) = (i16::from(y), i16::from(cb) - 128, i16::from(cr) - 128);

@@ -88,7 +88,18 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Reader<'a> {
         let (dc, ac) = huffman::standard();
-        Reader { bytes, at: 2, jfif: false, adobe: None, exif: None, xmp: None, quants: [None; 4], dc, ac, restart: 0 }
+        Reader {
+            bytes,
+            at: 2,
+            jfif: false,
+            adobe: None,
+            exif: None,
+            xmp: None,
+            quants: [None; 4],
+            dc,
+            ac,
+            restart: 0,
+        }
     }
 
     /// The coded data from here on.
@@ -104,11 +115,14 @@ impl<'a> Reader<'a> {
     /// Reads up to the start of the frame.
     pub(super) fn frame(&mut self) -> Result<Frame> {
         loop {
-            let (marker, body) = self.segment()?.ok_or_else(|| damaged("it ends before its picture begins"))?;
+            let (marker, body) =
+                self.segment()?.ok_or_else(|| damaged("it ends before its picture begins"))?;
             match marker {
                 0xC0..=0xC2 => return Frame::new(marker == 0xC2, body),
                 0xC3 => return Err(unsupported("lossless JPEG")),
-                0xC5..=0xC7 | 0xCD..=0xCF | 0xDE | 0xDF => return Err(unsupported("hierarchical JPEG")),
+                0xC5..=0xC7 | 0xCD..=0xCF | 0xDE | 0xDF => {
+                    return Err(unsupported("hierarchical JPEG"));
+                }
                 0xC9..=0xCB => return Err(unsupported("arithmetic coding")),
                 0xF7 => return Err(unsupported("JPEG-LS")),
                 0xDA => return Err(damaged("a scan comes before the frame")),
@@ -123,7 +137,9 @@ impl<'a> Reader<'a> {
             let Some((marker, body)) = self.segment()? else { return Ok(None) };
             match marker {
                 0xDA => return self.start_scan(frame, body).map(Some),
-                0xC0..=0xC3 | 0xC5..=0xCB | 0xCD..=0xCF => return Err(damaged("it has a second frame")),
+                0xC0..=0xC3 | 0xC5..=0xCB | 0xCD..=0xCF => {
+                    return Err(damaged("it has a second frame"));
+                }
                 0xDC => return Err(unsupported("the height after the picture")),
                 _ => self.table(marker, body)?,
             }
@@ -161,7 +177,9 @@ impl<'a> Reader<'a> {
             0xCC => Err(unsupported("arithmetic coding")),
             0xDB => self.quantisation(body),
             0xDD => {
-                let [high, low] = *body else { return Err(damaged("a restart interval of the wrong length")) };
+                let [high, low] = *body else {
+                    return Err(damaged("a restart interval of the wrong length"));
+                };
                 self.restart = usize::from(u16::from_be_bytes([high, low]));
                 Ok(())
             }
@@ -198,10 +216,12 @@ impl<'a> Reader<'a> {
             let n = counts.iter().map(|&count| usize::from(count)).sum();
             let symbols = rest.get(..n).ok_or_else(wrong)?;
             let is_dc = slot >> 4 == 0;
-            let table = Table::new(counts, symbols, is_dc).ok_or_else(|| damaged("a Huffman table contradicts itself"))?;
+            let table = Table::new(counts, symbols, is_dc)
+                .ok_or_else(|| damaged("a Huffman table contradicts itself"))?;
             let tables = if is_dc { &mut self.dc } else { &mut self.ac };
             let place = tables.get_mut(usize::from(slot & 15)).filter(|_| slot >> 4 < 2);
-            *place.ok_or_else(|| damaged("a Huffman table has no such slot"))? = Some(Box::new(table));
+            *place.ok_or_else(|| damaged("a Huffman table has no such slot"))? =
+                Some(Box::new(table));
             body = &rest[n..];
         }
         Ok(())
@@ -215,7 +235,11 @@ impl<'a> Reader<'a> {
             let steps = rest.get(..n).ok_or_else(wrong)?;
             let mut table = [0; 64];
             for (k, &at) in super::NATURAL.iter().enumerate() {
-                let step = if wide { u16::from_be_bytes([steps[2 * k], steps[2 * k + 1]]) } else { u16::from(steps[k]) };
+                let step = if wide {
+                    u16::from_be_bytes([steps[2 * k], steps[2 * k + 1]])
+                } else {
+                    u16::from(steps[k])
+                };
                 table[usize::from(at)] = step;
             }
             let place = self.quants.get_mut(usize::from(slot & 15));
@@ -249,11 +273,22 @@ impl<'a> Reader<'a> {
         }
         for choice in chosen.chunks_exact(2) {
             let taken = |i: usize| scan.parts.iter().any(|part: &Part| part.component == i);
-            let component = (0..frame.components.len()).find(|&i| frame.components[i].id == choice[0] && !taken(i));
-            let part = self.part(frame, &scan, component.ok_or_else(|| damaged("a scan names no component"))?, choice[1])?;
+            let component = (0..frame.components.len())
+                .find(|&i| frame.components[i].id == choice[0] && !taken(i));
+            let part = self.part(
+                frame,
+                &scan,
+                component.ok_or_else(|| damaged("a scan names no component"))?,
+                choice[1],
+            )?;
             scan.parts.push(part);
         }
-        let blocks: usize = scan.parts.iter().map(|part| &frame.components[part.component]).map(|c| c.across * c.down).sum();
+        let blocks: usize = scan
+            .parts
+            .iter()
+            .map(|part| &frame.components[part.component])
+            .map(|c| c.across * c.down)
+            .sum();
         if n > 1 && blocks > MAX_BLOCKS_IN_MCU {
             return Err(damaged("a scan holds too many blocks at once"));
         }
@@ -262,7 +297,9 @@ impl<'a> Reader<'a> {
 
     fn part(&self, frame: &Frame, scan: &Scan, component: usize, slots: u8) -> Result<Part> {
         let missing = || damaged("a Huffman table is missing");
-        let table = |tables: &Tables, slot: u8| tables.get(usize::from(slot)).and_then(Clone::clone).ok_or_else(missing);
+        let table = |tables: &Tables, slot: u8| {
+            tables.get(usize::from(slot)).and_then(Clone::clone).ok_or_else(missing)
+        };
         let needs_dc = scan.first == 0 && scan.high == 0;
         let quant = self.quants.get(frame.components[component].quant).copied().flatten();
         Ok(Part {
@@ -280,7 +317,11 @@ impl Scan {
         let dc = self.first == 0 && self.last == 0;
         let ac = self.first >= 1 && self.last >= self.first && self.last <= 63 && n == 1;
         let refines = self.high == 0 || self.high == self.low + 1;
-        if (dc || ac) && refines && self.low <= 13 { Ok(()) } else { Err(damaged("a progressive scan contradicts itself")) }
+        if (dc || ac) && refines && self.low <= 13 {
+            Ok(())
+        } else {
+            Err(damaged("a progressive scan contradicts itself"))
+        }
     }
 }
 
@@ -288,7 +329,8 @@ impl Frame {
     fn new(progressive: bool, body: &[u8]) -> Result<Frame> {
         let wrong = || damaged("the start of the frame is wrong");
         let &[precision, h1, h0, w1, w0, n, ref rest @ ..] = body else { return Err(wrong()) };
-        let (width, height) = (usize::from(u16::from_be_bytes([w1, w0])), usize::from(u16::from_be_bytes([h1, h0])));
+        let (width, height) =
+            (usize::from(u16::from_be_bytes([w1, w0])), usize::from(u16::from_be_bytes([h1, h0])));
         let n = usize::from(n);
         if precision != 8 {
             return Err(unsupported(&format!("{precision}-bit samples")));
@@ -303,7 +345,10 @@ impl Frame {
             return Err(wrong());
         }
         let factors = |part: &[u8]| (usize::from(part[1] >> 4), usize::from(part[1] & 15));
-        let most = rest.chunks_exact(3).map(factors).fold((1, 1), |most, f| (most.0.max(f.0), most.1.max(f.1)));
+        let most = rest
+            .chunks_exact(3)
+            .map(factors)
+            .fold((1, 1), |most, f| (most.0.max(f.0), most.1.max(f.1)));
         let mut components = Vec::with_capacity(n);
         for part in rest.chunks_exact(3) {
             let (across, down) = factors(part);

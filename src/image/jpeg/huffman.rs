@@ -6,7 +6,8 @@ const LOOK_BITS: u32 = 9;
 /// A table of codes.
 #[derive(Clone)]
 pub(super) struct Table {
-    /// The next [`LOOK_BITS`] bits → the code's length, 8 bits up, and its symbol; 0 where the code is longer.
+    /// The next [`LOOK_BITS`] bits → the code's length, 8 bits up, and its symbol; 0 where the code
+    /// is longer.
     look: [u16; 1 << LOOK_BITS],
     /// For each length, one more than its largest code, moved to the top of 16 bits.
     ends: [u32; 17],
@@ -16,12 +17,14 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// From the number of codes of each length, and the symbols in order; `None` where no such code exists.
+    /// From the number of codes of each length, and the symbols in order; `None` where no such code
+    /// exists.
     pub(super) fn new(counts: &[u8; 16], symbols: &[u8], is_dc: bool) -> Option<Table> {
         if symbols.len() > 256 || is_dc && symbols.iter().any(|&symbol| symbol > 15) {
             return None;
         }
-        let mut table = Table { look: [0; 1 << LOOK_BITS], ends: [0; 17], offsets: [0; 17], symbols: [0; 256] };
+        let mut table =
+            Table { look: [0; 1 << LOOK_BITS], ends: [0; 17], offsets: [0; 17], symbols: [0; 256] };
         table.symbols[..symbols.len()].copy_from_slice(symbols);
         let (mut code, mut at) = (0u32, 0usize);
         for length in 1..=16 {
@@ -51,7 +54,8 @@ pub(super) type Tables = [Option<Box<Table>>; 4];
 
 /// The tables, for DC and AC values, that files of single video frames leave out (T.81, annex K).
 pub(super) fn standard() -> (Tables, Tables) {
-    let make = |counts: [u8; 16], symbols: &[u8], is_dc| Table::new(&counts, symbols, is_dc).map(Box::new);
+    let make =
+        |counts: [u8; 16], symbols: &[u8], is_dc| Table::new(&counts, symbols, is_dc).map(Box::new);
     let numbers: [u8; 12] = std::array::from_fn(|i| i as u8);
     let dc_luma = make([0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0], &numbers, true);
     let dc_chroma = make([0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0], &numbers, true);

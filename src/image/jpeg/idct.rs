@@ -1,4 +1,5 @@
-//! Coefficients → 8 × 8 samples, by libjpeg's accurate integer transform (`jidctint.c`), bit for bit.
+//! Coefficients → 8 × 8 samples, by libjpeg's accurate integer transform (`jidctint.c`), bit for
+//! bit.
 //!
 //! Written for eight lanes of 16 bits, as libjpeg-turbo's SIMD version is: sums wrap and the values
 //! between the passes saturate where that one's do. Compilers turn the loops over lanes into SIMD.
@@ -29,7 +30,9 @@ type Square = [[i16; 8]; 8];
 /// A block into `samples`, whose rows lie `stride` apart.
 pub(super) fn idct(block: &Block, quant: &[u16; 64], samples: &mut [u8], stride: usize) {
     let mut square = [[0; 8]; 8];
-    for (row, (block, quant)) in square.iter_mut().zip(block.chunks_exact(8).zip(quant.chunks_exact(8))) {
+    for (row, (block, quant)) in
+        square.iter_mut().zip(block.chunks_exact(8).zip(quant.chunks_exact(8)))
+    {
         for ((value, &coefficient), &step) in row.iter_mut().zip(block).zip(quant) {
             *value = coefficient.wrapping_mul(step as i16);
         }
@@ -48,7 +51,8 @@ pub(super) fn idct(block: &Block, quant: &[u16; 64], samples: &mut [u8], stride:
 pub(super) fn idct_flat(dc: i16, quant: u16, samples: &mut [u8], stride: usize) {
     let value = i32::from(dc.wrapping_mul(quant as i16)) << PASS_BITS;
     let value = value.clamp(i32::from(i16::MIN), i32::from(i16::MAX));
-    let sample = (((value + (1 << (PASS_BITS + 2))) >> (PASS_BITS + 3)).clamp(-128, 127) + 128) as u8;
+    let sample =
+        (((value + (1 << (PASS_BITS + 2))) >> (PASS_BITS + 3)).clamp(-128, 127) + 128) as u8;
     for y in 0..8 {
         samples[y * stride..][..8].fill(sample);
     }
@@ -73,14 +77,18 @@ fn pass<const SHIFT: u32>(c: &Square) -> Square {
         let even = [even0 + even3, even1 + even2, even1 - even2, even0 - even3];
 
         let (z3, z4) = (sum(7, 3), sum(5, 1));
-        let (y3, y4) = (z3 * (F_1_175 - F_1_961) + z4 * F_1_175, z3 * F_1_175 + z4 * (F_1_175 - F_0_390));
+        let (y3, y4) =
+            (z3 * (F_1_175 - F_1_961) + z4 * F_1_175, z3 * F_1_175 + z4 * (F_1_175 - F_0_390));
         let odd = [
             at(1) * (F_1_501 - F_0_899) - at(7) * F_0_899 + y4,
             at(3) * (F_3_072 - F_2_562) - at(5) * F_2_562 + y3,
             at(5) * (F_2_053 - F_2_562) - at(3) * F_2_562 + y4,
             at(7) * (F_0_298 - F_0_899) - at(1) * F_0_899 + y3,
         ];
-        let narrow = |value: i32| ((value + (1 << (SHIFT - 1))) >> SHIFT).clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
+        let narrow = |value: i32| {
+            ((value + (1 << (SHIFT - 1))) >> SHIFT).clamp(i32::from(i16::MIN), i32::from(i16::MAX))
+                as i16
+        };
         for k in 0..4 {
             out[k][i] = narrow(even[k] + odd[k]);
             out[7 - k][i] = narrow(even[k] - odd[k]);

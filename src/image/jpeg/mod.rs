@@ -1,9 +1,10 @@
 //! JPEG files → RGB, bit for bit as libjpeg-turbo makes it, and so Pillow.
 //!
-//! Every sequential and progressive Huffman file of 8 bits is read: any sampling that libjpeg reads,
-//! any sharing of the components among scans, restart markers, tables between scans. No library in
-//! Rust does that today: those that were tried read several scans as one, or a few of the samplings,
-//! and say nothing about it (`docs/pictures.md`). What is left out on purpose is refused by name.
+//! Every sequential and progressive Huffman file of 8 bits is read: any sampling that libjpeg
+//! reads, any sharing of the components among scans, restart markers, tables between scans. No
+//! library in Rust does that today: those that were tried read several scans as one, or a few of
+//! the samplings, and say nothing about it (`docs/pictures.md`). What is left out on purpose is
+//! refused by name.
 //!
 //! segments and tables ([`header`]) → codes ([`huffman`]) → coefficients ([`blocks`]) → samples
 //! ([`scan`], [`idct`], [`smooth`]) → rows of full width ([`upsample`]) → RGB ([`colour`]).
@@ -26,12 +27,14 @@ use crate::error::{Error, Result};
 
 /// Coefficients in the order in which they are coded → their place in a block of rows.
 const NATURAL: [u8; 64] = [
-    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43,
-    36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
+    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20,
+    13, 6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59,
+    52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
 ];
 
-/// Blocks that all scans together may code: 16 scans of the largest picture, hundreds of any usual one.
-/// A scan of a few bytes can ask for a walk over the whole picture, so their number needs a bound.
+/// Blocks that all scans together may code: 16 scans of the largest picture, hundreds of any usual
+/// one. A scan of a few bytes can ask for a walk over the whole picture, so their number needs a
+/// bound.
 const MAX_CODED_BLOCKS: u64 = 1 << 27;
 
 /// Decodes a whole file.
@@ -42,7 +45,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded> {
     let mut picture = scan::Picture::new(&frame);
     let mut budget = MAX_CODED_BLOCKS;
     while let Some(scan) = reader.scan(&frame)? {
-        budget = budget.checked_sub(scan.coded_blocks(&frame)).ok_or_else(|| damaged("it has too many scans for its size"))?;
+        budget = budget
+            .checked_sub(scan.coded_blocks(&frame))
+            .ok_or_else(|| damaged("it has too many scans for its size"))?;
         let used = picture.decode(&frame, &scan, &reader)?;
         reader.skip(used);
     }
@@ -59,5 +64,7 @@ fn damaged(why: &str) -> Error {
 }
 
 fn unsupported(what: &str) -> Error {
-    unreadable(format!("this kind of JPEG file cannot be read ({what}); save it as a usual JPEG or as PNG"))
+    unreadable(format!(
+        "this kind of JPEG file cannot be read ({what}); save it as a usual JPEG or as PNG"
+    ))
 }

@@ -70,12 +70,21 @@ impl Picture {
     /// Where there are two cores, one decodes while the other transforms what was decoded before.
     fn sequential(&mut self, coded: &mut Coded) -> Result<()> {
         let (mut next, mut ready) = (Batch::default(), Batch::default());
-        let per_row: usize = coded.scan.parts.iter().map(|part| coded.grid.blocks(coded.frame, part)).map(|(x, y)| x * y).sum();
+        let per_row: usize = coded
+            .scan
+            .parts
+            .iter()
+            .map(|part| coded.grid.blocks(coded.frame, part))
+            .map(|(x, y)| x * y)
+            .sum();
         let rows = (BATCH / (per_row * coded.grid.columns)).max(1);
         let (frame, scan) = (coded.frame, coded.scan);
         for start in (0..coded.grid.rows).step_by(rows) {
             let grid = Grid { rows: rows.min(coded.grid.rows - start), ..coded.grid };
-            let (decoded, ()) = parallel::both(|| coded.batch(start, grid.rows, &mut next), || self.transform(frame, scan, &grid, &ready));
+            let (decoded, ()) = parallel::both(
+                || coded.batch(start, grid.rows, &mut next),
+                || self.transform(frame, scan, &grid, &ready),
+            );
             decoded?;
             std::mem::swap(&mut next, &mut ready);
         }
@@ -96,7 +105,8 @@ impl Picture {
                 for y in 0..down {
                     for x in 0..across {
                         let Some((block, flat)) = blocks.next() else { return };
-                        let samples = &mut stored.plane.samples[(my * down + y) * 8 * stride + (mx * across + x) * 8..];
+                        let samples = &mut stored.plane.samples
+                            [(my * down + y) * 8 * stride + (mx * across + x) * 8..];
                         if *flat {
                             idct_flat(block[0], quant[0], samples, stride);
                         } else {
@@ -134,17 +144,24 @@ impl Picture {
         let missing = || damaged("one of its components is missing");
         if !frame.progressive {
             let all = self.parts.iter().all(|stored| stored.quant.is_some());
-            return if all { Ok(self.parts.into_iter().map(|stored| stored.plane).collect()) } else { Err(missing()) };
+            return if all {
+                Ok(self.parts.into_iter().map(|stored| stored.plane).collect())
+            } else {
+                Err(missing())
+            };
         }
         let quants: Option<Vec<[u16; 64]>> = self.parts.iter().map(|stored| stored.quant).collect();
         let quants = quants.ok_or_else(missing)?;
         let rough = smooth::is_useful(self.parts.iter().map(|stored| &stored.known).zip(&quants));
         let mut planes = Vec::with_capacity(self.parts.len());
         // One component after the other, so that coefficients go as samples come.
-        for ((stored, quant), component) in self.parts.into_iter().zip(&quants).zip(&frame.components) {
+        for ((stored, quant), component) in
+            self.parts.into_iter().zip(&quants).zip(&frame.components)
+        {
             let mut plane = stored.plane;
             plane.samples = vec![0; component.columns * component.rows * 64];
-            let guesses = rough.then(|| smooth::Guesses::new(&stored.blocks, component, quant, &stored.known));
+            let guesses = rough
+                .then(|| smooth::Guesses::new(&stored.blocks, component, quant, &stored.known));
             for (i, block) in stored.blocks.iter().enumerate() {
                 let at = (i / component.columns) * 8 * plane.stride + (i % component.columns) * 8;
                 let guessed = guesses.as_ref().and_then(|guesses| guesses.block(i));
@@ -161,7 +178,8 @@ impl Picture {
     }
 }
 
-/// The MCUs of a scan: whole groups of blocks where components share it, single blocks where one has its own.
+/// The MCUs of a scan: whole groups of blocks where components share it, single blocks where one
+/// has its own.
 #[derive(Clone, Copy)]
 struct Grid {
     columns: usize,
@@ -173,9 +191,17 @@ impl Grid {
     fn of(frame: &Frame, scan: &Scan) -> Grid {
         if let [part] = &scan.parts[..] {
             let component = &frame.components[part.component];
-            return Grid { columns: component.width.div_ceil(8), rows: component.height.div_ceil(8), shared: false };
+            return Grid {
+                columns: component.width.div_ceil(8),
+                rows: component.height.div_ceil(8),
+                shared: false,
+            };
         }
-        Grid { columns: frame.width.div_ceil(8 * frame.most.0), rows: frame.height.div_ceil(8 * frame.most.1), shared: true }
+        Grid {
+            columns: frame.width.div_ceil(8 * frame.most.0),
+            rows: frame.height.div_ceil(8 * frame.most.1),
+            shared: true,
+        }
     }
 
     /// A component's blocks in each MCU, across and down.
@@ -185,7 +211,8 @@ impl Grid {
     }
 }
 
-/// Blocks that are decoded together, at least a row of MCUs: few enough to stay in a processor's cache.
+/// Blocks that are decoded together, at least a row of MCUs: few enough to stay in a processor's
+/// cache.
 const BATCH: usize = 4096;
 
 /// Decoded blocks, in the order of the scan, and whether each holds nothing but its DC value.
@@ -211,7 +238,15 @@ struct Coded<'a> {
 
 impl<'a> Coded<'a> {
     fn new(frame: &'a Frame, scan: &'a Scan, bytes: &'a [u8]) -> Coded<'a> {
-        Coded { frame, scan, grid: Grid::of(frame, scan), bytes, at: 0, run: Run::new(Vec::new()), done: 0 }
+        Coded {
+            frame,
+            scan,
+            grid: Grid::of(frame, scan),
+            bytes,
+            at: 0,
+            run: Run::new(Vec::new()),
+            done: 0,
+        }
     }
 
     /// Decodes some rows of MCUs of a sequential scan.
@@ -219,7 +254,12 @@ impl<'a> Coded<'a> {
         batch.start = start;
         batch.blocks.clear();
         let (frame, scan) = (self.frame, self.scan);
-        let counts: Vec<usize> = scan.parts.iter().map(|part| self.grid.blocks(frame, part)).map(|(x, y)| x * y).collect();
+        let counts: Vec<usize> = scan
+            .parts
+            .iter()
+            .map(|part| self.grid.blocks(frame, part))
+            .map(|(x, y)| x * y)
+            .collect();
         for _ in 0..rows * self.grid.columns {
             let run = self.run()?;
             for (i, (part, &count)) in scan.parts.iter().zip(&counts).enumerate() {

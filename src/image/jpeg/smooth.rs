@@ -1,5 +1,6 @@
-//! What libjpeg makes of a progressive file whose fine scans are missing: low frequencies guessed from
-//! the DC values of the 5 × 5 blocks around. Upstream: libjpeg-turbo's `jdcoefct.c`, `decompress_smooth_data`.
+//! What libjpeg makes of a progressive file whose fine scans are missing: low frequencies guessed
+//! from the DC values of the 5 × 5 blocks around. Upstream: libjpeg-turbo's `jdcoefct.c`,
+//! `decompress_smooth_data`.
 
 use super::NATURAL;
 use super::header::{Component, Scan};
@@ -74,8 +75,19 @@ pub(super) struct Guesses<'a> {
 }
 
 impl<'a> Guesses<'a> {
-    pub(super) fn new(blocks: &'a [Block], component: &'a Component, quant: &'a [u16; 64], known: &'a Known) -> Guesses<'a> {
-        Guesses { blocks, component, quant, known, only_dc: known.0[1..LOW].iter().all(|&bits| bits == -1) }
+    pub(super) fn new(
+        blocks: &'a [Block],
+        component: &'a Component,
+        quant: &'a [u16; 64],
+        known: &'a Known,
+    ) -> Guesses<'a> {
+        Guesses {
+            blocks,
+            component,
+            quant,
+            known,
+            only_dc: known.0[1..LOW].iter().all(|&bits| bits == -1),
+        }
     }
 
     /// Block `i` with its guesses; `None` outside the picture.
@@ -87,7 +99,8 @@ impl<'a> Guesses<'a> {
         }
         let dc = self.around(x, y, columns, rows);
         let guess = |weights: &[i32; 25], step: u16, most: i8| {
-            let sum: i64 = weights.iter().zip(dc).map(|(&weight, dc)| i64::from(weight) * i64::from(dc)).sum();
+            let sum: i64 =
+                weights.iter().zip(dc).map(|(&weight, dc)| i64::from(weight) * i64::from(dc)).sum();
             let (sum, step) = (sum * i64::from(self.quant[0]), i64::from(step));
             let size = ((step << 7) + sum.abs()) / (step << 8);
             let size = if most > 0 { size.min((1 << most) - 1) } else { size };
@@ -109,8 +122,8 @@ impl<'a> Guesses<'a> {
 
     /// The 5 × 5 DC values around a block; at the edges the outermost again.
     fn around(&self, x: usize, y: usize, columns: usize, rows: usize) -> [i16; 25] {
-        // libjpeg counts rows in groups of a component's MCU, and the last group by what is left of it:
-        // so it may look at blocks below the picture, or stop a row early.
+        // libjpeg counts rows in groups of a component's MCU, and the last group by what is left of
+        // it: so it may look at blocks below the picture, or stop a row early.
         let down = self.component.down;
         let groups = self.component.rows / down;
         let (group, inside) = (y / down, y % down);
@@ -120,7 +133,13 @@ impl<'a> Guesses<'a> {
         let up2 = if row > 1 { y - 2 } else { up1 };
         let down1 = if row + 1 < end { y + 1 } else { y };
         let down2 = if row + 2 < end { y + 2 } else { down1 };
-        let across = [x.saturating_sub(2), x.saturating_sub(1), x, (x + 1).min(columns - 1), (x + 2).min(columns - 1)];
+        let across = [
+            x.saturating_sub(2),
+            x.saturating_sub(1),
+            x,
+            (x + 1).min(columns - 1),
+            (x + 2).min(columns - 1),
+        ];
         let mut dc = [0; 25];
         for (row, place) in [up2, up1, y, down1, down2].into_iter().zip(dc.chunks_exact_mut(5)) {
             for (column, value) in across.into_iter().zip(place) {

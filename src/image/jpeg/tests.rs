@@ -1,4 +1,5 @@
-//! What is refused, and what small inputs become. Comparisons with Pillow are in `tests/pictures.rs`.
+//! What is refused, and what small inputs become. Comparisons with Pillow are in
+//! `tests/pictures.rs`.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -74,8 +75,13 @@ fn standard_tables_stand_in_for_those_left_out() {
     let (dc, ac) = huffman::standard();
     assert!(dc[..2].iter().chain(&ac[..2]).all(Option::is_some));
     // The shortest codes of each table in T.81, annex K: two bits each.
-    let symbol = |table: &Option<Box<huffman::Table>>, bits: u8| huffman::Bits::new(vec![bits, 0, 0, 0]).symbol(table.as_ref().unwrap());
-    assert_eq!([symbol(&dc[0], 0), symbol(&dc[1], 0), symbol(&ac[0], 0), symbol(&ac[1], 0)], [Some(0), Some(0), Some(1), Some(0)]);
+    let symbol = |table: &Option<Box<huffman::Table>>, bits: u8| {
+        huffman::Bits::new(vec![bits, 0, 0, 0]).symbol(table.as_ref().unwrap())
+    };
+    assert_eq!(
+        [symbol(&dc[0], 0), symbol(&dc[1], 0), symbol(&ac[0], 0), symbol(&ac[1], 0)],
+        [Some(0), Some(0), Some(1), Some(0)]
+    );
 }
 
 #[test]

@@ -56,7 +56,9 @@ impl<'a> Upsampler<'a> {
             Filter::Across => across(self.samples(own), scratch),
             Filter::Down => {
                 let bias = if y.is_multiple_of(2) { 1 } else { 2 };
-                for ((out, &near), &far) in scratch.iter_mut().zip(self.samples(own)).zip(self.neighbour(y)) {
+                for ((out, &near), &far) in
+                    scratch.iter_mut().zip(self.samples(own)).zip(self.neighbour(y))
+                {
                     *out = ((u16::from(near) * 3 + u16::from(far) + bias) >> 2) as u8;
                 }
             }
@@ -72,7 +74,11 @@ impl<'a> Upsampler<'a> {
     /// The row on the other side of `y`; at the picture's edges the same one again.
     fn neighbour(&self, y: usize) -> &[u8] {
         let own = y / 2;
-        let other = if y.is_multiple_of(2) { own.saturating_sub(1) } else { (own + 1).min(self.component.height - 1) };
+        let other = if y.is_multiple_of(2) {
+            own.saturating_sub(1)
+        } else {
+            (own + 1).min(self.component.height - 1)
+        };
         self.samples(other)
     }
 }
@@ -104,7 +110,9 @@ fn both(near: &[u8], far: &[u8], out: &mut [u8]) {
         let count = out.len() / 2;
         // Beyond the edges the outermost again.
         sums[0] = sum(start.max(1) - 1);
-        for (value, (&near, &far)) in sums[1..].iter_mut().zip(near[start..][..count].iter().zip(&far[start..])) {
+        for (value, (&near, &far)) in
+            sums[1..].iter_mut().zip(near[start..][..count].iter().zip(&far[start..]))
+        {
             *value = u16::from(near) * 3 + u16::from(far);
         }
         sums[count + 1] = sum((start + count).min(n - 1));

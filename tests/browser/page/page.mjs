@@ -10,8 +10,9 @@ worker.onmessage = ({ data: { call, result, error } }) => {
   if (error === undefined) resolve(result);
   else reject(new Error(error));
 };
-worker.onerror = (event) => {
-  for (const { reject } of waiting.values()) reject(new Error(`the worker failed: ${event.message}`));
+worker.onerror = event => {
+  for (const { reject } of waiting.values())
+    reject(new Error(`the worker failed: ${event.message}`));
   waiting.clear();
 };
 

@@ -10,13 +10,16 @@ let device;
 let engine;
 let sizes = {};
 
-/** A model's folder on the test server, read by ranges. `sizes` lists its files: a 404 would be an error in the console. */
-const store = (folder) => ({
-  size: async (name) => sizes[name],
-  list: (inner) => {
+/**
+ * A model's folder on the test server, read by ranges. `sizes` lists its files: a 404 would be an
+ * error in the console.
+ */
+const store = folder => ({
+  size: async name => sizes[name],
+  list: inner => {
     const start = inner && `${inner}/`;
-    const names = Object.keys(sizes).filter((name) => name.startsWith(start));
-    return names.map((name) => name.slice(start.length)).filter((name) => !name.includes("/"));
+    const names = Object.keys(sizes).filter(name => name.startsWith(start));
+    return names.map(name => name.slice(start.length)).filter(name => !name.includes("/"));
   },
   read: async (name, start, end) => {
     const headers = { range: `bytes=${start}-${end - 1}` };
@@ -34,7 +37,7 @@ const calls = {
     return device?.adapterInfo() ?? null;
   },
   kernelCases: () => kernelCases(),
-  runKernelCase: (index) => device.runKernelCase(index),
+  runKernelCase: index => device.runKernelCase(index),
   load: async (folder, files, settings) => {
     engine?.free();
     engine = undefined;
@@ -47,7 +50,7 @@ const calls = {
     await engine.look(new Uint8Array(await response.arrayBuffer()), new Stop());
     engine.startAnew();
     let streamed = "";
-    const answer = await engine.ask(question, settings, (text) => (streamed += text), new Stop());
+    const answer = await engine.ask(question, settings, text => (streamed += text), new Stop());
     return { ...answer, streamed };
   },
 };

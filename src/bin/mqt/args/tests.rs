@@ -27,7 +27,10 @@ fn defaults() {
     let request = args.answer.request("what?", args.budget.budget());
     assert_eq!((request.sampling, request.max_new_tokens), (Sampling::default(), 512));
     assert_eq!(args.model.adapter, AdapterChoice::Auto);
-    assert_eq!((args.model.weights, args.model.context, args.model.arithmetic.is_none()), (None, None, true));
+    assert_eq!(
+        (args.model.weights, args.model.context, args.model.arithmetic.is_none()),
+        (None, None, true)
+    );
 }
 
 #[test]
@@ -37,7 +40,10 @@ fn every_flag_of_ask() {
     let args = ask(line);
     let request = args.answer.request("what?", args.budget.budget());
     assert_eq!(request.budget, Budget::Fixed(16));
-    assert_eq!(request.sampling, Sampling { temperature: 0.5, top_p: 0.9, top_k: 3, repetition_penalty: 1.1, seed: 5 });
+    assert_eq!(
+        request.sampling,
+        Sampling { temperature: 0.5, top_p: 0.9, top_k: 3, repetition_penalty: 1.1, seed: 5 }
+    );
     assert_eq!((request.max_new_tokens, request.stop), (7, vec!["a".to_owned(), "b".to_owned()]));
     assert_eq!((args.model.weights, args.model.context), (Some(Weights::Q8), Some(99)));
     assert_eq!(args.model.adapter, AdapterChoice::Named("llvm".into()));
@@ -82,7 +88,11 @@ fn numbers_without_sense() {
         ("ask a.png x", "--temperature", &["nan", "inf", "-inf", "-nan", "100.5", "1e300", "-0.1"]),
         ("ask a.png x", "--top-p", &["0", "1.01", "nan", "inf", "1e300", "1e-50"]),
         ("ask a.png x", "--top-k", &["4294967296", "1.5", "nan", "1e3"]),
-        ("ask a.png x", "--repetition-penalty", &["0", "0.001", "101", "nan", "inf", "1e-45", "1e300"]),
+        (
+            "ask a.png x",
+            "--repetition-penalty",
+            &["0", "0.001", "101", "nan", "inf", "1e-45", "1e300"],
+        ),
         ("ask a.png x", "--seed", &["18446744073709551616", "1.5", "nan"]),
         ("ask a.png x", "--max-new-tokens", &["0", "4294967296", "1.5", "nan"]),
         ("ask a.png x", "--context", &["18446744073709551616", "4294967296", "nan", "1.5"]),
@@ -90,7 +100,11 @@ fn numbers_without_sense() {
         ("ask a.png x --refine 4", "--draft", &["18446744073709551616", "nan", "1.5"]),
         ("compare a.png x", "--tokens", &["2,nan", "2,,4", "1e3", "18446744073709551616"]),
         ("eval q.jsonl --images . -o a", "--tokens", &["2,nan", "2,,4", "1e3"]),
-        ("eval q.jsonl --images . -o a", "--shard", &["0/1", "2/1", "1/0", "nan/1", "1e3/2", "1/18446744073709551616"]),
+        (
+            "eval q.jsonl --images . -o a",
+            "--shard",
+            &["0/1", "2/1", "1/0", "nan/1", "1e3/2", "1/18446744073709551616"],
+        ),
         ("attention a.png -o a", "-m", &["nan", "1.5"]),
         ("trace a.png x -o a", "-m", &["nan", "1.5"]),
         ("pull a/b", "--timeout", &["0", "86401", "nan", "inf", "1e300"]),
@@ -102,11 +116,29 @@ fn numbers_without_sense() {
         ("bench", "--patience", &["0", "86401", "nan", "inf", "1e300"]),
     ];
     for (command, flag, values) in flags {
-        for value in values.iter().chain(&["-1", "-inf", "--json", "", "x", "0x10", "1_000", "-99999999999999999999"]) {
+        for value in values.iter().chain(&[
+            "-1",
+            "-inf",
+            "--json",
+            "",
+            "x",
+            "0x10",
+            "1_000",
+            "-99999999999999999999",
+        ]) {
             let words = ["mqt"].into_iter().chain(command.split(' ')).chain([flag, *value]);
-            let error = Arguments::try_parse_from(words).err().unwrap_or_else(|| panic!("{command} {flag} {value:?}"));
-            assert!(matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue), "{command} {flag} {value:?}: {error}");
-            assert!(error.exit_code() == 2 && error.to_string().contains(if flag == "-m" { "--tokens" } else { flag }), "{error}");
+            let error = Arguments::try_parse_from(words)
+                .err()
+                .unwrap_or_else(|| panic!("{command} {flag} {value:?}"));
+            assert!(
+                matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue),
+                "{command} {flag} {value:?}: {error}"
+            );
+            assert!(
+                error.exit_code() == 2
+                    && error.to_string().contains(if flag == "-m" { "--tokens" } else { flag }),
+                "{error}"
+            );
         }
     }
 }

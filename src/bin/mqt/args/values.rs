@@ -21,7 +21,11 @@ pub(super) fn adapter(text: &str) -> std::result::Result<AdapterChoice, std::con
     text.parse()
 }
 
-fn number<T: std::str::FromStr + PartialOrd>(text: &str, good: impl Fn(&T) -> bool, want: &str) -> std::result::Result<T, String> {
+fn number<T: std::str::FromStr + PartialOrd>(
+    text: &str,
+    good: impl Fn(&T) -> bool,
+    want: &str,
+) -> std::result::Result<T, String> {
     text.parse().ok().filter(good).ok_or_else(|| format!("give {want}"))
 }
 
@@ -32,7 +36,11 @@ pub(super) fn seconds(text: &str) -> std::result::Result<f64, String> {
 
 /// A wait in milliseconds: at most a day.
 pub(super) fn milliseconds(text: &str) -> std::result::Result<f64, String> {
-    number(text, |&n: &f64| n > 0.0 && n <= 86_400_000.0, "a number of milliseconds above 0, at most 86400000")
+    number(
+        text,
+        |&n: &f64| n > 0.0 && n <= 86_400_000.0,
+        "a number of milliseconds above 0, at most 86400000",
+    )
 }
 
 pub(super) fn temperature(text: &str) -> std::result::Result<f32, String> {

@@ -3,7 +3,8 @@ use serde_json::json;
 use std::fs;
 
 fn question(id: &Value, image: &str, text: &str) -> Question {
-    let mut question: Question = serde_json::from_value(json!({"question_id": id, "image": image, "text": text})).unwrap();
+    let mut question: Question =
+        serde_json::from_value(json!({"question_id": id, "image": image, "text": text})).unwrap();
     question.is_first = true;
     question
 }
@@ -15,7 +16,11 @@ fn given(text: &str) -> Given {
 /// Four questions in several alphabets, and the file of their answers.
 fn answered(path: &Path) -> Vec<Question> {
     let ids = [json!(0), json!("zwei"), json!("三"), json!(3)];
-    let questions: Vec<Question> = ids.iter().zip(["a.png", "b.png"].iter().cycle()).map(|(id, image)| question(id, image, "これは何？")).collect();
+    let questions: Vec<Question> = ids
+        .iter()
+        .zip(["a.png", "b.png"].iter().cycle())
+        .map(|(id, image)| question(id, image, "これは何？"))
+        .collect();
     let mut ledger = Ledger::open(path).unwrap();
     ledger.begin("model-q8".into()).unwrap();
     for question in &questions {
@@ -39,10 +44,15 @@ fn a_file_cut_at_any_byte_loses_the_cut_line_alone() {
     let with_mark = [b"\xef\xbb\xbf", plain.as_slice()].concat();
     let with_returns = String::from_utf8(plain.clone()).unwrap().replace('\n', "\r\n").into_bytes();
     let tails = [&b""[..], b"\0", b"\0\0\0\0"];
-    for (whole, tails) in [(&plain, &tails[..]), (&with_mark, &tails[..1]), (&with_returns, &tails[..1])] {
+    for (whole, tails) in
+        [(&plain, &tails[..]), (&with_mark, &tails[..1]), (&with_returns, &tails[..1])]
+    {
         for cut in 0..=whole.len() {
             // A line without its line break is whole.
-            let kept = whole[..cut].split(|byte| *byte == b'\n').filter(|line| line.trim_ascii_end().ends_with(b"}}")).count();
+            let kept = whole[..cut]
+                .split(|byte| *byte == b'\n')
+                .filter(|line| line.trim_ascii_end().ends_with(b"}}"))
+                .count();
             for tail in tails {
                 fs::write(&path, [&whole[..cut], *tail].concat()).unwrap();
                 let mut ledger = Ledger::open(&path).unwrap();
@@ -69,12 +79,17 @@ fn a_line_cut_in_the_middle_of_the_file_is_asked_again() {
     let whole = fs::read(&path).unwrap();
     let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
     for cut in 1..lines[1].len() - 2 {
-        // Parts that were joined: the first one ends in a cut line, so the next line stands behind it.
+        // Parts that were joined: the first one ends in a cut line, so the next line stands behind
+        // it.
         fs::write(&path, [lines[0], &lines[1][..cut], lines[2], lines[3]].concat()).unwrap();
         assert_eq!(missing(&path, &questions), [1], "cut at {cut}");
         // Zeros in its place, and its end.
         let zeros = vec![0; lines[1].len() - 1];
-        fs::write(&path, [lines[0], &lines[1][..cut], &zeros[cut..], b"\n", lines[2], lines[3]].concat()).unwrap();
+        fs::write(
+            &path,
+            [lines[0], &lines[1][..cut], &zeros[cut..], b"\n", lines[2], lines[3]].concat(),
+        )
+        .unwrap();
         assert_eq!(missing(&path, &questions), [1], "zeros from {cut}");
     }
 }
@@ -105,8 +120,12 @@ fn questions_that_share_an_id_are_told_apart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("answers.jsonl");
     let id = json!("003a");
-    let mut questions =
-        [question(&id, "a.png", "What?"), question(&id, "a.png", "Where?"), question(&id, "b.png", "What?"), question(&id, "a.png", "What?")];
+    let mut questions = [
+        question(&id, "a.png", "What?"),
+        question(&id, "a.png", "Where?"),
+        question(&id, "b.png", "What?"),
+        question(&id, "a.png", "What?"),
+    ];
     (questions[2].is_first, questions[3].is_first, questions[3].twin) = (false, false, 1);
     let mut ledger = Ledger::open(&path).unwrap();
     ledger.begin("model-q8".into()).unwrap();
@@ -116,11 +135,17 @@ fn questions_that_share_an_id_are_told_apart() {
     }
     drop(ledger);
     let ledger = Ledger::open(&path).unwrap();
-    let answers: Vec<_> = questions.iter().map(|question| ledger.answers.get(question, 4).unwrap().text.clone()).collect();
+    let answers: Vec<_> = questions
+        .iter()
+        .map(|question| ledger.answers.get(question, 4).unwrap().text.clone())
+        .collect();
     assert_eq!(answers, ["0", "1", "2", "3"]);
     let text = fs::read_to_string(&path).unwrap();
-    let ids: std::collections::HashSet<String> =
-        text.lines().map(|line| serde_json::from_str::<Line>(line).unwrap().answer_id).inspect(|id| assert_eq!(id.len(), 22)).collect();
+    let ids: std::collections::HashSet<String> = text
+        .lines()
+        .map(|line| serde_json::from_str::<Line>(line).unwrap().answer_id)
+        .inspect(|id| assert_eq!(id.len(), 22))
+        .collect();
     assert_eq!(ids.len(), 4);
 }
 
@@ -134,8 +159,15 @@ fn an_answer_of_an_earlier_version_is_the_first_questions() {
     let first = question(&json!(1), "a.png", "What?");
     let mut second = question(&json!(1), "b.png", "What?");
     second.is_first = false;
-    assert_eq!(ledger.answers.get(&first, 4).unwrap(), &Given { text: "old".into(), milliseconds: None });
-    assert!(!ledger.has(&second, 4) && !ledger.has(&first, 2) && !ledger.has(&question(&json!(1), "a.png", "Where?"), 4));
+    assert_eq!(
+        ledger.answers.get(&first, 4).unwrap(),
+        &Given { text: "old".into(), milliseconds: None }
+    );
+    assert!(
+        !ledger.has(&second, 4)
+            && !ledger.has(&first, 2)
+            && !ledger.has(&question(&json!(1), "a.png", "Where?"), 4)
+    );
 }
 
 #[cfg(target_os = "linux")]
@@ -144,7 +176,8 @@ fn a_full_disc_ends_with_code_1() {
     let folder = tempfile::tempdir().unwrap();
     let mut ledger = Ledger::open(&folder.path().join("answers.jsonl")).unwrap();
     ledger.model_id = Some("model-q8".into());
-    ledger.file = Lock::on(fs::OpenOptions::new().write(true).open("/dev/full").unwrap()).unwrap().unwrap();
+    ledger.file =
+        Lock::on(fs::OpenOptions::new().write(true).open("/dev/full").unwrap()).unwrap().unwrap();
     let asked = question(&json!(1), "a.png", "What?");
     assert_eq!(ledger.add(&asked, 4, given("x"), None).unwrap_err().code, 1);
     assert!(!ledger.has(&asked, 4));

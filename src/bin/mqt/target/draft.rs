@@ -1,4 +1,5 @@
-//! How an output gets its bytes: under a temporary name first, so that it is never half a file; and what has to go if that fails.
+//! How an output gets its bytes: under a temporary name first, so that it is never half a file; and
+//! what has to go if that fails.
 
 use super::{folder_of, is_open_at};
 use crate::lock::Lock;
@@ -15,28 +16,39 @@ pub(super) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let draft = Draft::write(path, bytes, None)?;
     match draft.file.persist_noclobber(path) {
         Ok(_) => Ok(()),
-        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Err(io::Error::other("another program has made it meanwhile")),
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
+            Err(io::Error::other("another program has made it meanwhile"))
+        }
         // Some file systems can rename, but not without replacing.
-        Err(error) if !fs::exists(path)? => error.file.persist(path).map(drop).map_err(|error| error.error),
+        Err(error) if !fs::exists(path)? => {
+            error.file.persist(path).map(drop).map_err(|error| error.error)
+        }
         Err(error) => Err(error.error),
     }
 }
 
-/// Gives a file new content. Its mode, owner and other names stay; if the disc is full, its old content does too.
+/// Gives a file new content. Its mode, owner and other names stay; if the disc is full, its old
+/// content does too.
 pub(super) fn replace(path: &Path, mut file: &File, bytes: &[u8]) -> io::Result<()> {
     let old = file.metadata()?;
     if has_one_name(&old) {
         match Draft::write(path, bytes, Some(&old)).map(|draft| draft.file.persist(path)) {
             Ok(Ok(_)) => return Ok(()),
-            Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => return Err(error),
-            // The folder takes no new file, or none of that owner, or the file is mounted by itself.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
+            {
+                return Err(error);
+            }
+            // The folder takes no new file, or none of that owner, or the file is mounted by
+            // itself.
             Ok(Err(_)) | Err(_) => {}
         }
     }
     file.rewind()?;
     file.set_len(0)?;
     file.write_all(bytes)?;
-    file.sync_all().or_else(|error| if error.kind() == ErrorKind::Unsupported { Ok(()) } else { Err(error) })
+    file.sync_all()
+        .or_else(|error| if error.kind() == ErrorKind::Unsupported { Ok(()) } else { Err(error) })
 }
 
 fn has_one_name(data: &Metadata) -> bool {
@@ -86,7 +98,8 @@ impl Draft {
     }
 }
 
-/// A lock on a file that does not exist yet: on another one beside it, which goes when the lock does.
+/// A lock on a file that does not exist yet: on another one beside it, which goes when the lock
+/// does.
 pub(super) struct LockBeside {
     _lock: Lock,
     leftover: Leftover,
@@ -125,7 +138,11 @@ impl Drop for LockBeside {
 
 fn digest(name: &OsStr) -> String {
     use sha2::{Digest, Sha256};
-    Sha256::digest(name.as_encoded_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(name.as_encoded_bytes())
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Files beside the outputs that have to go if the program ends early.
@@ -150,7 +167,8 @@ impl Drop for Leftover {
     }
 }
 
-/// Removes what an output that was not written has left beside it: for an end without a return, such as Ctrl-C.
+/// Removes what an output that was not written has left beside it: for an end without a return,
+/// such as Ctrl-C.
 pub(crate) fn clean_up() {
     for path in leftovers().iter() {
         let _ = fs::remove_file(path);

@@ -6,7 +6,10 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -34,7 +37,14 @@ fn targets_are_checked_first() {
     let at = |name: &str| folder.path().join(name);
     fs::write(at("file"), "").unwrap();
     assert!(Target::open("-o", &at("a.bin")).is_ok());
-    for path in [folder.path().to_owned(), at("no/a.bin"), at("file/a.bin"), at("new/"), PathBuf::new(), at("..")] {
+    for path in [
+        folder.path().to_owned(),
+        at("no/a.bin"),
+        at("file/a.bin"),
+        at("new/"),
+        PathBuf::new(),
+        at(".."),
+    ] {
         assert_eq!(Target::open("-o", &path).err().unwrap().code, 2, "{}", path.display());
     }
     assert_eq!(names(folder.path()), ["file"]);
@@ -45,7 +55,8 @@ fn a_second_writer_is_refused_under_every_name() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     fs::write(at("old"), "old").unwrap();
-    let (old, new) = (Target::open("-o", &at("old")).unwrap(), Target::open("-o", &at("new")).unwrap());
+    let (old, new) =
+        (Target::open("-o", &at("old")).unwrap(), Target::open("-o", &at("new")).unwrap());
     let mut others = vec!["old", "new", "./new"];
     if cfg!(unix) {
         fs::hard_link(at("old"), at("twin")).unwrap();
@@ -57,7 +68,11 @@ fn a_second_writer_is_refused_under_every_name() {
     }
     for name in &others {
         let failure = Target::open("-o", &at(name)).err().unwrap();
-        assert!(failure.code == 1 && failure.message.as_ref().unwrap().contains("in use by another mqt"), "{name}: {failure:?}");
+        assert!(
+            failure.code == 1
+                && failure.message.as_ref().unwrap().contains("in use by another mqt"),
+            "{name}: {failure:?}"
+        );
     }
     assert_eq!(open_to_add("-o", &at("old")).err().unwrap().code, 1);
     old.write(b"1").unwrap();
@@ -88,7 +103,12 @@ fn outputs_are_apart_from_each_other_and_from_what_is_read() {
     let (input, out, new) = (at("in"), at("out"), at("new"));
     let inputs = [("the picture", input.as_path())];
     keep_apart(&[("-o", &out), ("--plot", &new)], &inputs).unwrap();
-    let mut wrong = vec![[out.clone(), out.clone()], [new.clone(), new.clone()], [new.clone(), at("../").join(&new)], [new.clone(), at("in")]];
+    let mut wrong = vec![
+        [out.clone(), out.clone()],
+        [new.clone(), new.clone()],
+        [new.clone(), at("../").join(&new)],
+        [new.clone(), at("in")],
+    ];
     if cfg!(unix) {
         fs::hard_link(at("in"), at("twin")).unwrap();
         wrong.push([new, at("twin")]);
@@ -97,10 +117,15 @@ fn outputs_are_apart_from_each_other_and_from_what_is_read() {
         wrong.push([at("link"), at("later")]);
     }
     for [first, second] in wrong {
-        assert_eq!(keep_apart(&[("-o", &first), ("--plot", &second)], &inputs).unwrap_err().code, 2, "{first:?} {second:?}");
+        assert_eq!(
+            keep_apart(&[("-o", &first), ("--plot", &second)], &inputs).unwrap_err().code,
+            2,
+            "{first:?} {second:?}"
+        );
     }
     #[cfg(unix)]
-    keep_apart(&[("-o", Path::new("/dev/null")), ("--plot", Path::new("/dev/null"))], &inputs).unwrap();
+    keep_apart(&[("-o", Path::new("/dev/null")), ("--plot", Path::new("/dev/null"))], &inputs)
+        .unwrap();
 }
 
 #[cfg(unix)]
@@ -125,8 +150,17 @@ mod unix {
         symlink("circle", at("circle")).unwrap();
         write(&at("two"), b"new").unwrap();
         write(&at("dangling"), b"made").unwrap();
-        assert_eq!((fs::read(at("sub/real")).unwrap(), fs::read(at("sub/later")).unwrap()), (b"new".to_vec(), b"made".to_vec()));
-        assert_eq!((write(&at("lost"), b"x").unwrap_err().code, write(&at("circle"), b"x").unwrap_err().code), (2, 1));
+        assert_eq!(
+            (fs::read(at("sub/real")).unwrap(), fs::read(at("sub/later")).unwrap()),
+            (b"new".to_vec(), b"made".to_vec())
+        );
+        assert_eq!(
+            (
+                write(&at("lost"), b"x").unwrap_err().code,
+                write(&at("circle"), b"x").unwrap_err().code
+            ),
+            (2, 1)
+        );
         for link in ["one", "two", "dangling", "lost", "circle"] {
             assert!(at(link).symlink_metadata().unwrap().is_symlink(), "{link}");
         }
@@ -144,7 +178,14 @@ mod unix {
             let owner = fs::metadata(at(name)).unwrap().uid();
             assert!(!given || owner == 12345);
             write(&at(name), b"new").unwrap();
-            assert_eq!((mode(&at(name)), fs::metadata(at(name)).unwrap().uid(), fs::read(at(name)).unwrap()), (bits, owner, b"new".to_vec()));
+            assert_eq!(
+                (
+                    mode(&at(name)),
+                    fs::metadata(at(name)).unwrap().uid(),
+                    fs::read(at(name)).unwrap()
+                ),
+                (bits, owner, b"new".to_vec())
+            );
         }
         fs::write(at("a"), "old and longer").unwrap();
         fs::hard_link(at("a"), at("b")).unwrap();
@@ -170,7 +211,8 @@ mod unix {
         assert_eq!(fs::read(&path).unwrap(), if is_root { b"new" } else { b"old" });
     }
 
-    // Pipes are tested with the program: a process that is started here would hold the locks of the other tests for a moment.
+    // Pipes are tested with the program: a process that is started here would hold the locks of the
+    // other tests for a moment.
     #[test]
     fn devices_are_written_into() {
         let folder = tempfile::tempdir().unwrap();
@@ -191,7 +233,9 @@ mod unix {
     fn a_full_disc_is_said_and_open_files_are_added_to() {
         use std::os::fd::AsRawFd;
         let failure = write(Path::new("/dev/full"), b"x").unwrap_err();
-        assert!(failure.code == 1 && failure.message.unwrap().contains("/dev/full cannot be written"));
+        assert!(
+            failure.code == 1 && failure.message.unwrap().contains("/dev/full cannot be written")
+        );
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         fs::write(&path, "first ").unwrap();
