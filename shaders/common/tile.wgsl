@@ -1,4 +1,4 @@
-// tile: a lane's block of sums, and how weights are added to it; for matmul and matvec
+// tile: a lane's block of sums, and how weights are added to it; for product/lanes and product/step
 // constants TOKENS (1, 2, 4, 8, 16) and ROWS (1, 2, 4, 8, 16: a lane owns the same row of so many
 //   neighbouring panels), at most 16
 // columns in all. With TOKENS <= 2 a column holds four rows of a token (first all rows of the

@@ -400,7 +400,7 @@ fn cache_bytes(model: &Model, context: usize) -> u64 {
     } else {
         Format::F16
     };
-    crate::kernels::heads::KvLayer::bytes(l.shape, context, format) * l.layers as u64
+    crate::kernels::attention::cache::KvLayer::bytes(l.shape, context, format) * l.layers as u64
 }
 
 /// 10⁹ operations of the tower: matrices and attention.

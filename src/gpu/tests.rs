@@ -6,8 +6,8 @@ use super::device::Trouble;
 use super::*;
 use crate::error::Error;
 use crate::kernels::check::{F32_LIMIT, compare, gpu_or_skip, random};
-use crate::kernels::matmul::{Act, Weights, linear, reference};
-use crate::kernels::{embed, matmul as matmul_kernel};
+use crate::kernels::product::{Act, Weights, linear, reference};
+use crate::kernels::{embed, product as product_kernel};
 use crate::quant::{Format, Packed};
 use pollster::block_on;
 
@@ -95,7 +95,7 @@ fn a_lost_device_is_an_error_from_then_on() {
 fn after_the_first_time_nothing_is_compiled_again() {
     let Some(gpu) = gpu_or_skip() else { return };
     let run = || {
-        for case in matmul_kernel::cases().iter().take(3) {
+        for case in product_kernel::lanes::cases().iter().take(3) {
             assert!(block_on(case.run(&gpu)).unwrap().ok);
         }
         gpu.pipeline_count()

@@ -158,7 +158,7 @@ mod tests {
             failures.join("\n")
         );
         let table: std::collections::BTreeSet<_> =
-            crate::kernels::KERNELS.iter().map(|row| row.name).collect();
+            crate::kernels::KERNELS.iter().map(|row| row.name()).collect();
         assert_eq!(gpu.kernels(), table, "the cases run every kernel of the table");
     }
 }

@@ -11,33 +11,44 @@ fn variants() -> Vec<Variant> {
     super::variants().into_iter().chain(crate::bench::variants()).collect()
 }
 
-fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/");
-    let entries = std::fs::read_dir(format!("{root}{folder}")).unwrap();
-    let names = entries.map(|e| e.unwrap().file_name().into_string().unwrap());
-    names.filter_map(|n| n.strip_suffix(extension).map(str::to_owned)).collect()
+/// Files of a folder and of its own folders, as `family/name`; `other` names folders to leave out.
+fn stems(folder: &str, extension: &str, other: &[&str]) -> BTreeSet<String> {
+    let root = format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"));
+    let mut found = BTreeSet::new();
+    let mut folders = vec![String::new()];
+    while let Some(at) = folders.pop() {
+        for entry in std::fs::read_dir(format!("{root}/{at}")).unwrap() {
+            let entry = entry.unwrap();
+            let name = format!("{at}{}", entry.file_name().into_string().unwrap());
+            if entry.file_type().unwrap().is_dir() {
+                if !other.contains(&name.as_str()) {
+                    folders.push(format!("{name}/"));
+                }
+            } else if let Some(stem) = name.strip_suffix(extension) {
+                found.insert(stem.to_owned());
+            }
+        }
+    }
+    found
 }
 
 #[test]
 fn every_shader_has_a_module_a_variant_and_a_case() {
-    let shaders = stems("shaders", ".wgsl");
-    let mut modules = stems("src/kernels", ".rs");
-    for other in ["mod", "check", "cut", "lint", "state"] {
-        modules.remove(other);
-    }
-    assert_eq!(shaders, modules);
-    let table: BTreeSet<String> = super::KERNELS.iter().map(|row| row.name.to_owned()).collect();
+    let shaders = stems("shaders", ".wgsl", &["common", "bench"]);
+    let modules = stems("src/kernels", ".rs", &[]);
+    assert!(shaders.is_subset(&modules), "{:?}", shaders.difference(&modules));
+    let table: BTreeSet<String> = super::KERNELS.iter().map(|row| row.name().to_owned()).collect();
     assert_eq!(shaders, table);
     for row in &super::KERNELS {
         let variants = (row.variants)();
         assert!(
-            !variants.is_empty() && variants.iter().all(|v| v.kernel.name == row.name),
+            !variants.is_empty() && variants.iter().all(|v| v.kernel.name == row.name()),
             "{}: its own variants",
-            row.name
+            row.name()
         );
         let cases = (row.cases)();
-        let own = |case: &super::check::Case| case.name.split(' ').next() == Some(row.name);
-        assert!(!cases.is_empty() && cases.iter().all(own), "{}: its own cases", row.name);
+        let own = |case: &super::check::Case| case.name.split(' ').next() == Some(row.name());
+        assert!(!cases.is_empty() && cases.iter().all(own), "{}: its own cases", row.name());
     }
 }
 
@@ -45,13 +56,13 @@ fn every_shader_has_a_module_a_variant_and_a_case() {
 fn every_shader_says_what_it_computes() {
     for variant in variants() {
         let name = variant.kernel.name;
-        let mut lines = variant.kernel.source.lines();
+        let header = variant.kernel.source.lines().take_while(|l| l.starts_with("//"));
         assert!(
-            lines.next().unwrap().starts_with(&format!("// {name}: ")),
+            header.clone().next().unwrap().starts_with(&format!("// {name}: ")),
             "{name}: the first line is the formula"
         );
         assert!(
-            variant.kernel.source.lines().take(6).any(|l| l.starts_with("// grid: ")),
+            header.clone().any(|l| l.starts_with("// grid: ")),
             "{name}: the header names the grid"
         );
         assert!(variant.kernel.source.is_ascii(), "{name}: ASCII only");

@@ -6,25 +6,16 @@
 //! there is no adapter.
 
 pub mod attention;
-pub mod attention_join;
-mod attention_lanes;
-mod attention_solo;
-pub mod attention_step;
 pub mod check;
-pub mod cut;
 pub mod embed;
 pub mod embed_step;
-mod gemm;
-pub mod heads;
 pub mod layer_norm;
 #[cfg(test)]
 mod lint;
-pub mod matmul;
-mod matmul_i8;
-pub mod matvec;
 pub mod mix;
 pub mod patchify;
 pub mod pick;
+pub mod product;
 pub mod rms_norm;
 pub mod state;
 pub mod swiglu;
@@ -56,7 +47,12 @@ macro_rules! kernel {
     ($stem:literal, [$($access:ident),*]) => {
         crate::gpu::Kernel {
             name: $stem,
-            source: include_str!(concat!("../../shaders/", $stem, ".wgsl")),
+            source: include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/shaders/",
+                $stem,
+                ".wgsl"
+            )),
             bindings: &[$(crate::gpu::Access::$access),*],
             params: Params::FIELDS,
         }
@@ -76,39 +72,52 @@ pub struct Variant {
 
 /// One kernel's row in the table.
 struct Row {
-    /// The kernel, as its shader is called.
+    /// The kernel, as its shader is called, behind a slash.
     #[cfg(test)]
-    name: &'static str,
+    path: &'static str,
     variants: fn() -> Vec<Variant>,
     cases: fn() -> Vec<check::Case>,
 }
 
+#[cfg(test)]
+impl Row {
+    /// The kernel's name: its shader below `shaders/`, without the ending.
+    fn name(&self) -> &'static str {
+        self.path.trim_start_matches('/')
+    }
+}
+
 /// Names the module of each kernel once: its shader, its variants and its cases follow.
 macro_rules! table {
-    ($($module:ident),* $(,)?) => {
-        [$(Row { #[cfg(test)] name: stringify!($module), variants: $module::variants, cases: $module::cases }),*]
+    ($($($part:ident)/+),* $(,)?) => {
+        [$(Row {
+            #[cfg(test)]
+            path: concat!($("/", stringify!($part)),+),
+            variants: $($part)::+::variants,
+            cases: $($part)::+::cases,
+        }),*]
     };
 }
 
 /// Every kernel of a network. The lint compares this with `shaders/`; a test asserts that the cases
 /// run each of them.
 static KERNELS: [Row; 19] = table![
-    attention,
-    attention_join,
-    attention_lanes,
-    attention_solo,
-    attention_step,
+    attention / groups,
+    attention / heads,
+    attention / join,
+    attention / lanes,
+    attention / solo,
+    attention / step,
     embed,
     embed_step,
-    gemm,
-    heads,
     layer_norm,
-    matmul,
-    matmul_i8,
-    matvec,
     mix,
     patchify,
     pick,
+    product / bytes,
+    product / lanes,
+    product / step,
+    product / tiles,
     rms_norm,
     swiglu,
     vision_embed,

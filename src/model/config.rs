@@ -4,7 +4,7 @@
 use crate::budget::Offer;
 use crate::error::{Error, Result};
 use crate::image::{Aspect, ImageSpec};
-use crate::kernels::heads::HeadShape;
+use crate::kernels::attention::cache::HeadShape;
 
 /// Everything that shapes the network and its input.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]

@@ -9,11 +9,11 @@ use super::config::LanguageConfig;
 use super::parts::Language;
 use crate::error::Result;
 use crate::gpu::{Gpu, Letter, Mailbox, Matrix, Storage, Tape, Tensor};
-use crate::kernels::attention_step::{self, Split, attention_step, part_values, supports};
+use crate::kernels::attention::cache::KvLayer;
+use crate::kernels::attention::step::{self, Split, attention_step, part_values, supports};
 use crate::kernels::embed_step::embed_step;
-use crate::kernels::heads::KvLayer;
-use crate::kernels::matvec::{End, matvec};
 use crate::kernels::pick::{pick, seen_bytes, seen_words};
+use crate::kernels::product::step::{End, product_step};
 use crate::kernels::state::State;
 use crate::sample::Sampling;
 
@@ -115,7 +115,7 @@ impl Decoder {
         if !supports(shape) {
             return Ok(None);
         }
-        let chosen = gpu.chosen(&attention_step::key(shape)).and_then(|text| text.parse().ok());
+        let chosen = gpu.chosen(&step::key(shape)).and_then(|text| text.parse().ok());
         let split = chosen.unwrap_or_else(|| Split::guess(gpu.is_software()));
         let a = Scratch {
             x: gpu.tensor("step x", 1, l.hidden).await?,
@@ -162,7 +162,7 @@ fn record(
     embed_step(rec, state, &w.embed, &w.layers[0].norm1, &a.x, &a.next);
     for (i, (layer, kv)) in w.layers.iter().zip(layers).enumerate() {
         let after = w.layers.get(i + 1).map_or(&w.norm, |next| &next.norm1);
-        matvec(
+        product_step(
             rec,
             state,
             &a.next,
@@ -173,7 +173,7 @@ fn record(
             spare,
         );
         attention_step(rec, state, &a.qkv, rope, kv, split, &a.part, &a.mixed);
-        matvec(
+        product_step(
             rec,
             state,
             &a.mixed,
@@ -183,10 +183,19 @@ fn record(
             &a.x,
             spare,
         );
-        matvec(rec, state, &a.next, norm, &layer.gate_up, End::Gated, &a.wide, spare);
-        matvec(rec, state, &a.wide, None, &layer.down, End::Residual(after, &a.next), &a.x, spare);
+        product_step(rec, state, &a.next, norm, &layer.gate_up, End::Gated, &a.wide, spare);
+        product_step(
+            rec,
+            state,
+            &a.wide,
+            None,
+            &layer.down,
+            End::Residual(after, &a.next),
+            &a.x,
+            spare,
+        );
     }
-    matvec(
+    product_step(
         rec,
         state,
         &a.next,

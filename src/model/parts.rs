@@ -4,8 +4,8 @@
 use super::config::{self, Config};
 use crate::error::Result;
 use crate::gpu::{Gpu, Matrix, Tensor};
-use crate::kernels::matmul::Weights;
 use crate::kernels::mix::Map;
+use crate::kernels::product::Weights;
 use crate::quant::{Format, Packed};
 use crate::weights::Supply;
 use crate::weights::layout::{Entry, Role, layout};

@@ -5,7 +5,7 @@ use super::language::CHUNK;
 use super::{Arithmetic, Weights, bytes_of};
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterInfo, Gpu};
-use crate::kernels::heads::{HeadShape, KvLayer};
+use crate::kernels::attention::cache::{HeadShape, KvLayer};
 use crate::quant::{Format, PANEL, padded_cols};
 use crate::weights::layout::{Role, gate_up_rows, layout};
 

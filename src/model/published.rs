@@ -4,7 +4,7 @@
 use super::config::{LARGEST, LanguageConfig, MlpConfig, ResamplerConfig, VisionConfig};
 use super::pictures::short;
 use crate::error::{Error, Result};
-use crate::kernels::heads::HeadShape;
+use crate::kernels::attention::cache::HeadShape;
 use crate::untrusted::cut;
 use serde_json::Value;
 

@@ -16,7 +16,7 @@ use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::gpu::{AdapterChoice, Learned};
 use crate::image::{Pixels, Reading};
-use crate::kernels::cut::{self, Via};
+use crate::kernels::product::cut::{self, Via};
 use crate::quant::{Format, Packed, best_scale, round_to};
 use crate::session::{Request, Session};
 use crate::synth::Synth;

@@ -7,11 +7,11 @@ use super::{Chunk, Slot, Want, Wanted};
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::image::Pixels;
+use crate::kernels::attention::heads::{self, rope_table};
 use crate::kernels::attention::{self, Mask};
-use crate::kernels::heads::{self, rope_table};
-use crate::kernels::matmul::Act;
+use crate::kernels::product::Act;
 use crate::kernels::{
-    embed, layer_norm, matmul, mix, patchify, pick, rms_norm, swiglu, vision_embed,
+    embed, layer_norm, mix, patchify, pick, product, rms_norm, swiglu, vision_embed,
 };
 use crate::quant::Packed;
 use crate::sample::{self, Picked, Sampling};
@@ -95,7 +95,7 @@ pub(super) async fn encode(
     let (d, shape) = (v.hidden, v.shape());
     let act = if v.exact_gelu { Act::Gelu } else { Act::QuickGelu };
     let patches = patchify::reference(&pixels.data, v.image_size, v.patch);
-    let embedded = matmul::reference(&patches, &w.patch, None, Act::None);
+    let embedded = product::reference(&patches, &w.patch, None, Act::None);
     let x = vision_embed::reference(&embedded, &w.class, &w.position);
     let mut x = layer_norm::reference(&x, d, Some((&w.pre_norm.weight, &w.pre_norm.bias)), v.eps);
     for layer in &w.layers {
@@ -103,19 +103,19 @@ pub(super) async fn encode(
         let normed =
             layer_norm::reference(&x, d, Some((&layer.norm1.weight, &layer.norm1.bias)), v.eps);
         let qkv =
-            matmul::reference(&normed, &layer.qkv.weight, layer.qkv.bias.as_deref(), Act::None);
+            product::reference(&normed, &layer.qkv.weight, layer.qkv.bias.as_deref(), Act::None);
         let (q, keys, values) = heads::reference(&qkv, shape, None, 0);
         let mixed = attention::reference(&q, &keys, &values, shape, Mask::All(v.patches() + 1));
         add(
             &mut x,
-            &matmul::reference(&mixed, &layer.out.weight, layer.out.bias.as_deref(), Act::None),
+            &product::reference(&mixed, &layer.out.weight, layer.out.bias.as_deref(), Act::None),
         );
         let normed =
             layer_norm::reference(&x, d, Some((&layer.norm2.weight, &layer.norm2.bias)), v.eps);
-        let wide = matmul::reference(&normed, &layer.fc1.weight, layer.fc1.bias.as_deref(), act);
+        let wide = product::reference(&normed, &layer.fc1.weight, layer.fc1.bias.as_deref(), act);
         add(
             &mut x,
-            &matmul::reference(&wide, &layer.fc2.weight, layer.fc2.bias.as_deref(), Act::None),
+            &product::reference(&wide, &layer.fc2.weight, layer.fc2.bias.as_deref(), Act::None),
         );
     }
     Ok(x.split_off(d))
@@ -127,15 +127,15 @@ pub(super) fn project(config: &Config, w: &HostParts, features: &[f32], n: usize
     match (&w.projector, &config.projector) {
         (Projector::Resampler(w), config::Projector::Resampler(r)) => {
             let normed = layer_norm::reference(features, d, None, fold::EPS);
-            let values = matmul::reference(&normed, &w.value, None, Act::None);
+            let values = product::reference(&normed, &w.value, None, Act::None);
             let gathered = mix::reference(&w.map, r.heads, r.m_max, &values, d, n);
-            matmul::reference(&gathered, &w.out, Some(&w.bias), Act::None)
+            product::reference(&gathered, &w.out, Some(&w.bias), Act::None)
         }
         (Projector::Mlp(w), _) => {
             let mut tokens = features.to_vec();
             for (i, linear) in w.linears.iter().enumerate() {
                 let act = if i + 1 < w.linears.len() { Act::Gelu } else { Act::None };
-                tokens = matmul::reference(&tokens, &linear.weight, linear.bias.as_deref(), act);
+                tokens = product::reference(&tokens, &linear.weight, linear.bias.as_deref(), act);
             }
             if let Some(map) = &w.pool {
                 let n = config.visual_rows() - config.vision.patches();
@@ -171,17 +171,17 @@ pub(super) async fn forward(
         cancel.breathe().await?;
         let normed = rms_norm::reference(&x, &layer.norm1, l.eps);
         let qkv =
-            matmul::reference(&normed, &layer.qkv.weight, layer.qkv.bias.as_deref(), Act::None);
+            product::reference(&normed, &layer.qkv.weight, layer.qkv.bias.as_deref(), Act::None);
         let (q, k, v) = heads::reference(&qkv, l.shape, Some(&cache.rope), position);
         keys.extend(k);
         values.extend(v);
         let mixed = attention::reference(&q, keys, values, l.shape, Mask::Causal(position));
-        add(&mut x, &matmul::reference(&mixed, &layer.o, None, Act::None));
+        add(&mut x, &product::reference(&mixed, &layer.o, None, Act::None));
         let normed = rms_norm::reference(&x, &layer.norm2, l.eps);
-        let gate_up = matmul::reference(&normed, &layer.gate_up, None, Act::None);
+        let gate_up = product::reference(&normed, &layer.gate_up, None, Act::None);
         add(
             &mut x,
-            &matmul::reference(&swiglu::reference(&gate_up, l.ffn), &layer.down, None, Act::None),
+            &product::reference(&swiglu::reference(&gate_up, l.ffn), &layer.down, None, Act::None),
         );
     }
     let head = w.head.as_ref().unwrap_or(&w.embed);
@@ -191,7 +191,7 @@ pub(super) async fn forward(
         Want::Logits | Want::Pick => &x[x.len() - l.hidden..],
     };
     let logits =
-        matmul::reference(&rms_norm::reference(rows, &w.norm, l.eps), head, None, Act::None);
+        product::reference(&rms_norm::reference(rows, &w.norm, l.eps), head, None, Act::None);
     if want == Want::Pick {
         cache.pick(&logits);
         return Ok(Wanted::Nothing);

@@ -3,7 +3,7 @@
 
 use super::config::{Config, LanguageConfig, MlpConfig, Projector, ResamplerConfig, VisionConfig};
 use crate::image::ImageSpec;
-use crate::kernels::heads::HeadShape;
+use crate::kernels::attention::cache::HeadShape;
 
 /// Every name that [`named`] knows.
 pub const NAMES: [&str; 5] =

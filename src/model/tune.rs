@@ -11,12 +11,12 @@ use super::parts::{LanguageLayer, Parts, Projector};
 use super::slot::Arithmetic;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Matrix, Recorder, Storage, Tensor};
-use crate::kernels::attention_step::{self, Split, attention_step, part_values};
-use crate::kernels::cut::{self, BATCHES, Cut, Product, Via};
-use crate::kernels::heads::{HeadShape, KvLayer};
-use crate::kernels::matmul::{How, product};
-use crate::kernels::matvec::{End, matvec_cut};
+use crate::kernels::attention::cache::{HeadShape, KvLayer};
+use crate::kernels::attention::step::{self, Split, attention_step, part_values};
 use crate::kernels::mix::Map;
+use crate::kernels::product::cut::{self, BATCHES, Cut, Product, Via};
+use crate::kernels::product::step::{End, step_cut};
+use crate::kernels::product::{How, product};
 use crate::kernels::state::State;
 use crate::quant::{Format, PANEL};
 use crate::sample::Sampling;
@@ -237,7 +237,7 @@ impl Tuner<'_> {
                     Role::Residual => (End::Residual(&extra, &next), None),
                     Role::Gated => (End::Gated, Some((&stream, 1e-5))),
                 };
-                matvec_cut(
+                step_cut(
                     rec,
                     &state,
                     &x,
@@ -277,7 +277,7 @@ impl Tuner<'_> {
     /// How decoding's attention is shared among workgroups.
     async fn split(&self, shape: HeadShape) -> Result<()> {
         let gpu = self.gpu;
-        if !attention_step::supports(shape) || self.time_is_up() {
+        if !step::supports(shape) || self.time_is_up() {
             return Ok(());
         }
         let (context, capacity) = CONTEXT;
@@ -297,7 +297,7 @@ impl Tuner<'_> {
             variants.iter().map(|&split| part_values(shape, split, capacity)).max().unwrap_or(4);
         let part = gpu.storage("tune part", most as u64 * 4).await?;
         self.choose(
-            attention_step::key(shape),
+            step::key(shape),
             &variants,
             |_, _| MARGIN,
             |rec, split, _| {
@@ -364,11 +364,11 @@ mod tests {
         let chosen = gpu.learned().variants;
         assert_eq!(
             chosen.keys().collect::<Vec<_>>(),
-            ["attention_step 4/2x32", "matmul q4 256x128 by 4", "matvec q4 256x128 by 1"]
+            ["attention/step 4/2x32", "product q4 256x128 by 4", "product/step q4 256x128 by 1"]
         );
-        assert!(chosen["attention_step 4/2x32"].parse::<Split>().is_ok());
-        assert_eq!(chosen["matmul q4 256x128 by 4"].parse(), Ok(cut::cut(&gpu, &w, 4, false)));
-        assert_eq!(chosen["matvec q4 256x128 by 1"].parse(), Ok(cut::cut(&gpu, &w, 1, true)));
+        assert!(chosen["attention/step 4/2x32"].parse::<Split>().is_ok());
+        assert_eq!(chosen["product q4 256x128 by 4"].parse(), Ok(cut::cut(&gpu, &w, 4, false)));
+        assert_eq!(chosen["product/step q4 256x128 by 1"].parse(), Ok(cut::cut(&gpu, &w, 1, true)));
         let before = gpu.counters().dispatches;
         run();
         assert_eq!(gpu.counters().dispatches, before);

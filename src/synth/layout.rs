@@ -1,6 +1,6 @@
 //! The tensors of each published layout, by the names their publishers gave them.
 
-use crate::kernels::heads::HeadShape;
+use crate::kernels::attention::cache::HeadShape;
 use crate::model::config::{Config, LanguageConfig, Projector, VisionConfig};
 
 /// How a checkpoint is laid out.

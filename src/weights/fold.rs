@@ -6,7 +6,7 @@
 //! concat_h(A_h · x̂ · W'vᵀ) · Fᵀ + c, with x̂ the features normalised without gain.
 
 use crate::kernels::layer_norm;
-use crate::kernels::matmul::{self, Act};
+use crate::kernels::product::{self, Act};
 use crate::parallel;
 use crate::quant::{Format, Packed};
 
@@ -63,7 +63,7 @@ impl Resampler {
         let constant: Vec<f64> =
             wv.chunks_exact(d).zip(bv).map(|(row, b)| f64::from(*b) + dot(row, shift)).collect();
         // F[h, b] = Σ_a proj[a, h] · Wo[a, b]
-        let out = matmul::reference(
+        let out = product::reference(
             &transpose(&self.proj, d, hidden),
             &Packed::pack(Format::F32, &transpose(&self.out_proj, d, d), d, d),
             None,
@@ -96,7 +96,7 @@ impl Resampler {
             let (gain, shift) = &self.norms[part];
             let x = layer_norm::reference(x, d, Some((gain, shift)), EPS);
             let w = Packed::pack(Format::F32, &self.in_proj[part * d * d..][..d * d], d, d);
-            matmul::reference(&x, &w, Some(&self.in_bias[part * d..][..d]), Act::None)
+            product::reference(&x, &w, Some(&self.in_bias[part * d..][..d]), Act::None)
         };
         let (q, k) = (project(&queries, 0), project(&keys, 1));
         let scale = 1.0 / (head_dim as f64).sqrt();
@@ -222,15 +222,19 @@ mod tests {
             Packed::pack(Format::F32, values, rows, cols)
         };
         let normalised = layer_norm::reference(&x, d, None, EPS);
-        let values = matmul::reference(&normalised, &pack(&folded.value, d, d), None, Act::None);
+        let values = product::reference(&normalised, &pack(&folded.value, d, d), None, Act::None);
         let mixed = crate::kernels::mix::reference(&folded.map, heads, m, &values, d, m);
-        let got =
-            matmul::reference(&mixed, &pack(&folded.out, hidden, d), Some(&folded.bias), Act::None);
+        let got = product::reference(
+            &mixed,
+            &pack(&folded.out, hidden, d),
+            Some(&folded.bias),
+            Act::None,
+        );
 
         let project = |x: &[f32], part: usize| {
             let (gain, shift) = &r.norms[part];
             let x = layer_norm::reference(x, d, Some((gain, shift)), EPS);
-            matmul::reference(
+            product::reference(
                 &x,
                 &pack(&r.in_proj[part * d * d..][..d * d], d, d),
                 Some(&r.in_bias[part * d..][..d]),
@@ -243,8 +247,11 @@ mod tests {
             project(&interpolate(&r.pos_embed, 3, grid, d), 1),
             project(&x, 2),
         );
-        let shape =
-            crate::kernels::heads::HeadShape { heads, kv_heads: heads, head_dim: d / heads };
+        let shape = crate::kernels::attention::cache::HeadShape {
+            heads,
+            kv_heads: heads,
+            head_dim: d / heads,
+        };
         let q: Vec<f32> = q.iter().map(|v| v / ((d / heads) as f32).sqrt()).collect();
         let o = crate::kernels::attention::reference(
             &q,
@@ -253,8 +260,8 @@ mod tests {
             shape,
             crate::kernels::attention::Mask::All(grid * grid),
         );
-        let o = matmul::reference(&o, &pack(&r.out_proj, d, d), Some(&r.out_bias), Act::None);
-        let want = matmul::reference(
+        let o = product::reference(&o, &pack(&r.out_proj, d, d), Some(&r.out_bias), Act::None);
+        let want = product::reference(
             &o,
             &pack(&transpose(&r.proj, d, hidden), hidden, d),
             None,

@@ -1,7 +1,7 @@
 //! Every tensor of the network by our name, with its shape: the one list that loading, packing and
 //! inspecting follow.
 
-use crate::kernels::heads::HeadShape;
+use crate::kernels::attention::cache::HeadShape;
 use crate::model::config::{Config, Projector};
 use crate::quant::padded_rows;
 

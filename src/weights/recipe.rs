@@ -2,7 +2,7 @@
 
 use super::layout::Entry;
 use super::names::{Names, ProjectorNames};
-use crate::kernels::heads::HeadShape;
+use crate::kernels::attention::cache::HeadShape;
 use crate::model::config::{Config, Projector};
 use crate::quant::{PANEL, padded_rows};
 

@@ -1,4 +1,4 @@
-// heads: cuts rows of [q | k | v] into heads; rotates q and k when ROPE = 1 (partners are
+// attention/heads: cuts rows of [q | k | v] into heads; rotates q and k when ROPE = 1 (partners are
 //   dimensions 2i, 2i + 1); scales q by 1/sqrt(head_dim)
 // qkv [tokens, 3 sections] f32 - rope [positions, head_dim / 2] (cos, sin) - q [tokens, heads, dims
 //   / 4] vec4 - keys, values: the cache

@@ -5,98 +5,24 @@
 //! leaves scores unchanged. Upstream: `apply_rotary_pos_emb` with rotate-half partners (i, i +
 //! head_dim / 2).
 
-use super::check::{Case, F16_LIMIT, F32_LIMIT, random};
-use super::{Variant, groups, kernel, params};
-use crate::error::Result;
-use crate::gpu::{Gpu, Kernel, Recorder, Storage, Tensor};
-use crate::quant::{Format, PANEL, padded_rows, pair};
+use super::cache::{HeadShape, KvLayer, pack_cache, read_prelude, words_to_floats};
+use crate::gpu::{Kernel, Recorder, Storage, Tensor};
+use crate::kernels::check::{Case, F16_LIMIT, F32_LIMIT, random};
+use crate::kernels::{Variant, groups, kernel, params};
+use crate::quant::Format;
 
 params! { heads: u32, kv_heads: u32, head_dim: u32, dims: u32, stride: u32, k_at: u32, v_at: u32, position: u32, capacity: u32, scale: f32 }
 
-static KERNEL: Kernel = kernel!("heads", [Read, Read, Write, Write, Write]);
-
-/// Heads of one attention layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeadShape {
-    /// Query heads.
-    pub heads: usize,
-    /// Key and value heads; query head j reads j / (heads / kv_heads).
-    pub kv_heads: usize,
-    /// Width of a head.
-    pub head_dim: usize,
-}
-
-impl HeadShape {
-    /// Width of a head in caches and in q: padded to 8.
-    pub fn dims(&self) -> usize {
-        self.head_dim.next_multiple_of(8)
-    }
-
-    /// Columns of [q | k | v], each section padded to whole panels: (k starts at, v starts at,
-    /// total).
-    pub fn sections(&self) -> (usize, usize, usize) {
-        let q = padded_rows(self.heads * self.head_dim);
-        let kv = padded_rows(self.kv_heads * self.head_dim);
-        (q, q + kv, q + 2 * kv)
-    }
-}
-
-/// Keys and values of one layer on the device.
-#[derive(Clone, Debug)]
-pub struct KvLayer {
-    /// [kv_heads, capacity / 32, dims / 4 or 8, 32 keys] of 16 bytes.
-    pub keys: Storage,
-    /// [kv_heads, capacity, dims / 2] of two values.
-    pub values: Storage,
-    /// Its heads.
-    pub shape: HeadShape,
-    /// Positions, a multiple of 32.
-    pub capacity: usize,
-    /// [`Format::F32`] or [`Format::F16`].
-    pub format: Format,
-}
-
-impl KvLayer {
-    /// Room for `positions` positions.
-    ///
-    /// # Errors
-    /// As [`Gpu::storage`].
-    pub async fn new(
-        gpu: &Gpu,
-        shape: HeadShape,
-        positions: usize,
-        format: Format,
-    ) -> Result<KvLayer> {
-        let capacity = padded_rows(positions);
-        let bytes = KvLayer::bytes(shape, positions, format) / 2;
-        let keys = gpu.storage("keys", bytes).await?;
-        let values = gpu.storage("values", bytes).await?;
-        Ok(KvLayer { keys, values, shape, capacity, format })
-    }
-
-    /// Bytes of keys and values together.
-    pub fn bytes(shape: HeadShape, positions: usize, format: Format) -> u64 {
-        let element = if format == Format::F32 { 4 } else { 2 };
-        2 * (padded_rows(positions) * shape.kv_heads * shape.dims() * element) as u64
-    }
-}
-
-/// The prelude that reads keys and values of `format`.
-pub(super) fn read_prelude(format: Format) -> &'static str {
-    match format {
-        Format::F32 => include_str!("../../shaders/common/kv_f32.wgsl"),
-        _ => include_str!("../../shaders/common/kv_f16.wgsl"),
-    }
-}
+static KERNEL: Kernel = kernel!("attention/heads", [Read, Read, Write, Write, Write]);
 
 fn write_prelude(format: Format) -> &'static str {
     match format {
-        Format::F32 => include_str!("../../shaders/common/kv_write_f32.wgsl"),
-        _ => include_str!("../../shaders/common/kv_write_f16.wgsl"),
+        Format::F32 => include_str!("../../../shaders/common/kv_write_f32.wgsl"),
+        _ => include_str!("../../../shaders/common/kv_write_f16.wgsl"),
     }
 }
 
-pub(super) fn variants() -> Vec<Variant> {
+pub(in crate::kernels) fn variants() -> Vec<Variant> {
     let all = [(Format::F32, 0), (Format::F32, 1), (Format::F16, 0), (Format::F16, 1)];
     all.map(|(f, rope)| Variant {
         kernel: &KERNEL,
@@ -195,59 +121,7 @@ pub fn reference(qkv: &[f32], shape: HeadShape, rope: Option<&[f32]>, position: 
     (q, k, v)
 }
 
-/// The words of a cache layer holding `keys` and `values` [n, kv_heads · head_dim] from position 0
-/// on: the layout's definition, for tests.
-pub(super) fn pack_cache(
-    keys: &[f32],
-    values: &[f32],
-    shape: HeadShape,
-    capacity: usize,
-    format: Format,
-) -> (Vec<u32>, Vec<u32>) {
-    let (dims, width) = (shape.dims(), shape.kv_heads * shape.head_dim);
-    let key_dims = if format == Format::F32 { 4 } else { 8 };
-    let n = keys.len() / width;
-    let at = |x: &[f32], head: usize, p: usize, d: usize| {
-        if p < n && d < shape.head_dim { x[p * width + head * shape.head_dim + d] } else { 0.0 }
-    };
-    let (mut k, mut v) = (Vec::new(), Vec::new());
-    let put = |out: &mut Vec<u32>, a: f32, b: f32| match format {
-        Format::F32 => out.extend([a.to_bits(), b.to_bits()]),
-        _ => out.push(pair(a, b)),
-    };
-    for head in 0..shape.kv_heads {
-        for panel in 0..capacity / PANEL {
-            for unit in 0..dims / key_dims {
-                for lane in 0..PANEL {
-                    for d in (unit * key_dims..(unit + 1) * key_dims).step_by(2) {
-                        let p = panel * PANEL + lane;
-                        put(&mut k, at(keys, head, p, d), at(keys, head, p, d + 1));
-                    }
-                }
-            }
-        }
-        for p in 0..capacity {
-            for d in (0..dims).step_by(2) {
-                put(&mut v, at(values, head, p, d), at(values, head, p, d + 1));
-            }
-        }
-    }
-    (k, v)
-}
-
-/// Words of a cache as floats, in the order they lie.
-pub(super) fn words_to_floats(bytes: &[u8], format: Format) -> Vec<f32> {
-    match format {
-        Format::F32 => {
-            bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
-        }
-        _ => {
-            bytes.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
-        }
-    }
-}
-
-pub(super) fn cases() -> Vec<Case> {
+pub(in crate::kernels) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let shapes = [(1, 1, 2), (4, 4, 64), (6, 3, 12), (5, 1, 24), (2, 1, 14), (3, 3, 128)];
     for (i, (heads_n, kv_heads, head_dim)) in shapes.into_iter().enumerate() {
@@ -255,7 +129,7 @@ pub(super) fn cases() -> Vec<Case> {
             for rotate in [true, false] {
                 let shape = HeadShape { heads: heads_n, kv_heads, head_dim };
                 let name = format!(
-                    "heads {} {heads_n}/{kv_heads}x{head_dim} rope {rotate}",
+                    "attention/heads {} {heads_n}/{kv_heads}x{head_dim} rope {rotate}",
                     format.name()
                 );
                 let limit = if format == Format::F32 { F32_LIMIT } else { F16_LIMIT };

@@ -1,4 +1,4 @@
-// attention_step: one new token in decoding: rotates its q and k, stores its k and v, and attends
+// attention/step: one new token in decoding: rotates its q and k, stores its k and v, and attends
 //   over all positions up to its own
 // state: common/state.wgsl - qkv [sections] f32 - rope [positions, head_dim / 2] (cos, sin) - keys,
 //   values: heads.wgsl's cache in halves

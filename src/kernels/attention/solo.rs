@@ -1,22 +1,23 @@
-//! [`super::attention_step`] without workgroup memory: a lane takes a head past all positions. Its
+//! [`super::step`] without workgroup memory: a lane takes a head past all positions. Its
 //! cases are that module's.
 
-use super::attention_step::{self, NEWEST, Split};
-use super::check::Case;
-use super::heads::{self, HeadShape, KvLayer};
-use super::state::STATE;
-use super::{Variant, kernel, params};
+use super::cache::{HeadShape, KvLayer};
+use super::heads;
+use super::step::{NEWEST, Split};
 use crate::gpu::{Kernel, Recorder, Storage, Tensor};
+use crate::kernels::check::Case;
+use crate::kernels::state::STATE;
+use crate::kernels::{Variant, kernel, params};
 
 params! { heads: u32, kv_heads: u32, head_dim: u32, k_at: u32, v_at: u32, capacity: u32, scale: f32 }
 
-static KERNEL: Kernel = kernel!("attention_solo", [Read, Read, Read, Write, Write, Write]);
+static KERNEL: Kernel = kernel!("attention/solo", [Read, Read, Read, Write, Write, Write]);
 
 fn constants(shape: HeadShape) -> [(&'static str, u32); 2] {
     [("WG", Split::SOLO.lanes), ("UNITS", shape.dims() as u32 / 8)]
 }
 
-pub(super) fn variants() -> Vec<Variant> {
+pub(in crate::kernels) fn variants() -> Vec<Variant> {
     let shape = HeadShape { heads: 1, kv_heads: 1, head_dim: 64 };
     vec![Variant {
         kernel: &KERNEL,
@@ -25,11 +26,11 @@ pub(super) fn variants() -> Vec<Variant> {
     }]
 }
 
-pub(super) fn cases() -> Vec<Case> {
-    attention_step::cases_by(KERNEL.name, Split::SOLO)
+pub(in crate::kernels) fn cases() -> Vec<Case> {
+    super::step::cases_by(KERNEL.name, Split::SOLO)
 }
 
-/// As [`super::attention_step::attention_step`].
+/// As [`super::step::attention_step`].
 pub(super) fn attention_solo(
     rec: &mut Recorder,
     state: &Storage,

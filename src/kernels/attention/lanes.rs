@@ -1,16 +1,16 @@
 //! [`super::attention`] without workgroup memory: a lane takes four queries of a head past all
 //! keys.
 
-use super::attention::{self, Mask, Way};
-use super::check::Case;
-use super::heads::{KvLayer, read_prelude};
-use super::{Variant, kernel, params};
+use super::cache::{KvLayer, read_prelude};
+use super::{Mask, Way};
 use crate::gpu::{Bind, Kernel, Recorder, Storage, Tensor};
+use crate::kernels::check::Case;
+use crate::kernels::{Variant, kernel, params};
 use crate::quant::Format;
 
 params! { n_keys: u32, heads: u32, group: u32, head_dim: u32, queries: u32, out_stride: u32, capacity: u32, position: u32 }
 
-static KERNEL: Kernel = kernel!("attention_lanes", [Read, Read, Read, Write]);
+static KERNEL: Kernel = kernel!("attention/lanes", [Read, Read, Read, Write]);
 
 /// Queries of a lane.
 const QUERIES: usize = 4;
@@ -21,7 +21,7 @@ fn constants(causal: u32, dims: usize) -> [(&'static str, u32); 3] {
     [("CAUSAL", causal), ("QUADS", dims as u32 / 4), ("WG", WG as u32)]
 }
 
-pub(super) fn variants() -> Vec<Variant> {
+pub(in crate::kernels) fn variants() -> Vec<Variant> {
     let all = [(Format::F32, 0), (Format::F32, 1), (Format::F16, 0), (Format::F16, 1)];
     let variant = |(format, causal)| Variant {
         kernel: &KERNEL,
@@ -31,8 +31,8 @@ pub(super) fn variants() -> Vec<Variant> {
     all.map(variant).into()
 }
 
-pub(super) fn cases() -> Vec<Case> {
-    attention::cases_by(KERNEL.name, Way::Lanes)
+pub(in crate::kernels) fn cases() -> Vec<Case> {
+    super::cases::of(KERNEL.name, Way::Lanes)
 }
 
 /// Records `n` queries `q` [n, heads · dims] (scaled, as `heads` writes them) → out [≥ n, heads ·

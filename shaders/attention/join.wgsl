@@ -1,6 +1,6 @@
-// attention_join: out[h, d] = sum over splits s of e^(top_s - top) * part[h, s, d] / sum over s of
+// attention/join: out[h, d] = sum over splits s of e^(top_s - top) * part[h, s, d] / sum over s of
 //   e^(top_s - top) * total_s
-// state: common/state.wgsl - part [heads, SPLITS, dims + 2] as attention_step writes it - out
+// state: common/state.wgsl - part [heads, SPLITS, dims + 2] as attention/step writes it - out
 //   [heads * head_dim] f32
 // grid: (heads * head_dim / 64) of 64 lanes; prelude: common/state.wgsl; constant SPLITS
 struct Params { heads: u32, head_dim: u32, dims: u32 }

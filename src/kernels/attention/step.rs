@@ -1,28 +1,29 @@
 //! Attention of one new token in decoding, with what comes before it: rotation, and writing its key
 //! and value into the cache.
 
-use super::attention::{self, Mask};
-use super::attention_join::attention_join;
-use super::attention_solo::attention_solo;
-use super::check::{Case, F16_LIMIT, random};
-use super::heads::{self, HeadShape, KvLayer, pack_cache, rope_table};
-use super::state::{self, STATE};
-use super::{Variant, kernel, params};
+use super::Mask;
+use super::cache::{HeadShape, KvLayer, pack_cache, words_to_floats};
+use super::heads::{self, rope_table};
+use super::join::attention_join;
+use super::solo::attention_solo;
 use crate::gpu::{Kernel, Recorder, Storage, Tensor};
+use crate::kernels::check::{Case, F16_LIMIT, random};
+use crate::kernels::state::{self, STATE};
+use crate::kernels::{Variant, kernel, params};
 use crate::quant::Format;
 
 params! { heads: u32, kv_heads: u32, head_dim: u32, dims: u32, k_at: u32, v_at: u32, capacity: u32, scale: f32 }
 
-static KERNEL: Kernel = kernel!("attention_step", [Read, Read, Read, Write, Write, Write]);
+static KERNEL: Kernel = kernel!("attention/step", [Read, Read, Read, Write, Write, Write]);
 
 /// The prelude for the step's own query, key and value.
-pub(super) const NEWEST: &str = include_str!("../../shaders/common/newest.wgsl");
+pub(super) const NEWEST: &str = include_str!("../../../shaders/common/newest.wgsl");
 
 /// How the keys are shared among workgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Split {
     /// Positions of one workgroup, at most 2048; 0: a lane takes all of a head's
-    /// (`attention_solo`).
+    /// (`solo`).
     pub span: u32,
     /// Lanes of a workgroup.
     pub lanes: u32,
@@ -69,7 +70,7 @@ impl std::str::FromStr for Split {
 
 /// The key under which the split for heads of this shape is chosen.
 pub fn key(shape: HeadShape) -> String {
-    format!("attention_step {}/{}x{}", shape.heads, shape.kv_heads, shape.head_dim)
+    format!("attention/step {}/{}x{}", shape.heads, shape.kv_heads, shape.head_dim)
 }
 
 fn constants(split: Split, splits: usize, dims: usize) -> Vec<(&'static str, u32)> {
@@ -77,7 +78,7 @@ fn constants(split: Split, splits: usize, dims: usize) -> Vec<(&'static str, u32
     vec![("WG", split.lanes), ("SPAN", split.span), ("SPLITS", splits as u32), ("UNITS", units)]
 }
 
-pub(super) fn variants() -> Vec<Variant> {
+pub(in crate::kernels) fn variants() -> Vec<Variant> {
     let all = Split::ALL
         .into_iter()
         .filter(|split| *split != Split::SOLO)
@@ -123,11 +124,11 @@ pub fn attention_step(
     let (k_at, v_at, total) = shape.sections();
     assert!(
         qkv.cols == total && out.cols == shape.heads * shape.head_dim,
-        "attention_step: widths"
+        "attention step: widths"
     );
     assert!(
         supports(shape) && kv.format == Format::F16,
-        "attention_step: {shape:?} in {}",
+        "attention step: {shape:?} in {}",
         kv.format.name()
     );
     if split == Split::SOLO {
@@ -173,7 +174,7 @@ pub fn reference(
         |x: Vec<f32>| -> Vec<f32> { x.iter().map(|v| half::f16::from_f32(*v).to_f32()).collect() };
     let (q, k, v) = heads::reference(qkv, shape, Some(rope), position);
     let (k, v) = (half(k), half(v));
-    let out = attention::reference(
+    let out = super::reference(
         &q,
         &[keys, &k].concat(),
         &[values, &v].concat(),
@@ -183,7 +184,7 @@ pub fn reference(
     (out, k, v)
 }
 
-pub(super) fn cases() -> Vec<Case> {
+pub(in crate::kernels) fn cases() -> Vec<Case> {
     Split::ALL
         .into_iter()
         .filter(|split| *split != Split::SOLO)
@@ -248,8 +249,8 @@ pub(super) fn cases_by(kernel: &'static str, split: Split) -> Vec<Case> {
                 let mut all = want;
                 for (words, storage) in [(k_words, &kv.keys), (v_words, &kv.values)] {
                     let bytes = gpu.read(storage, 0, words.len() as u64 * 4).await?;
-                    got.extend(heads::words_to_floats(&bytes, Format::F16));
-                    all.extend(heads::words_to_floats(bytemuck::cast_slice(&words), Format::F16));
+                    got.extend(words_to_floats(&bytes, Format::F16));
+                    all.extend(words_to_floats(bytemuck::cast_slice(&words), Format::F16));
                 }
                 Ok((got, all))
             })

@@ -1,17 +1,17 @@
-//! Joins the splits of [`super::attention_step`]: softmax over pieces, put together by their
+//! Joins the splits of [`super::step`]: softmax over pieces, put together by their
 //! largest scores and totals.
 
-use super::check::{Case, F32_LIMIT, random};
-use super::heads::HeadShape;
-use super::state::{self, STATE};
-use super::{Variant, groups, kernel, params};
+use super::cache::HeadShape;
 use crate::gpu::{Kernel, Recorder, Storage, Tensor};
+use crate::kernels::check::{Case, F32_LIMIT, random};
+use crate::kernels::state::{self, STATE};
+use crate::kernels::{Variant, groups, kernel, params};
 
 params! { heads: u32, head_dim: u32, dims: u32 }
 
-static KERNEL: Kernel = kernel!("attention_join", [Read, Read, Write]);
+static KERNEL: Kernel = kernel!("attention/join", [Read, Read, Write]);
 
-pub(super) fn variants() -> Vec<Variant> {
+pub(in crate::kernels) fn variants() -> Vec<Variant> {
     vec![Variant { kernel: &KERNEL, preludes: vec![STATE], constants: vec![("SPLITS", 3)] }]
 }
 
@@ -58,10 +58,10 @@ pub fn reference(part: &[f32], shape: HeadShape, splits: usize) -> Vec<f32> {
     out
 }
 
-pub(super) fn cases() -> Vec<Case> {
+pub(in crate::kernels) fn cases() -> Vec<Case> {
     let case = |(heads, head_dim, splits): (usize, usize, usize)| {
         Case::new(
-            format!("attention_join {heads}x{head_dim} of {splits}"),
+            format!("{} {heads}x{head_dim} of {splits}", KERNEL.name),
             F32_LIMIT,
             async move |gpu| {
                 let shape = HeadShape { heads, kv_heads: heads, head_dim };

@@ -1,4 +1,4 @@
-// attention_solo: attention_step's formula without workgroup memory: a lane takes one head past all
+// attention/solo: attention/step's formula without workgroup memory: a lane takes one head past all
 //   positions, 8 at a time
 // state: common/state.wgsl - qkv [sections] f32 - rope [positions, head_dim / 2] (cos, sin) - keys,
 //   values: heads.wgsl's cache in halves

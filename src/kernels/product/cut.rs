@@ -13,10 +13,10 @@ pub enum Via {
     /// Activations are uniforms, a dispatch per `tokens`: drivers that load per lane load those
     /// once for all lanes.
     Window,
-    /// Both go through workgroup memory, a tile at a time: `gemm`. Tokens and rows are a
+    /// Both go through workgroup memory, a tile at a time: `tiles`. Tokens and rows are a
     /// workgroup's then, rows in panels.
     Tile,
-    /// Activations are rounded to bytes in workgroup memory: `matmul_i8`, and `matvec` for one
+    /// Activations are rounded to bytes in workgroup memory: `bytes`, and `step` for one
     /// token. Tokens are a workgroup's.
     Bytes,
 }
@@ -73,7 +73,7 @@ impl Cut {
         }
     }
 
-    /// Whether this is a cut for the fused product of decoding (`step`), or else for `matmul`.
+    /// Whether this is a cut for the fused product of decoding (`step`), or else for the other products.
     pub fn is_for(self, step: bool) -> bool {
         match (self.via, step) {
             (Via::Bytes, _) => step == (self.tokens == 1),
@@ -85,9 +85,9 @@ impl Cut {
     /// The text that binds the activations.
     pub(super) fn prelude(self) -> &'static str {
         match self.via {
-            Via::Window => include_str!("../../shaders/common/x_uniform.wgsl"),
+            Via::Window => include_str!("../../../shaders/common/x_uniform.wgsl"),
             Via::Lanes | Via::Tile | Via::Bytes => {
-                include_str!("../../shaders/common/x_storage.wgsl")
+                include_str!("../../../shaders/common/x_storage.wgsl")
             }
         }
     }
@@ -233,7 +233,7 @@ pub fn key(
     step: bool,
     may_round: bool,
 ) -> String {
-    let kernel = if step { "matvec" } else { "matmul" };
+    let kernel = if step { "product/step" } else { "product" };
     let bytes = if may_round && format.is_scaled() { " or bytes" } else { "" };
     format!("{kernel} {} {rows}x{cols} by {}{bytes}", format.name(), batch(n))
 }

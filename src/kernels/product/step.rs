@@ -5,17 +5,18 @@
 //! norm's gain (`x`), so what is left is one factor, 1 / RMS, which a product's result is
 //! multiplied by.
 
-use super::check::{Case, random};
 use super::cut::{self, Cut, Product, Via};
-use super::matmul::{self, Act, TILE, Twin};
-use super::state::{self, STATE};
-use super::{Variant, data_prelude, kernel, matmul_i8, params, swiglu, weight_prelude};
+use super::twin::Twin;
+use super::{Act, TILE, bytes};
 use crate::gpu::{Bind, Kernel, Matrix, Recorder, Storage, Tensor, Window};
+use crate::kernels::check::{Case, random};
+use crate::kernels::state::{self, STATE};
+use crate::kernels::{Variant, data_prelude, kernel, params, swiglu, weight_prelude};
 use crate::quant::{BLOCK, Format, PANEL, Packed, padded_cols};
 
 params! { rows: u32, blocks: u32, first_row: u32, cols: u32, eps: f32 }
 
-static KERNEL: Kernel = kernel!("matvec", [Read, Read, Read, Read, Read, Read, Write, Write]);
+static KERNEL: Kernel = kernel!("product/step", [Read, Read, Read, Read, Read, Read, Write, Write]);
 /// What becomes of the product.
 #[derive(Clone, Copy)]
 pub enum End<'a> {
@@ -52,15 +53,15 @@ fn preludes(cut: Cut, format: Format, in_textures: bool, packed_dot: bool) -> Ve
     let mut all =
         vec![STATE, cut.prelude(), data_prelude(in_textures), weight_prelude(format), TILE];
     if cut.via == Via::Bytes {
-        all.extend(matmul_i8::preludes(packed_dot));
-        all.push(include_str!("../../shaders/common/sum_bytes.wgsl"));
+        all.extend(bytes::preludes(packed_dot));
+        all.push(include_str!("../../../shaders/common/sum_bytes.wgsl"));
     } else {
-        all.push(include_str!("../../shaders/common/sum_floats.wgsl"));
+        all.push(include_str!("../../../shaders/common/sum_floats.wgsl"));
     }
     all
 }
 
-pub(super) fn variants() -> Vec<Variant> {
+pub(in crate::kernels) fn variants() -> Vec<Variant> {
     let mut all = Vec::new();
     for (f, format) in [Format::F32, Format::F16, Format::Q8, Format::Q4].into_iter().enumerate() {
         for (i, cut) in cuts(format).into_iter().enumerate() {
@@ -92,7 +93,7 @@ fn widest(format: Format, cut: Cut) -> usize {
 /// Records the product of `x` [1, w.cols] with `w`, and its end, into `out`. `spare` is a buffer
 /// that nobody reads.
 #[allow(clippy::too_many_arguments, reason = "one argument per operand of the formula")]
-pub fn matvec(
+pub fn product_step(
     rec: &mut Recorder,
     state: &Storage,
     x: &Tensor,
@@ -106,12 +107,12 @@ pub fn matvec(
     if !cut.is_for(true) {
         cut = cut::guess(rec.gpu().is_software(), w.rows, w.cols, 1);
     }
-    matvec_cut(rec, state, x, norm, w, end, out, spare, cut);
+    step_cut(rec, state, x, norm, w, end, out, spare, cut);
 }
 
 /// The same with a given cut.
 #[allow(clippy::too_many_arguments, reason = "one argument per operand of the formula")]
-pub fn matvec_cut(
+pub fn step_cut(
     rec: &mut Recorder,
     state: &Storage,
     x: &Tensor,
@@ -122,13 +123,13 @@ pub fn matvec_cut(
     spare: &Storage,
     cut: Cut,
 ) {
-    assert_eq!(x.cols, w.cols, "matvec: widths");
+    assert_eq!(x.cols, w.cols, "product step: widths");
     let (kind, extra, next) = match end {
         End::Store(bias) => (0, bias, spare),
         End::Residual(gain, next) => (1, Some(gain), &next.storage),
         End::Gated => (2, None, spare),
     };
-    assert!(kind == 2 || out.cols == w.rows, "matvec: {} rows into {}", w.rows, out.cols);
+    assert!(kind == 2 || out.cols == w.rows, "product step: {} rows into {}", w.rows, out.cols);
     let constants = constants(cut, w.cols, norm.is_some(), kind, extra.is_some());
     let window = (cut.via == Via::Window).then(|| Window::new(x, 0, 1));
     let bound: &dyn Bind = window.as_ref().map_or(x, |window| window);
@@ -159,7 +160,7 @@ pub fn reference(
     w: &Packed,
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
-    reference_of(matmul::reference, x, stream, w, bias)
+    reference_of(super::reference, x, stream, w, bias)
 }
 
 fn reference_of(
@@ -176,12 +177,12 @@ fn reference_of(
     products.iter().enumerate().map(|(r, v)| v * scale + bias.map_or(0.0, |b| b[r])).collect()
 }
 
-pub(super) fn cases() -> Vec<Case> {
+pub(in crate::kernels) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let shapes: [(usize, usize); 5] = [(1, 1), (63, 65), (320, 72), (704, 136), (96, 588)];
     for (f, format) in [Format::F32, Format::F16, Format::Q8, Format::Q4].into_iter().enumerate() {
         for (i, cut) in cuts(format).into_iter().enumerate() {
-            let (limit, twin) = matmul::twin(cut);
+            let (limit, twin) = super::cases::twin(cut);
             // Bytes: enough rows for every panel of a lane, more blocks than slices.
             let (rows, cols) =
                 if cut.via == Via::Bytes { (320, 588) } else { shapes[i % shapes.len()] };
@@ -189,7 +190,7 @@ pub(super) fn cases() -> Vec<Case> {
                 // Gates and ups come in whole panels.
                 let rows = if end == 2 { rows.next_multiple_of(64) } else { rows };
                 cases.push(Case::new(
-                    format!("matvec {} {cut} {cols} by {rows} end {end}", format.name()),
+                    format!("product/step {} {cut} {cols} by {rows} end {end}", format.name()),
                     limit,
                     async move |gpu| {
                         let w = Packed::pack(format, &random(1, rows * cols), rows, cols);
@@ -218,7 +219,7 @@ pub(super) fn cases() -> Vec<Case> {
                             End::Gated,
                         ][end];
                         let mut rec = gpu.recorder();
-                        matvec_cut(&mut rec, &state, &x_gpu, norm, &w_gpu, how, &out, &spare, cut);
+                        step_cut(&mut rec, &state, &x_gpu, norm, &w_gpu, how, &out, &spare, cut);
                         rec.submit();
                         let product = reference_of(
                             twin,

@@ -1,21 +1,20 @@
-//! The product of [`super::matmul`] with activations rounded to bytes: integers are multiplied,
+//! The product of [`super::product`] with activations rounded to bytes: integers are multiplied,
 //! four at a time where the device can.
 //!
-//! One of the cuts that `matmul` chooses among, for the decoder's q8 and q4 weights under
+//! One of the cuts that a product chooses among, for the decoder's q8 and q4 weights under
 //! `--arithmetic fast`. What the rounding costs: docs/quantisation.md. On devices whose WGSL has no
 //! packed dot product it works and is no candidate; where the driver only imitates one, it loses by
 //! measurement. A step covers a weight block, 64 columns, so that its sum is one of integers; each
 //! group rounds for itself, which needs no pass and no memory of its own.
 
-use super::check::Case;
 use super::cut::{self, Cut, Via};
-use super::matmul::{self, Act, Store};
-use super::{Variant, data_prelude, kernel, weight_prelude};
+use super::{Act, PRODUCT, Params, Store, constants};
 use crate::gpu::Kernel;
+use crate::kernels::check::Case;
+use crate::kernels::{Variant, data_prelude, kernel, weight_prelude};
 use crate::quant::{BLOCK, Format, PANEL, Packed, padded_cols, round_to};
-use matmul::Params;
 
-pub(super) static KERNEL: Kernel = kernel!("matmul_i8", [Read, Read, Read, Read, Write]);
+pub(super) static KERNEL: Kernel = kernel!("product/bytes", [Read, Read, Read, Read, Write]);
 
 /// Equal but for the order of sums, unless a driver divides less exactly and a value near a tie
 /// becomes the other byte: that is a 127th of a block's peak, in one column of one token.
@@ -26,23 +25,22 @@ pub(super) fn preludes(packed_dot: bool) -> [&'static str; 2] {
     [BYTES, if packed_dot { BUILTIN } else { PLAIN }]
 }
 
-const BYTES: &str = include_str!("../../shaders/common/bytes.wgsl");
-const BUILTIN: &str = include_str!("../../shaders/common/dot_builtin.wgsl");
-const PLAIN: &str = include_str!("../../shaders/common/dot_plain.wgsl");
+const BYTES: &str = include_str!("../../../shaders/common/bytes.wgsl");
+const BUILTIN: &str = include_str!("../../../shaders/common/dot_builtin.wgsl");
+const PLAIN: &str = include_str!("../../../shaders/common/dot_plain.wgsl");
 
-pub(super) fn variants() -> Vec<Variant> {
+pub(in crate::kernels) fn variants() -> Vec<Variant> {
     let mut all = Vec::new();
     for format in [Format::Q8, Format::Q4] {
         for (i, cut) in cuts().enumerate() {
             let (bias, act, store) =
                 [(false, Act::None, Store::Replace), (true, Act::QuickGelu, Store::Add)][i % 2];
-            let own =
-                [cut.prelude(), data_prelude(i % 2 == 0), weight_prelude(format), matmul::PRODUCT];
+            let own = [cut.prelude(), data_prelude(i % 2 == 0), weight_prelude(format), PRODUCT];
             let preludes = own.into_iter().chain(preludes(i % 2 == 0)).collect();
             all.push(Variant {
                 kernel: &KERNEL,
                 preludes,
-                constants: matmul::constants(cut, 128, bias, act, store),
+                constants: constants(cut, 128, bias, act, store),
             });
         }
     }
@@ -73,14 +71,14 @@ pub(super) fn reference(x: &[f32], w: &Packed, bias: Option<&[f32]>, act: Act) -
                 },
             );
             out[t * w.rows + r] =
-                matmul::activate(sums.sum::<f32>() + bias.map_or(0.0, |b| b[r]), act);
+                super::activate(sums.sum::<f32>() + bias.map_or(0.0, |b| b[r]), act);
         }
     }
     out
 }
 
-pub(super) fn cases() -> Vec<Case> {
-    matmul::cases_by(KERNEL.name)
+pub(in crate::kernels) fn cases() -> Vec<Case> {
+    super::cases::of(KERNEL.name)
 }
 
 /// Cuts of this kernel.
@@ -103,7 +101,7 @@ mod tests {
             let w = Packed::pack(format, &values, rows, cols);
             let check = compare(
                 &reference(&x, &w, None, Act::None),
-                &matmul::reference(&x, &w, None, Act::None),
+                &crate::kernels::product::reference(&x, &w, None, Act::None),
                 0.005,
             );
             assert!(check.ok && check.error > 1e-4, "{}: {}", format.name(), check.error);

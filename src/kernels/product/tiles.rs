@@ -1,0 +1,35 @@
+//! The product of [`super::product`] for many tokens: tiles in workgroup memory, so that a weight is
+//! unpacked once for 64 of them.
+//!
+//! One of the cuts that a product chooses among; its twin is [`super::reference`].
+
+use super::cut::{self, Via};
+use super::{Act, PRODUCT, Params, Store, constants};
+use crate::gpu::Kernel;
+use crate::kernels::check::Case;
+use crate::kernels::{Variant, data_prelude, kernel, weight_prelude};
+use crate::quant::Format;
+
+pub(super) static KERNEL: Kernel = kernel!("product/tiles", [Read, Read, Read, Read, Write]);
+
+pub(in crate::kernels) fn variants() -> Vec<Variant> {
+    let mut all = Vec::new();
+    for format in [Format::F32, Format::F16, Format::Q8, Format::Q4] {
+        for (i, cut) in cut::all().into_iter().filter(|cut| cut.via == Via::Tile).enumerate() {
+            let (bias, act, store) =
+                [(false, Act::None, Store::Replace), (true, Act::QuickGelu, Store::Add)][i % 2];
+            let preludes =
+                vec![cut.prelude(), data_prelude(i % 2 == 0), weight_prelude(format), PRODUCT];
+            all.push(Variant {
+                kernel: &KERNEL,
+                preludes,
+                constants: constants(cut, 128, bias, act, store),
+            });
+        }
+    }
+    all
+}
+
+pub(in crate::kernels) fn cases() -> Vec<Case> {
+    super::cases::of(KERNEL.name)
+}
