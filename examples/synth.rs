@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use mqt::cancel::Cancel;
-use mqt::model::shapes;
+use mqt::config::shapes;
 use mqt::synth::{Layout, Synth};
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! Files in memory, for the targets.
 
-use mqt::weights::files::{Files, Local};
+use mqt::weights::files::Files;
 use std::ops::Range;
 
 /// Named contents.
@@ -17,11 +17,11 @@ impl Files for Memory {
         "memory".into()
     }
 
-    fn size<'a>(&'a self, name: &'a str) -> Local<'a, mqt::Result<Option<u64>>> {
+    fn size<'a>(&'a self, name: &'a str) -> Boxed<'a, mqt::Result<Option<u64>>> {
         Box::pin(async move { Ok(self.get(name).map(|bytes| bytes.len() as u64)) })
     }
 
-    fn read<'a>(&'a self, name: &'a str, range: Range<u64>) -> Local<'a, mqt::Result<Vec<u8>>> {
+    fn read<'a>(&'a self, name: &'a str, range: Range<u64>) -> Boxed<'a, mqt::Result<Vec<u8>>> {
         // A range outside the file is a bug of the reader: it panics here.
         Box::pin(async move { Ok(self.get(name).expect("it has a size")[range.start as usize..range.end as usize].to_vec()) })
     }

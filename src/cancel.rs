@@ -1,13 +1,13 @@
 //! A handle on running work: stops it from anywhere, and says how far it has come.
 
 use crate::error::{Error, Result};
-use crate::weights::files::Local;
+use crate::future::Boxed;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// Lets the caller's other work run: where there is one thread, nobody could press Stop during a
 /// long computation without it.
-pub type Pause = fn() -> Local<'static, ()>;
+pub type Pause = fn() -> Boxed<'static, ()>;
 
 /// What is computed before the first word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

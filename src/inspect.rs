@@ -1,7 +1,7 @@
 //! What a model is made of and what it needs, without loading it.
 
+use crate::config::Projector;
 use crate::error::Result;
-use crate::model::config::Projector;
 use crate::model::preflight::Needs;
 use crate::model::{Arithmetic, ModelSource, Opened, Weights, parts};
 use crate::untrusted::one_line;
@@ -112,7 +112,7 @@ pub async fn inspect(source: &ModelSource, vision_tower: Option<&Path>) -> Resul
         weights: opened.weights.to_string(),
         template: opened.template.name.clone(),
         image_tokens_max: opened.config.m_max(),
-        parameters: opened.config.parameters(),
+        parameters: crate::weights::layout::parameters(&opened.config),
         weight_bytes,
         kv_bytes_per_token: needs(32).keys_and_values / 32,
         activation_bytes: needs(32).activations,

@@ -11,9 +11,11 @@ pub mod attention;
 pub mod bench;
 pub mod budget;
 pub mod cancel;
+pub mod config;
 #[cfg(feature = "native")]
 pub mod convert;
 pub mod error;
+pub mod future;
 pub mod gpu;
 pub mod image;
 #[cfg(feature = "native")]
@@ -32,6 +34,7 @@ pub mod weights;
 
 pub use budget::Budget;
 pub use cancel::Cancel;
+pub use config::Config;
 pub use error::{Error, Result};
 pub use gpu::Gpu;
 pub use model::Model;

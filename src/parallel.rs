@@ -40,3 +40,21 @@ pub(crate) fn both<A: Send, B: Send>(
 pub(crate) fn both<A, B>(a: impl FnOnce() -> A, b: impl FnOnce() -> B) -> (A, B) {
     (a(), b())
 }
+
+/// A mutex that stays usable after a panic elsewhere: what it guards is replaced as a whole.
+#[derive(Debug, Default)]
+pub(crate) struct Guarded<T>(std::sync::Mutex<T>);
+
+impl<T> Guarded<T> {
+    pub(crate) fn new(value: T) -> Guarded<T> {
+        Guarded(std::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> std::sync::MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    pub(crate) fn replace(&self, value: T) -> T {
+        std::mem::replace(&mut self.lock(), value)
+    }
+}

@@ -6,8 +6,6 @@
 mod ceilings;
 mod profile;
 mod report;
-#[cfg(feature = "native")]
-pub(crate) mod synthetic;
 mod time;
 
 pub use ceilings::Ceilings;
@@ -19,6 +17,7 @@ pub use report::{Decode, FirstToken, ModelFacts, Prefill, Report, SmallBatch, St
 use crate::budget;
 use crate::cancel::Cancel;
 use crate::error::Result;
+use crate::future::Callback;
 use crate::gpu::Counters;
 use crate::image::Pixels;
 use crate::model::{Cache, Model, Slot, Want};
@@ -78,7 +77,11 @@ const BESIDE: usize = 128;
 /// # Errors
 /// A number of image tokens that the model does not give, [`crate::Error::Cancelled`], or the
 /// device's failures.
-pub async fn run(model: &Model, plan: &Plan, on_progress: &mut dyn FnMut(&str)) -> Result<Report> {
+pub async fn run(
+    model: &Model,
+    plan: &Plan,
+    on_progress: &mut Callback<'_, str>,
+) -> Result<Report> {
     let offer = model.config().offer();
     plan.tokens.iter().try_for_each(|&m| budget::fixed(m as u64, &offer).map(drop))?;
     let mut bench = Bench { model, plan, on_progress };
@@ -127,7 +130,7 @@ pub async fn run(model: &Model, plan: &Plan, on_progress: &mut dyn FnMut(&str)) 
 struct Bench<'a> {
     model: &'a Model,
     plan: &'a Plan,
-    on_progress: &'a mut dyn FnMut(&str),
+    on_progress: &'a mut Callback<'a, str>,
 }
 
 impl Bench<'_> {
@@ -382,8 +385,9 @@ fn facts(model: &Model) -> ModelFacts {
     let read = entries.iter().filter(|e| {
         e.name.starts_with("language.layers") || e.name == head || e.name == "language.norm"
     });
+    let weights = model.weights();
     let bytes_per_token =
-        read.map(|e| crate::model::bytes_of(e, &|role: Role| model.weights().format(role))).sum();
+        read.map(|e| crate::model::bytes_of(e, &|role: Role| weights.format(role))).sum();
     ModelFacts {
         name: model.name().to_owned(),
         weights: model.weights_name(),

@@ -9,6 +9,7 @@ pub use verify::{Verified, verify};
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
+use crate::future::Callback;
 use crate::model::open::{check_vocab, folder_name};
 use crate::model::{Progress, Weights};
 use crate::quant::Format;
@@ -77,7 +78,7 @@ fn failed(path: &Path, error: &std::io::Error) -> Error {
 pub async fn convert(
     what: &Conversion<'_>,
     cancel: &Cancel,
-    on_progress: &mut dyn FnMut(Progress),
+    on_progress: &mut Callback<'_, Progress>,
 ) -> Result<Converted> {
     let Conversion { checkpoint: from, vision_tower, out, weights, .. } = *what;
     let files = Disk::open(from)?;
@@ -130,7 +131,7 @@ async fn make_shards(
     what: &Conversion<'_>,
     journal: &mut Journal,
     cancel: &Cancel,
-    on_progress: &mut dyn FnMut(Progress),
+    on_progress: &mut Callback<'_, Progress>,
 ) -> Result<(Vec<Shard>, usize)> {
     let total = plan
         .shards
@@ -151,7 +152,7 @@ async fn make_shards(
         shards.push(found);
     }
     let kept = shards.iter().flatten().count();
-    on_progress(progress);
+    on_progress(&progress);
     // Hashing and writing one shard go on beside the packing of the next.
     let (send, receive) = sync_channel::<(String, Vec<u8>)>(1);
     let out = what.out;
@@ -167,7 +168,7 @@ async fn make_shards(
                     cancel.check()?;
                     tensors.extend(tensors_of(checkpoint, &entries[item.entry], item, plan).await?);
                     progress.done += item_bytes(&entries[item.entry], item, what.weights);
-                    on_progress(progress);
+                    on_progress(&progress);
                 }
                 if send.send((file_name(i), serialise(&tensors))).is_err() {
                     break;

@@ -1,6 +1,7 @@
 //! Checking every byte of a pack.
 
 use crate::error::Result;
+use crate::future::Callback;
 use crate::model::Progress;
 use crate::untrusted::one_line;
 use crate::weights::Supply;
@@ -41,14 +42,14 @@ impl std::fmt::Display for Verified {
 ///
 /// # Errors
 /// The first thing that is wrong, naming the shard or tensor.
-pub async fn verify(pack: &Path, on_progress: &mut dyn FnMut(Progress)) -> Result<Verified> {
+pub async fn verify(pack: &Path, on_progress: &mut Callback<'_, Progress>) -> Result<Verified> {
     let pack = Pack::open(Box::new(Disk::open(pack)?)).await?;
     pack.tokenizer().await?;
     let total = pack.manifest.shards.iter().map(|s| s.bytes).sum();
     let mut progress = Progress { phase: "verifying", done: 0, total };
     for index in 0..pack.manifest.shards.len() {
         progress.done += pack.read_shard(index).await?.len() as u64;
-        on_progress(progress);
+        on_progress(&progress);
     }
     let entries = layout(&pack.manifest.architecture);
     for entry in &entries {

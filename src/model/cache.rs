@@ -1,7 +1,7 @@
 //! What a conversation has computed, wherever it lies.
 
-use super::config::Config;
 use super::{language, reference};
+use crate::config::Config;
 
 /// Keys and values of one conversation.
 pub struct Cache {

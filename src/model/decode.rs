@@ -5,8 +5,8 @@
 //! results trail behind: see [`super::generate`]. The plain layers of `language.rs` say the same in
 //! more dispatches.
 
-use super::config::LanguageConfig;
 use super::parts::Language;
+use crate::config::LanguageConfig;
 use crate::error::Result;
 use crate::gpu::{Gpu, Letter, Mailbox, Matrix, Storage, Tape, Tensor};
 use crate::kernels::attention::cache::KvLayer;

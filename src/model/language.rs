@@ -1,11 +1,11 @@
 //! The decoder on the GPU: slots (tokens and visual tokens) → keys and values in the cache, and
 //! what the caller wants of the last one. Upstream: transformers `LlamaForCausalLM`.
 
-use super::config::{Config, LanguageConfig};
 use super::decode::{Decoder, Operands, Picker};
 use super::parts::Language;
 use super::{Chunk, Slot, Want, Wanted};
 use crate::cancel::Cancel;
+use crate::config::{Config, LanguageConfig};
 use crate::error::Result;
 use crate::gpu::{Gpu, Matrix, Paced, Storage, Tensor};
 use crate::kernels::attention::cache::KvLayer;

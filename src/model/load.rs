@@ -8,6 +8,7 @@ use super::{
     tune, vision,
 };
 use crate::error::Result;
+use crate::future::Callback;
 use crate::gpu::{AdapterChoice, AdapterInfo, Gpu};
 use crate::weights::files::Files;
 use crate::weights::layout::Role;
@@ -23,7 +24,7 @@ impl Model {
     pub async fn load(
         source: &ModelSource,
         options: &LoadOptions,
-        on_progress: &mut dyn FnMut(Progress),
+        on_progress: &mut Callback<'_, Progress>,
     ) -> Result<Model> {
         let opened =
             Opened::from_source(source, options.vision_tower.as_deref(), options.weights).await?;
@@ -37,7 +38,7 @@ impl Model {
     pub async fn from_files(
         files: Box<dyn Files>,
         options: &LoadOptions,
-        on_progress: &mut dyn FnMut(Progress),
+        on_progress: &mut Callback<'_, Progress>,
     ) -> Result<Model> {
         Model::place(Opened::new(files, None, options.weights).await?, options, on_progress).await
     }
@@ -45,7 +46,7 @@ impl Model {
     pub(super) async fn place(
         opened: Opened,
         options: &LoadOptions,
-        on_progress: &mut dyn FnMut(Progress),
+        on_progress: &mut Callback<'_, Progress>,
     ) -> Result<Model> {
         let start = Instant::now();
         let ms = |since: Instant| since.elapsed().as_secs_f64() * 1e3;
@@ -65,7 +66,7 @@ impl Model {
         opened: Opened,
         mut times: LoadTimes,
         options: &LoadOptions,
-        on_progress: &mut dyn FnMut(Progress),
+        on_progress: &mut Callback<'_, Progress>,
     ) -> Result<Model> {
         let Opened { config, tokenizer, template, name, weights, sha256, supply, .. } =
             opened.stoppable(&options.cancel);
@@ -89,7 +90,7 @@ impl Model {
                 );
                 gpu.idle().await?;
                 if let Some(budget) = tune::budget(&gpu, options) {
-                    on_progress(Progress { phase: "choosing kernels", done: 0, total: 0 });
+                    on_progress(&Progress { phase: "choosing kernels", done: 0, total: 0 });
                     tune::tune(&gpu, &config, &parts, budget).await?;
                 }
                 Network::Gpu(Box::new(GpuNetwork {

@@ -3,39 +3,35 @@
 
 mod bundled;
 mod cache;
-pub mod config;
 mod decode;
 mod generate;
 mod language;
 mod load;
 pub(crate) mod open;
 pub(crate) mod parts;
-pub(crate) mod pictures;
 #[cfg(feature = "native")]
 pub mod preflight;
-pub(crate) mod published;
 #[cfg(all(test, feature = "native"))]
 mod quality;
 mod reference;
 mod rehearsal;
-pub mod shapes;
 mod slot;
 #[cfg(all(test, feature = "native"))]
 mod tests;
 mod tune;
 mod vision;
 
+pub use crate::config::Config;
 pub use crate::weights::Weights;
 pub use cache::Cache;
 use cache::Kv;
-pub use config::Config;
 pub use generate::Generation;
 pub use open::{LoadOptions, ModelSource, Opened, Tuning};
 pub use parts::Progress;
 pub(crate) use parts::bytes as bytes_of;
-pub use slot::{Arithmetic, LoadTimes, Slot, Want, Wanted};
+pub use slot::{Arithmetic, LoadTimes, Looked, Slot, Want, Wanted};
 
-use config::ResamplerConfig;
+use crate::config::ResamplerConfig;
 use parts::Projector;
 
 use crate::attention;
@@ -47,7 +43,6 @@ use crate::image::{ImageSpec, Pixels};
 use crate::kernels::mix::Map;
 use crate::quant::Format;
 use crate::sample::{Picked, Sampling};
-use crate::session::Looked;
 use crate::text::{Template, Tokenizer};
 use web_time::Instant;
 
@@ -295,7 +290,8 @@ impl Model {
     pub async fn reading_map(&self, m: usize) -> Result<Vec<f32>> {
         budget::fixed(m as u64, &self.config.offer())?;
         let patches = self.config.vision.patches();
-        let config::Projector::Resampler(ResamplerConfig { heads, m_max }) = self.config.projector
+        let crate::config::Projector::Resampler(ResamplerConfig { heads, m_max }) =
+            self.config.projector
         else {
             return Ok(attention::pooled(self.config.vision.grid(), m));
         };

@@ -8,12 +8,15 @@ use super::{Arithmetic, Config, Weights};
 use super::{LoadTimes, Model, Progress, preflight::Preflight};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
+use crate::future::Boxed;
+#[cfg(feature = "native")]
+use crate::future::Callback;
 use crate::gpu::{AdapterChoice, Choices};
 use crate::quant::Packed;
 use crate::text::{Template, Tokenizer};
 use crate::weights::Supply;
 use crate::weights::checkpoint::Checkpoint;
-use crate::weights::files::{Files, Local};
+use crate::weights::files::Files;
 use crate::weights::layout::Entry;
 use crate::weights::pack::Pack;
 use std::time::Duration;
@@ -25,7 +28,7 @@ pub enum ModelSource {
     Bundled,
     /// A pack folder, or a checkpoint folder as published.
     Path(std::path::PathBuf),
-    /// Random weights of a named shape ([`super::shapes`]), for benchmarks.
+    /// Random weights of a named shape ([`crate::config::shapes`]), for benchmarks.
     Shape(String),
 }
 
@@ -160,8 +163,8 @@ impl Opened {
         self,
         options: &LoadOptions,
         context: usize,
-        on_preflight: &mut dyn FnMut(&Preflight),
-        on_progress: &mut dyn FnMut(Progress),
+        on_preflight: &mut Callback<'_, Preflight>,
+        on_progress: &mut Callback<'_, Progress>,
     ) -> Result<Model> {
         let start = web_time::Instant::now();
         let gpu = crate::gpu::Gpu::open(&options.adapter).await?;
@@ -187,13 +190,13 @@ impl Opened {
     /// Random weights; the tokenizer is the bundled model's, whose ids every vocabulary here has.
     #[cfg(feature = "native")]
     async fn synthetic(name: &str, weights: Weights) -> Result<Opened> {
-        let Some(config) = super::shapes::named(name) else {
-            let why = format!("{name:?} is none of {}", super::shapes::NAMES.join(", "));
+        let Some(config) = crate::config::shapes::named(name) else {
+            let why = format!("{name:?} is none of {}", crate::config::shapes::NAMES.join(", "));
             return Err(Error::InvalidSetting { what: "--shape".into(), why });
         };
         let Opened { tokenizer, template, .. } =
             Opened::new(Box::new(bundled::files()), None, weights).await?;
-        let supply = Box::new(crate::bench::synthetic::Synthetic { weights });
+        let supply = Box::new(crate::weights::synthetic::Synthetic { weights });
         Ok(Opened {
             config,
             tokenizer,
@@ -239,14 +242,14 @@ struct Stoppable {
 }
 
 impl Supply for Stoppable {
-    fn matrix<'a>(&'a self, entry: &'a Entry) -> Local<'a, Result<Packed>> {
+    fn matrix<'a>(&'a self, entry: &'a Entry) -> Boxed<'a, Result<Packed>> {
         Box::pin(async move {
             self.cancel.check()?;
             self.inner.matrix(entry).await
         })
     }
 
-    fn vector<'a>(&'a self, entry: &'a Entry) -> Local<'a, Result<Vec<f32>>> {
+    fn vector<'a>(&'a self, entry: &'a Entry) -> Boxed<'a, Result<Vec<f32>>> {
         Box::pin(async move {
             self.cancel.check()?;
             self.inner.vector(entry).await

@@ -1,8 +1,9 @@
 //! The network's weights as fields with names, once for both places they can live: GPU buffers or
 //! host memory.
 
-use super::config::{self, Config};
+use crate::config::{self, Config};
 use crate::error::Result;
+use crate::future::Callback;
 use crate::gpu::{Gpu, Matrix, Tensor};
 use crate::kernels::mix::Map;
 use crate::kernels::product::Weights;
@@ -181,9 +182,9 @@ struct Fetch<'a, P> {
     place: &'a P,
     supply: &'a dyn Supply,
     entries: HashMap<String, Entry>,
-    format: &'a dyn Fn(Role) -> Format,
+    format: &'a (dyn Fn(Role) -> Format + Sync),
     progress: Progress,
-    on_progress: &'a mut dyn FnMut(Progress),
+    on_progress: &'a mut Callback<'a, Progress>,
 }
 
 impl<P: Place> Fetch<'_, P> {
@@ -193,7 +194,7 @@ impl<P: Place> Fetch<'_, P> {
 
     fn tick(&mut self, entry: &Entry) {
         self.progress.done += bytes(entry, self.format);
-        (self.on_progress)(self.progress);
+        (self.on_progress)(&self.progress);
     }
 
     async fn matrix(&mut self, name: &str) -> Result<P::Matrix> {
@@ -229,7 +230,7 @@ impl<P: Place> Fetch<'_, P> {
 }
 
 /// Bytes of one tensor on the device.
-pub(crate) fn bytes(entry: &Entry, format: &dyn Fn(Role) -> Format) -> u64 {
+pub(crate) fn bytes(entry: &Entry, format: &(dyn Fn(Role) -> Format + Sync)) -> u64 {
     match entry.role {
         Role::Vector => (entry.rows * entry.cols) as u64 * 4,
         Role::Map => {
@@ -247,8 +248,8 @@ pub(super) async fn load<P: Place>(
     place: &P,
     supply: &dyn Supply,
     config: &Config,
-    format: &dyn Fn(Role) -> Format,
-    on_progress: &mut dyn FnMut(Progress),
+    format: &(dyn Fn(Role) -> Format + Sync),
+    on_progress: &mut Callback<'_, Progress>,
 ) -> Result<Parts<P::Matrix, P::Vector, P::Map>> {
     let entries = layout(config);
     let total = entries.iter().map(|e| bytes(e, format)).sum();

@@ -1,8 +1,8 @@
 //! What a model needs of a device and what the device allows, known before anything is allocated.
 
-use super::config::{Config, Projector};
 use super::language::CHUNK;
 use super::{Arithmetic, Weights, bytes_of};
+use crate::config::{Config, Projector};
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterInfo, Gpu};
 use crate::kernels::attention::cache::{HeadShape, KvLayer};
@@ -145,11 +145,11 @@ impl Preflight {
 mod tests {
     use super::*;
     use crate::cancel::Cancel;
+    use crate::config::shapes::named;
     use crate::gpu::AdapterChoice;
     use crate::image::Pixels;
     use crate::kernels::check::gpu_or_skip;
     use crate::model::open::{LoadOptions, ModelSource};
-    use crate::model::shapes::named;
     use crate::{Model, Session};
     use pollster::block_on;
     use std::sync::Arc;

@@ -14,21 +14,20 @@ use super::{Arithmetic, Model, Network, Slot, Want, Wanted, Weights};
 use crate::budget::Budget;
 use crate::cancel::Cancel;
 use crate::error::Result;
+use crate::future::Boxed;
 use crate::gpu::{AdapterChoice, Learned};
 use crate::image::{Pixels, Reading};
 use crate::kernels::product::cut::{self, Via};
+use crate::parallel::Guarded;
 use crate::quant::{Format, Packed, best_scale, round_to};
 use crate::session::{Request, Session};
 use crate::synth::Synth;
 use crate::weights::Supply;
-use crate::weights::files::Local;
 use crate::weights::layout::{Entry, Role, layout};
 use half::f16;
 use pollster::block_on;
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// How the values of a decoder layer's matrices are rounded; everything else is as in
@@ -127,7 +126,7 @@ type Errors = BTreeMap<&'static str, (f64, f64)>;
 struct Rounded {
     inner: Box<dyn Supply>,
     scheme: Scheme,
-    errors: Rc<RefCell<Errors>>,
+    errors: Arc<Guarded<Errors>>,
 }
 
 fn kind(entry: &Entry) -> &'static str {
@@ -143,13 +142,13 @@ fn kind(entry: &Entry) -> &'static str {
 }
 
 impl Supply for Rounded {
-    fn matrix<'a>(&'a self, entry: &'a Entry) -> Local<'a, Result<Packed>> {
+    fn matrix<'a>(&'a self, entry: &'a Entry) -> Boxed<'a, Result<Packed>> {
         Box::pin(async move {
             let exact = self.inner.matrix(entry).await?;
             let values: Vec<f32> = (0..entry.rows).flat_map(|row| exact.row(row)).collect();
             let mut rounded = values.clone();
             self.scheme.round(entry, &mut rounded);
-            let mut errors = self.errors.borrow_mut();
+            let mut errors = self.errors.lock();
             let (error, size) = errors.entry(kind(entry)).or_default();
             for (a, b) in values.iter().zip(&rounded) {
                 *error += f64::from(a - b).powi(2);
@@ -159,13 +158,13 @@ impl Supply for Rounded {
         })
     }
 
-    fn vector<'a>(&'a self, entry: &'a Entry) -> Local<'a, Result<Vec<f32>>> {
+    fn vector<'a>(&'a self, entry: &'a Entry) -> Boxed<'a, Result<Vec<f32>>> {
         self.inner.vector(entry)
     }
 }
 
 fn load(path: &Path, scheme: Scheme) -> (Model, Errors) {
-    let errors = Rc::new(RefCell::new(Errors::new()));
+    let errors = Arc::new(Guarded::new(Errors::new()));
     let source = ModelSource::Path(path.to_owned());
     let mut opened = block_on(Opened::from_source(&source, None, Weights::F32)).unwrap();
     let inner = std::mem::replace(&mut opened.supply, Box::new(Nothing));
@@ -176,7 +175,7 @@ fn load(path: &Path, scheme: Scheme) -> (Model, Errors) {
         ..Default::default()
     };
     let model = block_on(Model::place(opened, &options, &mut |_| {})).unwrap();
-    let errors = errors.borrow().clone();
+    let errors = errors.lock().clone();
     (model, errors)
 }
 
@@ -217,11 +216,11 @@ fn load_with_bytes(path: &Path, weights: Weights) -> Model {
 struct Nothing;
 
 impl Supply for Nothing {
-    fn matrix<'a>(&'a self, _: &'a Entry) -> Local<'a, Result<Packed>> {
+    fn matrix<'a>(&'a self, _: &'a Entry) -> Boxed<'a, Result<Packed>> {
         unreachable!("replaced at once")
     }
 
-    fn vector<'a>(&'a self, _: &'a Entry) -> Local<'a, Result<Vec<f32>>> {
+    fn vector<'a>(&'a self, _: &'a Entry) -> Boxed<'a, Result<Vec<f32>>> {
         unreachable!("replaced at once")
     }
 }

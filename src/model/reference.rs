@@ -1,10 +1,10 @@
 //! The same network on plain slices, from the kernels' twins: the oracle of the tests, and the
 //! fallback where there is no adapter.
 
-use super::config::{self, Config};
 use super::parts::{Parts, Projector, Vision};
 use super::{Chunk, Slot, Want, Wanted};
 use crate::cancel::Cancel;
+use crate::config::{self, Config};
 use crate::error::Result;
 use crate::image::Pixels;
 use crate::kernels::attention::heads::{self, rope_table};

@@ -7,11 +7,11 @@
 use super::{Config, LoadOptions, LoadTimes, Model, Opened, Progress, Slot, Tuning, Want};
 use crate::cancel::Cancel;
 use crate::error::Result;
+use crate::future::{Boxed, Callback};
 use crate::gpu::Gpu;
 use crate::image::Pixels;
 use crate::quant::{Format, Packed};
 use crate::sample::Sampling;
-use crate::weights::files::Local;
 use crate::weights::layout::{Entry, Role};
 use crate::weights::{Supply, Weights};
 
@@ -26,7 +26,7 @@ const PIPELINES: u32 = 25;
 struct Zeros(Weights);
 
 impl Supply for Zeros {
-    fn matrix<'a>(&'a self, entry: &'a Entry) -> Local<'a, Result<Packed>> {
+    fn matrix<'a>(&'a self, entry: &'a Entry) -> Boxed<'a, Result<Packed>> {
         let format: Format = self.0.format(entry.role);
         Box::pin(async move {
             let mut packed = Packed {
@@ -42,7 +42,7 @@ impl Supply for Zeros {
         })
     }
 
-    fn vector<'a>(&'a self, entry: &'a Entry) -> Local<'a, Result<Vec<f32>>> {
+    fn vector<'a>(&'a self, entry: &'a Entry) -> Boxed<'a, Result<Vec<f32>>> {
         debug_assert!(matches!(entry.role, Role::Vector | Role::Map));
         Box::pin(async move { Ok(vec![0.0; entry.rows * entry.cols]) })
     }
@@ -58,14 +58,14 @@ pub(super) async fn rehearse(
     gpu: &Gpu,
     opened: &Opened,
     options: &LoadOptions,
-    on_progress: &mut dyn FnMut(Progress),
+    on_progress: &mut Callback<'_, Progress>,
 ) -> Result<()> {
     gpu.recall(&options.choices);
     let key = format!("{} {}", options.arithmetic, &opened.sha256[..12.min(opened.sha256.len())]);
     let expected = u64::from(gpu.expected_pipelines(&key).unwrap_or(PIPELINES));
     let mut tell = || {
         let done = gpu.pipeline_count() as u64;
-        on_progress(Progress { phase: "compiling kernels", done, total: expected.max(done) });
+        on_progress(&Progress { phase: "compiling kernels", done, total: expected.max(done) });
     };
     tell();
     let mut config: Config = opened.config.clone();

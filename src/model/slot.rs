@@ -90,3 +90,14 @@ pub struct LoadTimes {
     /// Compiling and choosing kernels, as far as it was not hidden behind the weights.
     pub pipelines: f64,
 }
+
+/// What looking at a picture took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Looked {
+    /// 1 if the tower ran, 0 if the picture was the same as before.
+    pub vision_runs: u32,
+    /// Milliseconds of the tower.
+    pub vision_ms: f64,
+    /// Milliseconds of the resampler.
+    pub resample_ms: f64,
+}

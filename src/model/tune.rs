@@ -5,10 +5,10 @@
 //! is not measured when the time is spent keeps its guess; the next load goes on from the choices
 //! it is given.
 
-use super::config::Config;
 use super::open::{LoadOptions, Tuning};
 use super::parts::{LanguageLayer, Parts, Projector};
 use super::slot::Arithmetic;
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Matrix, Recorder, Storage, Tensor};
 use crate::kernels::attention::cache::{HeadShape, KvLayer};

@@ -2,9 +2,9 @@
 //! [M, hidden]. Upstream: `CLIPVisionTower.forward` (second-to-last layer, class token dropped),
 //! MQT-LLaVA `query_abstractor`, LLaVA `mm_projector` and M3's average pooling of its outputs.
 
-use super::config::{self, Config};
 use super::parts::{Mlp, Projector, Resampler, Vision};
 use crate::cancel::Cancel;
+use crate::config::{self, Config};
 use crate::error::Result;
 use crate::gpu::{Gpu, Matrix, Paced, Storage, Tensor};
 use crate::image::Pixels;

@@ -9,6 +9,7 @@
 use crate::budget::{self, Budget, Mode};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
+use crate::future::Callback;
 use crate::image::Pixels;
 use crate::model::{Cache, Model, Slot, VisualTokens, Want, Wanted};
 use crate::sample::Sampling;
@@ -21,7 +22,8 @@ mod request;
 mod tests;
 mod writer;
 
-pub use request::{Answer, Estimate, FinishReason, Looked, Request, Timings, Trace};
+pub use crate::model::Looked;
+pub use request::{Answer, Estimate, FinishReason, Request, Timings, Trace};
 
 struct Picture {
     hash: [u8; 32],
@@ -242,7 +244,7 @@ impl Session {
     pub async fn ask(
         &mut self,
         request: &Request,
-        on_text: &mut dyn FnMut(&str),
+        on_text: &mut Callback<'_, str>,
     ) -> Result<Answer> {
         let start = Instant::now();
         let looked = std::mem::take(&mut self.pending);
@@ -261,7 +263,7 @@ impl Session {
         request: &Request,
         looked: Looked,
         start: Instant,
-        on_text: &mut dyn FnMut(&str),
+        on_text: &mut Callback<'_, str>,
     ) -> Result<Answer> {
         let encode = if request.seen_ahead { 0.0 } else { looked.vision_ms + looked.resample_ms };
         let question = self.question_ids(&request.question);

@@ -140,14 +140,3 @@ pub struct Trace {
     /// [prompt with the picture spliced in, vocab]
     pub logits: Vec<f32>,
 }
-
-/// What [`super::Session::look`] did.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Looked {
-    /// 1 if the tower ran, 0 if the picture was the same as before.
-    pub vision_runs: u32,
-    /// Milliseconds of the tower.
-    pub vision_ms: f64,
-    /// Milliseconds of the resampler.
-    pub resample_ms: f64,
-}

@@ -2,6 +2,7 @@
 
 use super::{FinishReason, Request};
 use crate::error::{Error, Result};
+use crate::future::Callback;
 use crate::model::{Generation, Model};
 use crate::sample::Picked;
 use crate::text::{TextStream, Tokenizer};
@@ -22,7 +23,7 @@ pub(super) async fn write_answer(
     generation: &mut Generation<'_>,
     mut next: Option<Picked>,
     request: &Request,
-    on_text: &mut dyn FnMut(&str),
+    on_text: &mut Callback<'_, str>,
 ) -> Result<Written> {
     let mut writer = Writer::new(model.tokenizer(), &request.stop);
     let mut token_ids = request.so_far.clone();
@@ -82,7 +83,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Adds a token; true if a stop string is complete.
-    fn push(&mut self, id: u32, on_text: &mut dyn FnMut(&str)) -> bool {
+    fn push(&mut self, id: u32, on_text: &mut Callback<'_, str>) -> bool {
         self.text += &self.stream.push(id);
         if let Some(end) = self
             .stop
@@ -102,7 +103,7 @@ impl<'a> Writer<'a> {
         false
     }
 
-    fn finish(mut self, on_text: &mut dyn FnMut(&str)) -> String {
+    fn finish(mut self, on_text: &mut Callback<'_, str>) -> String {
         if !self.stopped {
             self.text += &self.stream.finish();
             self.show(self.text.len(), on_text);
@@ -110,7 +111,7 @@ impl<'a> Writer<'a> {
         self.text.trim().to_owned()
     }
 
-    fn show(&mut self, end: usize, on_text: &mut dyn FnMut(&str)) {
+    fn show(&mut self, end: usize, on_text: &mut Callback<'_, str>) {
         if end > self.shown {
             on_text(&self.text[self.shown..end]);
             self.shown = end;

@@ -1,7 +1,7 @@
 //! The tensors of each published layout, by the names their publishers gave them.
 
+use crate::config::{Config, LanguageConfig, Projector, VisionConfig};
 use crate::kernels::attention::cache::HeadShape;
-use crate::model::config::{Config, LanguageConfig, Projector, VisionConfig};
 
 /// How a checkpoint is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

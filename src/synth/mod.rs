@@ -8,9 +8,11 @@ mod values;
 pub use layout::Layout;
 
 use crate::cancel::Cancel;
+use crate::config::shapes;
+use crate::config::{Config, MlpConfig, Projector};
 use crate::error::{Error, Result};
-use crate::model::config::{Config, MlpConfig, Projector};
-use crate::model::{Progress, shapes};
+use crate::future::Callback;
+use crate::model::Progress;
 use layout::{Dtype, Tensor};
 use serde_json::{Value, json};
 use std::fs::File;
@@ -75,7 +77,7 @@ impl Synth {
         &self,
         out: &Path,
         cancel: &Cancel,
-        on_progress: &mut dyn FnMut(Progress),
+        on_progress: &mut Callback<'_, Progress>,
     ) -> Result<()> {
         let (config, layout) = self.config()?;
         let mut folders =
@@ -95,7 +97,7 @@ impl Synth {
                 let path = folder.join(name);
                 let written = self.shard(&path, tensors, *dtype, cancel, &mut |bytes| {
                     progress.done += bytes;
-                    on_progress(progress);
+                    on_progress(&progress);
                 });
                 written.map_err(|e| failed(&path, &e))?;
                 cancel.check()?;
@@ -113,7 +115,7 @@ impl Synth {
         tensors: &[&Tensor],
         dtype: Dtype,
         cancel: &Cancel,
-        done: &mut dyn FnMut(u64),
+        done: &mut Callback<'_, u64>,
     ) -> std::io::Result<()> {
         let mut header = serde_json::Map::new();
         let mut at = 0;
@@ -141,7 +143,7 @@ impl Synth {
                 }
                 let bytes = stream.bytes(first..n.min(first + CHUNK), dtype);
                 file.write_all(&bytes)?;
-                done(bytes.len() as u64);
+                done(&(bytes.len() as u64));
             }
         }
         file.flush()

@@ -2,9 +2,9 @@
 
 use super::layout::Layout;
 use super::{put, put_json};
+use crate::config::shapes::ROPE_THETA;
+use crate::config::{Config, LanguageConfig, VisionConfig};
 use crate::error::Result;
-use crate::model::config::{Config, LanguageConfig, VisionConfig};
-use crate::model::shapes::ROPE_THETA;
 use crate::text::{Tokenizer, synthetic_model};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -62,7 +62,7 @@ fn flat_config(config: &Config, layout: Layout) -> Value {
         "torch_dtype": if layout == Layout::MqtLlava { "bfloat16" } else { "float16" },
     });
     extend(&mut json, more);
-    if let crate::model::config::Projector::Resampler(r) = &config.projector {
+    if let crate::config::Projector::Resampler(r) = &config.projector {
         extend(
             &mut json,
             json!({"query_abstractor_type": "matry_query", "query_abstractor_num_heads": r.heads}),

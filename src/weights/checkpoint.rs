@@ -4,7 +4,7 @@
 use super::check::check_tensors;
 use super::choice::what_else;
 use super::described::Described;
-use super::files::{Files, Local, json, whole};
+use super::files::{Files, json, whole};
 use super::fold::{Folded, Resampler};
 use super::layout::{Entry, Role};
 use super::names::{self, Names};
@@ -12,9 +12,10 @@ use super::recipe::{Book, Recipe};
 use super::tensors::{Folder, Rows};
 use super::tower::{self, Tower};
 use super::{Supply, Weights, quantised};
+use crate::config::published::Fields;
+use crate::config::{Config, Projector};
 use crate::error::{Error, Result};
-use crate::model::config::{Config, Projector};
-use crate::model::published::Fields;
+use crate::future::Boxed;
 use crate::quant::{PANEL, Packed};
 use crate::text::Tokenizer;
 use std::ops::Range;
@@ -29,7 +30,7 @@ pub struct Checkpoint {
     names: Names,
     tower: Tower,
     weights: Weights,
-    folded: std::cell::OnceCell<Folded>,
+    folded: std::sync::OnceLock<Folded>,
     /// The numbers.
     pub config: Config,
     /// The tokenizer.
@@ -79,7 +80,7 @@ impl Checkpoint {
             names,
             tower,
             weights,
-            folded: std::cell::OnceCell::new(),
+            folded: std::sync::OnceLock::new(),
             config,
             tokenizer,
         };
@@ -236,11 +237,11 @@ fn fill(recipe: &Recipe, sources: &[Option<Rows>], row: usize, out: &mut [f32]) 
 }
 
 impl Supply for Checkpoint {
-    fn matrix<'a>(&'a self, entry: &'a Entry) -> Local<'a, Result<Packed>> {
+    fn matrix<'a>(&'a self, entry: &'a Entry) -> Boxed<'a, Result<Packed>> {
         Box::pin(self.panels(entry, 0..entry.rows.div_ceil(PANEL)))
     }
 
-    fn vector<'a>(&'a self, entry: &'a Entry) -> Local<'a, Result<Vec<f32>>> {
+    fn vector<'a>(&'a self, entry: &'a Entry) -> Boxed<'a, Result<Vec<f32>>> {
         Box::pin(async move {
             debug_assert!(entry.role == Role::Vector || entry.role == Role::Map);
             let Some(recipe) = self.book().recipe(entry) else {

@@ -3,10 +3,10 @@
 use super::names::{Names, ProjectorNames};
 use super::tensors::Tensor;
 use super::tower::Tower;
+use crate::config::pictures::{Pictures, pictures, short};
+use crate::config::published::{self, Fields, Seen};
+use crate::config::{Config, Projector};
 use crate::error::{Error, Result};
-use crate::model::config::{Config, Projector};
-use crate::model::pictures::{Pictures, pictures, short};
-use crate::model::published::{self, Fields, Seen};
 use crate::text::Tokenizer;
 use serde_json::Value;
 use std::collections::BTreeMap;

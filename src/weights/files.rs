@@ -2,23 +2,19 @@
 //! its own.
 
 use crate::error::{Error, Result};
+use crate::future::{Boxed, MaybeSend, MaybeSync};
 use crate::untrusted::limits;
-use std::future::Future;
 use std::ops::Range;
-use std::pin::Pin;
-
-/// A future that stays on its thread, as WebGPU's do in the browser.
-pub type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// A flat set of files. Names never leave it: see
 /// [`check_file_name`](crate::untrusted::check_file_name).
-pub trait Files {
+pub trait Files: MaybeSend + MaybeSync {
     /// For messages: the folder's path, or what it is.
     fn describe(&self) -> String;
     /// Size in bytes; `None` if there is no such file.
-    fn size<'a>(&'a self, name: &'a str) -> Local<'a, Result<Option<u64>>>;
+    fn size<'a>(&'a self, name: &'a str) -> Boxed<'a, Result<Option<u64>>>;
     /// Exactly these bytes, which lie inside the file.
-    fn read<'a>(&'a self, name: &'a str, range: Range<u64>) -> Local<'a, Result<Vec<u8>>>;
+    fn read<'a>(&'a self, name: &'a str, range: Range<u64>) -> Boxed<'a, Result<Vec<u8>>>;
     /// Names of the files at the top, sorted; empty if they cannot be listed.
     fn list(&self) -> Vec<String>;
     /// Where a file lies on disk, if it does.
@@ -82,11 +78,11 @@ impl Files for Embedded {
         self.name.into()
     }
 
-    fn size<'a>(&'a self, name: &'a str) -> Local<'a, Result<Option<u64>>> {
+    fn size<'a>(&'a self, name: &'a str) -> Boxed<'a, Result<Option<u64>>> {
         Box::pin(async move { Ok(self.get(name).map(|b| b.len() as u64)) })
     }
 
-    fn read<'a>(&'a self, name: &'a str, range: Range<u64>) -> Local<'a, Result<Vec<u8>>> {
+    fn read<'a>(&'a self, name: &'a str, range: Range<u64>) -> Boxed<'a, Result<Vec<u8>>> {
         Box::pin(async move {
             let bytes =
                 self.get(name).and_then(|b| b.get(range.start as usize..range.end as usize));
@@ -150,7 +146,7 @@ impl Files for Disk {
         self.root.display().to_string()
     }
 
-    fn size<'a>(&'a self, name: &'a str) -> Local<'a, Result<Option<u64>>> {
+    fn size<'a>(&'a self, name: &'a str) -> Boxed<'a, Result<Option<u64>>> {
         Box::pin(async move {
             match std::fs::metadata(self.root.join(name)) {
                 Ok(meta) if meta.is_file() => Ok(Some(meta.len())),
@@ -163,7 +159,7 @@ impl Files for Disk {
         })
     }
 
-    fn read<'a>(&'a self, name: &'a str, range: Range<u64>) -> Local<'a, Result<Vec<u8>>> {
+    fn read<'a>(&'a self, name: &'a str, range: Range<u64>) -> Boxed<'a, Result<Vec<u8>>> {
         use std::io::{Read, Seek, SeekFrom};
         Box::pin(async move {
             let read = || -> std::io::Result<Vec<u8>> {

@@ -1,8 +1,8 @@
 //! Every tensor of the network by our name, with its shape: the one list that loading, packing and
 //! inspecting follow.
 
+use crate::config::{Config, Projector};
 use crate::kernels::attention::cache::HeadShape;
-use crate::model::config::{Config, Projector};
 use crate::quant::padded_rows;
 
 /// What a tensor is for; decides its format.
@@ -39,6 +39,11 @@ pub struct Entry {
 /// Rows of [gate | up] interleaved panel by panel.
 pub fn gate_up_rows(ffn: usize) -> usize {
     2 * padded_rows(ffn)
+}
+
+/// Parameters of a network as it runs: layers that never influence an answer are not counted.
+pub fn parameters(config: &Config) -> u64 {
+    layout(config).iter().map(|e| (e.rows * e.cols) as u64).sum()
 }
 
 /// All tensors, in the order they are loaded: tower, resampler or projector, embedding, layers,

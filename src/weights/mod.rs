@@ -15,12 +15,14 @@ pub mod recipe;
 #[cfg(feature = "native")]
 mod remembered;
 pub mod safetensors;
+#[cfg(feature = "native")]
+pub(crate) mod synthetic;
 pub mod tensors;
 mod tower;
 
 use crate::error::Result;
+use crate::future::{Boxed, MaybeSend, MaybeSync};
 use crate::quant::{Format, Packed};
-use files::Local;
 
 /// How matrices are stored on the device and in packs (`--weights`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -77,9 +79,9 @@ impl std::str::FromStr for Weights {
 
 /// Where a network's tensors come from, one at a time: a checkpoint (converted on the way) or a
 /// pack.
-pub trait Supply {
+pub trait Supply: MaybeSend + MaybeSync {
     /// The matrix of this entry, in panel layout.
-    fn matrix<'a>(&'a self, entry: &'a layout::Entry) -> Local<'a, Result<Packed>>;
+    fn matrix<'a>(&'a self, entry: &'a layout::Entry) -> Boxed<'a, Result<Packed>>;
     /// The vector or small table of this entry, row-major.
-    fn vector<'a>(&'a self, entry: &'a layout::Entry) -> Local<'a, Result<Vec<f32>>>;
+    fn vector<'a>(&'a self, entry: &'a layout::Entry) -> Boxed<'a, Result<Vec<f32>>>;
 }

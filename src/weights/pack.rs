@@ -5,19 +5,20 @@
 //! vectors are F32, the resampler's map F16 or F32. Every shard's SHA-256 is checked before any of
 //! it is used: of large packs once, as long as the file does not change (`remembered.rs`).
 
-use super::files::{Files, Local, whole};
+use super::files::{Files, whole};
 use super::layout::Entry;
 #[cfg(feature = "native")]
 use super::remembered::Remembered;
 use super::safetensors::{self, read_floats, read_words};
 use super::{Supply, Weights};
+use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::config::Config;
+use crate::future::Boxed;
+use crate::parallel::Guarded;
 use crate::quant::{Format, PANEL, Packed};
 use crate::text::{Template, Tokenizer};
 use crate::untrusted::{check_file_name, cut, limits};
 use sha2::{Digest, Sha256};
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -152,7 +153,7 @@ pub struct Pack {
     /// SHA-256 of the manifest, in hex: it names every byte of the pack.
     pub sha256: String,
     /// The shard read last, verified: tensors come in order.
-    open: RefCell<Option<OpenShard>>,
+    open: Guarded<Option<OpenShard>>,
     #[cfg(feature = "native")]
     remembered: Remembered,
 }
@@ -194,7 +195,7 @@ impl Pack {
             files,
             sha256: hex(&Sha256::digest(&bytes)),
             manifest,
-            open: RefCell::new(None),
+            open: Guarded::new(None),
             #[cfg(feature = "native")]
             remembered,
         })
@@ -288,7 +289,7 @@ impl Pack {
 
     /// Makes shard `index` the open one.
     async fn ensure(&self, index: usize) -> Result<()> {
-        if self.open.borrow().as_ref().is_some_and(|o| o.index == index) {
+        if self.open.lock().as_ref().is_some_and(|o| o.index == index) {
             return Ok(());
         }
         self.open.replace(None);
@@ -334,7 +335,7 @@ impl Pack {
 
     /// A tensor of the open shard: its bytes alone, as a file, and where they lie in it.
     fn find(&self, name: &str) -> Result<(Memory, safetensors::Entry)> {
-        let open = self.open.borrow();
+        let open = self.open.lock();
         let open = open.as_ref().expect("a shard is open");
         let found = open.tensors.get(name).ok_or_else(|| Error::TensorMissing {
             name: name.into(),
@@ -351,7 +352,7 @@ impl Pack {
 }
 
 impl Supply for Pack {
-    fn matrix<'a>(&'a self, entry: &'a Entry) -> Local<'a, Result<Packed>> {
+    fn matrix<'a>(&'a self, entry: &'a Entry) -> Boxed<'a, Result<Packed>> {
         Box::pin(async move {
             let stored = self.stored(entry)?;
             let empty = Packed {
@@ -395,7 +396,7 @@ impl Supply for Pack {
         })
     }
 
-    fn vector<'a>(&'a self, entry: &'a Entry) -> Local<'a, Result<Vec<f32>>> {
+    fn vector<'a>(&'a self, entry: &'a Entry) -> Boxed<'a, Result<Vec<f32>>> {
         Box::pin(async move {
             let stored = self.stored(entry)?;
             let shard = stored.parts.first().map_or(usize::MAX, |p| p.shard);
@@ -425,11 +426,11 @@ impl Files for Memory {
         self.file.clone()
     }
 
-    fn size<'a>(&'a self, _: &'a str) -> Local<'a, Result<Option<u64>>> {
+    fn size<'a>(&'a self, _: &'a str) -> Boxed<'a, Result<Option<u64>>> {
         Box::pin(async move { Ok(Some(self.bytes.len() as u64)) })
     }
 
-    fn read<'a>(&'a self, _: &'a str, range: Range<u64>) -> Local<'a, Result<Vec<u8>>> {
+    fn read<'a>(&'a self, _: &'a str, range: Range<u64>) -> Boxed<'a, Result<Vec<u8>>> {
         Box::pin(async move { Ok(self.bytes[range.start as usize..range.end as usize].to_vec()) })
     }
 

@@ -122,7 +122,7 @@ fn stored_format(entry: &Entry, weights: Weights) -> Format {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::shapes::named;
+    use crate::config::shapes::named;
     use crate::weights::layout::layout;
     use crate::weights::pack::SHARD_BYTES;
 

@@ -2,8 +2,8 @@
 
 use super::layout::Entry;
 use super::names::{Names, ProjectorNames};
+use crate::config::{Config, Projector};
 use crate::kernels::attention::cache::HeadShape;
-use crate::model::config::{Config, Projector};
 use crate::quant::{PANEL, padded_rows};
 
 /// One checkpoint tensor.

@@ -6,8 +6,8 @@
 
 use super::files::Files;
 use super::pack::Shard;
+use crate::parallel::Guarded;
 use crate::untrusted::limits;
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ const SETTLED: Duration = Duration::from_secs(2);
 pub(super) struct Remembered {
     /// `None`: not on disk, or not worth it.
     folder: Option<PathBuf>,
-    note: RefCell<Note>,
+    note: Guarded<Note>,
 }
 
 #[derive(Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -68,13 +68,13 @@ impl Remembered {
             .and_then(read)
             .filter(|note| note.folder == fresh.folder)
             .unwrap_or(fresh);
-        Remembered { folder, note: RefCell::new(note) }
+        Remembered { folder, note: Guarded::new(note) }
     }
 
     /// Whether this very file was hashed before and had the right sum.
     pub(super) fn knows(&self, shard: &Shard) -> bool {
         let Some(folder) = &self.folder else { return false };
-        self.note.borrow().files.get(&shard.file).is_some_and(|seen| {
+        self.note.lock().files.get(&shard.file).is_some_and(|seen| {
             seen.sha256 == shard.sha256 && Some(seen) == seen_now(folder, shard).as_ref()
         })
     }
@@ -88,7 +88,7 @@ impl Remembered {
         if since < SETTLED.as_nanos() {
             return;
         }
-        let mut note = self.note.borrow_mut();
+        let mut note = self.note.lock();
         note.files.insert(shard.file.clone(), seen);
         let json = serde_json::to_vec_pretty(&*note).expect("our records have only string keys");
         // Where nothing may be written, everything is hashed again: slower, and as right.

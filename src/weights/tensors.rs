@@ -5,10 +5,10 @@ use super::choice::{Choice, Index, choose};
 use super::files::Files;
 use super::safetensors::read_header;
 use crate::error::{Error, Result};
+#[cfg(feature = "native")]
+use crate::parallel::Guarded;
 use half::{bf16, f16};
 use safetensors::Dtype;
-#[cfg(feature = "native")]
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -77,7 +77,7 @@ pub struct Folder {
     pub tensors: BTreeMap<String, Tensor>,
     /// The tensor of a `.bin` read last: its rows are asked for in pieces.
     #[cfg(feature = "native")]
-    recent: RefCell<Option<(String, Arc<Vec<u8>>)>>,
+    recent: Guarded<Option<(String, Arc<Vec<u8>>)>>,
 }
 
 /// Some rows of a tensor, as they lie in the file.
@@ -145,7 +145,7 @@ impl Folder {
             files,
             tensors,
             #[cfg(feature = "native")]
-            recent: RefCell::new(None),
+            recent: Guarded::new(None),
         })
     }
 
@@ -178,7 +178,7 @@ impl Folder {
             Place::Torch(torch) => {
                 let recent = self
                     .recent
-                    .borrow()
+                    .lock()
                     .as_ref()
                     .filter(|(n, _)| n == name)
                     .map(|(_, bytes)| bytes.clone());

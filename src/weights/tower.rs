@@ -5,8 +5,8 @@ use super::files::{Files, json};
 use super::names::{self, Names};
 use super::quantised;
 use super::tensors::Folder;
+use crate::config::published::{self, Fields};
 use crate::error::{Error, Result};
-use crate::model::published::{self, Fields};
 use serde_json::Value;
 
 /// A tower, and what describes it.

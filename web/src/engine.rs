@@ -163,7 +163,7 @@ impl Engine {
         };
         tell("device", 0, 0);
         let model =
-            Model::from_files(Box::new(StoredFiles::new(store)), &options, &mut |p: Progress| {
+            Model::from_files(Box::new(StoredFiles::new(store)), &options, &mut |p: &Progress| {
                 tell(p.phase, p.done, p.total)
             })
             .await?;

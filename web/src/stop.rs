@@ -1,7 +1,7 @@
 //! Stop, from JavaScript: one object per question, and pauses in which its call can arrive.
 
 use mqt::cancel::{Cancel, Stage};
-use mqt::weights::files::Local;
+use mqt::future::Boxed;
 use std::cell::Cell;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -20,7 +20,7 @@ thread_local! {
 }
 
 /// Lets the worker handle its messages, if it has not for a while.
-fn pause() -> Local<'static, ()> {
+fn pause() -> Boxed<'static, ()> {
     Box::pin(async {
         let now = js_sys::Date::now();
         if now - LAST_PAUSE.get() < PAUSE_MS {

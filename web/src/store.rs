@@ -4,7 +4,8 @@
 //! The WebAssembly heap holds one range at a time, never a whole model.
 
 use mqt::error::{Error, Result};
-use mqt::weights::files::{Files, Local};
+use mqt::future::Boxed;
+use mqt::weights::files::Files;
 use std::ops::Range;
 use wasm_bindgen::prelude::*;
 
@@ -65,7 +66,7 @@ impl Files for StoredFiles {
         self.folder.trim_end_matches('/').to_owned()
     }
 
-    fn size<'a>(&'a self, name: &'a str) -> Local<'a, Result<Option<u64>>> {
+    fn size<'a>(&'a self, name: &'a str) -> Boxed<'a, Result<Option<u64>>> {
         Box::pin(async move {
             let path = self.path(name);
             let size = self.store.size(&path).await.map_err(|reason| missing(&path, &reason))?;
@@ -73,7 +74,7 @@ impl Files for StoredFiles {
         })
     }
 
-    fn read<'a>(&'a self, name: &'a str, range: Range<u64>) -> Local<'a, Result<Vec<u8>>> {
+    fn read<'a>(&'a self, name: &'a str, range: Range<u64>) -> Boxed<'a, Result<Vec<u8>>> {
         Box::pin(async move {
             let path = self.path(name);
             // A double holds every size up to 2^53 exactly.

@@ -313,7 +313,7 @@ pub(crate) struct BenchArgs {
     /// mqt-llava-7b
     #[arg(
         long, value_name = "NAME", conflicts_with = "model", hide_possible_values = true,
-        value_parser = PossibleValuesParser::new(mqt::model::shapes::NAMES)
+        value_parser = PossibleValuesParser::new(mqt::config::shapes::NAMES)
     )]
     pub(crate) shape: Option<String>,
     /// Numbers of image tokens to measure the first word for, separated by commas [default: the

@@ -10,6 +10,7 @@ use crate::memory;
 use crate::picture::Picture;
 use mqt::budget;
 use mqt::cancel::Cancel;
+use mqt::future::Callback;
 use mqt::image::{Pixels, Reading};
 use mqt::model::preflight::Preflight;
 use mqt::model::{Arithmetic, LoadOptions, Model, ModelSource, Opened, Tuning};
@@ -82,7 +83,7 @@ fn load_opened(
         announce(preflight, console);
     };
     let model = block_on(
-        opened.load(options, context, &mut on_preflight, &mut |progress| bar.show(&progress)),
+        opened.load(options, context, &mut on_preflight, &mut |progress| bar.show(progress)),
     )?;
     drop(bar);
     choices::remember(model.adapter(), model.learned());
@@ -237,7 +238,7 @@ impl Conversation {
     pub(crate) fn ask(
         &mut self,
         mut request: Request,
-        on_text: &mut dyn FnMut(&str),
+        on_text: &mut Callback<'_, str>,
     ) -> Result<Record> {
         let session = &mut self.session;
         let answer = self.interrupt.during(|cancel| {

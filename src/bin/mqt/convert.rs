@@ -25,7 +25,7 @@ pub(crate) fn run(args: ConvertArgs, console: &Console) -> Result<()> {
         ..Conversion::new(&args.checkpoint, &output, args.weights)
     };
     let converted = interrupt
-        .during(|cancel| block_on(convert(&what, cancel, &mut |progress| bar.show(&progress))));
+        .during(|cancel| block_on(convert(&what, cancel, &mut |progress| bar.show(progress))));
     drop(bar);
     if matches!(converted, Err(mqt::Error::Cancelled)) {
         console.note("what is finished is kept; the same command resumes from there");
@@ -49,7 +49,7 @@ pub(crate) fn run(args: ConvertArgs, console: &Console) -> Result<()> {
 
 pub(crate) fn verify(args: VerifyArgs, console: &Console) -> Result<()> {
     let mut bar = console.bytes();
-    let verified = block_on(mqt::convert::verify(&args.pack, &mut |progress| bar.show(&progress)))?;
+    let verified = block_on(mqt::convert::verify(&args.pack, &mut |progress| bar.show(progress)))?;
     drop(bar);
     Output::new().line(verified.to_string().trim_end())
 }

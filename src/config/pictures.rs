@@ -4,7 +4,7 @@
 //! Upstream: transformers' `CLIPImageProcessor`, and `LlavaImageProcessor`, which can pad.
 //! `docs/checkpoints.md` lists every field.
 
-use super::published::Fields;
+use crate::config::published::Fields;
 use crate::error::Result;
 use crate::image::ImageSpec;
 use serde_json::Value;

@@ -1,6 +1,10 @@
 //! The numbers of a model, read from its configuration and its tensors' shapes; nothing below
 //! hard-codes one.
 
+pub(crate) mod pictures;
+pub(crate) mod published;
+pub mod shapes;
+
 use crate::budget::Offer;
 use crate::error::{Error, Result};
 use crate::image::{Aspect, ImageSpec};
@@ -294,11 +298,6 @@ impl Config {
             );
         }
         Ok(())
-    }
-
-    /// Parameters of the network as it runs: layers that never influence an answer are not counted.
-    pub fn parameters(&self) -> u64 {
-        crate::weights::layout::layout(self).iter().map(|e| (e.rows * e.cols) as u64).sum()
     }
 }
 

@@ -1,8 +1,8 @@
 //! Published JSON files → the numbers of a [`Config`](super::Config): checked one by one, with the
 //! file named where one is wrong.
 
-use super::config::{LARGEST, LanguageConfig, MlpConfig, ResamplerConfig, VisionConfig};
 use super::pictures::short;
+use super::{LARGEST, LanguageConfig, MlpConfig, ResamplerConfig, VisionConfig};
 use crate::error::{Error, Result};
 use crate::kernels::attention::cache::HeadShape;
 use crate::untrusted::cut;

@@ -1,7 +1,7 @@
 //! Named shapes: the numbers of models without their weights, for benchmarks and synthetic
 //! checkpoints.
 
-use super::config::{Config, LanguageConfig, MlpConfig, Projector, ResamplerConfig, VisionConfig};
+use super::{Config, LanguageConfig, MlpConfig, Projector, ResamplerConfig, VisionConfig};
 use crate::image::ImageSpec;
 use crate::kernels::attention::cache::HeadShape;
 

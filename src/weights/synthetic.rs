@@ -1,8 +1,8 @@
 //! Random weights of a named shape: a benchmark needs the sizes, not the knowledge.
 
 use crate::error::Result;
+use crate::future::Boxed;
 use crate::quant::{Format, Packed};
-use crate::weights::files::Local;
 use crate::weights::layout::{Entry, Role};
 use crate::weights::{Supply, Weights};
 
@@ -13,11 +13,11 @@ pub(crate) struct Synthetic {
 }
 
 impl Supply for Synthetic {
-    fn matrix<'a>(&'a self, entry: &'a Entry) -> Local<'a, Result<Packed>> {
+    fn matrix<'a>(&'a self, entry: &'a Entry) -> Boxed<'a, Result<Packed>> {
         Box::pin(async move { Ok(matrix(self.weights.format(entry.role), entry)) })
     }
 
-    fn vector<'a>(&'a self, entry: &'a Entry) -> Local<'a, Result<Vec<f32>>> {
+    fn vector<'a>(&'a self, entry: &'a Entry) -> Boxed<'a, Result<Vec<f32>>> {
         Box::pin(async move { Ok(vector(entry)) })
     }
 }
