@@ -192,7 +192,7 @@ impl Opened {
     async fn synthetic(name: &str, weights: Weights) -> Result<Opened> {
         let Some(config) = crate::config::shapes::named(name) else {
             let why = format!("{name:?} is none of {}", crate::config::shapes::NAMES.join(", "));
-            return Err(Error::InvalidSetting { what: "--shape".into(), why });
+            return Err(Error::InvalidSetting { what: "shape".into(), why });
         };
         let Opened { tokenizer, template, .. } =
             Opened::new(Box::new(bundled::files()), None, weights).await?;

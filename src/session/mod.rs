@@ -17,25 +17,35 @@ use std::sync::Arc;
 use web_time::Instant;
 use writer::{Written, write_answer};
 
+mod record;
 mod request;
 #[cfg(all(test, feature = "native"))]
 mod tests;
 mod writer;
 
 pub use crate::model::Looked;
-pub use request::{Answer, Estimate, FinishReason, Request, Timings, Trace};
+pub use record::{
+    Answer, AnswerAdapter, AnswerModel, Estimate, FinishReason, Timings, Trace, Turn,
+};
+pub use request::Request;
 
 struct Picture {
     hash: [u8; 32],
     visual: VisualTokens,
 }
 
-struct Turn {
+/// A turn as the prompt takes it.
+struct Told {
+    turn: Turn,
     /// Ids after the picture (first turn) or after the previous answer's end token.
     question: Vec<u32>,
-    answer: Vec<u32>,
-    /// Image tokens it was answered with.
-    m: usize,
+}
+
+impl Told {
+    /// Tokens of question, answer and the end token.
+    fn tokens(&self) -> usize {
+        self.question.len() + self.turn.token_ids.len() + 1
+    }
 }
 
 /// Tokens that must be left for question and answer.
@@ -52,9 +62,9 @@ pub struct Session {
     prefix: Vec<u32>,
     picture: Option<Picture>,
     pending: Looked,
-    turns: Vec<Turn>,
-    /// Taken back, and put back if what replaces it fails.
-    withdrawn: Vec<Turn>,
+    turns: Vec<Told>,
+    /// Turns removed by `take_back`, restored if the next `ask` fails.
+    withdrawn: Vec<Told>,
     speed: budget::Speed,
 }
 
@@ -63,9 +73,9 @@ impl Session {
     /// measures the device.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] if `context` exceeds the model's limit or cannot hold a prompt;
-    /// the device's failures.
-    pub async fn new(model: Arc<Model>, context: usize) -> Result<Session> {
+    /// [`Error::InvalidSetting`] if `context` exceeds the model's limit or cannot hold a prompt,
+    /// [`Error::Cancelled`], the device's failures.
+    pub async fn new(model: Arc<Model>, context: usize, cancel: &Cancel) -> Result<Session> {
         let limit = model.config().max_context();
         let prefix = model.template().prefix_ids(model.tokenizer());
         if context > limit || context < prefix.len() + LEAST_ROOM {
@@ -73,7 +83,7 @@ impl Session {
                 "{context} is outside what this model allows: {} to {limit}",
                 prefix.len() + LEAST_ROOM
             );
-            return Err(Error::InvalidSetting { what: "--context".into(), why });
+            return Err(Error::InvalidSetting { what: "context".into(), why });
         }
         let cache = model.new_cache(context).await?;
         let (picture, pending, speed, withdrawn) =
@@ -89,26 +99,25 @@ impl Session {
             withdrawn,
             speed,
         };
-        session.warm_up().await?;
+        session.warm_up(cancel).await?;
         Ok(session)
     }
 
     /// Runs every kernel once on the system prompt, so that the first question waits for no
     /// compiler; then measures prefill.
-    async fn warm_up(&mut self) -> Result<()> {
+    async fn warm_up(&mut self, cancel: &Cancel) -> Result<()> {
         let slots: Vec<Slot> = self.prefix.iter().map(|&id| Slot::Token(id)).collect();
-        let cancel = Cancel::new();
         self.model.begin(&mut self.cache, slots.len(), 2, &Sampling::default(), &[], &[]);
-        self.model.extend(&mut self.cache, &slots, None, Want::Pick, &cancel).await?;
+        self.model.extend(&mut self.cache, &slots, None, Want::Pick, cancel).await?;
         let mut generation = self.model.generation(&mut self.cache);
         for _ in 0..2 {
-            generation.next(&cancel).await?;
+            generation.next(cancel).await?;
         }
         generation.finish(0);
         self.cache.rewind(0);
         let start = Instant::now();
         self.model.begin(&mut self.cache, slots.len(), 1, &Sampling::default(), &[], &[]);
-        self.model.extend(&mut self.cache, &slots, None, Want::Pick, &cancel).await?;
+        self.model.extend(&mut self.cache, &slots, None, Want::Pick, cancel).await?;
         self.model.picked(&self.cache).await?;
         self.speed.prefilled(slots.len(), ms(start));
         self.cached = slots;
@@ -144,9 +153,14 @@ impl Session {
         &self.model
     }
 
-    /// Number of turns so far.
-    pub fn turns(&self) -> usize {
-        self.turns.len()
+    /// The turns so far, oldest first.
+    pub fn turns(&self) -> impl ExactSizeIterator<Item = &Turn> {
+        self.turns.iter().map(|told| &told.turn)
+    }
+
+    /// Tokens there is room for.
+    pub fn context(&self) -> usize {
+        self.cache.capacity()
     }
 
     /// Measured speeds, for estimates.
@@ -182,14 +196,28 @@ impl Session {
         self.withdrawn.clear();
     }
 
-    /// Takes the turns of an earlier conversation over: (question, the answer's ids, its m), oldest
-    /// first. Nothing is computed before the next question; then all of it is.
-    pub fn resume(&mut self, turns: &[(String, Vec<u32>, usize)]) {
-        self.start_anew();
-        for (question, answer, m) in turns {
-            let question = self.question_ids(question);
-            self.turns.push(Turn { question, answer: answer.clone(), m: *m });
+    /// Takes over the turns of an earlier conversation, oldest first. Nothing is computed before
+    /// the next question; then all of it is.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] if a turn cannot be this model's; nothing has changed then.
+    pub fn resume(&mut self, turns: &[Turn]) -> Result<()> {
+        let config = self.model.config();
+        let (vocab, offer) = (config.language.vocab, config.offer());
+        let is_ours = |turn: &Turn| {
+            turn.token_ids.iter().all(|&id| (id as usize) < vocab)
+                && budget::fixed(turn.image_tokens as u64, &offer).is_ok()
+        };
+        if !turns.iter().all(is_ours) {
+            let why = "an earlier turn is not of this model".into();
+            return Err(Error::InvalidSetting { what: "turns".into(), why });
         }
+        self.start_anew();
+        for turn in turns {
+            let question = self.question_ids(&turn.question);
+            self.turns.push(Told { turn: turn.clone(), question });
+        }
+        Ok(())
     }
 
     /// What a question would cost, before it is asked. An empty one counts as a short sentence of
@@ -213,17 +241,14 @@ impl Session {
         Ok(Estimate {
             image_tokens: choice.m,
             reason: choice.reason,
-            first_word_ms: self
+            first_token_ms: self
                 .speed
                 .first_word_ms(choice.m - prepared + unread + question)
                 .map(|ms| ms + encode),
-            first_word_from_scratch_ms: self.speed.first_word_ms(choice.m + question),
+            first_token_from_scratch_ms: self.speed.first_word_ms(choice.m + question),
             tokens_per_second: self.speed.decode_ms_per_token.map(|ms| 1e3 / ms),
             cache_bytes: choice.m as u64 * self.model.cache_bytes_per_token(),
-            context_used: self.prefix.len()
-                + choice.m
-                + self.turns.iter().map(|t| t.question.len() + t.answer.len() + 1).sum::<usize>()
-                + question,
+            context_used: self.prefix.len() + choice.m + self.told() + question,
             context: self.cache.capacity(),
         })
     }
@@ -244,11 +269,12 @@ impl Session {
     pub async fn ask(
         &mut self,
         request: &Request,
+        cancel: &Cancel,
         on_text: &mut Callback<'_, str>,
     ) -> Result<Answer> {
         let start = Instant::now();
         let looked = std::mem::take(&mut self.pending);
-        let result = self.answer(request, looked, start, on_text).await;
+        let result = self.answer(request, looked, start, cancel, on_text).await;
         let withdrawn = std::mem::take(&mut self.withdrawn);
         if result.is_err() {
             // As if it had not been asked.
@@ -263,6 +289,7 @@ impl Session {
         request: &Request,
         looked: Looked,
         start: Instant,
+        cancel: &Cancel,
         on_text: &mut Callback<'_, str>,
     ) -> Result<Answer> {
         let encode = if request.seen_ahead { 0.0 } else { looked.vision_ms + looked.resample_ms };
@@ -273,7 +300,7 @@ impl Session {
             request.so_far.iter().find(|&&id| id as usize >= self.model.config().language.vocab)
         {
             return Err(Error::InvalidSetting {
-                what: "so_far".into(),
+                what: "so far".into(),
                 why: format!("{id} is no token of this model"),
             });
         }
@@ -295,9 +322,9 @@ impl Session {
             &seen,
             &model.config().end_ids,
         );
-        self.extend(&prompt[cached_tokens..], Want::Pick, &request.cancel).await?;
+        self.extend(&prompt[cached_tokens..], Want::Pick, cancel).await?;
         let mut generation = model.generation(&mut self.cache);
-        let first = generation.next(&request.cancel).await?;
+        let first = generation.next(cancel).await?;
         let mut timings = Timings {
             vision: looked.vision_ms,
             resample: looked.resample_ms,
@@ -309,7 +336,7 @@ impl Session {
 
         let decode = Instant::now();
         let Written { text, token_ids, finish_reason, mean_probability } =
-            write_answer(&model, &mut generation, first, request, on_text).await?;
+            write_answer(&model, &mut generation, first, request, cancel, on_text).await?;
         let new = &token_ids[request.so_far.len()..];
         let computed = generation.finish(new.len());
         self.cached.extend(new[..computed.min(new.len())].iter().map(|&id| Slot::Token(id)));
@@ -318,30 +345,39 @@ impl Session {
         let steps =
             token_ids.len().saturating_sub(usize::from(finish_reason != FinishReason::Stop));
         self.speed.decoded(steps, timings.decode);
-        self.turns.push(Turn { question, answer: token_ids.clone(), m: choice.m });
-        Ok(Answer {
+        let tokens_per_second = if steps > 0 { steps as f64 * 1e3 / timings.decode } else { 0.0 };
+        let answer = Answer {
+            image: None,
+            question: request.question.clone(),
             text,
             finish_reason,
             image_tokens: choice.m,
             image_tokens_mode: choice.mode,
             image_tokens_reason: choice.reason,
             prompt_tokens: prompt.len(),
-            cached_tokens,
             completion_tokens: token_ids.len(),
             vision_runs: looked.vision_runs,
-            timings,
-            tokens_per_second: if steps > 0 { steps as f64 * 1e3 / timings.decode } else { 0.0 },
+            timings_ms: timings.rounded(),
+            tokens_per_second: (tokens_per_second * 100.0).round() / 100.0,
+            adapter: model.adapter().into(),
+            model: (&*model).into(),
+            arithmetic: model.arithmetic(),
+            seed: request.sampling.seed,
             mean_probability,
+            cached_tokens,
             token_ids,
-        })
+        };
+        self.turns.push(Told { turn: Turn::from(&answer), question });
+        Ok(answer)
     }
 
     /// Computes the visual part of the prompt ahead of the question, while the person still types.
     ///
     /// # Errors
     /// As [`Session::ask`].
-    pub async fn prepare(&mut self, m: usize, cancel: &Cancel) -> Result<()> {
-        let m = budget::fixed(m as u64, &self.model.config().offer())?;
+    pub async fn prepare(&mut self, budget: &Budget, cancel: &Cancel) -> Result<()> {
+        let request = Request { budget: budget.clone(), ..Request::new("") };
+        let m = self.choose(&request, SHORT_QUESTION, 0.0)?.m;
         let prompt = self.prompt(m, &[]);
         let kept = self.keep_common_prefix(&prompt).min(prompt.len());
         self.extend(&prompt[kept..], Want::Nothing, cancel).await?;
@@ -352,20 +388,26 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::ask`].
-    pub async fn trace(&mut self, pixels: &Pixels, question: &str, m: usize) -> Result<Trace> {
-        let cancel = Cancel::new();
-        self.look(pixels, &cancel).await?;
+    pub async fn trace(
+        &mut self,
+        pixels: &Pixels,
+        question: &str,
+        budget: &Budget,
+        cancel: &Cancel,
+    ) -> Result<Trace> {
+        self.look(pixels, cancel).await?;
         self.start_anew();
         let question = self.question_ids(question);
-        let m = budget::fixed(m as u64, &self.model.config().offer())?;
+        let request = Request { budget: budget.clone(), ..Request::new("") };
+        let m = self.choose(&request, question.len(), 0.0)?.m;
         let prompt = self.prompt(m, &question);
         if prompt.len() > self.cache.capacity() {
             return Err(Error::ContextFull { need: prompt.len(), have: self.cache.capacity() });
         }
-        let vision_features = self.model.vision_features(pixels, &cancel).await?;
+        let vision_features = self.model.vision_features(pixels, cancel).await?;
         self.cache.rewind(0);
         self.cached.clear();
-        let logits = match self.extend(&prompt, Want::AllLogits, &cancel).await? {
+        let logits = match self.extend(&prompt, Want::AllLogits, cancel).await? {
             Wanted::Logits(logits) => logits,
             _ => unreachable!("all logits were asked for"),
         };
@@ -373,7 +415,7 @@ impl Session {
         let visual_tokens = self.model.read_visual(&picture.visual, m).await?;
         let ids = self.prefix.iter().map(|&id| id as i32);
         let input_ids = ids.chain([-200]).chain(question.iter().map(|&id| id as i32)).collect();
-        Ok(Trace { vision_features, visual_tokens, input_ids, logits })
+        Ok(Trace { image_tokens: m, vision_features, visual_tokens, input_ids, logits })
     }
 
     fn question_ids(&self, question: &str) -> Vec<u32> {
@@ -386,16 +428,16 @@ impl Session {
     }
 
     fn choose(&self, request: &Request, question: usize, encode: f64) -> Result<budget::Choice> {
-        if let (Budget::Auto { .. }, Some(turn)) = (&request.budget, self.turns.last()) {
+        if let (Budget::Auto { .. }, Some(told)) = (&request.budget, self.turns.last()) {
             // Another m would compute every earlier turn again.
             return Ok(budget::Choice {
-                m: turn.m,
+                m: told.turn.image_tokens,
                 mode: Mode::Auto,
                 reason: "as in the turn before".into(),
             });
         }
-        let used: usize = self.turns.iter().map(|t| t.question.len() + t.answer.len() + 1).sum();
-        let free = self.cache.capacity().saturating_sub(self.prefix.len() + used + question + 1);
+        let used = self.prefix.len() + self.told() + question + 1;
+        let free = self.cache.capacity().saturating_sub(used);
         budget::choose(
             &request.budget,
             &self.model.config().offer(),
@@ -418,8 +460,12 @@ impl Session {
         if common == self.prefix.len() {
             return 0;
         }
-        self.prefix.len() - common
-            + self.turns.iter().map(|t| t.question.len() + t.answer.len() + 1).sum::<usize>()
+        self.prefix.len() - common + self.told()
+    }
+
+    /// Tokens of all turns.
+    fn told(&self) -> usize {
+        self.turns.iter().map(Told::tokens).sum()
     }
 
     /// The whole conversation as slots: prefix, m image tokens, turns, the new question.
@@ -432,9 +478,9 @@ impl Session {
         let tokens = |slots: &mut Vec<Slot>, ids: &[u32]| {
             slots.extend(ids.iter().map(|&id| Slot::Token(id)))
         };
-        for turn in &self.turns {
-            tokens(&mut slots, &turn.question);
-            tokens(&mut slots, &turn.answer);
+        for told in &self.turns {
+            tokens(&mut slots, &told.question);
+            tokens(&mut slots, &told.turn.token_ids);
             tokens(&mut slots, &[self.model.tokenizer().eos()]);
         }
         tokens(&mut slots, question);

@@ -1,6 +1,7 @@
 //! From token ids to the text of an answer.
 
 use super::{FinishReason, Request};
+use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::future::Callback;
 use crate::model::{Generation, Model};
@@ -23,6 +24,7 @@ pub(super) async fn write_answer(
     generation: &mut Generation<'_>,
     mut next: Option<Picked>,
     request: &Request,
+    cancel: &Cancel,
     on_text: &mut Callback<'_, str>,
 ) -> Result<Written> {
     let mut writer = Writer::new(model.tokenizer(), &request.stop);
@@ -48,7 +50,7 @@ pub(super) async fn write_answer(
         if writer.push(token, on_text) {
             break FinishReason::Stop;
         }
-        next = match generation.next(&request.cancel).await {
+        next = match generation.next(cancel).await {
             Ok(picked) => picked,
             Err(Error::Cancelled) => break FinishReason::Cancelled,
             Err(error) => return Err(error),
