@@ -12,7 +12,7 @@ use mqt::bench;
 use mqt::budget;
 use mqt::gpu::{AdapterInfo, Choices};
 use mqt::image::{Pixels, Reading};
-use mqt::model::{LoadOptions, Model, Progress, Tuning};
+use mqt::model::{LoadOptions, Loading, Model, Tuning};
 use mqt::session::{Answer, FinishReason, Session, Timings};
 use serde::Serialize;
 use std::sync::Arc;
@@ -147,6 +147,7 @@ impl Engine {
                 .arithmetic
                 .parse()
                 .map_err(|why: String| Failure::invalid(&why))?,
+            context: settings.context,
             rehearse: true,
             choices: settings.kernels.clone(),
             tuning: TUNING,
@@ -163,8 +164,10 @@ impl Engine {
         };
         tell("device", 0, 0);
         let model =
-            Model::from_files(Box::new(StoredFiles::new(store)), &options, &mut |p: &Progress| {
-                tell(p.phase, p.done, p.total)
+            Model::from_files(Box::new(StoredFiles::new(store)), &options, &mut |loading| {
+                if let Loading::Progress(p) = loading {
+                    tell(p.phase, p.done, p.total);
+                }
             })
             .await?;
         tell("warm-up", 0, 0);

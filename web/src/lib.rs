@@ -1,7 +1,10 @@
 //! `mqt` in the browser: a thin shell that turns JavaScript values into library calls. No logic
 //! lives here.
 //!
-//! WebGPU works in pages and in workers; the same calls serve both.
+//! WebGPU works in pages and in workers; the same calls serve both. For other targets this crate is
+//! empty: the library's futures are `Send` there, and JavaScript's are not.
+
+#![cfg(target_arch = "wasm32")]
 
 pub mod engine;
 pub mod failure;

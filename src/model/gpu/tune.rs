@@ -5,19 +5,20 @@
 //! is not measured when the time is spent keeps its guess; the next load goes on from the choices
 //! it is given.
 
-use super::open::{LoadOptions, Tuning};
-use super::parts::{LanguageLayer, Parts, Projector};
-use super::slot::Arithmetic;
+use super::Network;
+use super::vision::Connector;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Matrix, Recorder, Storage, Tensor};
 use crate::kernels::attention::cache::{HeadShape, KvLayer};
 use crate::kernels::attention::step::{self, Split, attention_step, part_values};
-use crate::kernels::mix::Map;
 use crate::kernels::product::cut::{self, BATCHES, Cut, Product, Via};
 use crate::kernels::product::step::{End, step_cut};
 use crate::kernels::product::{How, product};
 use crate::kernels::state::State;
+use crate::model::open::{LoadOptions, Tuning};
+use crate::model::parts::LanguageLayer;
+use crate::model::slot::Arithmetic;
 use crate::quant::{Format, PANEL};
 use crate::sample::Sampling;
 use std::time::Duration;
@@ -54,7 +55,7 @@ impl<'a> Family<'a> {
 }
 
 /// How long to measure on this device; `None`: not at all.
-pub(super) fn budget(gpu: &Gpu, options: &LoadOptions) -> Option<Duration> {
+pub(in crate::model) fn budget(gpu: &Gpu, options: &LoadOptions) -> Option<Duration> {
     match options.tuning {
         // There is one variant only.
         _ if options.arithmetic == Arithmetic::Exact => None,
@@ -71,14 +72,14 @@ pub(super) fn budget(gpu: &Gpu, options: &LoadOptions) -> Option<Duration> {
 ///
 /// # Errors
 /// [`Error::DeviceLost`].
-pub(super) async fn tune(
-    gpu: &Gpu,
+pub(in crate::model) async fn tune(
+    network: &Network,
     config: &Config,
-    parts: &Parts<Matrix, Tensor, Map>,
     budget: Duration,
 ) -> Result<()> {
+    let gpu = &network.gpu;
     let tuner = Tuner { gpu, deadline: Instant::now().checked_add(budget) };
-    let measured = tuner.measure(config, parts).await;
+    let measured = tuner.measure(config, network).await;
     gpu.forget_bind_groups();
     match measured {
         Err(Error::OutOfMemory { .. } | Error::LimitTooSmall { .. }) => Ok(()),
@@ -87,8 +88,8 @@ pub(super) async fn tune(
 }
 
 /// The decoder's matrices, those that take longest first, the head last.
-fn language_families(parts: &Parts<Matrix, Tensor, Map>) -> Vec<Family<'_>> {
-    let l = &parts.language;
+fn language_families(network: &Network) -> Vec<Family<'_>> {
+    let l = &network.language.0;
     let family = |pick: fn(&LanguageLayer<Matrix, Tensor>) -> &Matrix, role| Family {
         matrices: l.layers.iter().map(pick).collect(),
         role,
@@ -102,19 +103,19 @@ fn language_families(parts: &Parts<Matrix, Tensor, Map>) -> Vec<Family<'_>> {
     ]
 }
 
-fn vision_families(parts: &Parts<Matrix, Tensor, Map>) -> Vec<Vec<&Matrix>> {
-    let layers = &parts.vision.layers;
+fn vision_families(network: &Network) -> Vec<Vec<&Matrix>> {
+    let layers = &network.vision.0.layers;
     let mut families: Vec<Vec<&Matrix>> = vec![
         layers.iter().map(|layer| &layer.fc1.weight).collect(),
         layers.iter().map(|layer| &layer.fc2.weight).collect(),
         layers.iter().map(|layer| &layer.qkv.weight).collect(),
         layers.iter().map(|layer| &layer.out.weight).collect(),
-        vec![&parts.vision.patch],
+        vec![&network.vision.0.patch],
     ];
-    match &parts.projector {
-        Projector::Resampler(r) => families.extend([vec![&r.value], vec![&r.out]]),
-        Projector::Mlp(mlp) => {
-            families.extend(mlp.linears.iter().map(|linear| vec![&linear.weight]))
+    match &network.connector {
+        Connector::Resampler { w, .. } => families.extend([vec![&w.value], vec![&w.out]]),
+        Connector::Mlp { w, .. } => {
+            families.extend(w.linears.iter().map(|linear| vec![&linear.weight]))
         }
     }
     families.retain(|family| !family.is_empty());
@@ -127,13 +128,13 @@ struct Tuner<'a> {
 }
 
 impl Tuner<'_> {
-    async fn measure(&self, config: &Config, parts: &Parts<Matrix, Tensor, Map>) -> Result<()> {
-        let language = language_families(parts);
+    async fn measure(&self, config: &Config, network: &Network) -> Result<()> {
+        let language = language_families(network);
         for family in &language {
             self.step(family).await?;
         }
         self.split(config.language.shape).await?;
-        let vision = vision_families(parts);
+        let vision = vision_families(network);
         for n in BATCHES.into_iter().rev() {
             // The tower's batch is the whole picture.
             let vision = if n >= 64 { &vision[..] } else { &[] };
