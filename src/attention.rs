@@ -13,6 +13,17 @@ pub fn together(map: &[f32], patches: usize, m: usize) -> Vec<f32> {
     mean
 }
 
+/// The mean over heads of a map [heads, M, patches], for its first `m` tokens: [m, patches].
+pub(crate) fn mean(map: &[f32], m_max: usize, patches: usize, m: usize) -> Vec<f32> {
+    let heads = map.chunks_exact(m_max * patches);
+    let share = 1.0 / heads.len() as f32;
+    let mut mean = vec![0.0f32; m * patches];
+    for head in heads {
+        mean.iter_mut().zip(head).for_each(|(mean, weight)| *mean += weight * share);
+    }
+    mean
+}
+
 /// The map [m, patches] of tokens that average squares of patches; without a resampler they all do.
 /// `m` is the square of a divisor of `grid`.
 pub(crate) fn pooled(grid: usize, m: usize) -> Vec<f32> {

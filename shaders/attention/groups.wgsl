@@ -1,4 +1,5 @@
-// attention/groups: out[t, h] = sum over visible keys j of softmax_j(q[t, h] . keys[j, kv]) * values[j,
+// attention/groups: out[t, h] = sum over visible keys j of softmax_j(q[t, h] . keys[j, kv]) *
+//   values[j,
 //   kv], kv = h / group
 // q [tokens, heads, dims / 4] vec4, already scaled - keys, values: as heads.wgsl writes them - out
 //   [tokens, heads * head_dim] f32

@@ -1,4 +1,5 @@
-// attention/lanes: attention.wgsl's formula without workgroup memory: a lane takes 4 queries of one
+// attention/lanes: attention/groups.wgsl's formula without workgroup memory: a lane takes 4 queries
+//   of one
 //   head past all keys, 8 at a time
 // q [tokens, heads, dims / 4] vec4, already scaled - keys, values: as heads.wgsl writes them - out
 //   [tokens, heads * head_dim] f32

@@ -1,4 +1,5 @@
-// product: what the product kernels share: where a token's row of x begins, and what becomes of a sum
+// product: what the product kernels share: where a token's row of x begins, and what becomes of a
+//   sum
 // constants ADD, BIAS, ACT (0 none, 1 quick-GELU, 2 GELU); uses params, bias and out of the kernel
 fn row_of(token: u32) -> u32 {
     // Tokens past the end repeat the last one; their sums are not stored.

@@ -1,4 +1,5 @@
-// product/bytes: as product/lanes, with activations rounded to bytes: 64 columns of a token share a step,
+// product/bytes: as product/lanes, with activations rounded to bytes: 64 columns of a token share a
+//   step,
 //   their largest magnitude / 127
 // x [tokens, cols] f32 - w panels (data, scales) of q8 or q4 - bias [rows] f32 - out [tokens, rows]
 //   f32, read-write because of ADD

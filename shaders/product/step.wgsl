@@ -1,4 +1,5 @@
-// product/step: one token's v[r] = sum over c of x[c] * w[r, c], as a step of decoding: scaled before
+// product/step: one token's v[r] = sum over c of x[c] * w[r, c], as a step of decoding: scaled
+//   before
 //   (NORM) and finished after (END)
 // state: common/state.wgsl - x [cols] f32, gain already multiplied in - stream [cols] f32: whose
 //   RMS scales v when NORM = 1

@@ -1,4 +1,5 @@
-// product/tiles: out[t, r] = act(sum over c of x[t, c] * w[r, c] + bias[r]), or the same added to out[t, r]
+// product/tiles: out[t, r] = act(sum over c of x[t, c] * w[r, c] + bias[r]), or the same added to
+//   out[t, r]
 //   when ADD = 1, for many tokens
 // x [tokens, cols] f32 - w panels (data, scales) - bias [rows] f32 - out [tokens, rows] f32,
 //   read-write because of ADD

@@ -104,7 +104,7 @@ mod tests {
         assert!(named("gpt-5").is_none());
     }
 
-    /// mqt-llava.md §0: LLaMA 6,738,415,616 parameters; the tower less its last layer and last
+    /// As published: LLaMA 6,738,415,616 parameters; the tower less its last layer and last
     /// norm; the folded resampler.
     #[test]
     fn the_7b_has_its_published_size() {

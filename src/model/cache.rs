@@ -1,6 +1,6 @@
 //! What a conversation has computed, wherever it lies.
 
-use super::{language, reference};
+use super::{cpu, gpu};
 use crate::config::Config;
 
 /// Keys and values of one conversation.
@@ -14,11 +14,30 @@ pub struct Cache {
 }
 
 pub(super) enum Kv {
-    Gpu(Box<language::KvCache>),
-    Cpu(reference::KvCache),
+    Gpu(Box<gpu::language::KvCache>),
+    Cpu(cpu::KvCache),
+}
+
+/// Visual tokens and caches lie where their model lies.
+pub(super) fn foreign() -> ! {
+    panic!("visual tokens and a cache belong to the model that made them")
 }
 
 impl Cache {
+    pub(super) fn gpu(&mut self) -> &mut Box<gpu::language::KvCache> {
+        match &mut self.kv {
+            Kv::Gpu(kv) => kv,
+            Kv::Cpu(_) => foreign(),
+        }
+    }
+
+    pub(super) fn cpu(&mut self) -> &mut cpu::KvCache {
+        match &mut self.kv {
+            Kv::Cpu(kv) => kv,
+            Kv::Gpu(_) => foreign(),
+        }
+    }
+
     /// Positions computed.
     #[allow(clippy::len_without_is_empty, reason = "it is a length in positions, not a collection")]
     pub fn len(&self) -> usize {

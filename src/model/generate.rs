@@ -119,7 +119,7 @@ impl<'a> Generation<'a> {
             if !first && steps == 0 {
                 return;
             }
-            let letter = self.model.run_steps(self.cache, steps);
+            let Some(letter) = self.model.run_steps(self.cache, steps) else { return };
             self.ahead.letters.push_back((letter, steps));
             self.ahead.submitted += steps;
         }

@@ -1,18 +1,34 @@
-//! From an opened model to one that answers: a device, weights on it, kernels chosen.
+//! From opened files to a model that answers: the one way there, for the program, the page and the
+//! library.
 
 #[cfg(feature = "native")]
 use super::ModelSource;
 use super::parts::{self, Progress};
+use super::preflight::Preflight;
 use super::{
-    Arithmetic, GpuNetwork, LoadOptions, LoadTimes, Model, Network, Opened, language, rehearsal,
-    tune, vision,
+    Arithmetic, LoadOptions, LoadTimes, Model, Network, Opened, cpu, gpu as on_gpu, rehearsal,
 };
 use crate::error::Result;
 use crate::future::Callback;
 use crate::gpu::{AdapterChoice, AdapterInfo, Gpu};
 use crate::weights::files::Files;
 use crate::weights::layout::Role;
+use on_gpu::tune;
 use web_time::Instant;
+
+/// What happens while a model loads, in this order: the preflight once, then progress.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Loading {
+    /// The device is open: what the model will take of it, before anything is allocated.
+    Preflight(Box<Preflight>),
+    /// How far compiling, reading weights or choosing kernels has come.
+    Progress(Progress),
+}
+
+fn ms(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
+}
 
 impl Model {
     /// Loads a model from disk or from the program itself.
@@ -24,11 +40,9 @@ impl Model {
     pub async fn load(
         source: &ModelSource,
         options: &LoadOptions,
-        on_progress: &mut Callback<'_, Progress>,
+        on_loading: &mut Callback<'_, Loading>,
     ) -> Result<Model> {
-        let opened =
-            Opened::from_source(source, options.vision_tower.as_deref(), options.weights).await?;
-        Model::place(opened, options, on_progress).await
+        Opened::at(source, options).await?.load(options, on_loading).await
     }
 
     /// Loads a pack or checkpoint from any set of files.
@@ -38,72 +52,76 @@ impl Model {
     pub async fn from_files(
         files: Box<dyn Files>,
         options: &LoadOptions,
-        on_progress: &mut Callback<'_, Progress>,
+        on_loading: &mut Callback<'_, Loading>,
     ) -> Result<Model> {
-        Model::place(Opened::new(files, None, options.weights).await?, options, on_progress).await
+        Opened::new(files, None, options.weights).await?.load(options, on_loading).await
     }
+}
 
-    pub(super) async fn place(
-        opened: Opened,
+impl Opened {
+    /// Opens the device, says what the model takes of it, compiles kernels if
+    /// [`LoadOptions::rehearse`] says so, loads the weights (the tower's first), and chooses
+    /// kernels by measuring as [`LoadOptions::tuning`] allows.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub async fn load(
+        self,
         options: &LoadOptions,
-        on_progress: &mut Callback<'_, Progress>,
+        on_loading: &mut Callback<'_, Loading>,
     ) -> Result<Model> {
         let start = Instant::now();
-        let ms = |since: Instant| since.elapsed().as_secs_f64() * 1e3;
         let gpu = Gpu::open(&options.adapter).await?;
         let mut times = LoadTimes { device: ms(start), ..LoadTimes::default() };
+        let context = options.context.min(self.config.max_context());
+        let (weights, arithmetic) = (self.weights, options.arithmetic);
+        let preflight = Preflight::new(&self.config, weights, arithmetic, context, gpu.as_ref())?;
+        on_loading(&Loading::Preflight(Box::new(preflight)));
+        let mut on_progress = |progress: &Progress| on_loading(&Loading::Progress(*progress));
         if let (Some(gpu), true) = (&gpu, options.rehearse) {
             let start = Instant::now();
-            rehearsal::rehearse(gpu, &opened, options, on_progress).await?;
+            rehearsal::rehearse(gpu, &self, options, &mut on_progress).await?;
             times.pipelines = ms(start);
         }
-        Model::place_on(gpu, opened, times, options, on_progress).await
+        self.place(gpu, times, options, &mut on_progress).await
     }
 
-    /// On an opened device, or on the processor.
-    pub(super) async fn place_on(
+    /// Loads the weights to an opened device, or for the processor.
+    pub(super) async fn place(
+        self,
         gpu: Option<Gpu>,
-        opened: Opened,
         mut times: LoadTimes,
         options: &LoadOptions,
         on_progress: &mut Callback<'_, Progress>,
     ) -> Result<Model> {
         let Opened { config, tokenizer, template, name, weights, sha256, supply, .. } =
-            opened.stoppable(&options.cancel);
+            self.stoppable(&options.cancel);
         let start = Instant::now();
-        let ms = |since: Instant| since.elapsed().as_secs_f64() * 1e3;
         let format = |role: Role| weights.format(role);
         if let Some(gpu) = &gpu {
             gpu.recall(&options.choices);
+            if options.arithmetic == Arithmetic::Exact {
+                gpu.fix_order();
+            }
         }
         let adapter = gpu.as_ref().map_or_else(AdapterInfo::cpu, |g| g.info().clone());
         let fell_back = gpu.is_none() && options.adapter != AdapterChoice::Cpu;
         let network = match gpu {
             Some(gpu) => {
-                if options.arithmetic == Arithmetic::Exact {
-                    gpu.fix_order();
-                }
                 let parts = parts::load(&gpu, &*supply, &config, &format, on_progress).await?;
-                let (vision, language) = (
-                    vision::Scratch::new(&gpu, &config).await?,
-                    language::Scratch::new(&gpu, &config).await?,
-                );
-                gpu.idle().await?;
-                if let Some(budget) = tune::budget(&gpu, options) {
+                let network = on_gpu::Network::new(gpu, &config, parts).await?;
+                network.gpu.idle().await?;
+                if let Some(budget) = tune::budget(&network.gpu, options) {
                     on_progress(&Progress { phase: "choosing kernels", done: 0, total: 0 });
-                    tune::tune(&gpu, &config, &parts, budget).await?;
+                    tune::tune(&network, &config, budget).await?;
                 }
-                Network::Gpu(Box::new(GpuNetwork {
-                    busy: async_lock::Mutex::new(()),
-                    gpu,
-                    parts,
-                    vision,
-                    language,
-                }))
+                Network::Gpu(Box::new(network))
             }
-            None => Network::Cpu(Box::new(
-                parts::load(&parts::Host, &*supply, &config, &format, on_progress).await?,
-            )),
+            None => {
+                let host = &parts::Host;
+                let parts = parts::load(host, &*supply, &config, &format, on_progress).await?;
+                Network::Cpu(Box::new(cpu::Network::new(parts)))
+            }
         };
         times.weights = ms(start);
         let spec = config.image_spec();

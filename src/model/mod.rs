@@ -1,50 +1,46 @@
 //! The model: loaded once, then pixels → visual tokens, and slots → next token, on the GPU or on
 //! the processor.
 
+mod back_end;
 mod bundled;
 mod cache;
-mod decode;
+mod cpu;
 mod generate;
-mod language;
+mod gpu;
 mod load;
 pub(crate) mod open;
 pub(crate) mod parts;
-#[cfg(feature = "native")]
 pub mod preflight;
 #[cfg(all(test, feature = "native"))]
 mod quality;
-mod reference;
 mod rehearsal;
 mod slot;
 #[cfg(all(test, feature = "native"))]
 mod tests;
-mod tune;
-mod vision;
 
 pub use crate::config::Config;
 pub use crate::weights::Weights;
 pub use cache::Cache;
 use cache::Kv;
 pub use generate::Generation;
+pub use load::Loading;
 pub use open::{LoadOptions, ModelSource, Opened, Tuning};
 pub use parts::Progress;
 pub(crate) use parts::bytes as bytes_of;
 pub use slot::{Arithmetic, LoadTimes, Looked, Slot, Want, Wanted};
 
-use crate::config::ResamplerConfig;
-use parts::Projector;
+use back_end::{BackEnd, CHUNK, Encoded, Start};
 
 use crate::attention;
 use crate::budget;
 use crate::cancel::{Cancel, Stage};
 use crate::error::{Error, Result};
-use crate::gpu::{AdapterInfo, Counters, Gpu, Learned, Letter, Matrix, Tensor};
+use crate::gpu::{AdapterInfo, Counters, Gpu, Learned, Letter, Tensor};
 use crate::image::{ImageSpec, Pixels};
-use crate::kernels::mix::Map;
 use crate::quant::Format;
 use crate::sample::{Picked, Sampling};
 use crate::text::{Template, Tokenizer};
-use web_time::Instant;
+use std::time::Duration;
 
 /// Slots to compute together: where they go in the cache, the picture they speak of, what is wanted
 /// of the last one.
@@ -56,19 +52,9 @@ struct Chunk<'a, V: ?Sized> {
     want: Want,
 }
 
-struct GpuNetwork {
-    /// Held while the activations below are in use: conversations share a model, not its scratch
-    /// memory.
-    busy: async_lock::Mutex<()>,
-    gpu: Gpu,
-    parts: parts::Parts<Matrix, Tensor, Map>,
-    vision: vision::Scratch,
-    language: language::Scratch,
-}
-
 enum Network {
-    Gpu(Box<GpuNetwork>),
-    Cpu(Box<reference::HostParts>),
+    Gpu(Box<gpu::Network>),
+    Cpu(Box<cpu::Network>),
 }
 
 /// All M visual tokens of one picture; m of them are its first m rows.
@@ -77,6 +63,22 @@ pub struct VisualTokens(Visual);
 enum Visual {
     Gpu(Tensor),
     Cpu(Vec<f32>),
+}
+
+impl VisualTokens {
+    fn gpu(&self) -> &Tensor {
+        match &self.0 {
+            Visual::Gpu(tensor) => tensor,
+            Visual::Cpu(_) => cache::foreign(),
+        }
+    }
+
+    fn cpu(&self) -> &Vec<f32> {
+        match &self.0 {
+            Visual::Cpu(values) => values,
+            Visual::Gpu(_) => cache::foreign(),
+        }
+    }
 }
 
 /// A loaded model. Conversations ([`crate::Session`]) share it.
@@ -179,22 +181,11 @@ impl Model {
     /// # Errors
     /// [`Error::OutOfMemory`] or [`Error::LimitTooSmall`] if the device cannot hold it.
     pub async fn new_cache(&self, context: usize) -> Result<Cache> {
+        let config = &self.config;
+        let format = if self.arithmetic == Arithmetic::Exact { Format::F32 } else { Format::F16 };
         let kv = match &self.network {
-            Network::Gpu(n) => {
-                let format =
-                    if self.arithmetic == Arithmetic::Exact { Format::F32 } else { Format::F16 };
-                Kv::Gpu(Box::new(
-                    language::KvCache::new(
-                        &n.gpu,
-                        &self.config.language,
-                        &n.parts.language,
-                        context,
-                        format,
-                    )
-                    .await?,
-                ))
-            }
-            Network::Cpu(_) => Kv::Cpu(reference::KvCache::new(&self.config, context)),
+            Network::Gpu(net) => Kv::Gpu(net.new_cache(config, format, context).await?),
+            Network::Cpu(net) => Kv::Cpu(net.new_cache(config, format, context).await?),
         };
         Ok(Cache { kv, len: 0, capacity: context, limit: 0, config: self.config.clone() })
     }
@@ -214,47 +205,22 @@ impl Model {
         n: usize,
         cancel: &Cancel,
     ) -> Result<(VisualTokens, Looked)> {
-        let start = Instant::now();
         cancel.begin(Stage::Picture, self.config.vision.layers);
-        let ms = |since: Instant| since.elapsed().as_secs_f64() * 1e3;
-        let (visual, vision_ms, resample_ms) = match &self.network {
+        let (visual, vision, resample) = match &self.network {
             Network::Gpu(net) => {
-                let _busy = net.busy.lock().await;
-                let x = vision::encode(
-                    &net.gpu,
-                    &self.config,
-                    &net.parts.vision,
-                    &net.vision,
-                    pixels,
-                    cancel,
-                )
-                .await?;
-                net.gpu.idle().await?;
-                let (vision_ms, start) = (ms(start), Instant::now());
-                let tokens = vision::project(
-                    &net.gpu,
-                    &self.config,
-                    &net.parts.projector,
-                    &net.vision,
-                    x,
-                    n,
-                    cancel,
-                )
-                .await?;
-                (Visual::Gpu(tokens), vision_ms, ms(start))
+                let Encoded { visual, vision, resample } =
+                    net.look(&self.config, pixels, n, cancel).await?;
+                (Visual::Gpu(visual), vision, resample)
             }
-            Network::Cpu(parts) => {
-                let features =
-                    reference::encode(&self.config, &parts.vision, pixels, cancel).await?;
-                let (vision_ms, start) = (ms(start), Instant::now());
-                (
-                    Visual::Cpu(reference::project(&self.config, parts, &features, n)),
-                    vision_ms,
-                    ms(start),
-                )
+            Network::Cpu(net) => {
+                let Encoded { visual, vision, resample } =
+                    net.look(&self.config, pixels, n, cancel).await?;
+                (Visual::Cpu(visual), vision, resample)
             }
         };
-        Ok((VisualTokens(visual), Looked { vision_runs: 1, vision_ms, resample_ms }))
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        let looked = Looked { vision_runs: 1, vision_ms: ms(vision), resample_ms: ms(resample) };
+        Ok((VisualTokens(visual), looked))
     }
 
     /// The tower's features, [patches, d]: `mqt trace`.
@@ -263,22 +229,8 @@ impl Model {
     /// As [`Model::look`].
     pub async fn vision_features(&self, pixels: &Pixels, cancel: &Cancel) -> Result<Vec<f32>> {
         match &self.network {
-            Network::Gpu(net) => {
-                let _busy = net.busy.lock().await;
-                let x = vision::encode(
-                    &net.gpu,
-                    &self.config,
-                    &net.parts.vision,
-                    &net.vision,
-                    pixels,
-                    cancel,
-                )
-                .await?;
-                net.gpu.read_rows(x, 1, self.config.vision.patches()).await
-            }
-            Network::Cpu(parts) => {
-                reference::encode(&self.config, &parts.vision, pixels, cancel).await
-            }
+            Network::Gpu(net) => net.features(&self.config, pixels, cancel).await,
+            Network::Cpu(net) => net.features(&self.config, pixels, cancel).await,
         }
     }
 
@@ -289,28 +241,15 @@ impl Model {
     /// The model does not give `m` tokens; [`Error::DeviceLost`].
     pub async fn reading_map(&self, m: usize) -> Result<Vec<f32>> {
         budget::fixed(m as u64, &self.config.offer())?;
-        let patches = self.config.vision.patches();
-        let crate::config::Projector::Resampler(ResamplerConfig { heads, m_max }) =
-            self.config.projector
-        else {
-            return Ok(attention::pooled(self.config.vision.grid(), m));
-        };
-        let size = m_max * patches;
         let map = match &self.network {
-            Network::Gpu(net) => match &net.parts.projector {
-                Projector::Resampler(r) => r.map.read(&net.gpu).await?,
-                Projector::Mlp(_) => unreachable!("the configuration says there is a resampler"),
-            },
-            Network::Cpu(parts) => match &parts.projector {
-                Projector::Resampler(r) => r.map.clone(),
-                Projector::Mlp(_) => unreachable!("the configuration says there is a resampler"),
-            },
+            Network::Gpu(net) => net.map().await?,
+            Network::Cpu(net) => net.map().await?,
         };
-        let mut mean = vec![0.0f32; m * patches];
-        for head in map.chunks_exact(size) {
-            mean.iter_mut().zip(head).for_each(|(mean, weight)| *mean += weight / heads as f32);
-        }
-        Ok(mean)
+        let vision = &self.config.vision;
+        Ok(match map {
+            Some(map) => attention::mean(&map, self.config.m_max(), vision.patches(), m),
+            None => attention::pooled(vision.grid(), m),
+        })
     }
 
     /// Bytes that one position of a conversation takes in the cache.
@@ -325,14 +264,14 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::DeviceLost`].
+    ///
+    /// # Panics
+    /// The visual tokens are of a model on another device.
     pub async fn read_visual(&self, visual: &VisualTokens, m: usize) -> Result<Vec<f32>> {
-        let (first, hidden) = (self.config.first_visual(m), self.config.language.hidden);
-        match (&self.network, &visual.0) {
-            (Network::Gpu(net), Visual::Gpu(tensor)) => net.gpu.read_rows(tensor, first, m).await,
-            (_, Visual::Cpu(values)) => Ok(values[first * hidden..][..m * hidden].to_vec()),
-            (Network::Cpu(_), Visual::Gpu(_)) => {
-                unreachable!("visual tokens belong to the model that made them")
-            }
+        let first = self.config.first_visual(m);
+        match &self.network {
+            Network::Gpu(net) => net.read_visual(visual.gpu(), first..first + m).await,
+            Network::Cpu(net) => net.read_visual(visual.cpu(), first..first + m).await,
         }
     }
 
@@ -341,6 +280,9 @@ impl Model {
     ///
     /// `prompt` is the length of the whole prompt, whose last part is then computed with
     /// [`Want::Pick`].
+    ///
+    /// # Panics
+    /// The cache is of a model on another device.
     pub fn begin(
         &self,
         cache: &mut Cache,
@@ -354,15 +296,10 @@ impl Model {
         // no more.
         let limit = limit.min(cache.capacity.saturating_sub(prompt)).max(1);
         cache.limit = limit;
-        match (&self.network, &mut cache.kv) {
-            (Network::Gpu(net), Kv::Gpu(kv)) => {
-                kv.picker.begin(&net.gpu, prompt.saturating_sub(1), limit, sampling, seen, end_ids);
-                kv.prepare(&self.config.language, &net.parts.language);
-            }
-            (_, Kv::Cpu(kv)) => kv.begin(sampling, seen),
-            (Network::Cpu(_), Kv::Gpu(_)) => {
-                unreachable!("a cache belongs to the model that made it")
-            }
+        let start = Start { prompt, limit, sampling, seen, end_ids };
+        match &self.network {
+            Network::Gpu(net) => net.begin(&self.config, cache.gpu(), &start),
+            Network::Cpu(net) => net.begin(&self.config, cache.cpu(), &start),
         }
     }
 
@@ -375,27 +312,21 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::DeviceLost`].
-    pub async fn picked(&self, cache: &Cache) -> Result<Picked> {
-        match (&self.network, &cache.kv) {
-            (Network::Gpu(net), Kv::Gpu(kv)) => {
-                let state = kv.picker.read(&net.gpu).await?;
-                Ok(state.picked((state.count as usize).saturating_sub(1)))
-            }
-            (_, Kv::Cpu(kv)) => Ok(kv.picked()),
-            (Network::Cpu(_), Kv::Gpu(_)) => {
-                unreachable!("a cache belongs to the model that made it")
-            }
+    ///
+    /// # Panics
+    /// The cache is of a model on another device.
+    pub async fn picked(&self, cache: &mut Cache) -> Result<Picked> {
+        match &self.network {
+            Network::Gpu(net) => net.picked(cache.gpu()).await,
+            Network::Cpu(net) => net.picked(cache.cpu()).await,
         }
     }
 
-    /// Submits `steps` steps of decoding.
-    fn run_steps(&self, cache: &mut Cache, steps: usize) -> Letter {
-        match (&self.network, &mut cache.kv) {
-            (Network::Gpu(net), Kv::Gpu(kv)) => {
-                let decoder = kv.decoder.as_mut().expect("asked for only where there is one");
-                decoder.run(&net.gpu, &kv.picker, steps)
-            }
-            _ => unreachable!("only a GPU runs ahead"),
+    /// Submits `steps` steps of decoding, where they run ahead of their results.
+    fn run_steps(&self, cache: &mut Cache, steps: usize) -> Option<Letter> {
+        match &self.network {
+            Network::Gpu(net) => net.run_steps(cache.gpu(), steps),
+            Network::Cpu(_) => None,
         }
     }
 
@@ -418,7 +349,7 @@ impl Model {
         }
         let mut wanted = Wanted::Nothing;
         let mut all = Vec::new();
-        let chunks = slots.chunks(language::CHUNK);
+        let chunks = slots.chunks(CHUNK);
         let last = chunks.len().saturating_sub(1);
         // A single token is a word of the answer, or as quick.
         if slots.len() > 1 {
@@ -449,53 +380,18 @@ impl Model {
         want: Want,
         cancel: &Cancel,
     ) -> Result<Wanted> {
-        let position = cache.len;
-        match (&self.network, &mut cache.kv) {
-            (Network::Gpu(net), Kv::Gpu(kv)) => {
-                let visual = visual.map(|v| match &v.0 {
-                    Visual::Gpu(tensor) => tensor,
-                    Visual::Cpu(_) => {
-                        unreachable!("visual tokens belong to the model that made them")
-                    }
-                });
+        let (config, position) = (&self.config, cache.len);
+        match &self.network {
+            Network::Gpu(net) => {
+                let visual = visual.map(VisualTokens::gpu);
                 let chunk = Chunk { slots, position, visual, want };
-                let _busy = net.busy.lock().await;
-                language::forward(
-                    &net.gpu,
-                    &self.config,
-                    &net.parts.language,
-                    &net.language,
-                    kv,
-                    chunk,
-                    cancel,
-                )
-                .await
+                net.extend(config, cache.gpu(), chunk, cancel).await
             }
-            (Network::Cpu(parts), Kv::Cpu(kv)) => {
-                let visual = visual.map(|v| match &v.0 {
-                    Visual::Cpu(values) => values.as_slice(),
-                    Visual::Gpu(_) => {
-                        unreachable!("visual tokens belong to the model that made them")
-                    }
-                });
-                reference::forward(
-                    &self.config,
-                    parts,
-                    kv,
-                    Chunk { slots, position, visual, want },
-                    cancel,
-                )
-                .await
+            Network::Cpu(net) => {
+                let visual = visual.map(VisualTokens::cpu);
+                let chunk = Chunk { slots, position, visual, want };
+                net.extend(config, cache.cpu(), chunk, cancel).await
             }
-            _ => unreachable!("a cache belongs to the model that made it"),
-        }
-    }
-}
-
-impl Drop for Model {
-    fn drop(&mut self) {
-        if let Network::Gpu(net) = &self.network {
-            net.gpu.forget_bind_groups();
         }
     }
 }

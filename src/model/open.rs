@@ -4,13 +4,10 @@
 #[cfg(feature = "native")]
 use super::bundled;
 use super::{Arithmetic, Config, Weights};
-#[cfg(feature = "native")]
-use super::{LoadTimes, Model, Progress, preflight::Preflight};
 use crate::cancel::Cancel;
+use crate::defaults;
 use crate::error::{Error, Result};
 use crate::future::Boxed;
-#[cfg(feature = "native")]
-use crate::future::Callback;
 use crate::gpu::{AdapterChoice, Choices};
 use crate::quant::Packed;
 use crate::text::{Template, Tokenizer};
@@ -47,7 +44,7 @@ pub enum Tuning {
 }
 
 /// How to load a model.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct LoadOptions {
     /// Where to run.
     pub adapter: AdapterChoice,
@@ -62,10 +59,29 @@ pub struct LoadOptions {
     pub choices: Choices,
     /// Whether to measure which variants are fastest, where nothing was chosen before.
     pub tuning: Tuning,
+    /// Tokens that a conversation shall have room for: what the preflight counts with, at most what
+    /// the model allows. A [`crate::Session`] takes its own.
+    pub context: usize,
     /// Compile the kernels before the weights are read: for weights that take long to arrive.
     pub rehearse: bool,
     /// Stops the loading between two tensors.
     pub cancel: Cancel,
+}
+
+impl Default for LoadOptions {
+    fn default() -> LoadOptions {
+        LoadOptions {
+            adapter: AdapterChoice::default(),
+            weights: Weights::default(),
+            arithmetic: Arithmetic::default(),
+            vision_tower: None,
+            choices: Choices::default(),
+            tuning: Tuning::default(),
+            context: defaults::CONTEXT,
+            rehearse: false,
+            cancel: Cancel::default(),
+        }
+    }
 }
 
 /// Opened files of a model: everything but the weights.
@@ -153,35 +169,7 @@ impl Opened {
         &self.config
     }
 
-    /// Loads the rest, once `on_preflight` has heard what that takes with room for `context` tokens
-    /// (at most what the model allows).
-    ///
-    /// # Errors
-    /// As [`Model::load`].
-    #[cfg(feature = "native")]
-    pub async fn load(
-        self,
-        options: &LoadOptions,
-        context: usize,
-        on_preflight: &mut Callback<'_, Preflight>,
-        on_progress: &mut Callback<'_, Progress>,
-    ) -> Result<Model> {
-        let start = web_time::Instant::now();
-        let gpu = crate::gpu::Gpu::open(&options.adapter).await?;
-        let times =
-            LoadTimes { device: start.elapsed().as_secs_f64() * 1e3, ..LoadTimes::default() };
-        let context = context.min(self.config.max_context());
-        on_preflight(&Preflight::new(
-            &self.config,
-            self.weights,
-            options.arithmetic,
-            context,
-            gpu.as_ref(),
-        )?);
-        Model::place_on(gpu, self, times, options, on_progress).await
-    }
-
-    /// The same, its weights refused once `cancel` says so.
+    /// The same files, their weights refused once `cancel` says so.
     pub(crate) fn stoppable(self, cancel: &Cancel) -> Opened {
         let supply = Box::new(Stoppable { inner: self.supply, cancel: cancel.clone() });
         Opened { supply, ..self }

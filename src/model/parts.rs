@@ -62,6 +62,10 @@ pub(super) struct Resampler<M, V, A> {
     pub(super) out: M,
     /// [1, hidden]
     pub(super) bias: V,
+    /// Heads of the map.
+    pub(super) heads: usize,
+    /// M.
+    pub(super) tokens: usize,
 }
 
 /// LLaVA's projector.
@@ -289,7 +293,8 @@ pub(super) async fn load<P: Place>(
                 f.matrix("resampler.out").await?,
                 f.vector("resampler.bias").await?,
             );
-            Projector::Resampler(Resampler { map, value, out, bias })
+            let (heads, tokens) = (r.heads, r.m_max);
+            Projector::Resampler(Resampler { map, value, out, bias, heads, tokens })
         }
         config::Projector::Mlp(mlp) => {
             let mut linears = Vec::new();

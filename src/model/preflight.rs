@@ -1,6 +1,6 @@
 //! What a model needs of a device and what the device allows, known before anything is allocated.
 
-use super::language::CHUNK;
+use super::back_end::CHUNK;
 use super::{Arithmetic, Weights, bytes_of};
 use crate::config::{Config, Projector};
 use crate::error::{Error, Result};

@@ -174,7 +174,7 @@ fn load(path: &Path, scheme: Scheme) -> (Model, Errors) {
         arithmetic: Arithmetic::Exact,
         ..Default::default()
     };
-    let model = block_on(Model::place(opened, &options, &mut |_| {})).unwrap();
+    let model = block_on(opened.load(&options, &mut |_| {})).unwrap();
     let errors = errors.lock().clone();
     (model, errors)
 }
@@ -199,9 +199,9 @@ fn load_with_bytes(path: &Path, weights: Weights) -> Model {
         choices: [("*".to_owned(), forced)].into(),
         ..Default::default()
     };
-    let model = block_on(Model::place(opened, &options, &mut |_| {})).unwrap();
+    let model = block_on(opened.load(&options, &mut |_| {})).unwrap();
     let Network::Gpu(network) = &model.network else { panic!("no adapter") };
-    let layer = &network.parts.language.layers[0];
+    let layer = &network.language.0.layers[0];
     for w in [&layer.qkv.weight, &layer.o, &layer.gate_up, &layer.down] {
         assert!(
             [1, 5, 90].into_iter().all(|n| cut::cut(&network.gpu, w, n, false).via == Via::Bytes),

@@ -4,7 +4,7 @@
 //! Where fetching takes long, as in a browser, the device would otherwise idle until the last byte
 //! and compile only then.
 
-use super::{Config, LoadOptions, LoadTimes, Model, Opened, Progress, Slot, Tuning, Want};
+use super::{Config, LoadOptions, LoadTimes, Opened, Progress, Slot, Tuning, Want};
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::future::{Boxed, Callback};
@@ -82,9 +82,7 @@ pub(super) async fn rehearse(
         is_checkpoint: false,
     };
     let options = LoadOptions { tuning: Tuning::Off, ..options.clone() };
-    let model =
-        Model::place_on(Some(gpu.clone()), small, LoadTimes::default(), &options, &mut |_| ())
-            .await?;
+    let model = small.place(Some(gpu.clone()), LoadTimes::default(), &options, &mut |_| ()).await?;
     let cancel = Cancel::new();
     let size = model.spec.size;
     let (visual, _) = model

@@ -118,7 +118,7 @@ impl Session {
         let start = Instant::now();
         self.model.begin(&mut self.cache, slots.len(), 1, &Sampling::default(), &[], &[]);
         self.model.extend(&mut self.cache, &slots, None, Want::Pick, cancel).await?;
-        self.model.picked(&self.cache).await?;
+        self.model.picked(&mut self.cache).await?;
         self.speed.prefilled(slots.len(), ms(start));
         self.cached = slots;
         Ok(())

@@ -2,6 +2,7 @@
 //! prompt, exactly as the PyTorch reference builds them.
 
 mod bounded;
+mod build;
 mod clean;
 mod huggingface;
 pub mod prompt;

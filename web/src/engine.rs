@@ -1,14 +1,14 @@
 //! A loaded model and one conversation about a picture.
 
 use crate::failure::{Failure, Result};
-use crate::settings::{AskSettings, Asked, BenchSettings, LoadSettings, Loading, Measured};
+use crate::settings::{AskSettings, Asked, BenchSettings, LoadSettings, Measured, Settings};
 use crate::stop::Stop;
 use crate::store::{Store, StoredFiles};
 use crate::{from_js, to_js};
 use js_sys::Date;
 use mqt::gpu::{AdapterInfo, Choices};
 use mqt::image::{Pixels, Reading};
-use mqt::model::{Arithmetic, Model, Progress, Tuning};
+use mqt::model::{Arithmetic, Loading, Model, Tuning};
 use mqt::session::{Session, Turn};
 use mqt::{Budget, Cancel, attention, bench, defaults};
 use serde::Serialize;
@@ -133,7 +133,7 @@ impl Engine {
         on_progress: &js_sys::Function,
     ) -> Result<Engine> {
         let start = Date::now();
-        let settings: Loading = from_js(&options)?;
+        let settings: Settings = from_js(&options)?;
         let options = settings.options(TUNING)?;
         let tell = |phase: &str, done: u64, total: u64| {
             // A listener that throws is the listener's problem.
@@ -146,14 +146,14 @@ impl Engine {
         };
         tell("device", 0, 0);
         let model =
-            Model::from_files(Box::new(StoredFiles::new(store)), &options, &mut |p: &Progress| {
-                tell(p.phase, p.done, p.total)
+            Model::from_files(Box::new(StoredFiles::new(store)), &options, &mut |loading| {
+                if let Loading::Progress(p) = loading {
+                    tell(p.phase, p.done, p.total);
+                }
             })
             .await?;
         tell("warm-up", 0, 0);
-        let config = model.config();
-        let context =
-            settings.context.unwrap_or(config.default_context()).min(config.max_context());
+        let context = settings.context().min(model.config().max_context());
         let session = Session::new(Arc::new(model), context, &Cancel::new()).await?;
         Ok(Engine { session, load_ms: Date::now() - start, decode_image_ms: 0.0 })
     }

@@ -4,7 +4,10 @@
 //! What it returns are the library's own records, their names in camelCase. Their TypeScript types
 //! are in `web/ts/generated.ts`, which `cargo xtask types` makes from the Rust.
 //!
-//! WebGPU works in pages and in workers; the same calls serve both.
+//! WebGPU works in pages and in workers; the same calls serve both. For other targets this crate is
+//! empty: the library's futures are `Send` there, and JavaScript's are not.
+
+#![cfg(target_arch = "wasm32")]
 
 pub mod engine;
 pub mod failure;

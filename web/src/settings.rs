@@ -37,7 +37,7 @@ extern "C" {
 /// How to load a model.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-pub(crate) struct Loading {
+pub(crate) struct Settings {
     /// `auto` (default), `cpu`, or part of an adapter's name.
     pub(crate) adapter: Option<String>,
     /// `fast` (default) or `exact`.
@@ -50,7 +50,12 @@ pub(crate) struct Loading {
     pub(crate) kernels: Choices,
 }
 
-impl Loading {
+impl Settings {
+    /// Room for tokens.
+    pub(crate) fn context(&self) -> usize {
+        self.context.unwrap_or(defaults::CONTEXT)
+    }
+
     /// Options for the library; loading may take `tuning` longer.
     pub(crate) fn options(&self, tuning: Tuning) -> Result<LoadOptions> {
         let adapter = self.adapter.as_deref().map_or(Ok(AdapterChoice::Auto), str::parse);
@@ -59,6 +64,7 @@ impl Loading {
             adapter,
             weights: parsed(self.weights.as_deref())?,
             arithmetic: parsed(self.arithmetic.as_deref())?,
+            context: self.context(),
             rehearse: true,
             choices: self.kernels.clone(),
             tuning,

@@ -66,7 +66,7 @@ const ITEMS: &[(&str, As, Names)] = &[
     (
         "web/src/settings.rs",
         As::Settings,
-        &[("Loading", "LoadSettings"), ("Asked", "AskSettings"), ("Measured", "BenchSettings")],
+        &[("Settings", "LoadSettings"), ("Asked", "AskSettings"), ("Measured", "BenchSettings")],
     ),
 ];
 

@@ -13,7 +13,7 @@ use mqt::defaults;
 use mqt::future::Callback;
 use mqt::image::{Pixels, Reading};
 use mqt::model::preflight::Preflight;
-use mqt::model::{Arithmetic, LoadOptions, Model, ModelSource, Opened, Tuning};
+use mqt::model::{Arithmetic, LoadOptions, Loading, Model, ModelSource, Opened, Tuning};
 use mqt::session::{Answer, Request, Session};
 use pollster::block_on;
 use std::sync::Arc;
@@ -61,6 +61,7 @@ fn options(args: &ModelArgs, default: Arithmetic, tuning: Tuning, cancel: Cancel
         vision_tower: args.vision_tower.clone(),
         choices: choices::read(),
         tuning,
+        context: args.context.unwrap_or(defaults::CONTEXT),
         cancel,
         ..LoadOptions::default()
     }
@@ -73,15 +74,15 @@ fn load_opened(
     console: &Console,
 ) -> Result<Arc<Model>> {
     let mut bar = console.bytes();
-    let context = args.context.unwrap_or(opened.config().default_context());
     let mut bytes = 0;
-    let mut on_preflight = |preflight: &Preflight| {
-        bytes = preflight.needs.weights;
-        announce(preflight, console);
-    };
-    let model = block_on(
-        opened.load(options, context, &mut on_preflight, &mut |progress| bar.show(progress)),
-    )?;
+    let model = block_on(opened.load(options, &mut |loading| match loading {
+        Loading::Preflight(preflight) => {
+            bytes = preflight.needs.weights;
+            announce(preflight, console);
+        }
+        Loading::Progress(progress) => bar.show(progress),
+        _ => {}
+    }))?;
     drop(bar);
     choices::remember(model.adapter(), model.learned());
     if bytes >= LARGE_BYTES {

@@ -73,7 +73,8 @@ impl Cut {
         }
     }
 
-    /// Whether this is a cut for the fused product of decoding (`step`), or else for the other products.
+    /// Whether this is a cut for the fused product of decoding (`step`), or else for the other
+    /// products.
     pub fn is_for(self, step: bool) -> bool {
         match (self.via, step) {
             (Via::Bytes, _) => step == (self.tokens == 1),

@@ -1,5 +1,5 @@
-//! The product of [`super::product`] for many tokens: tiles in workgroup memory, so that a weight is
-//! unpacked once for 64 of them.
+//! The product of [`super::product`] for many tokens: tiles in workgroup memory, so that a weight
+//! is unpacked once for 64 of them.
 //!
 //! One of the cuts that a product chooses among; its twin is [`super::reference`].
 

@@ -1,10 +1,11 @@
-//! The same network on plain slices, from the kernels' twins: the oracle of the tests, and the
-//! fallback where there is no adapter.
+//! The network on plain slices, from the kernels' twins: the oracle of the tests, and the fallback
+//! where there is no adapter.
 
-use super::parts::{Parts, Projector, Vision};
+use super::back_end::{BackEnd, Encoded, Start};
+use super::parts::{Language, Parts, Projector, Vision};
 use super::{Chunk, Slot, Want, Wanted};
 use crate::cancel::Cancel;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::error::Result;
 use crate::image::Pixels;
 use crate::kernels::attention::heads::{self, rope_table};
@@ -13,12 +14,82 @@ use crate::kernels::product::Act;
 use crate::kernels::{
     embed, layer_norm, mix, patchify, pick, product, rms_norm, swiglu, vision_embed,
 };
-use crate::quant::Packed;
+use crate::quant::{Format, Packed};
 use crate::sample::{self, Picked, Sampling};
 use crate::weights::fold;
+use std::ops::Range;
+use web_time::Instant;
 
-/// The network's weights in host memory.
-pub(super) type HostParts = Parts<Packed, Vec<f32>, Vec<f32>>;
+/// The network on the processor.
+pub(super) struct Network(Parts<Packed, Vec<f32>, Vec<f32>>);
+
+impl Network {
+    pub(super) fn new(parts: Parts<Packed, Vec<f32>, Vec<f32>>) -> Network {
+        Network(parts)
+    }
+}
+
+impl BackEnd for Network {
+    type Visual = Vec<f32>;
+    type Kv = KvCache;
+
+    async fn new_cache(&self, config: &Config, _: Format, context: usize) -> Result<KvCache> {
+        Ok(KvCache::new(config, context))
+    }
+
+    async fn features(
+        &self,
+        config: &Config,
+        pixels: &Pixels,
+        cancel: &Cancel,
+    ) -> Result<Vec<f32>> {
+        encode(config, &self.0.vision, pixels, cancel).await
+    }
+
+    async fn look(
+        &self,
+        config: &Config,
+        pixels: &Pixels,
+        n: usize,
+        cancel: &Cancel,
+    ) -> Result<Encoded<Vec<f32>>> {
+        let start = Instant::now();
+        let features = encode(config, &self.0.vision, pixels, cancel).await?;
+        let encoded = Instant::now();
+        let visual = project(config, &self.0.projector, &features, n);
+        Ok(Encoded { visual, vision: encoded - start, resample: encoded.elapsed() })
+    }
+
+    async fn map(&self) -> Result<Option<Vec<f32>>> {
+        Ok(match &self.0.projector {
+            Projector::Resampler(r) => Some(r.map.clone()),
+            Projector::Mlp(_) => None,
+        })
+    }
+
+    async fn read_visual(&self, visual: &Vec<f32>, rows: Range<usize>) -> Result<Vec<f32>> {
+        let hidden = self.0.language.norm.len();
+        Ok(visual[rows.start * hidden..rows.end * hidden].to_vec())
+    }
+
+    fn begin(&self, _: &Config, kv: &mut KvCache, start: &Start) {
+        kv.begin(start.sampling, start.seen);
+    }
+
+    async fn picked(&self, kv: &KvCache) -> Result<Picked> {
+        Ok(kv.picked())
+    }
+
+    async fn extend(
+        &self,
+        config: &Config,
+        kv: &mut KvCache,
+        chunk: Chunk<'_, Vec<f32>>,
+        cancel: &Cancel,
+    ) -> Result<Wanted> {
+        forward(config, &self.0.language, kv, chunk, cancel).await
+    }
+}
 
 /// Keys and values of one layer, [len, kv_heads · head_dim] each.
 type KvRows = (Vec<f32>, Vec<f32>);
@@ -85,7 +156,7 @@ fn add(x: &mut [f32], y: &[f32]) {
 }
 
 /// pixels [3, S, S] → features [patches, d].
-pub(super) async fn encode(
+async fn encode(
     config: &Config,
     w: &Vision<Packed, Vec<f32>>,
     pixels: &Pixels,
@@ -121,17 +192,22 @@ pub(super) async fn encode(
     Ok(x.split_off(d))
 }
 
-/// features [patches, d] → visual tokens, as the GPU's `vision::project`.
-pub(super) fn project(config: &Config, w: &HostParts, features: &[f32], n: usize) -> Vec<f32> {
-    let (d, hidden) = (config.vision.hidden, config.language.hidden);
-    match (&w.projector, &config.projector) {
-        (Projector::Resampler(w), config::Projector::Resampler(r)) => {
+/// features [patches, d] → visual tokens, as the GPU's `Connector::project`.
+fn project(
+    config: &Config,
+    w: &Projector<Packed, Vec<f32>, Vec<f32>>,
+    features: &[f32],
+    n: usize,
+) -> Vec<f32> {
+    match w {
+        Projector::Resampler(w) => {
+            let d = config.vision.hidden;
             let normed = layer_norm::reference(features, d, None, fold::EPS);
             let values = product::reference(&normed, &w.value, None, Act::None);
-            let gathered = mix::reference(&w.map, r.heads, r.m_max, &values, d, n);
+            let gathered = mix::reference(&w.map, w.heads, w.tokens, &values, d, n);
             product::reference(&gathered, &w.out, Some(&w.bias), Act::None)
         }
-        (Projector::Mlp(w), _) => {
+        Projector::Mlp(w) => {
             let mut tokens = features.to_vec();
             for (i, linear) in w.linears.iter().enumerate() {
                 let act = if i + 1 < w.linears.len() { Act::Gelu } else { Act::None };
@@ -139,23 +215,22 @@ pub(super) fn project(config: &Config, w: &HostParts, features: &[f32], n: usize
             }
             if let Some(map) = &w.pool {
                 let n = config.visual_rows() - config.vision.patches();
-                tokens.extend(mix::reference(map, 1, n, &tokens, hidden, n));
+                tokens.extend(mix::reference(map, 1, n, &tokens, config.language.hidden, n));
             }
             tokens
         }
-        _ => unreachable!("weights follow the configuration"),
     }
 }
 
 /// Computes a chunk, as the GPU's `language::forward`.
-pub(super) async fn forward(
+async fn forward(
     config: &Config,
-    w: &HostParts,
+    w: &Language<Packed, Vec<f32>>,
     cache: &mut KvCache,
-    chunk: Chunk<'_, [f32]>,
+    chunk: Chunk<'_, Vec<f32>>,
     cancel: &Cancel,
 ) -> Result<Wanted> {
-    let (l, w) = (&config.language, &w.language);
+    let l = &config.language;
     let Chunk { slots, position, visual, want } = chunk;
     let mut x = Vec::with_capacity(slots.len() * l.hidden);
     for slot in slots {

@@ -2,8 +2,6 @@
 //! what the caller wants of the last one. Upstream: transformers `LlamaForCausalLM`.
 
 use super::decode::{Decoder, Operands, Picker};
-use super::parts::Language;
-use super::{Chunk, Slot, Want, Wanted};
 use crate::cancel::Cancel;
 use crate::config::{Config, LanguageConfig};
 use crate::error::Result;
@@ -16,20 +14,20 @@ use crate::kernels::pick::pick;
 use crate::kernels::product::{linear, linear_add};
 use crate::kernels::rms_norm::rms_norm;
 use crate::kernels::swiglu::swiglu;
+use crate::model::back_end::CHUNK;
+use crate::model::parts::Language;
+use crate::model::{Chunk, Slot, Want, Wanted};
 use crate::quant::Format;
 use crate::weights::layout::gate_up_rows;
 
-/// Tokens computed at once in prefill.
-pub(super) const CHUNK: usize = 128;
-
 /// Keys and values of a conversation, and the rotation table for its positions.
-pub(super) struct KvCache {
+pub(in crate::model) struct KvCache {
     gpu: Gpu,
     layers: Vec<KvLayer>,
     rope: Storage,
     pub(super) picker: Picker,
     /// Steps that run ahead; `None` with `--arithmetic exact`, whose decoding is the plain layers.
-    pub(super) decoder: Option<Decoder>,
+    pub(in crate::model) decoder: Option<Decoder>,
 }
 
 impl Drop for KvCache {
@@ -77,7 +75,7 @@ impl KvCache {
 }
 
 /// Activations of one chunk.
-pub(super) struct Scratch {
+pub(in crate::model) struct Scratch {
     ids: Storage,
     /// [chunk, hidden]: the residual stream
     x: Tensor,

@@ -2,9 +2,8 @@
 //! [M, hidden]. Upstream: `CLIPVisionTower.forward` (second-to-last layer, class token dropped),
 //! MQT-LLaVA `query_abstractor`, LLaVA `mm_projector` and M3's average pooling of its outputs.
 
-use super::parts::{Mlp, Projector, Resampler, Vision};
 use crate::cancel::Cancel;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::error::Result;
 use crate::gpu::{Gpu, Matrix, Paced, Storage, Tensor};
 use crate::image::Pixels;
@@ -16,6 +15,7 @@ use crate::kernels::mix::{Map, mix};
 use crate::kernels::patchify::patchify;
 use crate::kernels::product::{Act, Weights, linear, linear_act, linear_add};
 use crate::kernels::vision_embed::vision_embed;
+use crate::model::parts::{Mlp, Projector, Resampler, Vision};
 use crate::quant::Format;
 use crate::weights::fold;
 
@@ -40,11 +40,13 @@ pub(super) struct Scratch {
     mixed: Tensor,
     /// [tokens, mlp]
     wide: Tensor,
-    projector: ProjectorScratch,
 }
 
-enum ProjectorScratch {
+/// What stands between tower and decoder: its weights, and the activations of one picture.
+#[allow(clippy::large_enum_variant, reason = "a model has one")]
+pub(super) enum Connector {
     Resampler {
+        w: Resampler<Matrix, Tensor, Map>,
         /// [patches, d]: normalised features, then values
         features: Tensor,
         values: Tensor,
@@ -54,6 +56,7 @@ enum ProjectorScratch {
         visual: Tensor,
     },
     Mlp {
+        w: Mlp<Matrix, Tensor, Map>,
         /// [patches, hidden] each: the Linears write them by turns
         turns: [Tensor; 2],
         /// [pooled tokens, hidden]
@@ -76,23 +79,28 @@ impl Scratch {
             kv: KvLayer::new(gpu, shape, tokens, Format::F32).await?,
             mixed: gpu.tensor("vision mixed", tokens, v.hidden).await?,
             wide: gpu.tensor("vision wide", tokens, v.mlp).await?,
-            projector: ProjectorScratch::new(gpu, config).await?,
         })
     }
 }
 
-impl ProjectorScratch {
-    async fn new(gpu: &Gpu, config: &Config) -> Result<ProjectorScratch> {
+impl Connector {
+    pub(super) async fn new(
+        gpu: &Gpu,
+        config: &Config,
+        weights: Projector<Matrix, Tensor, Map>,
+    ) -> Result<Connector> {
         let (patches, d, hidden) =
             (config.vision.patches(), config.vision.hidden, config.language.hidden);
-        Ok(match &config.projector {
-            config::Projector::Resampler(r) => ProjectorScratch::Resampler {
+        Ok(match weights {
+            Projector::Resampler(w) => Connector::Resampler {
                 features: gpu.tensor("features", patches, d).await?,
                 values: gpu.tensor("values", patches, d).await?,
-                gathered: gpu.tensor("gathered", r.m_max, d).await?,
-                visual: gpu.tensor("visual", r.m_max, hidden).await?,
+                gathered: gpu.tensor("gathered", w.tokens, d).await?,
+                visual: gpu.tensor("visual", w.tokens, hidden).await?,
+                w,
             },
-            config::Projector::Mlp(_) => ProjectorScratch::Mlp {
+            Projector::Mlp(w) => Connector::Mlp {
+                w,
                 turns: [
                     gpu.tensor("projected", patches, hidden).await?,
                     gpu.tensor("projected too", patches, hidden).await?,
@@ -167,67 +175,55 @@ pub(super) async fn encode<'s>(
     Ok(&a.x)
 }
 
-/// Turns features (rows 1.. of `x`) into visual tokens: the first `n` of a resampler's, or all of
-/// an MLP's and their averages.
-pub(super) async fn project(
-    gpu: &Gpu,
-    config: &Config,
-    w: &Projector<Matrix, Tensor, Map>,
-    a: &Scratch,
-    x: &Tensor,
-    n: usize,
-    cancel: &Cancel,
-) -> Result<Tensor> {
-    let patches = config.vision.patches();
-    match (w, &a.projector) {
-        (
-            Projector::Resampler(w),
-            ProjectorScratch::Resampler { features, values, gathered, visual },
-        ) => {
-            let Resampler { map, value, out: fold, bias } = w;
-            let out = gpu.tensor("visual tokens", n, config.language.hidden).await?;
-            let mut rec = gpu.recorder();
-            layer_norm(&mut rec, x, 1, patches, None, fold::EPS, features);
-            linear(&mut rec, features.slice(0..patches), value, values);
-            mix(&mut rec, map, values, n, gathered);
-            linear(
-                &mut rec,
-                gathered.slice(0..n),
-                Weights { matrix: fold, bias: Some(bias) },
-                visual,
-            );
-            // Copied rather than written in place: what no kernel binds, no bind group keeps alive.
-            rec.copy_rows(visual, 0, &out, 0, n);
-            rec.finish().await?;
-            Ok(out)
-        }
-        (Projector::Mlp(Mlp { linears, pool }), ProjectorScratch::Mlp { turns, pooled }) => {
-            let out =
-                gpu.tensor("visual tokens", config.visual_rows(), config.language.hidden).await?;
-            let mut run = Paced::new(gpu, cancel, patches);
-            for (i, layer) in linears.iter().enumerate() {
-                let (from, first) = if i == 0 { (x, 1) } else { (&turns[(i + 1) % 2], 0) };
-                let act = if i + 1 < linears.len() { Act::Gelu } else { Act::None };
-                linear_act(
-                    &mut run.rec,
-                    from.slice(first..first + patches),
-                    layer,
-                    act,
-                    &turns[i % 2],
-                );
-                run.layer_done().await?;
+impl Connector {
+    /// Turns features (rows 1.. of `x`) into visual tokens: the first `n` of a resampler's, or all
+    /// of an MLP's and their averages.
+    pub(super) async fn project(
+        &self,
+        gpu: &Gpu,
+        config: &Config,
+        x: &Tensor,
+        n: usize,
+        cancel: &Cancel,
+    ) -> Result<Tensor> {
+        let patches = config.vision.patches();
+        match self {
+            Connector::Resampler { w, features, values, gathered, visual } => {
+                let out = gpu.tensor("visual tokens", n, config.language.hidden).await?;
+                let fold = Weights { matrix: &w.out, bias: Some(&w.bias) };
+                let mut rec = gpu.recorder();
+                layer_norm(&mut rec, x, 1, patches, None, fold::EPS, features);
+                linear(&mut rec, features.slice(0..patches), &w.value, values);
+                mix(&mut rec, &w.map, values, n, gathered);
+                linear(&mut rec, gathered.slice(0..n), fold, visual);
+                // Copied rather than written in place: what no kernel binds, no bind group keeps
+                // alive.
+                rec.copy_rows(visual, 0, &out, 0, n);
+                rec.finish().await?;
+                Ok(out)
             }
-            let projected = &turns[(linears.len() + 1) % 2];
-            run.rec.copy_rows(projected, 0, &out, 0, patches);
-            if let Some(map) = pool {
-                let n = config.visual_rows() - patches;
-                mix(&mut run.rec, map, projected, n, pooled);
-                run.rec.copy_rows(pooled, 0, &out, patches, n);
+            Connector::Mlp { w: Mlp { linears, pool }, turns, pooled } => {
+                let rows = config.visual_rows();
+                let out = gpu.tensor("visual tokens", rows, config.language.hidden).await?;
+                let mut run = Paced::new(gpu, cancel, patches);
+                for (i, layer) in linears.iter().enumerate() {
+                    let (from, first) = if i == 0 { (x, 1) } else { (&turns[(i + 1) % 2], 0) };
+                    let from = from.slice(first..first + patches);
+                    let act = if i + 1 < linears.len() { Act::Gelu } else { Act::None };
+                    linear_act(&mut run.rec, from, layer, act, &turns[i % 2]);
+                    run.layer_done().await?;
+                }
+                let projected = &turns[(linears.len() + 1) % 2];
+                run.rec.copy_rows(projected, 0, &out, 0, patches);
+                if let Some(map) = pool {
+                    let n = rows - patches;
+                    mix(&mut run.rec, map, projected, n, pooled);
+                    run.rec.copy_rows(pooled, 0, &out, patches, n);
+                }
+                run.submit();
+                gpu.idle().await?;
+                Ok(out)
             }
-            run.submit();
-            gpu.idle().await?;
-            Ok(out)
         }
-        _ => unreachable!("weights and scratch memory follow the same configuration"),
     }
 }

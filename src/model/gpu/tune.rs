@@ -5,19 +5,20 @@
 //! is not measured when the time is spent keeps its guess; the next load goes on from the choices
 //! it is given.
 
-use super::open::{LoadOptions, Tuning};
-use super::parts::{LanguageLayer, Parts, Projector};
-use super::slot::Arithmetic;
+use super::Network;
+use super::vision::Connector;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Matrix, Recorder, Storage, Tensor};
 use crate::kernels::attention::cache::{HeadShape, KvLayer};
 use crate::kernels::attention::step::{self, Split, attention_step, part_values};
-use crate::kernels::mix::Map;
 use crate::kernels::product::cut::{self, BATCHES, Cut, Product, Via};
 use crate::kernels::product::step::{End, step_cut};
 use crate::kernels::product::{How, product};
 use crate::kernels::state::State;
+use crate::model::open::{LoadOptions, Tuning};
+use crate::model::parts::LanguageLayer;
+use crate::model::slot::Arithmetic;
 use crate::quant::{Format, PANEL};
 use crate::sample::Sampling;
 use std::time::Duration;
@@ -54,7 +55,7 @@ impl<'a> Family<'a> {
 }
 
 /// How long to measure on this device; `None`: not at all.
-pub(super) fn budget(gpu: &Gpu, options: &LoadOptions) -> Option<Duration> {
+pub(in crate::model) fn budget(gpu: &Gpu, options: &LoadOptions) -> Option<Duration> {
     match options.tuning {
         // There is one variant only.
         _ if options.arithmetic == Arithmetic::Exact => None,
@@ -71,14 +72,14 @@ pub(super) fn budget(gpu: &Gpu, options: &LoadOptions) -> Option<Duration> {
 ///
 /// # Errors
 /// [`Error::DeviceLost`].
-pub(super) async fn tune(
-    gpu: &Gpu,
+pub(in crate::model) async fn tune(
+    network: &Network,
     config: &Config,
-    parts: &Parts<Matrix, Tensor, Map>,
     budget: Duration,
 ) -> Result<()> {
+    let gpu = &network.gpu;
     let tuner = Tuner { gpu, deadline: Instant::now().checked_add(budget) };
-    let measured = tuner.measure(config, parts).await;
+    let measured = tuner.measure(config, network).await;
     gpu.forget_bind_groups();
     match measured {
         Err(Error::OutOfMemory { .. } | Error::LimitTooSmall { .. }) => Ok(()),
@@ -87,8 +88,8 @@ pub(super) async fn tune(
 }
 
 /// The decoder's matrices, those that take longest first, the head last.
-fn language_families(parts: &Parts<Matrix, Tensor, Map>) -> Vec<Family<'_>> {
-    let l = &parts.language;
+fn language_families(network: &Network) -> Vec<Family<'_>> {
+    let l = &network.language.0;
     let family = |pick: fn(&LanguageLayer<Matrix, Tensor>) -> &Matrix, role| Family {
         matrices: l.layers.iter().map(pick).collect(),
         role,
@@ -102,19 +103,19 @@ fn language_families(parts: &Parts<Matrix, Tensor, Map>) -> Vec<Family<'_>> {
     ]
 }
 
-fn vision_families(parts: &Parts<Matrix, Tensor, Map>) -> Vec<Vec<&Matrix>> {
-    let layers = &parts.vision.layers;
+fn vision_families(network: &Network) -> Vec<Vec<&Matrix>> {
+    let layers = &network.vision.0.layers;
     let mut families: Vec<Vec<&Matrix>> = vec![
         layers.iter().map(|layer| &layer.fc1.weight).collect(),
         layers.iter().map(|layer| &layer.fc2.weight).collect(),
         layers.iter().map(|layer| &layer.qkv.weight).collect(),
         layers.iter().map(|layer| &layer.out.weight).collect(),
-        vec![&parts.vision.patch],
+        vec![&network.vision.0.patch],
     ];
-    match &parts.projector {
-        Projector::Resampler(r) => families.extend([vec![&r.value], vec![&r.out]]),
-        Projector::Mlp(mlp) => {
-            families.extend(mlp.linears.iter().map(|linear| vec![&linear.weight]))
+    match &network.connector {
+        Connector::Resampler { w, .. } => families.extend([vec![&w.value], vec![&w.out]]),
+        Connector::Mlp { w, .. } => {
+            families.extend(w.linears.iter().map(|linear| vec![&linear.weight]))
         }
     }
     families.retain(|family| !family.is_empty());
@@ -127,13 +128,13 @@ struct Tuner<'a> {
 }
 
 impl Tuner<'_> {
-    async fn measure(&self, config: &Config, parts: &Parts<Matrix, Tensor, Map>) -> Result<()> {
-        let language = language_families(parts);
+    async fn measure(&self, config: &Config, network: &Network) -> Result<()> {
+        let language = language_families(network);
         for family in &language {
             self.step(family).await?;
         }
         self.split(config.language.shape).await?;
-        let vision = vision_families(parts);
+        let vision = vision_families(network);
         for n in BATCHES.into_iter().rev() {
             // The tower's batch is the whole picture.
             let vision = if n >= 64 { &vision[..] } else { &[] };
@@ -336,111 +337,4 @@ async fn started(gpu: &Gpu, position: usize) -> Result<Storage> {
 }
 
 #[cfg(all(test, feature = "native"))]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-    use super::*;
-    use crate::gpu::{Choices, Learned};
-    use crate::kernels::check::gpu_or_skip;
-    use crate::quant::Packed;
-    use pollster::block_on;
-
-    fn matrix(gpu: &Gpu) -> Matrix {
-        block_on(gpu.upload_matrix("w", &Packed::zeros(Format::Q4, 256, 128))).unwrap()
-    }
-
-    #[test]
-    fn what_was_measured_is_a_variant_and_is_not_measured_again() {
-        let Some(gpu) = gpu_or_skip() else { return };
-        let w = matrix(&gpu);
-        let shape = HeadShape { heads: 4, kv_heads: 2, head_dim: 32 };
-        let tuner = Tuner { gpu: &gpu, deadline: None };
-        let run = || {
-            block_on(tuner.step(&Family { matrices: vec![&w, &w], role: Role::Residual })).unwrap();
-            block_on(tuner.batch(&[&w], 4)).unwrap();
-            block_on(tuner.split(shape)).unwrap();
-        };
-        run();
-        let chosen = gpu.learned().variants;
-        assert_eq!(
-            chosen.keys().collect::<Vec<_>>(),
-            ["attention/step 4/2x32", "product q4 256x128 by 4", "product/step q4 256x128 by 1"]
-        );
-        assert!(chosen["attention/step 4/2x32"].parse::<Split>().is_ok());
-        assert_eq!(chosen["product q4 256x128 by 4"].parse(), Ok(cut::cut(&gpu, &w, 4, false)));
-        assert_eq!(chosen["product/step q4 256x128 by 1"].parse(), Ok(cut::cut(&gpu, &w, 1, true)));
-        let before = gpu.counters().dispatches;
-        run();
-        assert_eq!(gpu.counters().dispatches, before);
-    }
-
-    #[test]
-    fn the_faster_variant_wins_unless_time_is_up() {
-        let Some(gpu) = gpu_or_skip() else { return };
-        let w = matrix(&gpu);
-        let n = 64;
-        let (x, out) = (
-            block_on(gpu.tensor("x", n, 128)).unwrap(),
-            block_on(gpu.tensor("out", n, 256)).unwrap(),
-        );
-        // Variants that repeat the product so many times.
-        let record = |rec: &mut Recorder, times: usize, _: usize| {
-            (0..times)
-                .for_each(|_| product(rec, x.slice(0..n), How::plain(&w, Cut::EXACT), (&out, 0)));
-        };
-        let late = Tuner { gpu: &gpu, deadline: Some(Instant::now()) };
-        block_on(late.choose("late".into(), &[40, 1], |_, _| MARGIN, record)).unwrap();
-        block_on(Tuner { gpu: &gpu, deadline: None }.choose(
-            "in time".into(),
-            &[40, 1, 40],
-            |_, _| MARGIN,
-            record,
-        ))
-        .unwrap();
-        assert_eq!((gpu.chosen("late"), gpu.chosen("in time").as_deref()), (None, Some("1")));
-    }
-
-    #[test]
-    fn choices_are_recalled_for_the_adapter_they_were_made_on() {
-        let Some(gpu) = gpu_or_skip() else { return };
-        let w = matrix(&gpu);
-        let variants = [(cut::key(w.format, 256, 128, 1, true, false), "1x2/8@256".to_owned())];
-        let learned = Learned { variants: variants.into(), ..Learned::default() };
-        let choices = |adapter: &str| Choices::from([(adapter.to_owned(), learned.clone())]);
-        gpu.recall(&choices("another adapter"));
-        assert_eq!(cut::cut(&gpu, &w, 1, true), cut::guess(gpu.is_software(), 256, 128, 1));
-        gpu.recall(&choices(&gpu.info().key()));
-        assert_eq!(cut::cut(&gpu, &w, 1, true).to_string(), "1x2/8@256");
-    }
-
-    #[test]
-    fn bytes_are_for_the_decoder_alone_whatever_a_file_says() {
-        let Some(gpu) = gpu_or_skip() else { return };
-        let tower = matrix(&gpu);
-        let decoder = Matrix { may_round: true, ..tower.clone() };
-        for (n, step, name) in [(5, false, "4x1/8@256b"), (1, true, "1x2/8@256b")] {
-            for w in [&tower, &decoder] {
-                gpu.choose(cut::key(w.format, w.rows, w.cols, n, step, w.may_round), name.into());
-            }
-            assert_eq!(
-                (
-                    cut::cut(&gpu, &decoder, n, step).to_string(),
-                    cut::cut(&gpu, &tower, n, step).via == Via::Bytes
-                ),
-                (name.into(), false)
-            );
-        }
-        gpu.forget_packed_dot();
-        assert_ne!(cut::cut(&gpu, &decoder, 5, false).via, Via::Bytes);
-    }
-
-    #[test]
-    fn a_choice_that_is_no_candidate_is_measured_anew() {
-        let Some(gpu) = gpu_or_skip() else { return };
-        let w = matrix(&gpu);
-        let key = cut::key(w.format, 256, 128, 4, false, false);
-        gpu.choose(key.clone(), "3x3/3@96".into());
-        block_on(Tuner { gpu: &gpu, deadline: None }.batch(&[&w], 4)).unwrap();
-        assert!(gpu.chosen(&key).unwrap().parse::<Cut>().is_ok());
-    }
-}
+mod tests;

@@ -5,7 +5,6 @@
 //! results trail behind: see [`super::generate`]. The plain layers of `language.rs` say the same in
 //! more dispatches.
 
-use super::parts::Language;
 use crate::config::LanguageConfig;
 use crate::error::Result;
 use crate::gpu::{Gpu, Letter, Mailbox, Matrix, Storage, Tape, Tensor};
@@ -15,13 +14,14 @@ use crate::kernels::embed_step::embed_step;
 use crate::kernels::pick::{pick, seen_bytes, seen_words};
 use crate::kernels::product::step::{End, product_step};
 use crate::kernels::state::State;
+use crate::model::parts::Language;
 use crate::sample::Sampling;
 
 /// Letters under way at once.
 pub(super) const LETTERS: usize = 4;
 
 /// The state buffer and the set of seen tokens: what [`pick`] works on.
-pub(super) struct Picker {
+pub(in crate::model) struct Picker {
     pub(super) state: Storage,
     pub(super) seen: Storage,
     pub(super) greedy: bool,
@@ -96,7 +96,7 @@ pub(super) struct Operands<'a> {
 }
 
 /// The steps of one cache.
-pub(super) struct Decoder {
+pub(in crate::model) struct Decoder {
     a: Scratch,
     split: Split,
     /// For plain greedy decoding, and for everything else once that is asked for.
