@@ -6,21 +6,23 @@
 //! prompt, the picture's tokens shared by all questions, earlier turns, and changes of m: going
 //! from 16 to 64 image tokens keeps the first 16.
 
-use crate::budget::{self, Budget, Mode};
+use crate::budget::{self, Budget};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::future::Callback;
 use crate::image::Pixels;
-use crate::model::{Cache, Model, Slot, VisualTokens, Want, Wanted};
+use crate::model::{Cache, Model, Slot, VisualTokens, Want};
 use crate::sample::Sampling;
 use std::sync::Arc;
 use web_time::Instant;
 use writer::{Written, write_answer};
 
+mod prompt;
 mod record;
 mod request;
 #[cfg(all(test, feature = "native"))]
 mod tests;
+mod trace;
 mod writer;
 
 pub use crate::model::Looked;
@@ -295,19 +297,7 @@ impl Session {
         let encode = if request.seen_ahead { 0.0 } else { looked.vision_ms + looked.resample_ms };
         let question = self.question_ids(&request.question);
         let choice = self.choose(request, question.len(), encode)?;
-        let mut prompt = self.prompt(choice.m, &question);
-        if let Some(&id) =
-            request.so_far.iter().find(|&&id| id as usize >= self.model.config().language.vocab)
-        {
-            return Err(Error::InvalidSetting {
-                what: "so far".into(),
-                why: format!("{id} is no token of this model"),
-            });
-        }
-        prompt.extend(request.so_far.iter().map(|&id| Slot::Token(id)));
-        if prompt.len() + 1 > self.cache.capacity() {
-            return Err(Error::ContextFull { need: prompt.len() + 1, have: self.cache.capacity() });
-        }
+        let prompt = self.whole_prompt(choice.m, &question, &request.so_far)?;
 
         let cached_tokens = self.keep_common_prefix(&prompt);
         let prefill = Instant::now();
@@ -383,133 +373,6 @@ impl Session {
         self.extend(&prompt[kept..], Want::Nothing, cancel).await?;
         Ok(())
     }
-
-    /// The stages of one prompt, from pixels to the logits of every position.
-    ///
-    /// # Errors
-    /// As [`Session::ask`].
-    pub async fn trace(
-        &mut self,
-        pixels: &Pixels,
-        question: &str,
-        budget: &Budget,
-        cancel: &Cancel,
-    ) -> Result<Trace> {
-        self.look(pixels, cancel).await?;
-        self.start_anew();
-        let question = self.question_ids(question);
-        let request = Request { budget: budget.clone(), ..Request::new("") };
-        let m = self.choose(&request, question.len(), 0.0)?.m;
-        let prompt = self.prompt(m, &question);
-        if prompt.len() > self.cache.capacity() {
-            return Err(Error::ContextFull { need: prompt.len(), have: self.cache.capacity() });
-        }
-        let vision_features = self.model.vision_features(pixels, cancel).await?;
-        self.cache.rewind(0);
-        self.cached.clear();
-        let logits = match self.extend(&prompt, Want::AllLogits, cancel).await? {
-            Wanted::Logits(logits) => logits,
-            _ => unreachable!("all logits were asked for"),
-        };
-        let picture = self.picture.as_ref().expect("`look` has set the picture");
-        let visual_tokens = self.model.read_visual(&picture.visual, m).await?;
-        let ids = self.prefix.iter().map(|&id| id as i32);
-        let input_ids = ids.chain([-200]).chain(question.iter().map(|&id| id as i32)).collect();
-        Ok(Trace { image_tokens: m, vision_features, visual_tokens, input_ids, logits })
-    }
-
-    fn question_ids(&self, question: &str) -> Vec<u32> {
-        let (template, tokenizer) = (self.model.template(), self.model.tokenizer());
-        if self.turns.is_empty() {
-            template.question_ids(tokenizer, question)
-        } else {
-            template.next_turn_ids(tokenizer, question)
-        }
-    }
-
-    fn choose(&self, request: &Request, question: usize, encode: f64) -> Result<budget::Choice> {
-        if let (Budget::Auto { .. }, Some(told)) = (&request.budget, self.turns.last()) {
-            // Another m would compute every earlier turn again.
-            return Ok(budget::Choice {
-                m: told.turn.image_tokens,
-                mode: Mode::Auto,
-                reason: "as in the turn before".into(),
-            });
-        }
-        let used = self.prefix.len() + self.told() + question + 1;
-        let free = self.cache.capacity().saturating_sub(used);
-        budget::choose(
-            &request.budget,
-            &self.model.config().offer(),
-            &self.speed,
-            encode,
-            self.unread() + question,
-            free,
-        )
-    }
-
-    /// Tokens of prefix and turns to be read again because the conversation opens with other words
-    /// than those in the cache.
-    fn unread(&self) -> usize {
-        let common = self
-            .cached
-            .iter()
-            .zip(&self.prefix)
-            .take_while(|(slot, id)| slot.token() == Some(**id))
-            .count();
-        if common == self.prefix.len() {
-            return 0;
-        }
-        self.prefix.len() - common + self.told()
-    }
-
-    /// Tokens of all turns.
-    fn told(&self) -> usize {
-        self.turns.iter().map(Told::tokens).sum()
-    }
-
-    /// The whole conversation as slots: prefix, m image tokens, turns, the new question.
-    fn prompt(&self, m: usize, question: &[u32]) -> Vec<Slot> {
-        let mut slots: Vec<Slot> = self.prefix.iter().map(|&id| Slot::Token(id)).collect();
-        let picture = self.picture.as_ref().map_or([0; 8], |p| first8(&p.hash));
-        let m = if self.picture.is_some() { m } else { 0 };
-        let first = self.model.config().first_visual(m);
-        slots.extend((first..first + m).map(|index| Slot::Visual { picture, index: index as u32 }));
-        let tokens = |slots: &mut Vec<Slot>, ids: &[u32]| {
-            slots.extend(ids.iter().map(|&id| Slot::Token(id)))
-        };
-        for told in &self.turns {
-            tokens(&mut slots, &told.question);
-            tokens(&mut slots, &told.turn.token_ids);
-            tokens(&mut slots, &[self.model.tokenizer().eos()]);
-        }
-        tokens(&mut slots, question);
-        slots
-    }
-
-    /// Rewinds the cache to what it shares with `prompt`, leaving at least one slot to compute; how
-    /// many are kept.
-    fn keep_common_prefix(&mut self, prompt: &[Slot]) -> usize {
-        let common = self.cached.iter().zip(prompt).take_while(|(a, b)| a == b).count();
-        let kept = common.min(prompt.len().saturating_sub(1));
-        self.cached.truncate(kept);
-        self.cache.rewind(kept);
-        kept
-    }
-
-    /// Appends slots to the cache. On an error the cache keeps what was complete before.
-    async fn extend(&mut self, slots: &[Slot], want: Want, cancel: &Cancel) -> Result<Wanted> {
-        let visual = self.picture.as_ref().map(|p| &p.visual);
-        let wanted = self.model.extend(&mut self.cache, slots, visual, want, cancel).await;
-        // A cancelled prefill leaves whole chunks behind: they are as good as any.
-        let done = self.cache.len() - self.cached.len();
-        self.cached.extend_from_slice(&slots[..done]);
-        wanted
-    }
-}
-
-fn first8(hash: &[u8; 32]) -> [u8; 8] {
-    std::array::from_fn(|i| hash[i])
 }
 
 fn ms(since: Instant) -> f64 {

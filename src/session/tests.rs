@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use super::writer::overlap;
 use super::*;
+use crate::budget::Mode;
 use crate::cancel::Stage;
 use crate::gpu::AdapterChoice;
 use crate::kernels::check::gpu_or_skip;
@@ -37,6 +37,13 @@ fn picture(model: &Model, at: usize) -> Pixels {
 
 fn session(model: &Arc<Model>, context: usize) -> Session {
     block_on(Session::new(model.clone(), context, &Cancel::new())).unwrap()
+}
+
+/// One that has a picture before it.
+fn looking(model: &Arc<Model>, context: usize, at: usize) -> Session {
+    let mut session = session(model, context);
+    block_on(session.look(&picture(model, at), &Cancel::new())).unwrap();
+    session
 }
 
 fn request(question: &str, m: u64) -> Request {
@@ -89,8 +96,7 @@ impl Answer {
 #[test]
 fn a_system_prompt_is_read_instead_of_the_models_own() {
     for model in models() {
-        let mut s = session(&model, 256);
-        block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
+        let mut s = looking(&model, 256, 30);
         let own = ask(&mut s, "What is this?", 16);
         s.start_anew();
         s.instruct(Some("Be brief.")).unwrap();
@@ -129,8 +135,7 @@ fn a_system_prompt_is_read_instead_of_the_models_own() {
 fn how_sure_an_answer_is_is_the_mean_of_its_tokens() {
     let mut first = None;
     for model in models() {
-        let mut s = session(&model, 256);
-        block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
+        let mut s = looking(&model, 256, 30);
         let whole = ask(&mut s, "What is this?", 4);
         let mut sum = 0.0;
         for i in 0..whole.token_ids.len() {
@@ -156,12 +161,10 @@ fn how_sure_an_answer_is_is_the_mean_of_its_tokens() {
 fn history_of_the_cache_does_not_change_answers() {
     for model in models() {
         let fresh = |m| {
-            let mut s = session(&model, 512);
-            block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
+            let mut s = looking(&model, 512, 30);
             ask(&mut s, "How many shapes are there?", m).token_ids
         };
-        let mut s = session(&model, 512);
-        block_on(s.look(&picture(&model, 60), &Cancel::new())).unwrap();
+        let mut s = looking(&model, 512, 60);
         ask(&mut s, "Where is the square?", 64);
         block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
         for m in [64, 2, 16, 1, 36, 63] {
@@ -175,8 +178,7 @@ fn history_of_the_cache_does_not_change_answers() {
 #[test]
 fn an_answer_goes_on_where_it_was_cut_off() {
     for model in models() {
-        let mut s = session(&model, 512);
-        block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
+        let mut s = looking(&model, 512, 30);
         let wanted = request("Describe it.", 16);
         let whole = block_on(s.ask(&wanted, &Cancel::new(), &mut |_| {})).unwrap();
         assert!(whole.token_ids.len() >= 2, "{}", whole.text);
@@ -199,8 +201,7 @@ fn an_answer_goes_on_where_it_was_cut_off() {
 
         // Another session takes the conversation over.
         let next = ask(&mut s, "What colour is it?", 16).token_ids;
-        let mut other = session(&model, 512);
-        block_on(other.look(&picture(&model, 30), &Cancel::new())).unwrap();
+        let mut other = looking(&model, 512, 30);
         let foreign = [
             Turn::new("Describe it.", vec![u32::MAX], 16),
             Turn::new("Describe it.", whole.token_ids.clone(), 65),
@@ -219,8 +220,7 @@ fn an_answer_goes_on_where_it_was_cut_off() {
 #[test]
 fn an_estimate_says_what_asking_does() {
     for model in models() {
-        let mut s = session(&model, 512);
-        block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
+        let mut s = looking(&model, 512, 30);
         let few = s.estimate(&Budget::Fixed(4), "What is this?").unwrap();
         let many = s.estimate(&Budget::Fixed(64), "What is this?").unwrap();
         assert_eq!((few.image_tokens, many.cache_bytes), (4, 16 * few.cache_bytes));
@@ -238,11 +238,9 @@ fn an_estimate_says_what_asking_does() {
 #[test]
 fn a_prepared_picture_leaves_only_the_question() {
     for model in models() {
-        let mut s = session(&model, 512);
-        block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
+        let mut s = looking(&model, 512, 30);
         let plain = ask(&mut s, "What is this?", 36);
-        let mut s = session(&model, 512);
-        block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
+        let mut s = looking(&model, 512, 30);
         block_on(s.prepare(&Budget::Fixed(36), &Cancel::new())).unwrap();
         let prepared = ask(&mut s, "What is this?", 36);
         assert_eq!(
@@ -308,8 +306,7 @@ fn two_conversations_at_once_do_not_mix() {
 #[test]
 fn auto_keeps_its_m_within_a_conversation() {
     let model = &models()[0];
-    let mut s = session(model, 512);
-    block_on(s.look(&picture(model, 30), &Cancel::new())).unwrap();
+    let mut s = looking(model, 512, 30);
     ask(&mut s, "What is this?", 8);
     let auto = Request { max_new_tokens: 4, ..Request::new("What colour is it?") };
     let answer = block_on(s.ask(&auto, &Cancel::new(), &mut |_| {})).unwrap();
@@ -319,8 +316,7 @@ fn auto_keeps_its_m_within_a_conversation() {
 #[test]
 fn a_refinement_that_fails_leaves_the_draft() {
     let model = &models()[0];
-    let mut s = session(model, 90);
-    block_on(s.look(&picture(model, 30), &Cancel::new())).unwrap();
+    let mut s = looking(model, 90, 30);
     ask(&mut s, "What is this?", 4);
     s.take_back();
     assert!(block_on(s.ask(&request("What is this?", 64), &Cancel::new(), &mut |_| {})).is_err());
@@ -333,8 +329,7 @@ fn a_refinement_that_fails_leaves_the_draft() {
 #[test]
 fn a_full_context_is_an_error_with_numbers() {
     for model in models() {
-        let mut s = session(&model, 80);
-        block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
+        let mut s = looking(&model, 80, 30);
         let error = block_on(s.ask(&request("What is this?", 64), &Cancel::new(), &mut |_| {}))
             .unwrap_err();
         assert!(matches!(error, Error::ContextFull { have: 80, need } if need > 80), "{error}");
@@ -354,8 +349,7 @@ fn a_full_context_is_an_error_with_numbers() {
 #[test]
 fn budgets_outside_the_model_are_errors() {
     let model = &models()[0];
-    let mut s = session(model, 512);
-    block_on(s.look(&picture(model, 30), &Cancel::new())).unwrap();
+    let mut s = looking(model, 512, 30);
     for m in [0, 65, u64::MAX] {
         let error =
             block_on(s.ask(&request("What is this?", m), &Cancel::new(), &mut |_| {})).unwrap_err();
@@ -369,8 +363,7 @@ fn budgets_outside_the_model_are_errors() {
 #[test]
 fn stop_strings_end_the_answer_and_are_never_shown() {
     let model = &models()[0];
-    let mut s = session(model, 512);
-    block_on(s.look(&picture(model, 30), &Cancel::new())).unwrap();
+    let mut s = looking(model, 512, 30);
     let whole = ask(&mut s, "What colour is the square?", 64).text;
     assert!(whole.len() > 1, "{whole:?}");
     s.start_anew();
@@ -380,14 +373,6 @@ fn stop_strings_end_the_answer_and_are_never_shown() {
     let answer = block_on(s.ask(&cut, &Cancel::new(), &mut |text| shown += text)).unwrap();
     assert_eq!((answer.text.as_str(), answer.finish_reason), (&whole[..1], FinishReason::Stop));
     assert_eq!(shown.trim(), &whole[..1]);
-}
-
-#[test]
-fn text_is_held_back_only_while_it_may_become_a_stop_string() {
-    assert_eq!(overlap("hello wor", "world"), 3);
-    assert_eq!(overlap("hello", "world"), 0);
-    assert_eq!(overlap("aaa", "aaab"), 3);
-    assert_eq!(overlap("über", "r!"), 1);
 }
 
 #[test]

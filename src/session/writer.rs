@@ -122,9 +122,22 @@ impl<'a> Writer<'a> {
 }
 
 /// Bytes at the end of `text` that are a beginning of `stop`.
-pub(super) fn overlap(text: &str, stop: &str) -> usize {
+fn overlap(text: &str, stop: &str) -> usize {
     (1..stop.len())
         .rev()
         .find(|&n| stop.is_char_boundary(n) && text.ends_with(&stop[..n]))
         .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_held_back_only_while_it_may_become_a_stop_string() {
+        assert_eq!(overlap("hello wor", "world"), 3);
+        assert_eq!(overlap("hello", "world"), 0);
+        assert_eq!(overlap("aaa", "aaab"), 3);
+        assert_eq!(overlap("über", "r!"), 1);
+    }
 }
