@@ -287,6 +287,30 @@ test("a fault of the engine's own is called that, once", async ({ site }) => {
   await reached(page, "ready");
 });
 
+test("an error that is not the device's leaves the model as it is", async ({ site }) => {
+  const [, list] = readFileSync(join(root, "web/ts/generated.ts"), "utf8").split("ERROR_CODES = [");
+  const codes = list.split("] as const")[0].match(/(?<=^ {2}")[a-z-]+(?=",$)/gm);
+  const fatal = ["device-lost", "out-of-memory", "internal"];
+  const harmless = codes.filter(code => !fatal.includes(code));
+  expect(harmless.length).toBe(codes.length - fatal.length);
+  const page = await site.open("?adapter=cpu&tokens=1");
+  await start(page);
+  await reached(page, "ready");
+  await sample(page, 1);
+  const left = await page.evaluate(codes => {
+    const { mqt } = globalThis;
+    const { engine } = mqt;
+    return codes.filter(code => {
+      mqt.failed({ code, message: "something happened", facts: {} });
+      return mqt.engine === engine;
+    });
+  }, harmless);
+  expect(left).toEqual(harmless);
+  const answer = await ask(page, "Where is the car?");
+  await expect(answer).toHaveAttribute("data-finish-reason", "stop");
+  await expect(answer).toHaveAttribute("data-vision-runs", "1");
+});
+
 test("an answer is the program's record, its names in camelCase", async ({ site }, info) => {
   const page = await site.open("?adapter=cpu&tokens=16");
   await start(page);

@@ -188,7 +188,10 @@ fn declaration(item: &Item, ts: &str, how: As, names: &BTreeMap<&str, &str>) -> 
                 let ident = field.ident.as_ref().context("a field has no name")?.to_string();
                 let serde = Serde::of(&field.attrs)?;
                 comment(&mut out, "  ", &docs(&field.attrs)?)?;
-                let name = camel(serde.rename.as_deref().unwrap_or(&ident));
+                let own = serde.rename.as_deref().unwrap_or(&ident);
+                let name = camel(own);
+                // `programRecord` in web/ts/records.ts goes that way.
+                ensure!(separated(&name, '_') == own, "{name} has no way back to {own}");
                 let inner = optional(&field.ty);
                 let may_be_absent = how == As::Settings || serde.is_skipped_if_none;
                 let ty = typescript(inner.unwrap_or(&field.ty), names)
@@ -362,7 +365,10 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 fn camel(name: &str) -> String {
     let mut words = name.split('_');
     let first = words.next().unwrap_or_default().to_owned();
-    words.fold(first, |text, word| text + &word[..1].to_uppercase() + &word[1..])
+    words.fold(first, |text, word| {
+        let (head, tail) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
+        text + &head.to_uppercase() + tail
+    })
 }
 
 /// `BadTensors` becomes `bad-tensors`.

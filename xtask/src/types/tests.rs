@@ -22,9 +22,31 @@ fn what_has_no_counterpart_is_refused() {
         ("/// A.\nstruct A {\n/// B.\nb: Foreign }", "Foreign is not in the list"),
         ("/// A.\nstruct A {\n/// B.\n#[serde(flatten)]\nb: u8 }", "not known"),
         ("/// A.\nstruct A(u8);", "no names"),
+        ("/// A.\nstruct A {\n/// B.\nb__c: u8 }", "no way back"),
         ("/// A.\nenum A {\n/// B.\nB }", "no rename_all"),
     ] {
         let error = named(rust).expect_err(rust);
         assert!(error.contains(why), "{error}");
+    }
+}
+
+/// What the library does not say, the package has to throw itself.
+#[test]
+fn every_code_of_the_package_is_thrown() {
+    let folder = root().join("web/ts");
+    let mut package = String::new();
+    for entry in std::fs::read_dir(folder).expect("the package is there") {
+        let path = entry.expect("it can be listed").path();
+        if !path.ends_with("generated.ts") {
+            package += &std::fs::read_to_string(path).expect("it is text");
+        }
+    }
+    package.retain(|letter| !letter.is_whitespace());
+    let (file, name) = CODES[1];
+    let parsed = parse(&root(), file).expect("it is Rust");
+    let Some(Item::Enum(item)) = find(&parsed, name) else { panic!("{file} has no {name}") };
+    for variant in &item.variants {
+        let code = separated(&variant.ident.to_string(), '-');
+        assert!(package.contains(&format!("EngineError(\"{code}\"")), "nothing throws {code}");
     }
 }
