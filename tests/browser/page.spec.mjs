@@ -248,7 +248,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
       engine.ask = request => {
         engine.ask = ask;
         const answering = ask.call(engine, request);
-        const answer = answering.answer.then(a => ({ ...a, mean_probability: 0.4 }));
+        const answer = answering.answer.then(a => ({ ...a, meanProbability: 0.4 }));
         return { answer, [Symbol.asyncIterator]: () => answering[Symbol.asyncIterator]() };
       };
     });
