@@ -328,6 +328,8 @@ fn contains(name: &str, wanted: &str) -> bool {
 async fn adapters() -> (Vec<wgpu::Adapter>, bool) {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::PRIMARY;
+    // The tests set WGPU_STRICT_WEBGPU_COMPLIANCE on one driver: nothing beyond WebGPU's defaults.
+    descriptor.flags = descriptor.flags.with_env();
     let instance = wgpu::Instance::new(descriptor);
     #[cfg(not(target_arch = "wasm32"))]
     let mut adapters = instance.enumerate_adapters(wgpu::Backends::PRIMARY).await;
