@@ -58,8 +58,8 @@ pub struct LoadOptions {
     pub choices: Choices,
     /// Whether to measure which variants are fastest, where nothing was chosen before.
     pub tuning: Tuning,
-    /// Tokens that a conversation shall have room for: what the preflight counts with, at most what
-    /// the model allows. A [`crate::Session`] takes its own.
+    /// Tokens of context that the preflight counts memory for, at most what the model allows. A
+    /// [`crate::Session`] has its own.
     pub context: usize,
     /// Compile the kernels before the weights are read: for weights that take long to arrive.
     pub rehearse: bool,
