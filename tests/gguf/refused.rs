@@ -186,6 +186,7 @@ fn tensors_that_are_missing_or_unknown_are_named_as_the_file_names_them() {
     }
     model(|d| d.row("output_norm.weight").name = "rope_freqs.weight".into(), "Llama 3.1");
     mmproj(|d| d.row("v.class_embd").name = "model.image_newline".into(), "LLaVA-1.6");
+    mmproj(|d| d.row("mm.2.weight").dims = vec![32, 16], "does not belong to");
     mmproj(|d| d.row("mm.2.weight").name = "mm.3.weight".into(), "mm.3.weight");
 }
 

@@ -187,8 +187,12 @@ fn is_false(value: &Given) -> bool {
     *value == Given::Bool(false)
 }
 
-/// The decoder's part of `config.json`.
-fn language(file: &Container, config: &mut Map<String, Value>) -> Result<()> {
+/// The decoder's part of `config.json`, and the width of its heads.
+///
+/// # Errors
+/// [`Error::ModelCorrupt`](crate::Error::ModelCorrupt), naming the key.
+pub(super) fn language(file: &Container) -> Result<(Map<String, Value>, usize)> {
+    let mut config = Map::new();
     let part = Part { file, before: "llama." };
     check_known(file, part.before, [&LANGUAGE, &LANGUAGE_IDLE])?;
     part.refuse("expert_count", is_zero, ": mixtures of experts are not run")?;
@@ -199,6 +203,7 @@ fn language(file: &Container, config: &mut Map<String, Value>) -> Result<()> {
         |value| *value == Given::Text("Meta AI original pth".into()),
         "",
     )?;
+    config.insert("model_type".into(), json!("llava"));
     let (hidden, heads) = (part.count("embedding_length")?, part.count("attention.head_count")?);
     let head_dim = match part.whole("attention.key_length")? {
         Some(n) => n,
@@ -240,7 +245,10 @@ fn language(file: &Container, config: &mut Map<String, Value>) -> Result<()> {
             file.bad(format!("llama.vocab_size is {vocab}, but token_embd.weight has {rows} rows"))
         );
     }
-    rope_scaling(&part, config)
+    rope_scaling(&part, &mut config)?;
+    let head_dim = usize::try_from(head_dim).ok();
+    let head_dim = head_dim.ok_or_else(|| file.bad("its heads are too wide".into()))?;
+    Ok((config, head_dim))
 }
 
 fn rows(file: &Container) -> Option<u64> {
@@ -281,8 +289,12 @@ fn triple(file: &Container, key: &str, clip: [f64; 3]) -> Result<[f64; 3]> {
     Ok(if three == clip.map(|x| x as f32) { clip } else { three.map(decimal) })
 }
 
-/// The tower's part of `config.json`.
-fn vision(file: &Container, config: &mut Map<String, Value>) -> Result<()> {
+/// The tower's part of `config.json`, and `preprocessor_config.json`.
+///
+/// # Errors
+/// [`Error::ModelCorrupt`](crate::Error::ModelCorrupt), naming the key.
+pub(super) fn vision(file: &Container) -> Result<(Map<String, Value>, Value)> {
+    let mut config = Map::new();
     let part = Part { file, before: "clip." };
     check_known(file, part.before, [&VISION, &VISION_IDLE])?;
     let is_true = |value: &Given| *value == Given::Bool(true);
@@ -345,22 +357,10 @@ fn vision(file: &Container, config: &mut Map<String, Value>) -> Result<()> {
             "hidden_act": act,
         }),
     );
-    Ok(())
-}
-
-/// `config.json` and `preprocessor_config.json` of a pair whose architectures were checked.
-///
-/// # Errors
-/// [`Error::ModelCorrupt`](crate::Error::ModelCorrupt), naming the file and the key.
-pub(super) fn configuration(model: &Container, mmproj: &Container) -> Result<(Value, Value)> {
-    let mut config = Map::new();
-    config.insert("model_type".into(), json!("llava"));
-    language(model, &mut config)?;
-    vision(mmproj, &mut config)?;
     let clip = crate::image::ImageSpec::clip(1);
     let pictures = json!({
-        "image_mean": triple(mmproj, "clip.vision.image_mean", clip.mean)?,
-        "image_std": triple(mmproj, "clip.vision.image_std", clip.std)?,
+        "image_mean": triple(file, "clip.vision.image_mean", clip.mean)?,
+        "image_std": triple(file, "clip.vision.image_std", clip.std)?,
     });
-    Ok((Value::Object(config), pictures))
+    Ok((config, pictures))
 }

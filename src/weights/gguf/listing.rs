@@ -1,6 +1,7 @@
 //! What a GGUF file holds, without its partner: for `mqt inspect`.
 
-use super::Container;
+use super::halves::half;
+use super::{Container, Value};
 use crate::untrusted::{cut, one_line};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +18,11 @@ pub struct Listing {
     /// Bytes of the file.
     pub bytes: u64,
     /// Every key and its value; long lists as how long they are.
-    pub keys: BTreeMap<String, String>,
+    pub keys: BTreeMap<String, Value>,
+    /// Which half of a pair it is; `None` if it is none that this version reads.
+    pub half: Option<&'static str>,
+    /// Why not.
+    pub problem: Option<String>,
     /// Tensors by type.
     pub types: Vec<Stored>,
     /// Tensors together.
@@ -57,13 +62,18 @@ impl Listing {
             types[at].bytes += bytes;
         }
         types.sort_by_key(|stored| std::cmp::Reverse(stored.bytes));
-        let keys = file.keys.iter().map(|(key, value)| (key.clone(), value.to_string()));
+        let (half, problem) = match half(file) {
+            Ok(half) => (Some(half), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
         Listing {
             schema: "mqt.gguf/1",
             file: file.file.clone(),
             version: file.version,
             bytes: file.size,
-            keys: keys.collect(),
+            keys: file.keys.clone(),
+            half,
+            problem,
             types,
             tensors: file.tensors.len(),
         }
@@ -76,18 +86,21 @@ impl fmt::Display for Listing {
         let (file, bytes) = (one_line(&self.file), mb(self.bytes));
         writeln!(f, "{file}: GGUF version {}, {bytes:.1} MB", self.version)?;
         for (key, value) in &self.keys {
-            writeln!(f, "  {} = {}", one_line(&cut(key, 80)), one_line(&cut(value, 120)))?;
+            writeln!(f, "  {} = {}", one_line(&cut(key, 80)), one_line(&value.to_string()))?;
         }
-        write!(f, "{} tensors", self.tensors)?;
+        writeln!(f, "{} tensors", self.tensors)?;
         for stored in &self.types {
             let Stored { name, read, tensors, parameters, bytes } = stored;
             let note = if *read { "" } else { "  (not read by this version)" };
-            write!(
+            let mb = mb(*bytes);
+            writeln!(
                 f,
-                "\n  {name:<7} {tensors:>4} tensors {parameters:>12} parameters {:>9.1} MB{note}",
-                mb(*bytes)
+                "  {name:<7} {tensors:>4} tensors {parameters:>12} parameters {mb:>9.1} MB{note}"
             )?;
         }
-        Ok(())
+        match (self.half, &self.problem) {
+            (_, Some(problem)) => write!(f, "not read by this version: {}", one_line(problem)),
+            (half, None) => write!(f, "{}", half.unwrap_or_default()),
+        }
     }
 }

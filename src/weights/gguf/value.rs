@@ -23,6 +23,9 @@ mod kind {
     pub(super) const F64: u32 = 12;
 }
 
+/// The longest list that is shown entry by entry.
+const SHORT: usize = 8;
+
 /// The value of a key. A list takes a few times the bytes that it has in the file, no more.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -159,11 +162,31 @@ impl fmt::Display for Value {
             Value::Bool(b) => write!(f, "{b}"),
             Value::Text(text) => write!(f, "{:?}", cut(text, 60)),
             Value::Texts(list) => write!(f, "a list of {} texts", list.len()),
-            Value::Floats(list) if list.len() < 9 => write!(f, "{list:?}"),
+            Value::Floats(list) if list.len() <= SHORT => write!(f, "{list:?}"),
             Value::Floats(list) => write!(f, "a list of {} floats", list.len()),
-            Value::Wholes(list) if list.len() < 9 => write!(f, "{list:?}"),
+            Value::Wholes(list) if list.len() <= SHORT => write!(f, "{list:?}"),
             Value::Wholes(list) => write!(f, "a list of {} whole numbers", list.len()),
             Value::Other(n) => write!(f, "a list of {n} values"),
+        }
+    }
+}
+
+/// In JSON a short list is one, a long one is a text that says how long it is.
+impl serde::Serialize for Value {
+    fn serialize<S: serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> std::result::Result<S::Ok, S::Error> {
+        match self {
+            Value::Unsigned(n) => serializer.serialize_u64(*n),
+            Value::Signed(n) => serializer.serialize_i64(*n),
+            Value::Float(x) => serializer.serialize_f64(decimal(*x)),
+            Value::Double(x) => serializer.serialize_f64(*x),
+            Value::Bool(b) => serializer.serialize_bool(*b),
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::Floats(list) if list.len() <= SHORT => list.serialize(serializer),
+            Value::Wholes(list) if list.len() <= SHORT => list.serialize(serializer),
+            long => serializer.collect_str(long),
         }
     }
 }
