@@ -90,7 +90,8 @@ class Writer:
 
     def add(self, name, published, shape, spread=0.1, around=0.0, kind=None, heads=0):
         """Adds a tensor; a matrix in the file's type where its rows are whole blocks of it."""
-        kind = kind or (self.kind if len(shape) > 1 else Type.F32)
+        if kind is None:
+            kind = self.kind if len(shape) > 1 else Type.F32
         if shape[-1] % gguf.GGML_QUANT_SIZES[kind][0]:
             kind = Type.Q8_0 if shape[-1] % 32 == 0 and kind in K_TYPES else Type.F16
         if kind in K_TYPES:
@@ -210,7 +211,7 @@ def vision(name, pair, rng, hidden):
     w.add("v.patch_embd.weight", f"{TOWER}embeddings.patch_embedding.weight", (width, 3, patch, patch), kind=small)
     w.add("v.class_embd", f"{TOWER}embeddings.class_embedding", (width,))
     places = (side // patch) ** 2 + 1
-    w.add("v.position_embd.weight", f"{TOWER}embeddings.position_embedding.weight", (places, width), kind=Type.F32)
+    w.add("v.position_embd.weight", f"{TOWER}embeddings.position_embedding.weight", (places, width))
     norms = [("v.pre_ln", "pre_layrnorm")] + ([("v.post_ln", "post_layernorm")] if pair.get("post_ln") else [])
     up, down = ("ffn_down", "ffn_up") if pair.get("old_names", True) else ("ffn_up", "ffn_down")
     for i in range(stored):

@@ -65,7 +65,7 @@ pub(crate) enum Command {
     /// List, remove or check fetched models
     #[command(subcommand, after_help = help::CACHE)]
     Cache(CacheCommand),
-    /// Show what a model folder holds, without loading it
+    /// Show what a model folder or a GGUF file holds, without loading it
     #[command(after_help = help::INSPECT)]
     Inspect(InspectArgs),
     /// Measure this device, and every stage of a model on it

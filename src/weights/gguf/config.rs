@@ -1,108 +1,24 @@
 //! Keys of a pair of files → the `config.json` and `preprocessor_config.json` that a checkpoint
-//! would have. What would change an answer is honoured or refused by its name; a key under `llama.`,
-//! `clip.` or `tokenizer.ggml.` that is not known here is refused too.
+//! would have. What would change an answer is honoured or refused by its name; a key under `llama.`
+//! or `clip.` that is not known is refused too.
 //!
-//! Upstream: llama.cpp's `gguf-py/gguf/constants.py` for the names, `conversion/llama.py` and
-//! `convert_image_encoder_to_gguf.py` for who writes what.
+//! Upstream: llama.cpp's `conversion/llama.py` and `convert_image_encoder_to_gguf.py`, which write
+//! them.
 
 use super::container::Container;
+use super::keys::{LANGUAGE, LANGUAGE_IDLE, VISION, VISION_IDLE, check_known};
 use super::value::{Value as Given, decimal};
 use crate::error::Result;
-use crate::untrusted::{cut, limits, short};
+use crate::untrusted::{cut, limits};
 use serde_json::{Map, Value, json};
-
-/// Fields of `config.json` and the keys that they come from.
-pub(super) const LANGUAGE_FIELDS: [(&str, &str); 12] = [
-    ("hidden_size", "llama.embedding_length"),
-    ("num_attention_heads", "llama.attention.head_count"),
-    ("num_key_value_heads", "llama.attention.head_count_kv"),
-    ("head_dim", "llama.attention.key_length"),
-    ("num_hidden_layers", "llama.block_count"),
-    ("intermediate_size", "llama.feed_forward_length"),
-    ("max_position_embeddings", "llama.context_length"),
-    ("rms_norm_eps", "llama.attention.layer_norm_rms_epsilon"),
-    ("rope_theta", "llama.rope.freq_base"),
-    ("sliding_window", "llama.attention.sliding_window"),
-    ("factor", "llama.rope.scaling.factor"),
-    ("image_aspect_ratio", "clip.vision.image_aspect_ratio"),
-];
-/// The same of the tower's `config.json` and its `preprocessor_config.json`.
-pub(super) const VISION_FIELDS: [(&str, &str); 9] = [
-    ("image_size", "clip.vision.image_size"),
-    ("patch_size", "clip.vision.patch_size"),
-    ("hidden_size", "clip.vision.embedding_length"),
-    ("intermediate_size", "clip.vision.feed_forward_length"),
-    ("num_attention_heads", "clip.vision.attention.head_count"),
-    ("num_hidden_layers", "clip.vision.block_count"),
-    ("layer_norm_eps", "clip.vision.attention.layer_norm_epsilon"),
-    ("image_mean", "clip.vision.image_mean"),
-    ("image_std", "clip.vision.image_std"),
-];
 
 /// The only architecture of decoders that is read.
 pub(super) const LLAMA: &str = "llama";
 /// The architecture of vision towers with a projector.
 pub(super) const CLIP: &str = "clip";
 
-/// Keys of `llama.` that are read here.
-const LANGUAGE: [&str; 20] = [
-    "attention.head_count",
-    "attention.head_count_kv",
-    "attention.key_length",
-    "attention.layer_norm_rms_epsilon",
-    "attention.sliding_window",
-    "attention.value_length",
-    "block_count",
-    "context_length",
-    "embedding_length",
-    "expert_count",
-    "expert_used_count",
-    "feed_forward_length",
-    "rope.dimension_count",
-    "rope.freq_base",
-    "rope.scale_linear",
-    "rope.scaling.factor",
-    "rope.scaling.type",
-    "tensor_data_layout",
-    "use_parallel_residual",
-    "vocab_size",
-];
-/// Those that change nothing without a scaling of the rotation that is refused.
-const LANGUAGE_IDLE: [&str; 3] =
-    ["rope.scaling.attn_factor", "rope.scaling.finetuned", "rope.scaling.original_context_length"];
-
-/// Keys of `clip.` that are read here.
-const VISION: [&str; 22] = [
-    "has_audio_encoder",
-    "has_llava_projector",
-    "has_text_encoder",
-    "has_vision_encoder",
-    "projector_type",
-    "use_gelu",
-    "use_silu",
-    "vision.attention.head_count",
-    "vision.attention.layer_norm_epsilon",
-    "vision.block_count",
-    "vision.embedding_length",
-    "vision.feature_layer",
-    "vision.feed_forward_length",
-    "vision.image_aspect_ratio",
-    "vision.image_mean",
-    "vision.image_size",
-    "vision.image_std",
-    "vision.mm_patch_merge_type",
-    "vision.mm_projector_type",
-    "vision.patch_size",
-    "vision.projector_type",
-    "vision.projection_dim",
-];
-/// Those that only pictures cut into several squares need, which are refused where
-/// `mm_patch_merge_type` or `image_aspect_ratio` asks for them. CLIP's own projection is never used.
-const VISION_IDLE: [&str; 3] = [
-    "vision.image_crop_resolution",
-    "vision.image_grid_pinpoints",
-    "vision.image_split_resolution",
-];
+/// Layers and width of a whole CLIP ViT-L. Where a file has all of them, LLaVA reads the last but one.
+const CLIP_L: (u64, u64) = (24, 1024);
 
 /// Refuses a file that is not a whole model of its own.
 ///
@@ -123,20 +39,6 @@ pub(super) fn check_general(file: &Container) -> Result<()> {
         Some(other) => Err(file.bad(format!(
             "general.quantization_version is {other}; 2, that of all published files, is read"
         ))),
-    }
-}
-
-/// Refuses keys under `before` that are in none of the lists.
-pub(super) fn check_known(file: &Container, before: &str, lists: [&[&str]; 2]) -> Result<()> {
-    let known = |rest: &str| lists.iter().any(|list| list.contains(&rest));
-    let unknown =
-        file.keys.keys().find(|key| key.strip_prefix(before).is_some_and(|rest| !known(rest)));
-    match unknown {
-        Some(key) => Err(file.bad(format!(
-            "its key {:?} is not known to this version, and may change the answers",
-            short(key)
-        ))),
-        None => Ok(()),
     }
 }
 
@@ -205,22 +107,7 @@ pub(super) fn language(file: &Container) -> Result<(Map<String, Value>, usize)> 
     )?;
     config.insert("model_type".into(), json!("llava"));
     let (hidden, heads) = (part.count("embedding_length")?, part.count("attention.head_count")?);
-    let head_dim = match part.whole("attention.key_length")? {
-        Some(n) => n,
-        None if heads > 0 && hidden % heads == 0 => hidden / heads,
-        None => {
-            return Err(file.bad(format!(
-                "llama.embedding_length {hidden} does not divide into {heads} heads"
-            )));
-        }
-    };
-    for rest in ["attention.value_length", "rope.dimension_count"] {
-        if let Some(n) = part.whole(rest)?.filter(|n| *n != head_dim) {
-            return Err(file.bad(format!(
-                "llama.{rest} is {n}, a head's width {head_dim}: only the same is supported"
-            )));
-        }
-    }
+    let head_dim = head_dim(&part, hidden, heads)?;
     let kv_heads = part.whole("attention.head_count_kv")?.unwrap_or(heads);
     config.extend([
         ("hidden_size".into(), json!(hidden)),
@@ -249,6 +136,28 @@ pub(super) fn language(file: &Container) -> Result<(Map<String, Value>, usize)> 
     let head_dim = usize::try_from(head_dim).ok();
     let head_dim = head_dim.ok_or_else(|| file.bad("its heads are too wide".into()))?;
     Ok((config, head_dim))
+}
+
+/// The width of a head, which the whole of it must be rotated in.
+fn head_dim(part: &Part, hidden: u64, heads: u64) -> Result<u64> {
+    let file = part.file;
+    let head_dim = match part.whole("attention.key_length")? {
+        Some(n) => n,
+        None if heads > 0 && hidden.is_multiple_of(heads) => hidden / heads,
+        None => {
+            return Err(file.bad(format!(
+                "llama.embedding_length {hidden} does not divide into {heads} heads"
+            )));
+        }
+    };
+    for rest in ["attention.value_length", "rope.dimension_count"] {
+        if let Some(n) = part.whole(rest)?.filter(|n| *n != head_dim) {
+            return Err(file.bad(format!(
+                "llama.{rest} is {n}, a head's width {head_dim}: only the same is supported"
+            )));
+        }
+    }
+    Ok(head_dim)
 }
 
 fn rows(file: &Container) -> Option<u64> {
@@ -289,6 +198,46 @@ fn triple(file: &Container, key: &str, clip: [f64; 3]) -> Result<[f64; 3]> {
     Ok(if three == clip.map(|x| x as f32) { clip } else { three.map(decimal) })
 }
 
+/// Which projector it is; `mlp` says nothing of how many layers it has.
+fn projector(part: &Part, config: &mut Map<String, Value>) -> Result<()> {
+    let file = part.file;
+    for rest in ["projector_type", "vision.projector_type"] {
+        match file.text(&part.key(rest))? {
+            None | Some("mlp") => {}
+            Some("linear") => {
+                config.insert("mm_projector_type".into(), json!("linear"));
+            }
+            Some(other) => {
+                return Err(file.bad(format!(
+                    "clip.{rest} {:?} is not supported yet; mlp and linear, LLaVA-1.5's, are",
+                    cut(other, 60)
+                )));
+            }
+        }
+    }
+    if let Some(kind) = file.text("clip.vision.mm_projector_type")? {
+        config.insert("mm_projector_type".into(), json!(cut(kind, limits::NAME)));
+    }
+    Ok(())
+}
+
+/// The layer that the projector reads, as `config.json` would say it.
+fn selected_layer(file: &Container, blocks: u64, width: u64) -> Result<Value> {
+    Ok(match file.wholes("clip.vision.feature_layer")? {
+        None if (blocks, width) == CLIP_L => json!(-2),
+        // llama.cpp's converter has left out the layers behind the one that LLaVA reads: all that
+        // are stored run. (llama.cpp itself leaves out one more.)
+        None => json!(blocks),
+        Some([one]) => json!(one),
+        Some(several) => {
+            return Err(file.bad(format!(
+                "clip.vision.feature_layer names {} layers; one is supported",
+                several.len()
+            )));
+        }
+    })
+}
+
 /// The tower's part of `config.json`, and `preprocessor_config.json`.
 ///
 /// # Errors
@@ -309,38 +258,13 @@ pub(super) fn vision(file: &Container) -> Result<(Map<String, Value>, Value)> {
         merged,
         ": pictures are not cut into several squares",
     )?;
-    for rest in ["projector_type", "vision.projector_type"] {
-        match file.text(&part.key(rest))? {
-            None | Some("mlp") => {}
-            Some("linear") => {
-                config.insert("mm_projector_type".into(), json!("linear"));
-            }
-            Some(other) => {
-                return Err(file.bad(format!(
-                    "clip.{rest} {:?} is not supported yet; mlp and linear, LLaVA-1.5's, are",
-                    cut(other, 60)
-                )));
-            }
-        }
-    }
-    if let Some(kind) = file.text("clip.vision.mm_projector_type")? {
-        config.insert("mm_projector_type".into(), json!(cut(kind, limits::NAME)));
-    }
+    projector(&part, &mut config)?;
     // Pictures are padded to a square unless the file says otherwise, as llama.cpp does.
     let aspect = file.text("clip.vision.image_aspect_ratio")?.unwrap_or("pad");
     config.insert("image_aspect_ratio".into(), json!(cut(aspect, limits::NAME)));
-    let blocks = part.count("vision.block_count")?;
-    let selected = match file.wholes("clip.vision.feature_layer")? {
-        // The converter has left out the layers behind the one that LLaVA reads.
-        None => json!(blocks),
-        Some([one]) => json!(one),
-        Some(several) => {
-            return Err(file.bad(format!(
-                "clip.vision.feature_layer names {} layers; one is supported",
-                several.len()
-            )));
-        }
-    };
+    let (blocks, width) =
+        (part.count("vision.block_count")?, part.count("vision.embedding_length")?);
+    let selected = selected_layer(file, blocks, width)?;
     config.insert("mm_vision_select_layer".into(), selected);
     let act = if file.flag("clip.use_gelu")? == Some(true) { "gelu" } else { "quick_gelu" };
     let eps = part.number("vision.attention.layer_norm_epsilon")?.unwrap_or(1e-5);
@@ -349,7 +273,7 @@ pub(super) fn vision(file: &Container) -> Result<(Map<String, Value>, Value)> {
         json!({
             "image_size": part.count("vision.image_size")?,
             "patch_size": part.count("vision.patch_size")?,
-            "hidden_size": part.count("vision.embedding_length")?,
+            "hidden_size": width,
             "intermediate_size": part.count("vision.feed_forward_length")?,
             "num_attention_heads": part.count("vision.attention.head_count")?,
             "num_hidden_layers": blocks,
@@ -363,4 +287,21 @@ pub(super) fn vision(file: &Container) -> Result<(Map<String, Value>, Value)> {
         "image_std": triple(file, "clip.vision.image_std", clip.std)?,
     });
     Ok((config, pictures))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn every_stored_layer_runs_but_the_last_of_a_whole_clip() {
+        let (keys, tensors) = (BTreeMap::new(), BTreeMap::new());
+        let mut file = Container { file: "x".into(), size: 0, version: 3, keys, tensors };
+        assert_eq!(selected_layer(&file, 23, 1024).unwrap(), 23);
+        assert_eq!(selected_layer(&file, 24, 1024).unwrap(), -2);
+        assert_eq!(selected_layer(&file, 24, 768).unwrap(), 24);
+        file.keys.insert("clip.vision.feature_layer".into(), Given::Wholes(vec![24]));
+        assert_eq!(selected_layer(&file, 24, 1024).unwrap(), 24);
+    }
 }

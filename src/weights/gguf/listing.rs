@@ -2,6 +2,7 @@
 
 use super::halves::half;
 use super::{Container, Value};
+use crate::error::Error;
 use crate::untrusted::{cut, one_line};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -64,6 +65,7 @@ impl Listing {
         types.sort_by_key(|stored| std::cmp::Reverse(stored.bytes));
         let (half, problem) = match half(file) {
             Ok(half) => (Some(half), None),
+            Err(Error::ModelCorrupt { problem, .. }) => (None, Some(problem)),
             Err(error) => (None, Some(error.to_string())),
         };
         Listing {

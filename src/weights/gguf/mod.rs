@@ -6,6 +6,7 @@ mod config;
 pub mod container;
 mod cursor;
 mod halves;
+mod keys;
 pub mod listing;
 mod names;
 mod pair;

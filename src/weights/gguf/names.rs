@@ -1,6 +1,6 @@
 //! llama.cpp's names of tensors ↔ the published names that the recipes know.
 
-use super::config::{LANGUAGE_FIELDS, VISION_FIELDS};
+use super::keys::{LANGUAGE_FIELDS, VISION_FIELDS};
 use crate::error::Error;
 
 /// Before the tower's names, as LLaVA publishes them.

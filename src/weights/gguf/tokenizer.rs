@@ -1,8 +1,8 @@
 //! `tokenizer.ggml.*` → the `tokenizer.model` that a checkpoint would have: a GGUF file keeps
 //! SentencePiece's pieces, scores and types one by one.
 
-use super::config::check_known;
 use super::container::Container;
+use super::keys::check_known;
 use crate::error::Result;
 use crate::text::{SentencePieces, sentencepiece_model};
 use crate::untrusted::cut;
@@ -48,12 +48,8 @@ const IDLE: [&str; 19] = [
 /// More tokens than any vocabulary has.
 const MOST: usize = 1 << 20;
 
-/// The bytes of the `tokenizer.model`, and the tokens that end an answer.
-///
-/// # Errors
-/// [`Error::ModelCorrupt`](crate::Error::ModelCorrupt), naming the key.
-pub(super) fn tokenizer(file: &Container) -> Result<(Vec<u8>, Vec<u64>)> {
-    check_known(file, "tokenizer.ggml.", [&READ, &IDLE])?;
+/// Refuses what no `tokenizer.model` of ours could say.
+fn check_kind(file: &Container) -> Result<()> {
     let key = |rest: &str| format!("tokenizer.ggml.{rest}");
     match file.text(&key("model"))? {
         Some("llama") => {}
@@ -76,6 +72,18 @@ pub(super) fn tokenizer(file: &Container) -> Result<(Vec<u8>, Vec<u64>)> {
             "tokenizer.ggml.precompiled_charsmap {value} is not supported with this tokenizer"
         )));
     }
+    Ok(())
+}
+
+/// The bytes of the `tokenizer.model`, and the tokens that end an answer.
+///
+/// # Errors
+/// [`Error::ModelCorrupt`](crate::Error::ModelCorrupt), naming the key.
+pub(super) fn tokenizer(file: &Container) -> Result<(Vec<u8>, Vec<u64>)> {
+    check_known(file, "tokenizer.ggml.", [&READ, &IDLE])?;
+    let key = |rest: &str| format!("tokenizer.ggml.{rest}");
+    check_kind(file)?;
+    let flag = |rest: &str, usual: bool| Ok(file.flag(&key(rest))?.unwrap_or(usual));
     let Some(tokens) = file.texts(&key("tokens"))?.filter(|tokens| !tokens.is_empty()) else {
         return Err(file.bad("it has no key tokenizer.ggml.tokens: it has no tokenizer".into()));
     };
