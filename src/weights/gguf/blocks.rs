@@ -129,23 +129,33 @@ impl Type {
 
     /// Decodes whole blocks: `out` is as long as `bytes` says.
     pub fn decode(self, bytes: &[u8], out: &mut [f32]) {
+        match self {
+            Type::F32 => floats(bytes, out, f32::from_le_bytes),
+            Type::F16 => floats(bytes, out, |b| f16::from_le_bytes(b).to_f32()),
+            Type::Bf16 => floats(bytes, out, |b| bf16::from_le_bytes(b).to_f32()),
+            Type::Q4_0 => self.blocks(bytes, out, q4_0),
+            Type::Q4_1 => self.blocks(bytes, out, q4_1),
+            Type::Q5_0 => self.blocks(bytes, out, q5_0),
+            Type::Q5_1 => self.blocks(bytes, out, q5_1),
+            Type::Q8_0 => self.blocks(bytes, out, q8_0),
+            Type::Q4K => self.blocks(bytes, out, q4_k),
+            Type::Q5K => self.blocks(bytes, out, q5_k),
+            Type::Q6K => self.blocks(bytes, out, q6_k),
+        }
+    }
+
+    fn blocks(self, bytes: &[u8], out: &mut [f32], decode: impl Fn(&[u8], &mut [f32])) {
         let (values, size) = self.block();
-        let decode: fn(&[u8], &mut [f32]) = match self {
-            Type::F32 => |b, out| out[0] = f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
-            Type::F16 => |b, out| out[0] = half(b),
-            Type::Bf16 => |b, out| out[0] = bf16::from_le_bytes([b[0], b[1]]).to_f32(),
-            Type::Q4_0 => q4_0,
-            Type::Q4_1 => q4_1,
-            Type::Q5_0 => q5_0,
-            Type::Q5_1 => q5_1,
-            Type::Q8_0 => q8_0,
-            Type::Q4K => q4_k,
-            Type::Q5K => q5_k,
-            Type::Q6K => q6_k,
-        };
         for (block, out) in bytes.chunks_exact(size).zip(out.chunks_exact_mut(values)) {
             decode(block, out);
         }
+    }
+}
+
+/// Decodes values of `N` bytes each.
+fn floats<const N: usize>(bytes: &[u8], out: &mut [f32], decode: impl Fn([u8; N]) -> f32) {
+    for (out, bytes) in out.iter_mut().zip(bytes.as_chunks().0) {
+        *out = decode(*bytes);
     }
 }
 
