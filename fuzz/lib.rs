@@ -1,5 +1,6 @@
 //! Files in memory, for the targets.
 
+use mqt::future::Boxed;
 use mqt::weights::files::Files;
 use std::ops::Range;
 
@@ -23,7 +24,10 @@ impl Files for Memory {
 
     fn read<'a>(&'a self, name: &'a str, range: Range<u64>) -> Boxed<'a, mqt::Result<Vec<u8>>> {
         // A range outside the file is a bug of the reader: it panics here.
-        Box::pin(async move { Ok(self.get(name).expect("it has a size")[range.start as usize..range.end as usize].to_vec()) })
+        Box::pin(async move {
+            Ok(self.get(name).expect("it has a size")[range.start as usize..range.end as usize]
+                .to_vec())
+        })
     }
 
     fn list(&self) -> Vec<String> {

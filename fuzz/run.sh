@@ -17,7 +17,8 @@ case $1 in
     picture) seeds="$golden/pillow/*.* $golden/pictures/* $golden/field/*.jpg $golden/field/*.png $golden/field/*.gif $golden/field/*.webp $golden/field/*.bmp" ;;
     tokenizer) seeds=$golden/tokenizer/tokenizer.model ;;
     tokenizer_json) seeds="$golden/tokenizer/llama_reduced.json tokenizers/*.json" ;;
-    *) echo "targets: safetensors manifest torch picture tokenizer tokenizer_json" >&2; exit 2 ;;
+    gguf) seeds="../tests/gguf/*.gguf" ;;
+    *) echo "targets: safetensors manifest torch picture tokenizer tokenizer_json gguf" >&2; exit 2 ;;
 esac
 mkdir -p "corpus/$1" "seeds/$1" "artifacts/$1"
 cp $seeds "seeds/$1"

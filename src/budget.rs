@@ -6,12 +6,13 @@ use crate::error::{Error, Result};
 /// What the caller wants spent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Budget {
-    /// The largest step of the ladder whose first word is predicted within so many milliseconds.
+    /// The largest step of the ladder whose first word is predicted within
+    /// `target_ms`.
     Auto {
         /// Milliseconds from the question to the first word.
         target_ms: f64,
     },
-    /// Exactly so many.
+    /// Exactly this many image tokens.
     Fixed(u64),
 }
 
@@ -38,7 +39,7 @@ pub struct Choice {
     pub m: usize,
     /// Who chose.
     pub mode: Mode,
-    /// Why, for people.
+    /// Why, as a sentence to show.
     pub reason: String,
 }
 
@@ -55,7 +56,7 @@ pub struct Speed {
 
 /// New measurements weigh this much against old ones: machines warm up and throttle.
 const NEW: f64 = 0.5;
-/// A wait this many times as long counts as hardly longer.
+/// A wait up to 10 % longer counts as the same.
 const HARDLY_MORE: f64 = 1.1;
 /// Fewer prompt tokens than this say more about fixed costs than about the rate.
 const MIN_PREFILL: usize = 16;
@@ -178,8 +179,7 @@ pub fn choose(
         return Ok(Choice { m, mode: Mode::Auto, reason: "nothing measured yet".into() });
     };
     let predicted = |m: usize| encode + rate * (m + question) as f64;
-    // Where even the least misses the target, little is gained by it: what costs hardly more comes
-    // along.
+    // If even the smallest m misses the target, take every m that costs at most 10 % more.
     let limit = target_ms.max(predicted(steps[0]) * HARDLY_MORE);
     let m = *steps.iter().filter(fits).rfind(|&&m| predicted(m) <= limit).unwrap_or(&steps[0]);
     let seconds = |ms: f64| format!("{:.1} s", ms / 1e3);

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::model::preflight::Needs;
 use crate::model::{Arithmetic, ModelSource, Opened, Weights, parts};
 use crate::untrusted::one_line;
+use crate::weights::gguf::{self, listing::Listing};
 use crate::weights::layout::{Role, layout};
 use std::path::Path;
 
@@ -78,7 +79,27 @@ fn contexts(m: usize, longest: usize) -> Vec<usize> {
 /// # Errors
 /// As loading it, as far as configuration and names go.
 pub async fn inspect(source: &ModelSource, vision_tower: Option<&Path>) -> Result<Inspection> {
-    let opened = Opened::from_source(source, vision_tower, Weights::default()).await?;
+    Ok(of(&Opened::from_source(source, vision_tower, Weights::default()).await?))
+}
+
+/// The same of a pair of GGUF files.
+///
+/// # Errors
+/// As [`inspect`].
+pub async fn inspect_pair(model: &Path, mmproj: &Path) -> Result<Inspection> {
+    Ok(of(&Opened::gguf(model, mmproj, Weights::default()).await?))
+}
+
+/// What one GGUF file holds, whether it can be run or not.
+///
+/// # Errors
+/// [`crate::Error::ModelMissing`] or [`crate::Error::ModelCorrupt`].
+pub async fn inspect_gguf(file: &Path) -> Result<Listing> {
+    let gguf::Source { files, name, label } = gguf::on_disk(file)?;
+    Ok(Listing::of(&gguf::Container::read(&*files, &name, &label).await?))
+}
+
+fn of(opened: &Opened) -> Inspection {
     let format = |role: Role| opened.weights.format(role);
     let entries = layout(&opened.config);
     let mut all: Vec<Part> = Vec::new();
@@ -104,7 +125,7 @@ pub async fn inspect(source: &ModelSource, vision_tower: Option<&Path>) -> Resul
     let ladder = opened.config.offer().ladder().into_iter();
     let memory = ladder
         .flat_map(|m| contexts(m, l.max_positions).into_iter().map(move |context| row(m, context)));
-    Ok(Inspection {
+    Inspection {
         schema: "mqt.inspect/1",
         name: opened.name.clone(),
         weights: opened.weights.to_string(),
@@ -117,7 +138,7 @@ pub async fn inspect(source: &ModelSource, vision_tower: Option<&Path>) -> Resul
         memory: memory.collect(),
         parts: all,
         architecture: opened.config.clone(),
-    })
+    }
 }
 
 impl std::fmt::Display for Inspection {

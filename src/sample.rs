@@ -14,7 +14,7 @@ pub struct Sampling {
     pub temperature: f32,
     /// Keep the most likely tokens that together reach this probability; 1 keeps all.
     pub top_p: f32,
-    /// Keep so many most likely tokens; 0 keeps all.
+    /// Keep this many of the most likely tokens; 0 keeps all.
     pub top_k: usize,
     /// Logits of tokens already seen are divided by this (multiplied where negative); 1 changes
     /// nothing.
@@ -53,7 +53,7 @@ pub struct Picked {
 }
 
 impl Picked {
-    /// A probability that is no number, of logits that are none, counts as 0.
+    /// A probability that is NaN, because the logits were, becomes 0.
     pub fn new(token: u32, probability: f32) -> Picked {
         Picked {
             token,
@@ -82,7 +82,7 @@ pub fn pick(logits: &[f32], seen: &[u32], sampling: &Sampling, count: u32) -> Pi
     let token =
         if sampling.temperature <= 0.0 { best } else { draw(&values, best, sampling, count) };
     let value = |token: u32| values.get(token as usize).copied().unwrap_or(f32::NAN);
-    // In f64: of so many terms f32 would lose the last digits one after the other.
+    // In f64: a sum of this many terms would lose its last digits in f32.
     let all: f64 = values.iter().map(|v| f64::from((v - value(best)).exp())).sum();
     Picked::new(token, (f64::from((value(token) - value(best)).exp()) / all) as f32)
 }

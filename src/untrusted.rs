@@ -24,6 +24,9 @@ pub mod limits {
     pub const SENTENCEPIECE: u64 = 16 << 20;
     /// The header of a safetensors file: about 100 bytes for each tensor.
     pub const HEADER: u64 = 16 << 20;
+    /// The header of a GGUF file, which holds the tokenizer too: the largest published ones have
+    /// about 16 MB.
+    pub const GGUF: u64 = 64 << 20;
     /// Text beside a model that only goes along: its card, its list of scenes, and whatever has no
     /// limit of its own.
     pub const TEXT: u64 = 16 << 20;

@@ -11,6 +11,7 @@ mod cli {
     mod commands;
     mod eval;
     mod exact;
+    mod gguf;
     mod interrupted;
     mod odd_model;
     mod outputs;

@@ -9,7 +9,11 @@ use mqt_fuzz::Memory;
 use pollster::block_on;
 
 fuzz_target!(|bytes: &[u8]| {
-    let files = Memory(vec![("manifest.json", bytes.to_vec()), ("weights-00001.safetensors", vec![0; 64]), ("tokenizer.json", b"{}".to_vec())]);
+    let files = Memory(vec![
+        ("manifest.json", bytes.to_vec()),
+        ("weights-00001.safetensors", vec![0; 64]),
+        ("tokenizer.json", b"{}".to_vec()),
+    ]);
     let Ok(pack) = block_on(Pack::open(Box::new(files))) else { return };
     let _ = block_on(pack.tokenizer());
     for entry in layout(&pack.manifest.architecture).iter().take(64) {

@@ -5,7 +5,7 @@
 //   read-write because of ADD
 // grid: (panels / ROWS / (WG / 32 / SLICES), tokens / TOKENS) of WG lanes; constants ADD, BIAS, ACT
 //   (0 none, 1 quick-GELU,
-// 2 GELU), SLICES (a row's columns are shared out among so many lanes), TOKENS and ROWS of
+// 2 GELU), SLICES (lanes that share a row's columns), TOKENS and ROWS of
 //   common/tile.wgsl, COLUMNS of its tile in use
 // preludes: common/x_*.wgsl (binding 1), common/data_*.wgsl (2), common/weight_*.wgsl,
 //   common/product.wgsl, common/tile.wgsl

@@ -1,4 +1,4 @@
-//! Checkpoint folder → pack folder: shard by shard, in bounded memory, resuming where an earlier
+//! Checkpoint folder or pair of GGUF files → pack folder: shard by shard, in bounded memory, resuming where an earlier
 //! run was killed.
 
 mod folder;
@@ -17,6 +17,7 @@ use crate::text::Template;
 use crate::weights::Supply;
 use crate::weights::checkpoint::Checkpoint;
 use crate::weights::files::{Disk, Files, whole};
+use crate::weights::gguf;
 use crate::weights::layout::{Entry, layout};
 use crate::weights::pack::{FORMAT, Manifest, SHARD_BYTES, Shard};
 use crate::weights::plan::{Item, Plan, is_vector, item_bytes};
@@ -45,8 +46,10 @@ pub struct Converted {
 /// What to convert, and how.
 #[derive(Clone, Debug)]
 pub struct Conversion<'a> {
-    /// The checkpoint's folder.
+    /// The checkpoint's folder, or a language model in GGUF.
     pub checkpoint: &'a Path,
+    /// The vision half that goes with a language model in GGUF.
+    pub mmproj: Option<&'a Path>,
     /// The tower's, if the checkpoint does not lead to it.
     pub vision_tower: Option<&'a Path>,
     /// The pack's folder, made if it does not exist.
@@ -60,7 +63,8 @@ pub struct Conversion<'a> {
 impl<'a> Conversion<'a> {
     /// A conversion into shards of the usual size, the tower where the checkpoint leads to.
     pub fn new(checkpoint: &'a Path, out: &'a Path, weights: Weights) -> Conversion<'a> {
-        Conversion { checkpoint, vision_tower: None, out, weights, shard_bytes: SHARD_BYTES }
+        let (mmproj, vision_tower, shard_bytes) = (None, None, SHARD_BYTES);
+        Conversion { checkpoint, mmproj, vision_tower, out, weights, shard_bytes }
     }
 }
 
@@ -80,17 +84,8 @@ pub async fn convert(
     cancel: &Cancel,
     on_progress: &mut Callback<'_, Progress>,
 ) -> Result<Converted> {
-    let Conversion { checkpoint: from, vision_tower, out, weights, .. } = *what;
-    let files = Disk::open(from)?;
-    if files.size(MANIFEST).await?.is_some() {
-        let why = "it is a pack already; convert the checkpoint it was made from".into();
-        return Err(Error::InvalidSetting { what: from.display().to_string(), why });
-    }
-    let tower = match vision_tower {
-        Some(tower) => Some(Box::new(Disk::open(tower)?) as Box<dyn Files>),
-        None => None,
-    };
-    let checkpoint = Checkpoint::open(Box::new(files), tower, weights).await?;
+    let Conversion { checkpoint: from, out, weights, .. } = *what;
+    let checkpoint = opened(what).await?;
     check_vocab(&checkpoint.tokenizer, &checkpoint.config)?;
     std::fs::create_dir_all(out).map_err(|e| failed(out, &e))?;
     let same = from.canonicalize().is_ok_and(|from| out.canonicalize().is_ok_and(|to| from == to));
@@ -121,6 +116,24 @@ pub async fn convert(
     write(&manifest_path, &manifest)?;
     journal.remove();
     Ok(converted)
+}
+
+/// Opens what is to be converted.
+async fn opened(what: &Conversion<'_>) -> Result<Checkpoint> {
+    let Conversion { checkpoint: from, mmproj, vision_tower, weights, .. } = *what;
+    if let Some(checkpoint) = gguf::pair_on_disk(from, mmproj, vision_tower, weights).await? {
+        return Ok(checkpoint);
+    }
+    let files = Disk::open(from)?;
+    if files.size(MANIFEST).await?.is_some() {
+        let why = "it is a pack already; convert the checkpoint it was made from".into();
+        return Err(Error::InvalidSetting { what: from.display().to_string(), why });
+    }
+    let tower = match vision_tower {
+        Some(tower) => Some(Box::new(Disk::open(tower)?) as Box<dyn Files>),
+        None => None,
+    };
+    Checkpoint::open(Box::new(files), tower, weights).await
 }
 
 /// Makes every shard that the journal does not list; all of them, and how many were there.

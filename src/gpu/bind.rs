@@ -16,7 +16,7 @@ pub struct Bound(Object);
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Object {
     Buffer(wgpu::Buffer),
-    /// A buffer from an offset on, so many bytes.
+    /// A range of a buffer: offset and bytes.
     Window(wgpu::Buffer, u64, u64),
     Texture(wgpu::TextureView),
 }

@@ -124,8 +124,8 @@ pub(super) struct Inner {
 impl Gpu {
     /// Opens the chosen adapter with WebGPU's default limits and no optional feature.
     ///
-    /// `Ok(None)`: the caller shall use the processor ([`AdapterChoice::Cpu`], or `Auto` where no
-    /// adapter is usable).
+    /// Returns `Ok(None)` if the network on the processor should be used ([`AdapterChoice::Cpu`], or
+    /// `Auto` without a usable adapter).
     ///
     /// # Errors
     /// [`Error::AdapterNotFound`] if a name matches nothing; [`Error::DeviceRefused`] if a *named*
@@ -328,6 +328,8 @@ fn contains(name: &str, wanted: &str) -> bool {
 async fn adapters() -> (Vec<wgpu::Adapter>, bool) {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::PRIMARY;
+    // The tests set WGPU_STRICT_WEBGPU_COMPLIANCE on one driver: nothing beyond WebGPU's defaults.
+    descriptor.flags = descriptor.flags.with_env();
     let instance = wgpu::Instance::new(descriptor);
     #[cfg(not(target_arch = "wasm32"))]
     let mut adapters = instance.enumerate_adapters(wgpu::Backends::PRIMARY).await;

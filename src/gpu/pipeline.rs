@@ -39,7 +39,7 @@ pub(super) struct Pipeline {
     pub(super) pipeline: wgpu::ComputePipeline,
     pub(super) layout: wgpu::BindGroupLayout,
     pub(super) id: usize,
-    /// The kernel's name and constants, for people.
+    /// The kernel's name and constants, to show.
     pub(super) label: String,
 }
 

@@ -1,4 +1,4 @@
-//! Generation: tokens one after another, whoever computes them.
+//! Generation: tokens one after another, on either back end.
 //!
 //! On the GPU two batches of steps are always under way, so that the device does not wait for the
 //! host nor the host for the device. A batch is as many steps as fit half of [`AHEAD_MS`]; when an
@@ -51,7 +51,7 @@ impl<'a> Generation<'a> {
         Generation { model, cache, prompt, limit, taken: 0, ahead: Ahead::default() }
     }
 
-    /// The next token, an end token included; `None` when there is no room or no wish for another.
+    /// The next token, an end token included; `None` at the context limit or after `limit` tokens.
     ///
     /// # Errors
     /// [`crate::Error::Cancelled`], or the device's failures. What was handed out stays good.

@@ -59,8 +59,8 @@ pub struct LoadOptions {
     pub choices: Choices,
     /// Whether to measure which variants are fastest, where nothing was chosen before.
     pub tuning: Tuning,
-    /// Tokens that a conversation shall have room for: what the preflight counts with, at most what
-    /// the model allows. A [`crate::Session`] takes its own.
+    /// Tokens of context that the preflight counts memory for, at most what the model allows. A
+    /// [`crate::Session`] has its own.
     pub context: usize,
     /// Compile the kernels before the weights are read: for weights that take long to arrive.
     pub rehearse: bool,
@@ -139,11 +139,15 @@ impl Opened {
         let name = std::path::Path::new(&path)
             .file_name()
             .map_or(path.clone(), |n| n.to_string_lossy().into_owned());
-        let checkpoint = Checkpoint::open(files, tower, weights).await?;
+        Ok(Opened::checkpoint(name, Checkpoint::open(files, tower, weights).await?, weights))
+    }
+
+    /// A checkpoint that was opened, under this name.
+    fn checkpoint(name: String, checkpoint: Checkpoint, weights: Weights) -> Opened {
         let (config, sha256) = (checkpoint.config.clone(), checkpoint.fingerprint());
         let tokenizer = checkpoint.tokenizer.clone();
         let supply = Box::new(checkpoint);
-        Ok(Opened {
+        Opened {
             config,
             tokenizer,
             template: Template::vicuna_v1(),
@@ -152,7 +156,22 @@ impl Opened {
             sha256,
             supply,
             is_checkpoint: true,
-        })
+        }
+    }
+
+    /// A pair of GGUF files.
+    #[cfg(feature = "native")]
+    pub(crate) async fn gguf(
+        model: &std::path::Path,
+        mmproj: &std::path::Path,
+        weights: Weights,
+    ) -> Result<Opened> {
+        let pair = crate::weights::gguf::pair_on_disk(model, Some(mmproj), None, weights).await?;
+        let Some(checkpoint) = pair else {
+            unreachable!("a pair with --mmproj is one or an error")
+        };
+        check_vocab(&checkpoint.tokenizer, &checkpoint.config)?;
+        Ok(Opened::checkpoint(folder_name(model), checkpoint, weights))
     }
 
     /// Opens what `source` names, and reads no weight yet.
@@ -262,6 +281,9 @@ pub(crate) fn check_vocab(tokenizer: &Tokenizer, config: &Config) -> Result<()> 
 #[cfg(feature = "native")]
 pub(crate) fn folder_name(path: &std::path::Path) -> String {
     let own = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    if let Some(stem) = own.strip_suffix(".gguf").filter(|stem| !stem.is_empty()) {
+        return stem.to_owned();
+    }
     if !matches!(own.as_str(), "" | "." | ".." | "checkpoint") {
         return own;
     }

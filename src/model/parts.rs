@@ -173,7 +173,7 @@ impl Place for Host {
 /// How far loading has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// What is going on, for people.
+    /// What is being done, to show.
     pub phase: &'static str,
     /// Bytes done, as they lie on the device.
     pub done: u64,

@@ -26,7 +26,7 @@ impl Slot {
     }
 }
 
-/// What a forward pass shall hand back.
+/// What a forward pass returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
     /// Nothing: only the cache matters.

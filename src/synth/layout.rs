@@ -58,7 +58,7 @@ impl Dtype {
 pub(super) enum Kind {
     /// Normal with this deviation, heavy tails, outlier channels.
     Weight(f32),
-    /// The same for so many rows, then zeros.
+    /// The same for the first rows, then zeros.
     Rows(f32, usize),
     Norm,
     Bias,

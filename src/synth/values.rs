@@ -5,10 +5,10 @@ use super::layout::{Dtype, Kind, Tensor};
 use half::{bf16, f16};
 use std::ops::Range;
 
-/// One in so many channels carries far larger weights, as in trained LLaMAs.
+/// One channel in this many carries far larger weights, as in trained LLaMAs.
 const OUTLIER_CHANNELS: u64 = 509;
 const OUTLIER_SCALE: f32 = 6.0;
-/// One in so many weights comes from a wider distribution.
+/// One weight in this many comes from a wider distribution.
 const TAIL: u64 = 1 << 10;
 const TAIL_SCALE: f32 = 3.0;
 /// Elements whose order of making is fixed, whatever the number of threads.

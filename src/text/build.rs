@@ -1,6 +1,5 @@
 //! From the pieces in a tokenizer file, whatever its kind, to a tokenizer: special tokens, what
 //! pieces say as text, and the merging model.
-//! as text, and the merging model.
 
 use super::steps::Steps;
 use super::stream::{Piece, byte_token};

@@ -16,4 +16,5 @@ pub mod tokenizer;
 pub use self::prompt::Template;
 #[cfg(feature = "native")]
 pub(crate) use self::sentencepiece::synthetic_model;
+pub(crate) use self::sentencepiece::{SentencePieces, sentencepiece_model};
 pub use self::tokenizer::{TextStream, Tokenizer};

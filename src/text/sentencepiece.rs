@@ -70,6 +70,7 @@ mod kind {
     pub(super) const UNKNOWN: i32 = 2;
     pub(super) const CONTROL: i32 = 3;
     pub(super) const USER_DEFINED: i32 = 4;
+    pub(super) const BYTE: i32 = 6;
 }
 
 /// Reads `tokenizer.model`.
@@ -156,10 +157,9 @@ fn pieces_in(mut bytes: &[u8]) -> usize {
 /// pieces make.
 #[cfg(feature = "native")]
 pub(crate) fn synthetic_model(vocab: usize) -> Vec<u8> {
-    const BYTE: i32 = 6;
     let special = [("<unk>", kind::UNKNOWN), ("<s>", kind::CONTROL), ("</s>", kind::CONTROL)]
         .map(|(text, kind)| (text.to_owned(), kind));
-    let bytes = (0..256).map(|byte| (format!("<0x{byte:02X}>"), BYTE));
+    let bytes = (0..256).map(|byte| (format!("<0x{byte:02X}>"), kind::BYTE));
     let singles: Vec<String> = ('a'..='z')
         .chain(('!'..='~').filter(|c| !c.is_ascii_lowercase()))
         .chain(['▁'])
@@ -197,6 +197,49 @@ pub(crate) fn synthetic_model(vocab: usize) -> Vec<u8> {
         normalizer: Some(normalizer),
     }
     .encode_to_vec()
+}
+
+/// What another file keeps of a SentencePiece model, one list for each field.
+pub(crate) struct SentencePieces<'a> {
+    /// The pieces by id.
+    pub(crate) texts: &'a [String],
+    /// As many scores.
+    pub(crate) scores: &'a [f32],
+    /// As many values of `SentencePiece.type`.
+    pub(crate) kinds: &'a [i64],
+    /// The id of the token that opens a prompt.
+    pub(crate) bos: i32,
+    /// The id of the token that ends an answer.
+    pub(crate) eos: i32,
+    /// A space is put before text.
+    pub(crate) dummy_prefix: bool,
+    /// Spaces at both ends go, several in a row become one.
+    pub(crate) collapse: bool,
+}
+
+/// The `tokenizer.model` that these lists come from, as far as it matters here: a BPE model, which
+/// falls back to bytes if it has pieces for them.
+pub(crate) fn sentencepiece_model(from: &SentencePieces) -> Vec<u8> {
+    let scored = from.texts.iter().zip(from.scores).zip(from.kinds);
+    let piece = |((text, score), kind): ((&String, &f32), &i64)| SentencePiece {
+        piece: Some(text.clone()),
+        score: Some(*score),
+        kind: i32::try_from(*kind).ok(),
+    };
+    let trainer = TrainerSpec {
+        model_type: Some(2),
+        byte_fallback: Some(from.kinds.contains(&i64::from(kind::BYTE))),
+        bos_id: Some(from.bos),
+        eos_id: Some(from.eos),
+        ..Default::default()
+    };
+    let normalizer = NormalizerSpec {
+        add_dummy_prefix: Some(from.dummy_prefix),
+        remove_extra_whitespaces: Some(from.collapse),
+        ..Default::default()
+    };
+    let (trainer, normalizer) = (Some(trainer), Some(normalizer));
+    ModelProto { pieces: scored.map(piece).collect(), trainer, normalizer }.encode_to_vec()
 }
 
 struct Scored {

@@ -16,10 +16,10 @@ use tokenizers::{
 
 use crate::untrusted::{cut, limits};
 
-/// So many times longer may all steps together make a text: Unicode's compatibility forms 11 times,
-/// `▁` for spaces 3 times.
+/// The most that all steps together may lengthen a text. Unicode's compatibility forms lengthen it 11
+/// times, `▁` for spaces 3 times.
 const MOST_GROWTH: usize = 200;
-/// So many steps may there be, in sequences within sequences of so many levels.
+/// The most steps, and the most levels of sequences within sequences.
 const MOST_STEPS: usize = 32;
 const MOST_LEVELS: usize = 8;
 /// The longest text that a step inserts, in bytes.

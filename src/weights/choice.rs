@@ -184,7 +184,7 @@ pub(super) async fn what_else(files: &dyn Files, otherwise: &str) -> Error {
             "it is a LoRA adapter, not a model; merge it into {base} and give the merged checkpoint"
         )
     } else if all.iter().any(|name| name.ends_with(".gguf")) {
-        "it holds GGUF files, which this version does not read; give the checkpoint they were made from".into()
+        "it holds GGUF files; `mqt convert MODEL.gguf --mmproj MMPROJ.gguf -o PACK` makes a pack of a pair of them".into()
     } else if all
         .iter()
         .any(|name| matches!(name.as_str(), "mm_projector.bin" | "query_abstractor.bin"))

@@ -25,6 +25,10 @@ pub trait Files: MaybeSend + MaybeSync {
     fn are_verified(&self) -> bool {
         false
     }
+    /// The tensors in these files, where whoever hands them out knows them already.
+    fn tensors(&self) -> Option<std::collections::BTreeMap<String, super::tensors::Tensor>> {
+        None
+    }
     /// A folder inside this one.
     fn folder(&self, name: &str) -> Option<Box<dyn Files>>;
 }
@@ -118,9 +122,9 @@ impl Disk {
         let missing = |why: &str| Error::ModelMissing { path: root.to_owned(), why: why.into() };
         match std::fs::metadata(root) {
             Ok(meta) if meta.is_dir() => Ok(Disk { root: root.to_owned() }),
-            Ok(meta) if meta.is_file() && is_gguf(root) => Err(missing(
-                "it is a GGUF file, which this version does not read; give the checkpoint it was made from",
-            )),
+            Ok(meta) if meta.is_file() && is_gguf(root) => {
+                Err(missing("it is a GGUF file, and not a pack made of it and its mmproj"))
+            }
             Ok(_) => Err(missing("it is a file; give the folder of a pack or of a checkpoint")),
             Err(error) => Err(missing(&error.to_string())),
         }
@@ -133,7 +137,7 @@ impl Disk {
 
 /// Whether a regular file begins as GGUF files do.
 #[cfg(feature = "native")]
-fn is_gguf(path: &std::path::Path) -> bool {
+pub fn is_gguf(path: &std::path::Path) -> bool {
     use std::io::Read;
     let mut first = [0; 4];
     std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut first)).is_ok()

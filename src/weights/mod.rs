@@ -1,4 +1,5 @@
-//! From files to the numbers the network wants: checkpoint folders as published, and our own packs.
+//! From files to the numbers the network wants: checkpoint folders as published, llama.cpp's pairs of
+//! GGUF files, and our own packs.
 
 mod check;
 pub mod checkpoint;
@@ -6,6 +7,7 @@ mod choice;
 mod described;
 pub mod files;
 pub mod fold;
+pub mod gguf;
 pub mod layout;
 pub mod names;
 pub mod pack;

@@ -3,11 +3,11 @@
 
 use super::choice::{Choice, Index, choose};
 use super::files::Files;
+use super::gguf::blocks::Type;
 use super::safetensors::read_header;
 use crate::error::{Error, Result};
 #[cfg(feature = "native")]
 use crate::parallel::Guarded;
-use half::{bf16, f16};
 use safetensors::Dtype;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -22,6 +22,9 @@ pub struct Tensor {
     pub dtype: String,
     /// Shape, outermost first.
     pub shape: Vec<usize>,
+    /// Not 0: in the file, rotation partners i and i + n / 2 of each head of n rows are neighbours
+    /// 2i and 2i + 1.
+    neighbours: usize,
     place: Place,
 }
 
@@ -34,22 +37,21 @@ enum Place {
     Torch(pytorch_reader::Tensor),
 }
 
-/// Element types that can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    F32,
-    F16,
-    Bf16,
-}
-
 impl Tensor {
-    fn kind(&self) -> Option<Kind> {
-        match self.dtype.as_str() {
-            "F32" => Some(Kind::F32),
-            "F16" => Some(Kind::F16),
-            "BF16" => Some(Kind::Bf16),
-            _ => None,
-        }
+    /// A tensor of a GGUF file, its bytes in `range`; for `neighbours` see the field.
+    pub(super) fn in_gguf(
+        file: &str,
+        dtype: &str,
+        shape: Vec<usize>,
+        range: Range<u64>,
+        neighbours: usize,
+    ) -> Tensor {
+        let (file, dtype) = (file.to_owned(), dtype.to_owned());
+        Tensor { file, dtype, shape, neighbours, place: Place::Range(range) }
+    }
+
+    fn kind(&self) -> Option<Type> {
+        Type::named(&self.dtype)
     }
 
     /// Whether its values can be read as floats.
@@ -83,9 +85,10 @@ pub struct Folder {
 /// Some rows of a tensor, as they lie in the file.
 #[derive(Clone, Debug)]
 pub struct Rows {
-    kind: Kind,
+    kind: Type,
     width: usize,
     first: usize,
+    neighbours: usize,
     /// Bytes before row `first`.
     skip: usize,
     bytes: Arc<Vec<u8>>,
@@ -94,24 +97,20 @@ pub struct Rows {
 impl Rows {
     /// Row `row` of the tensor as floats.
     pub fn copy(&self, row: usize, out: &mut [f32]) {
-        let size = if self.kind == Kind::F32 { 4 } else { 2 };
-        let bytes =
-            &self.bytes[self.skip + (row - self.first) * self.width * size..][..self.width * size];
-        match self.kind {
-            Kind::F32 => out
-                .iter_mut()
-                .zip(bytes.chunks_exact(4))
-                .for_each(|(o, b)| *o = f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
-            Kind::F16 => out
-                .iter_mut()
-                .zip(bytes.chunks_exact(2))
-                .for_each(|(o, b)| *o = f16::from_le_bytes([b[0], b[1]]).to_f32()),
-            Kind::Bf16 => out
-                .iter_mut()
-                .zip(bytes.chunks_exact(2))
-                .for_each(|(o, b)| *o = bf16::from_le_bytes([b[0], b[1]]).to_f32()),
-        }
+        let size = self.kind.bytes(self.width);
+        let row = in_file(row, self.neighbours) - self.first;
+        self.kind.decode(&self.bytes[self.skip + row * size..][..size], &mut out[..self.width]);
     }
+}
+
+/// The row of the file at which row `row` lies.
+fn in_file(row: usize, neighbours: usize) -> usize {
+    if neighbours == 0 {
+        return row;
+    }
+    let (head, i) = (row / neighbours, row % neighbours);
+    let half = neighbours / 2;
+    head * neighbours + i % half * 2 + i / half
 }
 
 impl Folder {
@@ -122,6 +121,14 @@ impl Folder {
     /// [`Error::ModelMissing`] or [`Error::ModelCorrupt`] with the file and, where there is one,
     /// the tensor.
     pub async fn open(files: Box<dyn Files>) -> Result<Folder> {
+        if let Some(tensors) = files.tensors() {
+            return Ok(Folder {
+                files,
+                tensors,
+                #[cfg(feature = "native")]
+                recent: Guarded::new(None),
+            });
+        }
         let mut tensors = BTreeMap::new();
         let Choice { files: names, index } = choose(&*files).await?;
         for file in &names {
@@ -163,7 +170,13 @@ impl Folder {
             .kind()
             .ok_or_else(|| Error::TensorType { name: name.into(), dtype: tensor.dtype.clone() })?;
         let width: usize = tensor.shape.iter().skip(1).product();
-        let row_bytes = width * if kind == Kind::F32 { 4 } else { 2 };
+        let row_bytes = kind.bytes(width);
+        let neighbours = tensor.neighbours;
+        // Rows of one head lie scattered over it.
+        let rows = match neighbours {
+            0 => rows,
+            n => rows.start / n * n..rows.end.next_multiple_of(n),
+        };
         let first = rows.start;
         match &tensor.place {
             Place::Range(range) => {
@@ -172,7 +185,7 @@ impl Folder {
                     .files
                     .read(&tensor.file, start..start + (rows.len() * row_bytes) as u64)
                     .await?;
-                Ok(Rows { kind, width, first, skip: 0, bytes: Arc::new(bytes) })
+                Ok(Rows { kind, width, first, neighbours, skip: 0, bytes: Arc::new(bytes) })
             }
             #[cfg(feature = "native")]
             Place::Torch(torch) => {
@@ -195,7 +208,7 @@ impl Folder {
                         bytes
                     }
                 };
-                Ok(Rows { kind, width, first, skip: first * row_bytes, bytes })
+                Ok(Rows { kind, width, first, neighbours, skip: first * row_bytes, bytes })
             }
         }
     }
@@ -237,6 +250,7 @@ async fn read_file(files: &dyn Files, file: &str) -> Result<Vec<(String, Tensor)
                 file: entry.file,
                 dtype,
                 shape: entry.shape,
+                neighbours: 0,
                 place: Place::Range(entry.range),
             },
         )
@@ -271,7 +285,8 @@ fn read_torch(files: &dyn Files, file: &str) -> Result<Vec<(String, Tensor)>> {
         .into_iter()
         .map(|(name, torch)| {
             let (dtype, shape) = (format!("{:?}", torch.dtype()), torch.shape().to_vec());
-            (name, Tensor { file: file.to_owned(), dtype, shape, place: Place::Torch(torch) })
+            let (file, place) = (file.to_owned(), Place::Torch(torch));
+            (name, Tensor { file, dtype, shape, neighbours: 0, place })
         })
         .collect();
     tensors.sort_by(|a, b| a.0.cmp(&b.0));

@@ -106,7 +106,7 @@ fn what_is_no_checkpoint_is_called_by_its_name() {
     let refused = |path: &Path, hint: &str| mqt(["inspect", &text(path)]).run().refused(3, hint);
     let gguf = folder.path().join("model.gguf");
     fs::write(&gguf, b"GGUF\x03\0\0\0").unwrap();
-    refused(&gguf, "it is a GGUF file");
+    refused(&gguf, "it ends in its first bytes");
     refused(folder.path(), "it holds GGUF files");
     fs::write(
         folder.path().join("adapter_config.json"),

@@ -1,5 +1,6 @@
 //! `cargo xtask <task>`: everything around the build, in plain Rust. See `xtask/README.md`.
 
+mod checks;
 mod golden;
 mod machine;
 mod pictures;

@@ -3,6 +3,7 @@
 //! Nothing is skipped in silence: a step is left out only by `--only` or `--without`, and the
 //! summary says so.
 
+use crate::checks;
 use crate::machine::{self, wasm_cargo};
 use crate::run::{cargo, execute, root, target};
 use crate::setup::{self, Needs};
@@ -45,6 +46,14 @@ const STEPS: &[Step] = &[
     },
     Step { name: "biome", what: "TypeScript: formatting and lints", after: "", run: biome },
     Step { name: "doc", what: "documentation", after: "", run: doc },
+    Step {
+        name: "licences",
+        what: "licences and sources of dependencies",
+        after: "",
+        run: checks::licences,
+    },
+    Step { name: "fuzz", what: "fuzz targets: types", after: "", run: checks::fuzz },
+    Step { name: "package", what: "the package for crates.io", after: "", run: checks::package },
 ];
 
 /// Runs the chosen steps; fails if one failed.
@@ -185,6 +194,8 @@ fn swiftshader() -> Result<()> {
         "--",
     ]);
     command.args(NO_DRIVER.iter().flat_map(|name| ["--skip", name]));
+    // wgpu then hides every native feature and limit: what passes needs WebGPU's defaults only.
+    command.env("WGPU_STRICT_WEBGPU_COMPLIANCE", "1");
     execute(on_driver(&mut command, &driver))
 }
 

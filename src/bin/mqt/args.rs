@@ -54,7 +54,7 @@ pub(crate) enum Command {
     /// Answer a file of questions, in LLaVA's format, and score the answers
     #[command(after_help = help::EVAL)]
     Eval(EvalArgs),
-    /// Turn a Hugging Face checkpoint folder into a pack, which loads faster
+    /// Turn a Hugging Face checkpoint folder, or a pair of GGUF files, into a pack
     #[command(after_help = help::CONVERT)]
     Convert(ConvertArgs),
     /// Check every checksum of a pack
@@ -66,7 +66,7 @@ pub(crate) enum Command {
     /// List, remove or check fetched models
     #[command(subcommand, after_help = help::CACHE)]
     Cache(CacheCommand),
-    /// Show what a model folder holds, without loading it
+    /// Show what a model folder or a GGUF file holds, without loading it
     #[command(after_help = help::INSPECT)]
     Inspect(InspectArgs),
     /// Measure this device, and every stage of a model on it
@@ -223,8 +223,11 @@ pub(crate) struct EvalArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
-    /// A Hugging Face checkpoint folder
+    /// A Hugging Face checkpoint folder, or the language model of a pair of GGUF files
     pub(crate) checkpoint: PathBuf,
+    /// The vision half of a pair of GGUF files (see docs/gguf.md)
+    #[arg(long, value_name = "MMPROJ.gguf", conflicts_with = "vision_tower")]
+    pub(crate) mmproj: Option<PathBuf>,
     /// The pack's folder, made if it does not exist
     #[arg(short, long, value_name = "PACK_DIR")]
     pub(crate) output: PathBuf,
@@ -285,8 +288,11 @@ pub(crate) enum CacheCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// A pack or a checkpoint folder [default: the bundled model]
+    /// A pack, a checkpoint folder or a GGUF file [default: the bundled model]
     pub(crate) path: Option<PathBuf>,
+    /// The vision half of a pair of GGUF files: shows what the two make together
+    #[arg(long, value_name = "MMPROJ.gguf", requires = "path", conflicts_with = "vision_tower")]
+    pub(crate) mmproj: Option<PathBuf>,
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,

@@ -20,6 +20,7 @@ pub(crate) fn run(args: ConvertArgs, console: &Console) -> Result<()> {
     let output = target::follow(&args.output)
         .map_err(|error| Failure::output(&format!("-o {}", args.output.display()), &error))?;
     let what = Conversion {
+        mmproj: args.mmproj.as_deref(),
         vision_tower: args.vision_tower.as_deref(),
         shard_bytes: args.shard_bytes,
         ..Conversion::new(&args.checkpoint, &output, args.weights)

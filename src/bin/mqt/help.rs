@@ -93,6 +93,7 @@ pub(crate) const CONVERT: &str = "\
 Example:
   mqt convert ./MQT-LLaVA-7b -o mqt-7b-q4 --weights q4
   mqt convert ./llava-v1.5-7b -o llava-7b-q4 --vision-tower ./clip-vit-large-patch14-336
+  mqt convert llava-v1.5-7b-Q6_K.gguf --mmproj llava-v1.5-7b-mmproj-f16.gguf -o llava-7b-q4
   mqt ask photo.jpg \"What is unusual?\" --model mqt-7b-q4";
 
 pub(crate) const VERIFY: &str = "\
@@ -119,7 +120,8 @@ Models lie in the folder that MQT_CACHE names, else in the user's own cache fold
 
 pub(crate) const INSPECT: &str = "\
 Example:
-  mqt inspect ./MQT-LLaVA-7b --json";
+  mqt inspect ./MQT-LLaVA-7b --json
+  mqt inspect llava-v1.5-7b-Q6_K.gguf";
 
 pub(crate) const BENCH: &str = "\
 Example:

@@ -40,7 +40,7 @@ impl Way {
 /// Which keys a query sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mask {
-    /// The first so many keys.
+    /// The first this many keys.
     All(usize),
     /// Keys 0 to p for the query at position p; the first query's position.
     Causal(usize),

@@ -1,9 +1,8 @@
-//! Which variant of each kernel this device runs fastest: timed on the model's own matrices, the
-//! dearest products first.
+//! Which variant of each kernel this device runs fastest, timed on the model's own matrices, the
+//! most expensive products first.
 //!
-//! The layers take turns, so that a cache which holds one layer's weights flatters no variant. What
-//! is not measured when the time is spent keeps its guess; the next load goes on from the choices
-//! it is given.
+//! The layers take turns, so that no variant profits from a cache that holds one layer's weights.
+//! What is not measured in time keeps its guess, and the next load continues from there.
 
 use super::Network;
 use super::vision::Connector;
@@ -24,12 +23,11 @@ use crate::sample::Sampling;
 use std::time::Duration;
 use web_time::Instant;
 
-/// Seconds that one timing shall last: long beside the wait for the device.
+/// Target seconds of one timing: long beside the wait for the device.
 const LONG: f64 = 0.003;
 /// Most repetitions in one timing.
 const MOST: usize = 64;
-/// A challenger takes less than this share of the guess's time, or the guess stays: noise shall not
-/// change kernels.
+/// A challenger must take less than this share of the guess's time: noise must not change kernels.
 const MARGIN: f64 = 0.97;
 /// The context at which ways of splitting attention are compared, and the room of its cache.
 const CONTEXT: (usize, usize) = (512, 2048);
@@ -152,8 +150,8 @@ impl Tuner<'_> {
     }
 
     /// Chooses among `variants`, the first of which is the guess. `margin`: the share of the best
-    /// one's time that a challenger may take; `record` records one run of a variant, the
-    /// how-many-th it is.
+    /// one's time that a challenger may take; `record(rec, variant, round)` records one run, and
+    /// `round` counts up from 0.
     async fn choose<V: Copy + std::fmt::Display>(
         &self,
         key: String,
@@ -161,7 +159,7 @@ impl Tuner<'_> {
         margin: impl Fn(V, V) -> f64,
         record: impl Fn(&mut Recorder, V, usize),
     ) -> Result<()> {
-        // What is none of them was chosen by another version, or by hand.
+        // A remembered choice that is no longer a candidate is measured again.
         if self
             .gpu
             .chosen(&key)

@@ -44,7 +44,7 @@ fn the_faster_variant_wins_unless_time_is_up() {
     let n = 64;
     let (x, out) =
         (block_on(gpu.tensor("x", n, 128)).unwrap(), block_on(gpu.tensor("out", n, 256)).unwrap());
-    // Variants that repeat the product so many times.
+    // Variants that repeat the product this many times.
     let record = |rec: &mut Recorder, times: usize, _: usize| {
         (0..times).for_each(|_| product(rec, x.slice(0..n), How::plain(&w, Cut::EXACT), (&out, 0)));
     };
