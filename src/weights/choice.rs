@@ -184,7 +184,7 @@ pub(super) async fn what_else(files: &dyn Files, otherwise: &str) -> Error {
             "it is a LoRA adapter, not a model; merge it into {base} and give the merged checkpoint"
         )
     } else if all.iter().any(|name| name.ends_with(".gguf")) {
-        "it holds GGUF files; `mqt convert MODEL.gguf --mmproj MMPROJ.gguf -o PACK` makes a pack of a pair of them".into()
+        "it holds GGUF files; what can be given is a pack made of a pair of them".into()
     } else if all
         .iter()
         .any(|name| matches!(name.as_str(), "mm_projector.bin" | "query_abstractor.bin"))

@@ -122,9 +122,9 @@ impl Disk {
         let missing = |why: &str| Error::ModelMissing { path: root.to_owned(), why: why.into() };
         match std::fs::metadata(root) {
             Ok(meta) if meta.is_dir() => Ok(Disk { root: root.to_owned() }),
-            Ok(meta) if meta.is_file() && is_gguf(root) => {
-                Err(missing("it is a GGUF file, and not a pack made of it and its mmproj"))
-            }
+            Ok(meta) if meta.is_file() && is_gguf(root) => Err(missing(
+                "it is a GGUF file; what can be given is a pack made of it and its mmproj",
+            )),
             Ok(_) => Err(missing("it is a file; give the folder of a pack or of a checkpoint")),
             Err(error) => Err(missing(&error.to_string())),
         }

@@ -107,7 +107,7 @@ fn what_is_no_checkpoint_is_called_by_its_name() {
     let gguf = folder.path().join("model.gguf");
     fs::write(&gguf, b"GGUF\x03\0\0\0").unwrap();
     refused(&gguf, "it ends in its first bytes");
-    refused(folder.path(), "it holds GGUF files");
+    refused(folder.path(), "`mqt convert MODEL.gguf");
     fs::write(
         folder.path().join("adapter_config.json"),
         r#"{"base_model_name_or_path": "lmsys/vicuna-7b-v1.5"}"#,

@@ -2,7 +2,9 @@
 //! and nowhere else.
 
 use mqt::Error;
+use mqt::untrusted::limits;
 use mqt::weights::files::is_gguf;
+use std::path::Path;
 
 /// What happened and what helps, in one sentence.
 pub(crate) fn message(error: &Error) -> String {
@@ -23,7 +25,10 @@ fn advice(error: &Error) -> Option<String> {
         }
         Error::ModelMissing { path, .. } if path.is_file() && is_gguf(path) => {
             let path = path.display();
-            return Some(format!("`mqt convert {path} --mmproj MMPROJ.gguf -o PACK` makes a pack"));
+            return Some(format!("`mqt convert {path} --mmproj MMPROJ.gguf -o PACK` makes one"));
+        }
+        Error::ModelMissing { path, .. } if has_gguf(path) => {
+            "`mqt convert MODEL.gguf --mmproj MMPROJ.gguf -o PACK` makes one"
         }
         Error::TowerMissing { .. } => "give its folder with --vision-tower",
         Error::DeviceRefused { .. } | Error::LimitTooSmall { .. } => "try `--adapter cpu`",
@@ -37,6 +42,12 @@ fn advice(error: &Error) -> Option<String> {
         _ => return None,
     };
     Some(what.to_owned())
+}
+
+/// Whether a folder holds GGUF files.
+fn has_gguf(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().take(limits::FILES);
+    entries.map(|entry| entry.path()).any(|path| path.extension().is_some_and(|e| e == "gguf"))
 }
 
 /// A setting as the command line has it: its first word is the name that the library uses.
