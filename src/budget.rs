@@ -1,9 +1,7 @@
 //! The one knob: m, how many of the M visual tokens the language model reads.
 
+use crate::defaults;
 use crate::error::{Error, Result};
-
-/// The paper's evaluation points, and this project's steps.
-pub const LADDER: [usize; 8] = [2, 4, 8, 16, 36, 64, 144, 256];
 
 /// What the caller wants spent.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +18,7 @@ pub enum Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Budget::Auto { target_ms: 2000.0 }
+        Budget::Auto { target_ms: defaults::TARGET_MS }
     }
 }
 
@@ -122,7 +120,7 @@ impl Offer {
 
 /// The steps a model with M = `max` offers: the ladder up to M, and M itself.
 pub fn ladder(max: usize) -> Vec<usize> {
-    let mut steps: Vec<usize> = LADDER.into_iter().filter(|&m| m < max).collect();
+    let mut steps: Vec<usize> = defaults::LADDER.into_iter().filter(|&m| m < max).collect();
     steps.push(max);
     steps
 }

@@ -1,8 +1,13 @@
-//! One error type for the crate: what happened, where, and what to do next.
+//! One error type for the crate: what happened, and where.
 //!
-//! Variants carry facts; edges translate them once ([`Error::exit_code`] for the command line).
+//! A message says nothing of flags or buttons: each front end adds what can be done there. For that
+//! it has the error's code and its facts ([`Error::code`], [`Error::facts`]); the browser package
+//! gets both generated from here, in `web/ts/generated.ts`.
 
+pub use code::{ErrorCode, Facts};
 use std::path::PathBuf;
+
+mod code;
 
 /// `Result` with this crate's [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -12,9 +17,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The token budget is outside what the model can give.
-    #[error(
-        "{m} image tokens asked for, but this model gives 1 to {max}; choose -m between 1 and {max}"
-    )]
+    #[error("{m} image tokens asked for, but this model gives 1 to {max}")]
     BudgetOutOfRange {
         /// What was asked for.
         m: u64,
@@ -32,9 +35,9 @@ pub enum Error {
     /// A setting that makes no sense.
     #[error("{what}: {why}")]
     InvalidSetting {
-        /// The flag or field.
+        /// The setting's name: its first word is the field's (`context`, `output`).
         what: String,
-        /// What is wrong and what would be right.
+        /// What is wrong, and what would be right.
         why: String,
     },
     /// A path of the model does not exist or cannot be read.
@@ -60,6 +63,12 @@ pub enum Error {
         name: String,
         /// A hint, starting with punctuation, or empty.
         hint: String,
+    },
+    /// A checkpoint without its vision tower, which often lies in a folder of its own.
+    #[error("the checkpoint's vision tower is missing: {why}")]
+    TowerMissing {
+        /// What was looked for, and where.
+        why: String,
     },
     /// A tensor has the wrong shape.
     #[error("tensor {name}: expected shape {expected:?}, the file has {got:?}")]
@@ -94,7 +103,7 @@ pub enum Error {
         /// One error per tensor.
         faults: Vec<Error>,
     },
-    /// `--adapter NAME` matched nothing.
+    /// The name of an adapter matched nothing.
     #[error("no adapter's name contains {wanted:?}; there are: {available}")]
     AdapterNotFound {
         /// The name that was asked for.
@@ -103,7 +112,7 @@ pub enum Error {
         available: String,
     },
     /// The adapter exists but refused to give a usable device.
-    #[error("the adapter {adapter} gave no device: {why}; try `--adapter cpu`")]
+    #[error("the adapter {adapter} gave no device: {why}")]
     DeviceRefused {
         /// The adapter's name.
         adapter: String,
@@ -111,10 +120,7 @@ pub enum Error {
         why: String,
     },
     /// The device ran out of memory.
-    #[error(
-        "out of memory on the device for {what}{}; try a smaller --context, fewer image tokens or smaller weights",
-        sized(*bytes)
-    )]
+    #[error("out of memory on the device for {what}{}", sized(*bytes))]
     OutOfMemory {
         /// What was to be allocated.
         what: String,
@@ -122,7 +128,7 @@ pub enum Error {
         bytes: u64,
     },
     /// A limit of the adapter is below what is needed and cannot be worked around.
-    #[error("{what} needs {limit} = {need}, this adapter allows {have}; try `--adapter cpu`")]
+    #[error("{what} needs {limit} = {need}, this adapter allows {have}")]
     LimitTooSmall {
         /// What needed it.
         what: String,
@@ -134,7 +140,7 @@ pub enum Error {
         have: u64,
     },
     /// The device went away (driver reset, unplugged, destroyed) or refused our commands.
-    #[error("the graphics device was lost: {why}; run again, or with `--adapter cpu`")]
+    #[error("the graphics device was lost: {why}")]
     DeviceLost {
         /// The driver's reason.
         why: String,
@@ -154,9 +160,7 @@ pub enum Error {
         problem: String,
     },
     /// The conversation does not fit the context.
-    #[error(
-        "the context is full: {need} tokens are needed, {have} fit; use a larger --context, fewer image tokens, a shorter question, or start anew"
-    )]
+    #[error("the context is full: {need} tokens are needed, {have} fit")]
     ContextFull {
         /// Tokens needed including the next one.
         need: usize,
@@ -187,6 +191,7 @@ impl Error {
             Error::ModelMissing { .. }
             | Error::ModelCorrupt { .. }
             | Error::TensorMissing { .. }
+            | Error::TowerMissing { .. }
             | Error::TensorShape { .. }
             | Error::TensorType { .. }
             | Error::TensorUnknown { .. }
@@ -199,28 +204,75 @@ impl Error {
         }
     }
 
-    /// The name of this kind of error, for programs: what the browser package has as `code`
-    /// (`web/ts/errors.ts`).
-    pub fn code(&self) -> &'static str {
+    /// Which kind of error this is, for programs.
+    pub fn code(&self) -> ErrorCode {
         match self {
-            Error::BudgetOutOfRange { .. } => "budget-out-of-range",
-            Error::BudgetNotOffered { .. } => "budget-not-offered",
-            Error::InvalidSetting { .. } => "invalid-setting",
-            Error::ModelMissing { .. } => "model-missing",
-            Error::ModelCorrupt { .. } => "model-corrupt",
+            Error::BudgetOutOfRange { .. } => ErrorCode::BudgetOutOfRange,
+            Error::BudgetNotOffered { .. } => ErrorCode::BudgetNotOffered,
+            Error::InvalidSetting { .. } => ErrorCode::InvalidSetting,
+            Error::ModelMissing { .. } => ErrorCode::ModelMissing,
+            Error::ModelCorrupt { .. } => ErrorCode::ModelCorrupt,
             Error::TensorMissing { .. }
+            | Error::TowerMissing { .. }
             | Error::TensorShape { .. }
             | Error::TensorType { .. }
             | Error::TensorUnknown { .. }
-            | Error::Tensors { .. } => "bad-tensors",
-            Error::AdapterNotFound { .. } | Error::DeviceRefused { .. } => "no-adapter",
-            Error::OutOfMemory { .. } => "out-of-memory",
-            Error::LimitTooSmall { .. } => "limit-too-small",
-            Error::DeviceLost { .. } => "device-lost",
-            Error::ImageMissing { .. } | Error::ImageUnreadable { .. } => "image-unreadable",
-            Error::ContextFull { .. } => "context-full",
-            Error::OutputFailed { .. } => "output-failed",
-            Error::Cancelled => "cancelled",
+            | Error::Tensors { .. } => ErrorCode::BadTensors,
+            Error::AdapterNotFound { .. } | Error::DeviceRefused { .. } => ErrorCode::NoAdapter,
+            Error::OutOfMemory { .. } => ErrorCode::OutOfMemory,
+            Error::LimitTooSmall { .. } => ErrorCode::LimitTooSmall,
+            Error::DeviceLost { .. } => ErrorCode::DeviceLost,
+            Error::ImageMissing { .. } | Error::ImageUnreadable { .. } => {
+                ErrorCode::ImageUnreadable
+            }
+            Error::ContextFull { .. } => ErrorCode::ContextFull,
+            Error::OutputFailed { .. } => ErrorCode::OutputFailed,
+            Error::Cancelled => ErrorCode::Cancelled,
+        }
+    }
+
+    /// The numbers and names that a front end may use to say what helps.
+    pub fn facts(&self) -> Facts {
+        let none = Facts::default();
+        let text = |text: &str| Some(text.to_owned());
+        match self {
+            Error::BudgetOutOfRange { m, max } => {
+                Facts { asked: Some(*m), most: Some(*max as u64), ..none }
+            }
+            Error::BudgetNotOffered { m, offered } => {
+                Facts { asked: Some(*m), offered: Some(offered.clone()), ..none }
+            }
+            Error::InvalidSetting { what, .. } => Facts { what: text(what), ..none },
+            Error::ModelMissing { path, .. } | Error::OutputFailed { path, .. } => {
+                Facts { file: Some(path.display().to_string()), ..none }
+            }
+            Error::ModelCorrupt { file, .. } | Error::ImageMissing { path: file, .. } => {
+                Facts { file: text(file), ..none }
+            }
+            Error::TensorMissing { name, .. }
+            | Error::TensorShape { name, .. }
+            | Error::TensorType { name, .. }
+            | Error::TensorUnknown { name } => Facts { what: text(name), ..none },
+            Error::AdapterNotFound { wanted: name, .. }
+            | Error::DeviceRefused { adapter: name, .. } => Facts { what: text(name), ..none },
+            Error::OutOfMemory { what, bytes } => {
+                Facts { what: text(what), need: (*bytes > 0).then_some(*bytes), ..none }
+            }
+            Error::LimitTooSmall { what, limit, need, have } => Facts {
+                what: text(what),
+                limit: text(limit),
+                need: Some(*need),
+                have: Some(*have),
+                ..none
+            },
+            Error::ContextFull { need, have } => {
+                Facts { need: Some(*need as u64), have: Some(*have as u64), ..none }
+            }
+            Error::TowerMissing { .. }
+            | Error::Tensors { .. }
+            | Error::DeviceLost { .. }
+            | Error::ImageUnreadable { .. }
+            | Error::Cancelled => none,
         }
     }
 }
@@ -250,35 +302,4 @@ fn list(errors: &[Error]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    /// What stands in quotes.
-    fn quoted(text: &str) -> Vec<&str> {
-        text.split('"').skip(1).step_by(2).collect()
-    }
-
-    /// The part of `text` from `start` to `end`.
-    fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
-        let (_, rest) = text.split_once(start).expect(start);
-        rest.split_once(end).expect(end).0
-    }
-
-    #[test]
-    fn the_page_knows_every_code_and_no_other() {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("web/ts");
-        let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
-        let text = read("errors.ts");
-        let known = quoted(between(&text, "CODES = [", "] as const"));
-        let ours = quoted(between(include_str!("error.rs"), "pub fn code(&self)", "\n    }\n"));
-        assert!(ours.len() > 10, "{ours:?}");
-        for code in &ours {
-            assert!(known.contains(code), "{code} is not in web/ts/errors.ts");
-        }
-        // What the library does not say, the package has to throw itself.
-        let package = ["engine.ts", "worker.ts", "store.ts", "blobs.ts", "network.ts", "errors.ts"]
-            .map(read)
-            .concat();
-        for code in known.iter().filter(|code| !ours.contains(code)) {
-            assert!(package.contains(&format!("EngineError(\"{code}\"")), "nothing throws {code}");
-        }
-    }
-}
+mod tests;

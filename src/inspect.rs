@@ -1,6 +1,7 @@
 //! What a model is made of and what it needs, without loading it.
 
 use crate::config::Projector;
+use crate::defaults;
 use crate::error::Result;
 use crate::model::preflight::Needs;
 use crate::model::{Arithmetic, ModelSource, Opened, Weights, parts};
@@ -30,11 +31,11 @@ pub struct Inspection {
     pub parts: Vec<Part>,
     /// Bytes of all weights on the device.
     pub weight_bytes: u64,
-    /// Bytes of keys and values per token with `--arithmetic fast`; twice that with `exact`.
+    /// Bytes of keys and values per token with fast arithmetic; twice that with exact.
     pub kv_bytes_per_token: u64,
     /// Bytes of what is computed on the way, for any m.
     pub activation_bytes: u64,
-    /// Device memory for each m and several contexts, with `--arithmetic fast`.
+    /// Device memory for each m and several contexts, with fast arithmetic.
     pub memory: Vec<Memory>,
 }
 
@@ -64,12 +65,9 @@ pub struct Memory {
 
 /// Tokens of question and answer beside the image tokens, in the smallest context that is shown.
 const TALK: usize = 512;
-/// The program's own default.
-const USUAL: usize = 2048;
-
 /// Contexts worth knowing about: just enough for m, the usual one, the longest.
 fn contexts(m: usize, longest: usize) -> Vec<usize> {
-    let mut all = vec![m + TALK, USUAL, longest];
+    let mut all = vec![m + TALK, defaults::CONTEXT, longest];
     all.retain(|context| *context >= m + TALK && *context <= longest);
     all.sort_unstable();
     all.dedup();

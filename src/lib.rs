@@ -10,10 +10,12 @@
 pub mod attention;
 pub mod bench;
 pub mod budget;
+pub mod camel;
 pub mod cancel;
 pub mod config;
 #[cfg(feature = "native")]
 pub mod convert;
+pub mod defaults;
 pub mod error;
 pub mod future;
 pub mod gpu;
@@ -35,7 +37,7 @@ pub mod weights;
 pub use budget::Budget;
 pub use cancel::Cancel;
 pub use config::Config;
-pub use error::{Error, Result};
+pub use error::{Error, ErrorCode, Result};
 pub use gpu::Gpu;
 pub use model::Model;
-pub use session::{Answer, Request, Session};
+pub use session::{Answer, Request, Session, Turn};

@@ -5,6 +5,8 @@
 //! thresholds on the logits' order, draws by Gumbel noise from a hash of (seed, count, token).
 //! Tokens that tie with the last one kept are kept too.
 
+use crate::defaults;
+
 /// How the next token is chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
@@ -23,9 +25,13 @@ pub struct Sampling {
 
 impl Default for Sampling {
     fn default() -> Self {
-        // 50 is what the reference's library keeps active whenever it samples; it has no effect on
-        // greedy decoding.
-        Sampling { temperature: 0.0, top_p: 1.0, top_k: 50, repetition_penalty: 1.0, seed: 0 }
+        Sampling {
+            temperature: defaults::TEMPERATURE,
+            top_p: defaults::TOP_P,
+            top_k: defaults::TOP_K,
+            repetition_penalty: defaults::REPETITION_PENALTY,
+            seed: defaults::SEED,
+        }
     }
 }
 

@@ -43,13 +43,13 @@ fn ids(model: &Arc<Model>, budgets: &[u64]) -> Vec<Vec<u32>> {
             .unwrap();
     let pixels =
         Pixels::decode(&bytes, model.image_spec(), mqt::image::Reading::Reference).unwrap();
-    let mut session = block_on(Session::new(model.clone(), 256)).unwrap();
+    let mut session = block_on(Session::new(model.clone(), 256, &Cancel::new())).unwrap();
     block_on(session.look(&pixels, &Cancel::new())).unwrap();
     let ask = |m: &u64| {
         session.start_anew();
-        let request =
-            Request { budget: Budget::Fixed(*m), max_new_tokens: 3, ..Request::new("How many?") };
-        block_on(session.ask(&request, &mut |_| {})).unwrap().token_ids
+        let mut request = Request::new("How many?");
+        (request.budget, request.max_new_tokens) = (Budget::Fixed(*m), 3);
+        block_on(session.ask(&request, &Cancel::new(), &mut |_| {})).unwrap().token_ids
     };
     budgets.iter().map(ask).collect()
 }

@@ -21,12 +21,12 @@ fn loading_looking_and_asking_move_between_threads() {
     let text = elsewhere(async move {
         let bytes = std::fs::read("models/toybox/samples/toybox-1.png").unwrap();
         let pixels = Pixels::decode(&bytes, model.image_spec(), Reading::People)?;
-        let mut session = Session::new(model.clone(), 512).await?;
+        let mut session = Session::new(model.clone(), 512, &Cancel::new()).await?;
         session.look(&pixels, &Cancel::new()).await?;
         let mut request = Request::new("How many things are there?");
         request.budget = Budget::Fixed(64);
         let mut heard = String::new();
-        let answer = session.ask(&request, &mut |piece| heard += piece).await?;
+        let answer = session.ask(&request, &Cancel::new(), &mut |piece| heard += piece).await?;
         assert_eq!(heard, answer.text);
         Ok::<_, mqt::Error>(answer.text)
     });

@@ -37,7 +37,7 @@ fn session(adapter: AdapterChoice, weights: Weights) -> Session {
         &mut |_| {},
     ))
     .unwrap();
-    block_on(Session::new(Arc::new(model), 512)).unwrap()
+    block_on(Session::new(Arc::new(model), 512, &Cancel::new())).unwrap()
 }
 
 /// The held-out questions, in order of their pictures: (picture, question, key).
@@ -72,12 +72,9 @@ fn answers(
         block_on(session.look(pictures.entry(image).or_insert_with(decode), &Cancel::new()))
             .unwrap();
         session.start_anew();
-        let request = Request {
-            budget: Budget::Fixed(m as u64),
-            max_new_tokens: 16,
-            ..Request::new(question.as_str())
-        };
-        out.push(block_on(session.ask(&request, &mut |_| {})).unwrap().token_ids);
+        let mut request = Request::new(question.as_str());
+        (request.budget, request.max_new_tokens) = (Budget::Fixed(m as u64), 16);
+        out.push(block_on(session.ask(&request, &Cancel::new(), &mut |_| {})).unwrap().token_ids);
     }
     out
 }

@@ -17,6 +17,7 @@ pub use report::{Decode, FirstToken, ModelFacts, Prefill, Report, SmallBatch, St
 
 use crate::budget;
 use crate::cancel::Cancel;
+use crate::defaults;
 use crate::error::Result;
 use crate::future::Callback;
 use crate::gpu::Counters;
@@ -51,12 +52,12 @@ impl Default for Plan {
     fn default() -> Self {
         Plan {
             tokens: Vec::new(),
-            prefill: vec![16, 64, 128, 256, 512],
+            prefill: defaults::BENCH_PREFILL.into(),
             small_batch: (1..=16).chain([20, 24, 28, 32, 48, 64]).collect(),
-            contexts: vec![100, 512, 1500],
+            contexts: defaults::BENCH_CONTEXTS.into(),
             vision: true,
             profile: false,
-            patience: 0.5,
+            patience: defaults::BENCH_PATIENCE,
             cancel: Cancel::new(),
         }
     }

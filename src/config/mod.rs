@@ -6,6 +6,7 @@ pub(crate) mod published;
 pub mod shapes;
 
 use crate::budget::Offer;
+use crate::defaults;
 use crate::error::{Error, Result};
 use crate::image::{Aspect, ImageSpec};
 use crate::kernels::attention::cache::HeadShape;
@@ -189,6 +190,12 @@ impl Config {
     /// The longest context, in tokens.
     pub fn max_context(&self) -> usize {
         self.language.max_positions
+    }
+
+    /// The context where nobody asks for another: [`defaults::CONTEXT`], or the longest one if that
+    /// is less.
+    pub fn default_context(&self) -> usize {
+        defaults::CONTEXT.min(self.max_context())
     }
 
     /// Whether this token ends an answer.

@@ -16,7 +16,7 @@ pub(super) const MANIFEST: &str = "manifest.json";
 /// unfinished conversion.
 pub(super) fn check(out: &Path, name: &str, files: impl Iterator<Item = String>) -> Result<()> {
     let refused =
-        |why: String| Err(Error::InvalidSetting { what: format!("-o {}", out.display()), why });
+        |why: String| Err(Error::InvalidSetting { what: format!("output {}", out.display()), why });
     if exists(&out.join(journal::FILE)) {
         // Before it was made, the rest was checked.
         return if journal::is_one(out) {

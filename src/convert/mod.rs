@@ -91,7 +91,7 @@ pub async fn convert(
     let same = from.canonicalize().is_ok_and(|from| out.canonicalize().is_ok_and(|to| from == to));
     if same {
         return Err(Error::InvalidSetting {
-            what: "-o".into(),
+            what: "output".into(),
             why: "it is the checkpoint's own folder; choose another".into(),
         });
     }

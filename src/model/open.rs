@@ -5,6 +5,7 @@
 use super::bundled;
 use super::{Arithmetic, Config, Weights};
 use crate::cancel::Cancel;
+use crate::defaults;
 use crate::error::{Error, Result};
 use crate::future::Boxed;
 use crate::gpu::{AdapterChoice, Choices};
@@ -76,7 +77,7 @@ impl Default for LoadOptions {
             vision_tower: None,
             choices: Choices::default(),
             tuning: Tuning::default(),
-            context: 2048,
+            context: defaults::CONTEXT,
             rehearse: false,
             cancel: Cancel::default(),
         }
@@ -198,7 +199,7 @@ impl Opened {
     async fn synthetic(name: &str, weights: Weights) -> Result<Opened> {
         let Some(config) = crate::config::shapes::named(name) else {
             let why = format!("{name:?} is none of {}", crate::config::shapes::NAMES.join(", "));
-            return Err(Error::InvalidSetting { what: "--shape".into(), why });
+            return Err(Error::InvalidSetting { what: "shape".into(), why });
         };
         let Opened { tokenizer, template, .. } =
             Opened::new(Box::new(bundled::files()), None, weights).await?;

@@ -173,7 +173,8 @@ mod tests {
                 let model =
                     Arc::new(block_on(Model::load(&source, &options, &mut |_| {})).unwrap());
                 let needs = Needs::of(model.config(), model.weights(), arithmetic, 256);
-                let mut session = block_on(Session::new(model.clone(), 256)).unwrap();
+                let mut session =
+                    block_on(Session::new(model.clone(), 256, &Cancel::new())).unwrap();
                 let pixels =
                     Pixels::from_rgb(&[90; 3 * 16 * 16], 16, 16, model.image_spec()).unwrap();
                 block_on(session.look(&pixels, &Cancel::new())).unwrap();

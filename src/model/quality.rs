@@ -379,7 +379,7 @@ fn table(title: &str, path: &Path, asked: usize, m: usize) -> Vec<(Scheme, f64, 
 
 /// What the session answers, decoding included.
 fn generated(model: Model, asked: &[Asked], m: usize) -> Vec<Vec<u32>> {
-    let mut session = block_on(Session::new(Arc::new(model), 512)).unwrap();
+    let mut session = block_on(Session::new(Arc::new(model), 512, &Cancel::new())).unwrap();
     let ask = |asked: &Asked| {
         block_on(session.look(&asked.pixels, &Cancel::new())).unwrap();
         session.start_anew();
@@ -388,7 +388,7 @@ fn generated(model: Model, asked: &[Asked], m: usize) -> Vec<Vec<u32>> {
             max_new_tokens: 12,
             ..Request::new(asked.text.as_str())
         };
-        block_on(session.ask(&request, &mut |_| {})).unwrap().token_ids
+        block_on(session.ask(&request, &Cancel::new(), &mut |_| {})).unwrap().token_ids
     };
     asked.iter().map(ask).collect()
 }

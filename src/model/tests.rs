@@ -92,7 +92,7 @@ fn every_stage_equals_pytorch() {
     for case in CASES {
         for adapter in adapters() {
             let model = load(case, adapter, Weights::F32);
-            let mut session = block_on(Session::new(model.clone(), 256)).unwrap();
+            let mut session = block_on(Session::new(model.clone(), 256, &Cancel::new())).unwrap();
             let runs = runs(case, model.image_spec());
             assert!(runs.len() >= 5);
             for run in &runs {
@@ -100,7 +100,13 @@ fn every_stage_equals_pytorch() {
                 if let Some(pixels) = run.floats("pixel_values") {
                     assert_eq!(run.pixels.data, pixels, "{what}: pixels");
                 }
-                let trace = block_on(session.trace(&run.pixels, &run.question, run.m)).unwrap();
+                let trace = block_on(session.trace(
+                    &run.pixels,
+                    &run.question,
+                    &Budget::Fixed(run.m as u64),
+                    &Cancel::new(),
+                ))
+                .unwrap();
                 let close = |stage: &str, got: &[f32], want: &[f32], limit: f64| {
                     let check = compare(got, want, limit);
                     assert!(check.ok, "{what}: {stage}: {}", check.message);
@@ -126,7 +132,7 @@ fn every_stage_equals_pytorch() {
                 let mut request = Request::new(run.question.as_str());
                 request.budget = Budget::Fixed(run.m as u64);
                 request.max_new_tokens = 12;
-                let answer = block_on(session.ask(&request, &mut |_| {})).unwrap();
+                let answer = block_on(session.ask(&request, &Cancel::new(), &mut |_| {})).unwrap();
                 let want: Vec<u32> =
                     run.ints("generated_ids").iter().map(|&id| id as u32).collect();
                 assert_eq!(answer.token_ids, want, "{what}: greedy ids");
@@ -170,12 +176,12 @@ fn every_format_gives_the_same_ids_on_gpu_and_cpu() {
             let ids = |adapter| {
                 let model = load(case, adapter, weights);
                 let run = &runs(case, model.image_spec())[1];
-                let mut session = block_on(Session::new(model, 256)).unwrap();
+                let mut session = block_on(Session::new(model, 256, &Cancel::new())).unwrap();
                 block_on(session.look(&run.pixels, &Cancel::new())).unwrap();
                 let mut request = Request::new(run.question.as_str());
                 request.budget = Budget::Fixed(run.m as u64);
                 request.max_new_tokens = 8;
-                block_on(session.ask(&request, &mut |_| {})).unwrap().token_ids
+                block_on(session.ask(&request, &Cancel::new(), &mut |_| {})).unwrap().token_ids
             };
             assert_eq!(ids(AdapterChoice::Auto), ids(AdapterChoice::Cpu), "{case} {weights}");
         }

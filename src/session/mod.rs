@@ -6,36 +6,48 @@
 //! prompt, the picture's tokens shared by all questions, earlier turns, and changes of m: going
 //! from 16 to 64 image tokens keeps the first 16.
 
-use crate::budget::{self, Budget, Mode};
+use crate::budget::{self, Budget};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::future::Callback;
 use crate::image::Pixels;
-use crate::model::{Cache, Model, Slot, VisualTokens, Want, Wanted};
+use crate::model::{Cache, Model, Slot, VisualTokens, Want};
 use crate::sample::Sampling;
 use std::sync::Arc;
 use web_time::Instant;
 use writer::{Written, write_answer};
 
+mod prompt;
+mod record;
 mod request;
 #[cfg(all(test, feature = "native"))]
 mod tests;
+mod trace;
 mod writer;
 
 pub use crate::model::Looked;
-pub use request::{Answer, Estimate, FinishReason, Request, Timings, Trace};
+pub use record::{
+    Answer, AnswerAdapter, AnswerModel, Estimate, FinishReason, Timings, Trace, Turn,
+};
+pub use request::Request;
 
 struct Picture {
     hash: [u8; 32],
     visual: VisualTokens,
 }
 
-struct Turn {
+/// A turn as the prompt takes it.
+struct Told {
+    turn: Turn,
     /// Ids after the picture (first turn) or after the previous answer's end token.
     question: Vec<u32>,
-    answer: Vec<u32>,
-    /// Image tokens it was answered with.
-    m: usize,
+}
+
+impl Told {
+    /// Tokens of question, answer and the end token.
+    fn tokens(&self) -> usize {
+        self.question.len() + self.turn.token_ids.len() + 1
+    }
 }
 
 /// Tokens that must be left for question and answer.
@@ -52,9 +64,9 @@ pub struct Session {
     prefix: Vec<u32>,
     picture: Option<Picture>,
     pending: Looked,
-    turns: Vec<Turn>,
-    /// Taken back, and put back if what replaces it fails.
-    withdrawn: Vec<Turn>,
+    turns: Vec<Told>,
+    /// Turns removed by `take_back`, restored if the next `ask` fails.
+    withdrawn: Vec<Told>,
     speed: budget::Speed,
 }
 
@@ -63,9 +75,9 @@ impl Session {
     /// measures the device.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] if `context` exceeds the model's limit or cannot hold a prompt;
-    /// the device's failures.
-    pub async fn new(model: Arc<Model>, context: usize) -> Result<Session> {
+    /// [`Error::InvalidSetting`] if `context` exceeds the model's limit or cannot hold a prompt,
+    /// [`Error::Cancelled`], the device's failures.
+    pub async fn new(model: Arc<Model>, context: usize, cancel: &Cancel) -> Result<Session> {
         let limit = model.config().max_context();
         let prefix = model.template().prefix_ids(model.tokenizer());
         if context > limit || context < prefix.len() + LEAST_ROOM {
@@ -73,7 +85,7 @@ impl Session {
                 "{context} is outside what this model allows: {} to {limit}",
                 prefix.len() + LEAST_ROOM
             );
-            return Err(Error::InvalidSetting { what: "--context".into(), why });
+            return Err(Error::InvalidSetting { what: "context".into(), why });
         }
         let cache = model.new_cache(context).await?;
         let (picture, pending, speed, withdrawn) =
@@ -89,26 +101,25 @@ impl Session {
             withdrawn,
             speed,
         };
-        session.warm_up().await?;
+        session.warm_up(cancel).await?;
         Ok(session)
     }
 
     /// Runs every kernel once on the system prompt, so that the first question waits for no
     /// compiler; then measures prefill.
-    async fn warm_up(&mut self) -> Result<()> {
+    async fn warm_up(&mut self, cancel: &Cancel) -> Result<()> {
         let slots: Vec<Slot> = self.prefix.iter().map(|&id| Slot::Token(id)).collect();
-        let cancel = Cancel::new();
         self.model.begin(&mut self.cache, slots.len(), 2, &Sampling::default(), &[], &[]);
-        self.model.extend(&mut self.cache, &slots, None, Want::Pick, &cancel).await?;
+        self.model.extend(&mut self.cache, &slots, None, Want::Pick, cancel).await?;
         let mut generation = self.model.generation(&mut self.cache);
         for _ in 0..2 {
-            generation.next(&cancel).await?;
+            generation.next(cancel).await?;
         }
         generation.finish(0);
         self.cache.rewind(0);
         let start = Instant::now();
         self.model.begin(&mut self.cache, slots.len(), 1, &Sampling::default(), &[], &[]);
-        self.model.extend(&mut self.cache, &slots, None, Want::Pick, &cancel).await?;
+        self.model.extend(&mut self.cache, &slots, None, Want::Pick, cancel).await?;
         self.model.picked(&mut self.cache).await?;
         self.speed.prefilled(slots.len(), ms(start));
         self.cached = slots;
@@ -144,9 +155,14 @@ impl Session {
         &self.model
     }
 
-    /// Number of turns so far.
-    pub fn turns(&self) -> usize {
-        self.turns.len()
+    /// The turns so far, oldest first.
+    pub fn turns(&self) -> impl ExactSizeIterator<Item = &Turn> {
+        self.turns.iter().map(|told| &told.turn)
+    }
+
+    /// Tokens there is room for.
+    pub fn context(&self) -> usize {
+        self.cache.capacity()
     }
 
     /// Measured speeds, for estimates.
@@ -182,14 +198,28 @@ impl Session {
         self.withdrawn.clear();
     }
 
-    /// Takes the turns of an earlier conversation over: (question, the answer's ids, its m), oldest
-    /// first. Nothing is computed before the next question; then all of it is.
-    pub fn resume(&mut self, turns: &[(String, Vec<u32>, usize)]) {
-        self.start_anew();
-        for (question, answer, m) in turns {
-            let question = self.question_ids(question);
-            self.turns.push(Turn { question, answer: answer.clone(), m: *m });
+    /// Takes over the turns of an earlier conversation, oldest first. Nothing is computed before
+    /// the next question; then all of it is.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] if a turn cannot be this model's; nothing has changed then.
+    pub fn resume(&mut self, turns: &[Turn]) -> Result<()> {
+        let config = self.model.config();
+        let (vocab, offer) = (config.language.vocab, config.offer());
+        let is_ours = |turn: &Turn| {
+            turn.token_ids.iter().all(|&id| (id as usize) < vocab)
+                && budget::fixed(turn.image_tokens as u64, &offer).is_ok()
+        };
+        if !turns.iter().all(is_ours) {
+            let why = "an earlier turn is not of this model".into();
+            return Err(Error::InvalidSetting { what: "turns".into(), why });
         }
+        self.start_anew();
+        for turn in turns {
+            let question = self.question_ids(&turn.question);
+            self.turns.push(Told { turn: turn.clone(), question });
+        }
+        Ok(())
     }
 
     /// What a question would cost, before it is asked. An empty one counts as a short sentence of
@@ -213,17 +243,14 @@ impl Session {
         Ok(Estimate {
             image_tokens: choice.m,
             reason: choice.reason,
-            first_word_ms: self
+            first_token_ms: self
                 .speed
                 .first_word_ms(choice.m - prepared + unread + question)
                 .map(|ms| ms + encode),
-            first_word_from_scratch_ms: self.speed.first_word_ms(choice.m + question),
+            first_token_from_scratch_ms: self.speed.first_word_ms(choice.m + question),
             tokens_per_second: self.speed.decode_ms_per_token.map(|ms| 1e3 / ms),
             cache_bytes: choice.m as u64 * self.model.cache_bytes_per_token(),
-            context_used: self.prefix.len()
-                + choice.m
-                + self.turns.iter().map(|t| t.question.len() + t.answer.len() + 1).sum::<usize>()
-                + question,
+            context_used: self.prefix.len() + choice.m + self.told() + question,
             context: self.cache.capacity(),
         })
     }
@@ -244,11 +271,12 @@ impl Session {
     pub async fn ask(
         &mut self,
         request: &Request,
+        cancel: &Cancel,
         on_text: &mut Callback<'_, str>,
     ) -> Result<Answer> {
         let start = Instant::now();
         let looked = std::mem::take(&mut self.pending);
-        let result = self.answer(request, looked, start, on_text).await;
+        let result = self.answer(request, looked, start, cancel, on_text).await;
         let withdrawn = std::mem::take(&mut self.withdrawn);
         if result.is_err() {
             // As if it had not been asked.
@@ -263,24 +291,13 @@ impl Session {
         request: &Request,
         looked: Looked,
         start: Instant,
+        cancel: &Cancel,
         on_text: &mut Callback<'_, str>,
     ) -> Result<Answer> {
         let encode = if request.seen_ahead { 0.0 } else { looked.vision_ms + looked.resample_ms };
         let question = self.question_ids(&request.question);
         let choice = self.choose(request, question.len(), encode)?;
-        let mut prompt = self.prompt(choice.m, &question);
-        if let Some(&id) =
-            request.so_far.iter().find(|&&id| id as usize >= self.model.config().language.vocab)
-        {
-            return Err(Error::InvalidSetting {
-                what: "so_far".into(),
-                why: format!("{id} is no token of this model"),
-            });
-        }
-        prompt.extend(request.so_far.iter().map(|&id| Slot::Token(id)));
-        if prompt.len() + 1 > self.cache.capacity() {
-            return Err(Error::ContextFull { need: prompt.len() + 1, have: self.cache.capacity() });
-        }
+        let prompt = self.whole_prompt(choice.m, &question, &request.so_far)?;
 
         let cached_tokens = self.keep_common_prefix(&prompt);
         let prefill = Instant::now();
@@ -295,9 +312,9 @@ impl Session {
             &seen,
             &model.config().end_ids,
         );
-        self.extend(&prompt[cached_tokens..], Want::Pick, &request.cancel).await?;
+        self.extend(&prompt[cached_tokens..], Want::Pick, cancel).await?;
         let mut generation = model.generation(&mut self.cache);
-        let first = generation.next(&request.cancel).await?;
+        let first = generation.next(cancel).await?;
         let mut timings = Timings {
             vision: looked.vision_ms,
             resample: looked.resample_ms,
@@ -309,7 +326,7 @@ impl Session {
 
         let decode = Instant::now();
         let Written { text, token_ids, finish_reason, mean_probability } =
-            write_answer(&model, &mut generation, first, request, on_text).await?;
+            write_answer(&model, &mut generation, first, request, cancel, on_text).await?;
         let new = &token_ids[request.so_far.len()..];
         let computed = generation.finish(new.len());
         self.cached.extend(new[..computed.min(new.len())].iter().map(|&id| Slot::Token(id)));
@@ -318,152 +335,44 @@ impl Session {
         let steps =
             token_ids.len().saturating_sub(usize::from(finish_reason != FinishReason::Stop));
         self.speed.decoded(steps, timings.decode);
-        self.turns.push(Turn { question, answer: token_ids.clone(), m: choice.m });
-        Ok(Answer {
+        let tokens_per_second = if steps > 0 { steps as f64 * 1e3 / timings.decode } else { 0.0 };
+        let answer = Answer {
+            image: None,
+            question: request.question.clone(),
             text,
             finish_reason,
             image_tokens: choice.m,
             image_tokens_mode: choice.mode,
             image_tokens_reason: choice.reason,
             prompt_tokens: prompt.len(),
-            cached_tokens,
             completion_tokens: token_ids.len(),
             vision_runs: looked.vision_runs,
-            timings,
-            tokens_per_second: if steps > 0 { steps as f64 * 1e3 / timings.decode } else { 0.0 },
+            timings_ms: timings.rounded(),
+            tokens_per_second: (tokens_per_second * 100.0).round() / 100.0,
+            adapter: model.adapter().into(),
+            model: (&*model).into(),
+            arithmetic: model.arithmetic(),
+            seed: request.sampling.seed,
             mean_probability,
+            cached_tokens,
             token_ids,
-        })
+        };
+        self.turns.push(Told { turn: Turn::from(&answer), question });
+        Ok(answer)
     }
 
     /// Computes the visual part of the prompt ahead of the question, while the person still types.
     ///
     /// # Errors
     /// As [`Session::ask`].
-    pub async fn prepare(&mut self, m: usize, cancel: &Cancel) -> Result<()> {
-        let m = budget::fixed(m as u64, &self.model.config().offer())?;
+    pub async fn prepare(&mut self, budget: &Budget, cancel: &Cancel) -> Result<()> {
+        let request = Request { budget: budget.clone(), ..Request::new("") };
+        let m = self.choose(&request, SHORT_QUESTION, 0.0)?.m;
         let prompt = self.prompt(m, &[]);
         let kept = self.keep_common_prefix(&prompt).min(prompt.len());
         self.extend(&prompt[kept..], Want::Nothing, cancel).await?;
         Ok(())
     }
-
-    /// The stages of one prompt, from pixels to the logits of every position.
-    ///
-    /// # Errors
-    /// As [`Session::ask`].
-    pub async fn trace(&mut self, pixels: &Pixels, question: &str, m: usize) -> Result<Trace> {
-        let cancel = Cancel::new();
-        self.look(pixels, &cancel).await?;
-        self.start_anew();
-        let question = self.question_ids(question);
-        let m = budget::fixed(m as u64, &self.model.config().offer())?;
-        let prompt = self.prompt(m, &question);
-        if prompt.len() > self.cache.capacity() {
-            return Err(Error::ContextFull { need: prompt.len(), have: self.cache.capacity() });
-        }
-        let vision_features = self.model.vision_features(pixels, &cancel).await?;
-        self.cache.rewind(0);
-        self.cached.clear();
-        let logits = match self.extend(&prompt, Want::AllLogits, &cancel).await? {
-            Wanted::Logits(logits) => logits,
-            _ => unreachable!("all logits were asked for"),
-        };
-        let picture = self.picture.as_ref().expect("`look` has set the picture");
-        let visual_tokens = self.model.read_visual(&picture.visual, m).await?;
-        let ids = self.prefix.iter().map(|&id| id as i32);
-        let input_ids = ids.chain([-200]).chain(question.iter().map(|&id| id as i32)).collect();
-        Ok(Trace { vision_features, visual_tokens, input_ids, logits })
-    }
-
-    fn question_ids(&self, question: &str) -> Vec<u32> {
-        let (template, tokenizer) = (self.model.template(), self.model.tokenizer());
-        if self.turns.is_empty() {
-            template.question_ids(tokenizer, question)
-        } else {
-            template.next_turn_ids(tokenizer, question)
-        }
-    }
-
-    fn choose(&self, request: &Request, question: usize, encode: f64) -> Result<budget::Choice> {
-        if let (Budget::Auto { .. }, Some(turn)) = (&request.budget, self.turns.last()) {
-            // Another m would compute every earlier turn again.
-            return Ok(budget::Choice {
-                m: turn.m,
-                mode: Mode::Auto,
-                reason: "as in the turn before".into(),
-            });
-        }
-        let used: usize = self.turns.iter().map(|t| t.question.len() + t.answer.len() + 1).sum();
-        let free = self.cache.capacity().saturating_sub(self.prefix.len() + used + question + 1);
-        budget::choose(
-            &request.budget,
-            &self.model.config().offer(),
-            &self.speed,
-            encode,
-            self.unread() + question,
-            free,
-        )
-    }
-
-    /// Tokens of prefix and turns to be read again because the conversation opens with other words
-    /// than those in the cache.
-    fn unread(&self) -> usize {
-        let common = self
-            .cached
-            .iter()
-            .zip(&self.prefix)
-            .take_while(|(slot, id)| slot.token() == Some(**id))
-            .count();
-        if common == self.prefix.len() {
-            return 0;
-        }
-        self.prefix.len() - common
-            + self.turns.iter().map(|t| t.question.len() + t.answer.len() + 1).sum::<usize>()
-    }
-
-    /// The whole conversation as slots: prefix, m image tokens, turns, the new question.
-    fn prompt(&self, m: usize, question: &[u32]) -> Vec<Slot> {
-        let mut slots: Vec<Slot> = self.prefix.iter().map(|&id| Slot::Token(id)).collect();
-        let picture = self.picture.as_ref().map_or([0; 8], |p| first8(&p.hash));
-        let m = if self.picture.is_some() { m } else { 0 };
-        let first = self.model.config().first_visual(m);
-        slots.extend((first..first + m).map(|index| Slot::Visual { picture, index: index as u32 }));
-        let tokens = |slots: &mut Vec<Slot>, ids: &[u32]| {
-            slots.extend(ids.iter().map(|&id| Slot::Token(id)))
-        };
-        for turn in &self.turns {
-            tokens(&mut slots, &turn.question);
-            tokens(&mut slots, &turn.answer);
-            tokens(&mut slots, &[self.model.tokenizer().eos()]);
-        }
-        tokens(&mut slots, question);
-        slots
-    }
-
-    /// Rewinds the cache to what it shares with `prompt`, leaving at least one slot to compute; how
-    /// many are kept.
-    fn keep_common_prefix(&mut self, prompt: &[Slot]) -> usize {
-        let common = self.cached.iter().zip(prompt).take_while(|(a, b)| a == b).count();
-        let kept = common.min(prompt.len().saturating_sub(1));
-        self.cached.truncate(kept);
-        self.cache.rewind(kept);
-        kept
-    }
-
-    /// Appends slots to the cache. On an error the cache keeps what was complete before.
-    async fn extend(&mut self, slots: &[Slot], want: Want, cancel: &Cancel) -> Result<Wanted> {
-        let visual = self.picture.as_ref().map(|p| &p.visual);
-        let wanted = self.model.extend(&mut self.cache, slots, visual, want, cancel).await;
-        // A cancelled prefill leaves whole chunks behind: they are as good as any.
-        let done = self.cache.len() - self.cached.len();
-        self.cached.extend_from_slice(&slots[..done]);
-        wanted
-    }
-}
-
-fn first8(hash: &[u8; 32]) -> [u8; 8] {
-    std::array::from_fn(|i| hash[i])
 }
 
 fn ms(since: Instant) -> f64 {

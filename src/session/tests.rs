@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use super::writer::overlap;
 use super::*;
+use crate::budget::Mode;
 use crate::cancel::Stage;
 use crate::gpu::AdapterChoice;
 use crate::kernels::check::gpu_or_skip;
@@ -36,7 +36,14 @@ fn picture(model: &Model, at: usize) -> Pixels {
 }
 
 fn session(model: &Arc<Model>, context: usize) -> Session {
-    block_on(Session::new(model.clone(), context)).unwrap()
+    block_on(Session::new(model.clone(), context, &Cancel::new())).unwrap()
+}
+
+/// One that has a picture before it.
+fn looking(model: &Arc<Model>, context: usize, at: usize) -> Session {
+    let mut session = session(model, context);
+    block_on(session.look(&picture(model, at), &Cancel::new())).unwrap();
+    session
 }
 
 fn request(question: &str, m: u64) -> Request {
@@ -44,7 +51,7 @@ fn request(question: &str, m: u64) -> Request {
 }
 
 fn ask(session: &mut Session, question: &str, m: u64) -> Answer {
-    block_on(session.ask(&request(question, m), &mut |_| {})).unwrap()
+    block_on(session.ask(&request(question, m), &Cancel::new(), &mut |_| {})).unwrap()
 }
 
 #[test]
@@ -80,7 +87,7 @@ fn nothing_is_computed_twice() {
 
 impl Answer {
     fn turns_seen(&self, s: &Session) -> usize {
-        s.turns()
+        s.turns().len()
     }
 }
 
@@ -89,13 +96,12 @@ impl Answer {
 #[test]
 fn a_system_prompt_is_read_instead_of_the_models_own() {
     for model in models() {
-        let mut s = session(&model, 256);
-        block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
+        let mut s = looking(&model, 256, 30);
         let own = ask(&mut s, "What is this?", 16);
         s.start_anew();
         s.instruct(Some("Be brief.")).unwrap();
         let estimated = |s: &Session| {
-            s.estimate(&Budget::Fixed(16), "What is this?").unwrap().first_word_ms.unwrap()
+            s.estimate(&Budget::Fixed(16), "What is this?").unwrap().first_token_ms.unwrap()
         };
         let brief = ask(&mut s, "What is this?", 16);
         s.start_anew();
@@ -129,8 +135,7 @@ fn a_system_prompt_is_read_instead_of_the_models_own() {
 fn how_sure_an_answer_is_is_the_mean_of_its_tokens() {
     let mut first = None;
     for model in models() {
-        let mut s = session(&model, 256);
-        block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
+        let mut s = looking(&model, 256, 30);
         let whole = ask(&mut s, "What is this?", 4);
         let mut sum = 0.0;
         for i in 0..whole.token_ids.len() {
@@ -140,7 +145,7 @@ fn how_sure_an_answer_is_is_the_mean_of_its_tokens() {
                 max_new_tokens: i + 1,
                 ..request("What is this?", 4)
             };
-            let one = block_on(s.ask(&one, &mut |_| {})).unwrap();
+            let one = block_on(s.ask(&one, &Cancel::new(), &mut |_| {})).unwrap();
             assert_eq!(one.token_ids, whole.token_ids[..=i]);
             sum += one.mean_probability.unwrap();
         }
@@ -156,12 +161,10 @@ fn how_sure_an_answer_is_is_the_mean_of_its_tokens() {
 fn history_of_the_cache_does_not_change_answers() {
     for model in models() {
         let fresh = |m| {
-            let mut s = session(&model, 512);
-            block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
+            let mut s = looking(&model, 512, 30);
             ask(&mut s, "How many shapes are there?", m).token_ids
         };
-        let mut s = session(&model, 512);
-        block_on(s.look(&picture(&model, 60), &Cancel::new())).unwrap();
+        let mut s = looking(&model, 512, 60);
         ask(&mut s, "Where is the square?", 64);
         block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
         for m in [64, 2, 16, 1, 36, 63] {
@@ -175,29 +178,41 @@ fn history_of_the_cache_does_not_change_answers() {
 #[test]
 fn an_answer_goes_on_where_it_was_cut_off() {
     for model in models() {
-        let mut s = session(&model, 512);
-        block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
+        let mut s = looking(&model, 512, 30);
         let wanted = request("Describe it.", 16);
-        let whole = block_on(s.ask(&wanted, &mut |_| {})).unwrap();
+        let whole = block_on(s.ask(&wanted, &Cancel::new(), &mut |_| {})).unwrap();
         assert!(whole.token_ids.len() >= 2, "{}", whole.text);
         s.take_back();
         let cut = whole.token_ids.len() / 2;
         let rest = Request { so_far: whole.token_ids[..cut].to_vec(), ..wanted.clone() };
         let mut streamed = String::new();
-        let continued = block_on(s.ask(&rest, &mut |text| streamed += text)).unwrap();
+        let continued =
+            block_on(s.ask(&rest, &Cancel::new(), &mut |text| streamed += text)).unwrap();
         assert_eq!((&continued.text, &continued.token_ids), (&whole.text, &whole.token_ids));
         assert!(whole.text.ends_with(streamed.trim()) && streamed.len() < whole.text.len());
         assert!(
-            block_on(s.ask(&Request { so_far: vec![u32::MAX], ..wanted.clone() }, &mut |_| {}))
-                .is_err()
+            block_on(s.ask(
+                &Request { so_far: vec![u32::MAX], ..wanted.clone() },
+                &Cancel::new(),
+                &mut |_| {}
+            ))
+            .is_err()
         );
 
         // Another session takes the conversation over.
         let next = ask(&mut s, "What colour is it?", 16).token_ids;
-        let mut other = session(&model, 512);
-        block_on(other.look(&picture(&model, 30), &Cancel::new())).unwrap();
-        other.resume(&[("Describe it.".into(), whole.token_ids.clone(), 16)]);
-        assert_eq!(other.turns(), 1);
+        let mut other = looking(&model, 512, 30);
+        let foreign = [
+            Turn::new("Describe it.", vec![u32::MAX], 16),
+            Turn::new("Describe it.", whole.token_ids.clone(), 65),
+        ];
+        for turn in foreign {
+            let error = other.resume(&[Turn::from(&whole), turn]).unwrap_err();
+            assert!(matches!(error, Error::InvalidSetting { .. }), "{error}");
+            assert_eq!(other.turns().len(), 0);
+        }
+        other.resume(&[Turn::from(&whole)]).unwrap();
+        assert_eq!(other.turns().collect::<Vec<_>>(), [&Turn::from(&continued)]);
         assert_eq!(ask(&mut other, "What colour is it?", 16).token_ids, next);
     }
 }
@@ -205,12 +220,11 @@ fn an_answer_goes_on_where_it_was_cut_off() {
 #[test]
 fn an_estimate_says_what_asking_does() {
     for model in models() {
-        let mut s = session(&model, 512);
-        block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
+        let mut s = looking(&model, 512, 30);
         let few = s.estimate(&Budget::Fixed(4), "What is this?").unwrap();
         let many = s.estimate(&Budget::Fixed(64), "What is this?").unwrap();
         assert_eq!((few.image_tokens, many.cache_bytes), (4, 16 * few.cache_bytes));
-        assert!(few.first_word_ms < many.first_word_ms && few.tokens_per_second.is_none());
+        assert!(few.first_token_ms < many.first_token_ms && few.tokens_per_second.is_none());
         let answer = ask(&mut s, "What is this?", 4);
         assert_eq!(few.context_used, answer.prompt_tokens);
         assert!(s.estimate(&Budget::Fixed(65), "").is_err());
@@ -224,12 +238,10 @@ fn an_estimate_says_what_asking_does() {
 #[test]
 fn a_prepared_picture_leaves_only_the_question() {
     for model in models() {
-        let mut s = session(&model, 512);
-        block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
+        let mut s = looking(&model, 512, 30);
         let plain = ask(&mut s, "What is this?", 36);
-        let mut s = session(&model, 512);
-        block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
-        block_on(s.prepare(36, &Cancel::new())).unwrap();
+        let mut s = looking(&model, 512, 30);
+        block_on(s.prepare(&Budget::Fixed(36), &Cancel::new())).unwrap();
         let prepared = ask(&mut s, "What is this?", 36);
         assert_eq!(
             (prepared.token_ids, prepared.cached_tokens),
@@ -248,18 +260,19 @@ fn stopping_keeps_the_text_and_the_session() {
         assert!(matches!(block_on(s.look(&pixels, &cancelled)), Err(Error::Cancelled)));
         block_on(s.look(&pixels, &Cancel::new())).unwrap();
         // In prefill: an error, and nothing is remembered.
-        let mut stopped = request("What is this?", 16);
-        stopped.cancel = cancelled;
-        assert!(matches!(block_on(s.ask(&stopped, &mut |_| {})), Err(Error::Cancelled)));
-        assert_eq!(s.turns(), 0);
+        let stopped = request("What is this?", 16);
+        assert!(matches!(
+            block_on(s.ask(&stopped, &cancelled, &mut |_| {})),
+            Err(Error::Cancelled)
+        ));
+        assert_eq!(s.turns().len(), 0);
         // While answering: the text so far.
         let stopped = request("Describe the picture.", 16);
-        let cancel = stopped.cancel.clone();
-        let answer = block_on(s.ask(&stopped, &mut |_| cancel.cancel()));
+        let cancel = Cancel::new();
+        let answer = block_on(s.ask(&stopped, &cancel, &mut |_| cancel.cancel()));
         if let Ok(answer) = &answer {
             assert!(matches!(answer.finish_reason, FinishReason::Cancelled | FinishReason::Stop));
         }
-        stopped.cancel.reset();
         s.start_anew();
         let mut fresh = session(&model, 512);
         block_on(fresh.look(&pixels, &Cancel::new())).unwrap();
@@ -293,43 +306,42 @@ fn two_conversations_at_once_do_not_mix() {
 #[test]
 fn auto_keeps_its_m_within_a_conversation() {
     let model = &models()[0];
-    let mut s = session(model, 512);
-    block_on(s.look(&picture(model, 30), &Cancel::new())).unwrap();
+    let mut s = looking(model, 512, 30);
     ask(&mut s, "What is this?", 8);
     let auto = Request { max_new_tokens: 4, ..Request::new("What colour is it?") };
-    let answer = block_on(s.ask(&auto, &mut |_| {})).unwrap();
+    let answer = block_on(s.ask(&auto, &Cancel::new(), &mut |_| {})).unwrap();
     assert_eq!((answer.image_tokens, answer.image_tokens_mode), (8, Mode::Auto));
 }
 
 #[test]
 fn a_refinement_that_fails_leaves_the_draft() {
     let model = &models()[0];
-    let mut s = session(model, 90);
-    block_on(s.look(&picture(model, 30), &Cancel::new())).unwrap();
+    let mut s = looking(model, 90, 30);
     ask(&mut s, "What is this?", 4);
     s.take_back();
-    assert!(block_on(s.ask(&request("What is this?", 64), &mut |_| {})).is_err());
-    assert_eq!(s.turns(), 1);
+    assert!(block_on(s.ask(&request("What is this?", 64), &Cancel::new(), &mut |_| {})).is_err());
+    assert_eq!(s.turns().len(), 1);
     s.take_back();
     ask(&mut s, "What is this?", 8);
-    assert_eq!(s.turns(), 1);
+    assert_eq!(s.turns().len(), 1);
 }
 
 #[test]
 fn a_full_context_is_an_error_with_numbers() {
     for model in models() {
-        let mut s = session(&model, 80);
-        block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
-        let error = block_on(s.ask(&request("What is this?", 64), &mut |_| {})).unwrap_err();
+        let mut s = looking(&model, 80, 30);
+        let error = block_on(s.ask(&request("What is this?", 64), &Cancel::new(), &mut |_| {}))
+            .unwrap_err();
         assert!(matches!(error, Error::ContextFull { have: 80, need } if need > 80), "{error}");
         assert_eq!(error.exit_code(), 8);
         // Fewer image tokens fit, and auto takes what fits.
         ask(&mut s, "What is this?", 4);
         s.start_anew();
         let auto = Request { max_new_tokens: 4, ..Request::new("What is this?") };
-        let answer = block_on(s.ask(&auto, &mut |_| {})).unwrap();
+        let answer = block_on(s.ask(&auto, &Cancel::new(), &mut |_| {})).unwrap();
         assert!(answer.image_tokens <= 36);
-        let too_long = block_on(Session::new(model.clone(), 1 << 20)).err().unwrap();
+        let too_long =
+            block_on(Session::new(model.clone(), 1 << 20, &Cancel::new())).err().unwrap();
         assert_eq!(too_long.exit_code(), 2);
     }
 }
@@ -337,10 +349,10 @@ fn a_full_context_is_an_error_with_numbers() {
 #[test]
 fn budgets_outside_the_model_are_errors() {
     let model = &models()[0];
-    let mut s = session(model, 512);
-    block_on(s.look(&picture(model, 30), &Cancel::new())).unwrap();
+    let mut s = looking(model, 512, 30);
     for m in [0, 65, u64::MAX] {
-        let error = block_on(s.ask(&request("What is this?", m), &mut |_| {})).unwrap_err();
+        let error =
+            block_on(s.ask(&request("What is this?", m), &Cancel::new(), &mut |_| {})).unwrap_err();
         assert!(
             matches!(error, Error::BudgetOutOfRange { max: 64, .. }) && error.exit_code() == 2,
             "{error}"
@@ -351,34 +363,25 @@ fn budgets_outside_the_model_are_errors() {
 #[test]
 fn stop_strings_end_the_answer_and_are_never_shown() {
     let model = &models()[0];
-    let mut s = session(model, 512);
-    block_on(s.look(&picture(model, 30), &Cancel::new())).unwrap();
+    let mut s = looking(model, 512, 30);
     let whole = ask(&mut s, "What colour is the square?", 64).text;
     assert!(whole.len() > 1, "{whole:?}");
     s.start_anew();
     let mut cut = request("What colour is the square?", 64);
     cut.stop = vec![whole[1..].to_owned()];
     let mut shown = String::new();
-    let answer = block_on(s.ask(&cut, &mut |text| shown += text)).unwrap();
+    let answer = block_on(s.ask(&cut, &Cancel::new(), &mut |text| shown += text)).unwrap();
     assert_eq!((answer.text.as_str(), answer.finish_reason), (&whole[..1], FinishReason::Stop));
     assert_eq!(shown.trim(), &whole[..1]);
-}
-
-#[test]
-fn text_is_held_back_only_while_it_may_become_a_stop_string() {
-    assert_eq!(overlap("hello wor", "world"), 3);
-    assert_eq!(overlap("hello", "world"), 0);
-    assert_eq!(overlap("aaa", "aaab"), 3);
-    assert_eq!(overlap("über", "r!"), 1);
 }
 
 #[test]
 fn work_before_the_first_word_says_how_far_it_is() {
     for model in models() {
         let mut s = session(&model, 512);
-        let asked = request("What is this?", 16);
+        let cancel = Cancel::new();
         let far = |stage| {
-            let (seen, share) = asked.cancel.progress().unwrap();
+            let (seen, share) = cancel.progress().unwrap();
             assert_eq!(seen, stage);
             // A GPU's last layers are not waited for.
             assert!(
@@ -386,12 +389,12 @@ fn work_before_the_first_word_says_how_far_it_is() {
                 "{stage:?}: {share}"
             );
         };
-        assert_eq!(asked.cancel.progress(), None);
-        block_on(s.look(&picture(&model, 10), &asked.cancel)).unwrap();
+        assert_eq!(cancel.progress(), None);
+        block_on(s.look(&picture(&model, 10), &cancel)).unwrap();
         far(Stage::Picture);
-        block_on(s.ask(&asked, &mut |_| {})).unwrap();
+        block_on(s.ask(&request("What is this?", 16), &cancel, &mut |_| {})).unwrap();
         far(Stage::Prompt);
-        asked.cancel.reset();
-        assert_eq!(asked.cancel.progress(), None);
+        cancel.reset();
+        assert_eq!(cancel.progress(), None);
     }
 }

@@ -1,6 +1,7 @@
 //! From token ids to the text of an answer.
 
 use super::{FinishReason, Request};
+use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::future::Callback;
 use crate::model::{Generation, Model};
@@ -23,6 +24,7 @@ pub(super) async fn write_answer(
     generation: &mut Generation<'_>,
     mut next: Option<Picked>,
     request: &Request,
+    cancel: &Cancel,
     on_text: &mut Callback<'_, str>,
 ) -> Result<Written> {
     let mut writer = Writer::new(model.tokenizer(), &request.stop);
@@ -48,7 +50,7 @@ pub(super) async fn write_answer(
         if writer.push(token, on_text) {
             break FinishReason::Stop;
         }
-        next = match generation.next(&request.cancel).await {
+        next = match generation.next(cancel).await {
             Ok(picked) => picked,
             Err(Error::Cancelled) => break FinishReason::Cancelled,
             Err(error) => return Err(error),
@@ -120,9 +122,22 @@ impl<'a> Writer<'a> {
 }
 
 /// Bytes at the end of `text` that are a beginning of `stop`.
-pub(super) fn overlap(text: &str, stop: &str) -> usize {
+fn overlap(text: &str, stop: &str) -> usize {
     (1..stop.len())
         .rev()
         .find(|&n| stop.is_char_boundary(n) && text.ends_with(&stop[..n]))
         .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_held_back_only_while_it_may_become_a_stop_string() {
+        assert_eq!(overlap("hello wor", "world"), 3);
+        assert_eq!(overlap("hello", "world"), 0);
+        assert_eq!(overlap("aaa", "aaab"), 3);
+        assert_eq!(overlap("über", "r!"), 1);
+    }
 }

@@ -48,7 +48,7 @@ impl Synth {
         let Some(mut config) = shapes::named(&self.shape) else {
             let why =
                 format!("{:?} is no shape; there are {}", self.shape, shapes::NAMES.join(", "));
-            return Err(Error::InvalidSetting { what: "--shape".into(), why });
+            return Err(Error::InvalidSetting { what: "shape".into(), why });
         };
         let own = if matches!(config.projector, Projector::Mlp(_)) {
             Layout::Llava15
@@ -60,7 +60,7 @@ impl Synth {
             (Layout::MqtLlava, Projector::Mlp(_)) => {
                 let why =
                     format!("{} has no query transformer, which mqt-llava is about", self.shape);
-                return Err(Error::InvalidSetting { what: "--layout".into(), why });
+                return Err(Error::InvalidSetting { what: "layout".into(), why });
             }
             (Layout::MqtLlava, _) => {}
             _ => config.projector = Projector::Mlp(MlpConfig { linears: 2, elastic: false }),

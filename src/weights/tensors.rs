@@ -235,7 +235,8 @@ async fn read_file(files: &dyn Files, file: &str) -> Result<Vec<(String, Tensor)
     }
     #[cfg(not(feature = "native"))]
     if file.ends_with(".bin") {
-        let problem = "PyTorch's own format is not read in the browser; `mqt convert` makes a pack of the folder, which is".into();
+        let problem =
+            "PyTorch's own format is not read in the browser; a pack of the folder is".into();
         return Err(crate::error::Error::ModelCorrupt { file: file.to_owned(), problem });
     }
     let entries = read_header(files, file).await?.into_iter().map(|(name, entry)| {

@@ -21,12 +21,11 @@ pub(super) struct Tower {
     pub(super) preprocessors: Vec<(String, Value)>,
 }
 
-/// Looks in `given` (`--vision-tower`), in the folder that the configuration names, in
+/// Looks in `given`, in the folder that the configuration names, in
 /// `vision_tower/`, then in the checkpoint.
 ///
 /// # Errors
-/// [`Error::TensorMissing`] where there are no tensors, [`Error::ModelCorrupt`] where there are no
-/// numbers.
+/// [`Error::TowerMissing`] where nothing describes the tower, or nothing holds its tensors.
 pub(super) async fn find(
     files: &dyn Files,
     given: Option<Box<dyn Files>>,
@@ -77,23 +76,19 @@ pub(super) async fn find(
             serde_json::from_str(published::CLIP_L_336).expect("the constant is valid JSON")
         }
         (None, None) => {
-            return Err(fields.bad(format!("the numbers of its vision tower {named:?} are nowhere; give its folder with --vision-tower")));
+            let why = format!("nothing here describes {named:?}");
+            return Err(Error::TowerMissing { why });
         }
     };
     let (folder, prefix) = match (own, &names.vision) {
         (Some((folder, prefix)), _) => (Some(folder), prefix),
         (None, Some(prefix)) => (None, prefix.clone()),
         (None, None) => {
-            let hint = match looked_in.as_slice() {
-                [] => "; give the vision tower's folder with --vision-tower".into(),
-                folders => format!("; there are no weights in {}", folders.join(" or ")),
+            let why = match looked_in.as_slice() {
+                [] => "neither the checkpoint nor a folder in it has its tensors".into(),
+                folders => format!("there are no weights in {}", folders.join(" or ")),
             };
-            return Err(Error::TensorMissing {
-                name:
-                    "model.vision_tower.vision_tower.vision_model.embeddings.patch_embedding.weight"
-                        .into(),
-                hint,
-            });
+            return Err(Error::TowerMissing { why });
         }
     };
     Ok(Tower { folder, prefix, config, preprocessors })

@@ -47,7 +47,7 @@ for (const name of folders.filter(isPickled)) {
       {},
     );
     await expect(loading).rejects.toThrow(
-      /\.bin is not usable: PyTorch's own format is not read in the browser; `mqt convert`/,
+      /\.bin is not usable: PyTorch's own format is not read in the browser; a pack of the folder is/,
     );
   });
 }
@@ -71,7 +71,7 @@ for (const name of folders.filter(name => !isPickled(name))) {
         imageTokens: run.m,
         maxNewTokens: expected.length,
       });
-      expect(answer.token_ids, `${run.image}, m = ${run.m}`).toEqual(expected);
+      expect(answer.tokenIds, `${run.image}, m = ${run.m}`).toEqual(expected);
     }
   });
 }
@@ -111,10 +111,10 @@ test("the toybox answers without WebGPU, on the processor", async ({ engine }) =
       imageTokens: m,
     });
     expect(
-      browser.token_ids,
+      browser.tokenIds,
       `${image}, ${text}, m = ${m}: native says ${answer}, the browser ${browser.answer}`,
     ).toEqual(token_ids);
     expect(browser.streamed.trim()).toBe(browser.answer);
-    expect(browser.image_tokens).toBe(m);
+    expect(browser.imageTokens).toBe(m);
   }
 });

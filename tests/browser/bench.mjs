@@ -33,7 +33,7 @@ const report = await page.evaluate(
     if (!app.engine) throw new Error(`not loaded: ${document.body.dataset.state}`);
     const report = await app.engine.bench({ ...settings, onProgress: what => console.log(what) });
     clearInterval(watch);
-    return { ...report, page_blocked_ms_most: longest };
+    return { ...app.programRecord(report), page_blocked_ms_most: longest };
   },
   [
     new URL(folder ? "measured/manifest.json" : "models/toybox/manifest.json", server.url).href,

@@ -53,7 +53,7 @@ test("another picture, or a fresh start, during an answer: nothing of it goes al
   expect(await turns(page)).toBe(0);
   const first = await ask(page, "What is this?");
   await expect(first.locator(".text")).toHaveText("a dog");
-  const alone = (await records(page)).at(-1).prompt_tokens;
+  const alone = (await records(page)).at(-1).promptTokens;
   expect(await turns(page)).toBe(1);
 
   await begin(page, LONG);
@@ -61,7 +61,7 @@ test("another picture, or a fresh start, during an answer: nothing of it goes al
   await reached(page, "ready");
   await expect(page.locator("article")).toHaveCount(0);
   await ask(page, "What is this?");
-  expect((await records(page)).at(-1).prompt_tokens).toBe(alone);
+  expect((await records(page)).at(-1).promptTokens).toBe(alone);
   expect(await turns(page)).toBe(1);
 });
 
@@ -78,7 +78,7 @@ test("Stop while the picture is looked at again: the next question looks, and re
   const answer = await ask(page, "How many things are there?");
   await expect(answer).toHaveAttribute("data-vision-runs", "1");
   await expect(answer.locator(".text")).toHaveText("3");
-  const [before, after] = (await records(page)).slice(-2).map(({ prompt_tokens }) => prompt_tokens);
+  const [before, after] = (await records(page)).slice(-2).map(({ promptTokens }) => promptTokens);
   expect(after, "the first question and its answer are part of the prompt").toBeGreaterThan(
     before + 5,
   );
@@ -91,11 +91,11 @@ test("Compare on an answer asks what was asked, without the answer", async ({ si
   await sample(page, 1);
   await ask(page, "How many things are there?");
   const answer = await ask(page, "Where is the car?");
-  const asked = (await records(page)).at(-1).prompt_tokens;
+  const asked = (await records(page)).at(-1).promptTokens;
   await answer.getByRole("button", { name: "Compare" }).click();
   await expect(page.locator(".comparison .plot svg")).toBeVisible({ timeout: 240_000 });
   const compared = (await records(page)).slice(-4);
-  expect(compared.map(({ image_tokens, prompt_tokens }) => prompt_tokens - image_tokens)).toEqual(
+  expect(compared.map(({ imageTokens, promptTokens }) => promptTokens - imageTokens)).toEqual(
     Array(4).fill(asked - 64),
   );
   expect(await turns(page)).toBe(2);

@@ -157,7 +157,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     // The prompt up to the question is read while the person types.
     const few = await ask(page, "How many things are there?");
     expect(
-      await page.evaluate(() => globalThis.mqt.records.at(-1).answer.cached_tokens),
+      await page.evaluate(() => globalThis.mqt.records.at(-1).answer.cachedTokens),
     ).toBeGreaterThan(30);
     await expect(few).toHaveAttribute("data-image-tokens", "4");
     await expect(few).toHaveAttribute("data-vision-runs", "1");
@@ -220,7 +220,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     await reached(page, "ready");
     // A question that is stopped at once does not bring the last column back into the conversation.
     const before = await page.evaluate(
-      async () => (await globalThis.mqt.engine.estimate(16, "")).context_used,
+      async () => (await globalThis.mqt.engine.estimate(16, "")).contextUsed,
     );
     await page.evaluate(async () => {
       const soon = new AbortController();
@@ -233,7 +233,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
       await answering.answer.catch(() => {});
     });
     expect(
-      await page.evaluate(async () => (await globalThis.mqt.engine.estimate(16, "")).context_used),
+      await page.evaluate(async () => (await globalThis.mqt.engine.estimate(16, "")).contextUsed),
     ).toBe(before);
   });
 
@@ -248,7 +248,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
       engine.ask = request => {
         engine.ask = ask;
         const answering = ask.call(engine, request);
-        const answer = answering.answer.then(a => ({ ...a, mean_probability: 0.4 }));
+        const answer = answering.answer.then(a => ({ ...a, meanProbability: 0.4 }));
         return { answer, [Symbol.asyncIterator]: () => answering[Symbol.asyncIterator]() };
       };
     });
@@ -262,10 +262,10 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
   await test.step("a system prompt opens the conversation; too long a one is refused", async () => {
     await page.getByRole("button", { name: "Start anew" }).click();
     const own = await page.evaluate(
-      async () => (await globalThis.mqt.engine.estimate(16, "")).context_used,
+      async () => (await globalThis.mqt.engine.estimate(16, "")).contextUsed,
     );
     const used = () =>
-      page.evaluate(async () => (await globalThis.mqt.engine.estimate(16, "")).context_used);
+      page.evaluate(async () => (await globalThis.mqt.engine.estimate(16, "")).contextUsed);
     await page.getByText("Sampling").click();
     const field = page.getByRole("textbox", { name: "System prompt" });
     await field.fill("Be brief.");
@@ -283,7 +283,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
       .poll(() => field.evaluate(input => input.validationMessage))
       .toContain("system prompt");
     expect(
-      await page.evaluate(() => globalThis.mqt.engine.estimate(16, "").then(e => e.context_used)),
+      await page.evaluate(() => globalThis.mqt.engine.estimate(16, "").then(e => e.contextUsed)),
     ).toBeLessThan(own);
     await reached(page, "ready", "stopped");
     await field.fill("");
@@ -505,7 +505,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     await reached(page, "ready", "stopped");
     // A value between the field's steps does not block the button; another engine is told the same.
     const used = () =>
-      page.evaluate(async () => (await globalThis.mqt.engine.estimate(16, "")).context_used);
+      page.evaluate(async () => (await globalThis.mqt.engine.estimate(16, "")).contextUsed);
     await page.getByRole("button", { name: "Start anew" }).click();
     await expect.poll(() => page.evaluate(() => globalThis.mqt.turns.length)).toBe(0);
     const before = await used();

@@ -60,7 +60,7 @@ for (const [arithmetic, asked] of [
           const ids = {};
           for (const tokens of ladder) {
             await engine.startAnew();
-            ids[tokens] = (await engine.ask({ image: picture, question, tokens }).answer).token_ids;
+            ids[tokens] = (await engine.ask({ image: picture, question, tokens }).answer).tokenIds;
           }
           return ids;
         },

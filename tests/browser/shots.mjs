@@ -121,7 +121,7 @@ await state("no-webgpu", second);
 await shot("no-webgpu", second);
 // Cards that take a broken device or a full disk, asked for as the page itself would.
 for (const [code, facts] of [
-  ["out-of-memory", { file: "model.layers.3.mlp.down_proj.weight", need: 93_323_264 }],
+  ["out-of-memory", { what: "model.layers.3.mlp.down_proj.weight", need: 93_323_264 }],
   ["storage-full", { need: 4_100_000_000, have: 1_200_000_000 }],
   ["bad-shard", { file: "weights-00002.safetensors" }],
 ]) {
@@ -130,7 +130,7 @@ for (const [code, facts] of [
       globalThis.mqt.failed({
         code,
         facts,
-        message: `${facts.file} does not match its SHA-256; it is not used`,
+        message: `${facts.file ?? facts.what} does not match its SHA-256; it is not used`,
       }),
     [code, facts],
   );

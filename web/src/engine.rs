@@ -1,73 +1,69 @@
 //! A loaded model and one conversation about a picture.
 
 use crate::failure::{Failure, Result};
-use crate::settings::{
-    AskSettings, Asked, BenchSettings, Earlier, LoadSettings, Measured, Settings,
-};
+use crate::settings::{AskSettings, Asked, BenchSettings, LoadSettings, Measured, Settings};
 use crate::stop::Stop;
 use crate::store::{Store, StoredFiles};
 use crate::{from_js, to_js};
-use mqt::attention;
-use mqt::bench;
-use mqt::budget;
+use js_sys::Date;
 use mqt::gpu::{AdapterInfo, Choices};
 use mqt::image::{Pixels, Reading};
-use mqt::model::{LoadOptions, Loading, Model, Tuning};
-use mqt::session::{Answer, FinishReason, Session, Timings};
+use mqt::model::{Arithmetic, Loading, Model, Tuning};
+use mqt::session::{Session, Turn};
+use mqt::{Budget, Cancel, attention, bench, defaults};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
 use wasm_bindgen::prelude::*;
 
 /// How long loading may take longer for choosing kernels; what is left over is for the next time.
-const TUNING: Tuning = Tuning::Within(Duration::from_millis(150));
+const TUNING: Tuning = Tuning::Within(Duration::from_millis(defaults::TUNING_MS));
 
 /// A model with one conversation.
 #[wasm_bindgen]
 pub struct Engine {
     session: Session,
-    settings: Settings,
+    /// Milliseconds that are not yet on an answer's account.
+    load_ms: f64,
+    decode_image_ms: f64,
 }
 
-/// What was loaded, as JavaScript sees it.
+/// A loaded model and the device it runs on.
 #[derive(Serialize)]
 struct Loaded<'a> {
+    /// The pack's or folder's name.
     name: &'a str,
+    /// f32, f16, q8 or q4.
     weights: String,
+    /// SHA-256 of its manifest; empty for a checkpoint folder.
     sha256: &'a str,
-    image_tokens_max: usize,
-    /// The numbers of image tokens there are, rising; empty: every one from 1 to the most.
-    image_tokens_offered: Vec<usize>,
-    /// Those worth comparing.
-    ladder: Vec<usize>,
+    /// Which numbers of image tokens it gives.
+    offer: Offer,
+    /// Patches per side of the picture.
     grid: usize,
+    /// Room for tokens of picture and conversation.
     context: usize,
+    /// The longest context that the model allows.
     context_max: usize,
+    /// Where it runs.
     adapter: &'a AdapterInfo,
+    /// On the processor because no adapter could be used.
     fell_back: bool,
-    arithmetic: String,
-    /// What was learned about the adapter so far: for the next load's settings.
+    /// `fast` or `exact`.
+    arithmetic: Arithmetic,
+    /// What was learned about this adapter so far: for the next load's settings.
     kernels: Choices,
 }
 
-/// An answer, as JavaScript sees it: the fields of `mqt ask --json` that tell of the answer. Those
-/// about file, device, model and settings are not among them, nor are the times of loading and of
-/// decoding the file.
+/// Which numbers of image tokens a model gives.
 #[derive(Serialize)]
-struct Record {
-    answer: String,
-    token_ids: Vec<u32>,
-    finish_reason: FinishReason,
-    image_tokens: usize,
-    image_tokens_mode: budget::Mode,
-    image_tokens_reason: String,
-    prompt_tokens: usize,
-    cached_tokens: usize,
-    completion_tokens: usize,
-    vision_runs: u32,
-    timings_ms: Timings,
-    tokens_per_second: f64,
-    mean_probability: Option<f32>,
+struct Offer {
+    /// M: the most.
+    max: usize,
+    /// The numbers there are, rising; empty: every one from 1 to `max`.
+    exactly: Vec<usize>,
+    /// Those worth comparing, rising.
+    ladder: Vec<usize>,
 }
 
 /// What the model sees of a picture.
@@ -136,23 +132,9 @@ impl Engine {
         options: LoadSettings,
         on_progress: &js_sys::Function,
     ) -> Result<Engine> {
+        let start = Date::now();
         let settings: Settings = from_js(&options)?;
-        let options = LoadOptions {
-            adapter: settings
-                .adapter
-                .parse()
-                .unwrap_or_else(|never: std::convert::Infallible| match never {}),
-            weights: settings.weights.parse().map_err(|why: String| Failure::invalid(&why))?,
-            arithmetic: settings
-                .arithmetic
-                .parse()
-                .map_err(|why: String| Failure::invalid(&why))?,
-            context: settings.context,
-            rehearse: true,
-            choices: settings.kernels.clone(),
-            tuning: TUNING,
-            ..Default::default()
-        };
+        let options = settings.options(TUNING)?;
         let tell = |phase: &str, done: u64, total: u64| {
             // A listener that throws is the listener's problem.
             let _ = on_progress.call3(
@@ -171,8 +153,9 @@ impl Engine {
             })
             .await?;
         tell("warm-up", 0, 0);
-        let context = settings.context.min(model.config().max_context());
-        Ok(Engine { session: Session::new(Arc::new(model), context).await?, settings })
+        let context = settings.context().min(model.config().max_context());
+        let session = Session::new(Arc::new(model), context, &Cancel::new()).await?;
+        Ok(Engine { session, load_ms: Date::now() - start, decode_image_ms: 0.0 })
     }
 
     /// What was loaded, and where it runs.
@@ -187,15 +170,13 @@ impl Engine {
             name: model.name(),
             weights: model.weights_name(),
             sha256: model.sha256(),
-            image_tokens_max: offer.max,
-            ladder: offer.ladder(),
-            image_tokens_offered: offer.exactly,
+            offer: Offer { max: offer.max, ladder: offer.ladder(), exactly: offer.exactly },
             grid: config.vision.patches().isqrt(),
-            context: self.settings.context.min(config.max_context()),
+            context: self.session.context(),
             context_max: config.max_context(),
             adapter: model.adapter(),
             fell_back: model.fell_back_to_cpu(),
-            arithmetic: model.arithmetic().to_string(),
+            arithmetic: model.arithmetic(),
             kernels: Choices::from([(model.adapter().key(), model.learned())]),
         })
     }
@@ -223,8 +204,13 @@ impl Engine {
     /// # Errors
     /// The bytes are not a picture, stopped, or the device's failures.
     pub async fn look(&mut self, picture: &[u8], stop: &Stop) -> Result<View> {
+        let start = Date::now();
         let pixels = Pixels::decode(picture, self.session.model().image_spec(), Reading::People)?;
+        let decode_image_ms = Date::now() - start;
         let looked = self.session.look(&pixels, &stop.cancel).await?;
+        // Of a picture that another has replaced nothing is counted.
+        let before = if looked.vision_runs > 0 { 0.0 } else { self.decode_image_ms };
+        self.decode_image_ms = before + decode_image_ms;
         Ok(View::of(pixels, looked.vision_ms + looked.resample_ms))
     }
 
@@ -244,7 +230,7 @@ impl Engine {
     /// # Errors
     /// A budget out of range, stopped, the device's failures.
     pub async fn prepare(&mut self, image_tokens: usize, stop: &Stop) -> Result<()> {
-        Ok(self.session.prepare(image_tokens, &stop.cancel).await?)
+        Ok(self.session.prepare(&Budget::Fixed(image_tokens as u64), &stop.cancel).await?)
     }
 
     /// Bytes of buffers alive on the device; 0 on the processor.
@@ -274,26 +260,13 @@ impl Engine {
         Ok(self.session.instruct(system.as_deref())?)
     }
 
-    /// Continues an earlier conversation: a list of `{ question, tokenIds, imageTokens }`.
+    /// Continues an earlier conversation: a list of `{ question, tokenIds, imageTokens }`, such as
+    /// answers are.
     ///
     /// # Errors
     /// The list is not such a list, or it is another model's.
     pub fn resume(&mut self, turns: &JsValue) -> Result<()> {
-        let turns: Vec<Earlier> = from_js(turns)?;
-        let config = self.session.model().config();
-        let offer = config.offer();
-        let fits =
-            |turn: &Earlier| turn.token_ids.iter().all(|&id| (id as usize) < config.language.vocab);
-        let offered = |turn: &Earlier| budget::fixed(turn.image_tokens as u64, &offer).is_ok();
-        if !turns.iter().all(|turn| fits(turn) && offered(turn)) {
-            return Err(Failure::invalid("an earlier turn is not of this model"));
-        }
-        let turns: Vec<_> = turns
-            .into_iter()
-            .map(|turn| (turn.question, turn.token_ids, turn.image_tokens))
-            .collect();
-        self.session.resume(&turns);
-        Ok(())
+        Ok(self.session.resume(&from_js::<Vec<Turn>>(turns)?)?)
     }
 
     /// What a question would cost now.
@@ -314,7 +287,8 @@ impl Engine {
         Ok(self.session.model().reading_map(image_tokens).await?)
     }
 
-    /// Answers a question about the picture, calling `on_text` with each piece of text.
+    /// Answers a question about the picture, calling `on_text` with each piece of text: the record
+    /// `mqt.answer/1`, its names in camelCase.
     ///
     /// # Errors
     /// A budget out of range, a full context, stopped before the first word, the device's failures.
@@ -325,13 +299,15 @@ impl Engine {
         on_text: &js_sys::Function,
         stop: &Stop,
     ) -> Result<JsValue> {
-        let request = from_js::<Asked>(&settings)?.request(question, stop)?;
+        let request = from_js::<Asked>(&settings)?.request(question)?;
         let mut show = |text: &str| {
             // A listener that throws is the listener's problem; the answer goes on.
             let _ = on_text.call1(&JsValue::UNDEFINED, &text.into());
         };
-        let answer = self.session.ask(&request, &mut show).await?;
-        to_js(&Record::from(answer))
+        let answer = self.session.ask(&request, &stop.cancel, &mut show).await?;
+        let load = std::mem::take(&mut self.load_ms);
+        let decode_image = std::mem::take(&mut self.decode_image_ms);
+        to_js(&answer.counting(load, decode_image))
     }
 }
 
@@ -375,25 +351,5 @@ impl Heat {
     /// [side · scale, side · scale, 4]
     pub fn rgba(&self) -> Vec<u8> {
         self.rgba.clone()
-    }
-}
-
-impl From<Answer> for Record {
-    fn from(answer: Answer) -> Record {
-        Record {
-            answer: answer.text,
-            token_ids: answer.token_ids,
-            finish_reason: answer.finish_reason,
-            image_tokens: answer.image_tokens,
-            image_tokens_mode: answer.image_tokens_mode,
-            image_tokens_reason: answer.image_tokens_reason,
-            prompt_tokens: answer.prompt_tokens,
-            cached_tokens: answer.cached_tokens,
-            completion_tokens: answer.completion_tokens,
-            vision_runs: answer.vision_runs,
-            timings_ms: answer.timings,
-            tokens_per_second: answer.tokens_per_second,
-            mean_probability: answer.mean_probability,
-        }
     }
 }

@@ -1,6 +1,9 @@
 //! `mqt` in the browser: a thin shell that turns JavaScript values into library calls. No logic
 //! lives here.
 //!
+//! What it returns are the library's own records, their names in camelCase. Their TypeScript types
+//! are in `web/ts/generated.ts`, which `cargo xtask types` makes from the Rust.
+//!
 //! WebGPU works in pages and in workers; the same calls serve both. For other targets this crate is
 //! empty: the library's futures are `Send` there, and JavaScript's are not.
 
@@ -14,6 +17,7 @@ pub mod stop;
 pub mod store;
 
 use failure::{Failure, Result};
+use mqt::camel::Camel;
 use mqt::gpu::{AdapterChoice, Gpu};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -60,10 +64,11 @@ impl Device {
     }
 }
 
-/// A plain JavaScript value with the same fields.
+/// A plain JavaScript value with the same fields, their names in camelCase.
 fn to_js(value: &impl Serialize) -> Result<JsValue> {
-    let text = serde_json::to_string(value)?;
-    js_sys::JSON::parse(&text).map_err(|_| Failure::invalid("a value is not JSON"))
+    let text =
+        serde_json::to_string(&Camel(value)).map_err(|why| Failure::ours(&why.to_string()))?;
+    js_sys::JSON::parse(&text).map_err(|_| Failure::ours("a value is not JSON"))
 }
 
 /// The fields of a plain JavaScript object; `undefined` counts as an empty one.

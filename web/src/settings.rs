@@ -1,67 +1,22 @@
-//! What JavaScript asks for, as plain objects: their TypeScript interfaces, their defaults, and
-//! what they mean to the library.
+//! What JavaScript asks for, as plain objects, and what that means to the library. Fields that are
+//! left out have the defaults of [`mqt::defaults`]; the TypeScript interfaces are made from here.
 
 use crate::failure::{Failure, Result};
 use crate::stop::Stop;
 use mqt::bench::Plan;
 use mqt::budget::Budget;
-use mqt::gpu::Choices;
-use mqt::sample::Sampling;
+use mqt::defaults;
+use mqt::gpu::{AdapterChoice, Choices};
+use mqt::model::{LoadOptions, Tuning};
 use mqt::session::Request;
 use serde::Deserialize;
+use std::convert::Infallible;
+use std::str::FromStr;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
-export interface LoadSettings {
-  /** `auto` (default), `cpu`, or part of an adapter's name. */
-  adapter?: string;
-  /** `fast` (default) or `exact`. */
-  arithmetic?: string;
-  /** For checkpoint folders: `q4` (default), `q8`, `f16` or `f32`. A pack has its own. */
-  weights?: string;
-  /** Room for tokens, at most the model's limit; 2048 by default. */
-  context?: number;
-  /** What was learned before, by adapter, as `Loaded` told: variants of kernels, counts of pipelines. */
-  kernels?: Record<string, { variants: Record<string, string>; pipelines: Record<string, number> }>;
-}
-
-export interface BenchSettings {
-  /** Image tokens to measure the first word for; by default those worth comparing. */
-  tokens?: number[];
-  /** Prompt lengths; 16 and 64 by default. */
-  prefill?: number[];
-  /** Tokens computed together; none by default. */
-  smallBatch?: number[];
-  /** Contexts to generate at; 100 by default. */
-  contexts?: number[];
-  /** Seconds per figure; 0.2 by default. */
-  patience?: number;
-  /** Run the vision tower; true by default. */
-  vision?: boolean;
-  /** Take the time of every kernel as well, where the device has a clock. */
-  profile?: boolean;
-}
-
-export interface AskSettings {
-  /** Image tokens to spend, one of the numbers that the model gives; without it the measured speed decides. */
-  imageTokens?: number;
-  /** Milliseconds to the first word that an automatic choice aims for; 2000 by default. */
-  targetMs?: number;
-  /** The answer is cut after so many tokens; 512 by default. */
-  maxNewTokens?: number;
-  /** 0 (default) is greedy. */
-  temperature?: number;
-  topP?: number;
-  topK?: number;
-  repetitionPenalty?: number;
-  /** The same seed gives the same answer. */
-  seed?: number;
-  /** The answer ends before any of these. */
-  stop?: string[];
-  /** Ids of an answer that was cut off: it goes on from there. */
-  soFar?: number[];
-}
+import type { AskSettings, BenchSettings, LoadSettings } from "../ts/generated";
 "#;
 
 #[wasm_bindgen]
@@ -79,37 +34,67 @@ extern "C" {
     pub type BenchSettings;
 }
 
-#[derive(Deserialize)]
-#[serde(default, deny_unknown_fields)]
+/// How to load a model.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Settings {
-    pub(crate) adapter: String,
-    pub(crate) arithmetic: String,
-    pub(crate) weights: String,
-    pub(crate) context: usize,
+    /// `auto` (default), `cpu`, or part of an adapter's name.
+    pub(crate) adapter: Option<String>,
+    /// `fast` (default) or `exact`.
+    pub(crate) arithmetic: Option<String>,
+    /// For checkpoint folders: `q4` (default), `q8`, `f16` or `f32`. A pack has its own.
+    pub(crate) weights: Option<String>,
+    /// Room for tokens, at most the model's limit.
+    pub(crate) context: Option<usize>,
+    /// What was learned before, by adapter, as `Loaded` told.
     pub(crate) kernels: Choices,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Settings {
-            adapter: "auto".into(),
-            arithmetic: "fast".into(),
-            weights: "q4".into(),
-            context: 2048,
-            kernels: Choices::new(),
-        }
+impl Settings {
+    /// Room for tokens.
+    pub(crate) fn context(&self) -> usize {
+        self.context.unwrap_or(defaults::CONTEXT)
+    }
+
+    /// Options for the library; loading may take `tuning` longer.
+    pub(crate) fn options(&self, tuning: Tuning) -> Result<LoadOptions> {
+        let adapter = self.adapter.as_deref().map_or(Ok(AdapterChoice::Auto), str::parse);
+        let adapter = adapter.unwrap_or_else(|never: Infallible| match never {});
+        Ok(LoadOptions {
+            adapter,
+            weights: parsed(self.weights.as_deref())?,
+            arithmetic: parsed(self.arithmetic.as_deref())?,
+            context: self.context(),
+            rehearse: true,
+            choices: self.kernels.clone(),
+            tuning,
+            ..LoadOptions::default()
+        })
     }
 }
 
+/// A setting of few words, or its default.
+fn parsed<T: Default + FromStr<Err = String>>(text: Option<&str>) -> Result<T> {
+    text.map_or(Ok(T::default()), |text| text.parse().map_err(|why: String| Failure::invalid(&why)))
+}
+
+/// What to measure.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Measured {
+    /// Image tokens to measure the first token for; by default those worth comparing.
     tokens: Vec<usize>,
+    /// Prompt lengths.
     prefill: Vec<usize>,
+    /// Tokens computed together; none by default.
     small_batch: Vec<usize>,
+    /// Contexts to generate at.
     contexts: Vec<usize>,
+    /// Seconds per figure.
     patience: f64,
+    /// Run the vision tower; true by default.
     vision: bool,
+    /// Take the time of every kernel as well, where the device has a clock.
     profile: bool,
 }
 
@@ -117,10 +102,10 @@ impl Default for Measured {
     fn default() -> Self {
         Measured {
             tokens: Vec::new(),
-            prefill: vec![16, 64],
+            prefill: defaults::QUICK_BENCH_PREFILL.into(),
             small_batch: Vec::new(),
-            contexts: vec![100],
-            patience: 0.2,
+            contexts: defaults::QUICK_BENCH_CONTEXTS.into(),
+            patience: defaults::QUICK_BENCH_PATIENCE,
             vision: true,
             profile: false,
         }
@@ -147,18 +132,30 @@ impl Measured {
     }
 }
 
+/// How to answer a question.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Asked {
+    /// Image tokens to spend, one of the numbers that the model gives; without it the measured
+    /// speed decides.
     image_tokens: Option<u64>,
+    /// Milliseconds to the first token that an automatic choice aims for.
     target_ms: Option<f64>,
+    /// The answer is cut after so many tokens.
     max_new_tokens: Option<usize>,
+    /// 0 always takes the likeliest token.
     temperature: Option<f32>,
+    /// Keep the likeliest tokens that together reach this probability; 1 keeps all.
     top_p: Option<f32>,
+    /// Keep so many of the likeliest tokens; 0 keeps all.
     top_k: Option<usize>,
+    /// Above 1: tokens that were already there are less likely.
     repetition_penalty: Option<f32>,
+    /// The same seed gives the same answer.
     seed: Option<u64>,
+    /// The answer ends before any of these.
     stop: Vec<String>,
+    /// Ids of an answer that was cut off: it is continued.
     so_far: Vec<u32>,
 }
 
@@ -171,15 +168,15 @@ impl Asked {
         }
     }
 
-    pub(crate) fn request(self, question: String, stop: &Stop) -> Result<Request> {
-        let usual = Sampling::default();
-        let sampling = Sampling {
-            temperature: self.temperature.unwrap_or(usual.temperature),
-            top_p: self.top_p.unwrap_or(usual.top_p),
-            top_k: self.top_k.unwrap_or(usual.top_k),
-            repetition_penalty: self.repetition_penalty.unwrap_or(usual.repetition_penalty),
-            seed: self.seed.unwrap_or(usual.seed),
-        };
+    pub(crate) fn request(self, question: String) -> Result<Request> {
+        let mut request = Request::new(question);
+        let sampling = &mut request.sampling;
+        let given = |value: Option<f32>, default: f32| value.unwrap_or(default);
+        sampling.temperature = given(self.temperature, sampling.temperature);
+        sampling.top_p = given(self.top_p, sampling.top_p);
+        sampling.top_k = self.top_k.unwrap_or(sampling.top_k);
+        sampling.repetition_penalty = given(self.repetition_penalty, sampling.repetition_penalty);
+        sampling.seed = self.seed.unwrap_or(sampling.seed);
         let sound = sampling.temperature >= 0.0
             && sampling.top_p > 0.0
             && sampling.top_p <= 1.0
@@ -189,27 +186,11 @@ impl Asked {
                 "temperature is at least 0, topP above 0 and at most 1, repetitionPenalty above 0",
             ));
         }
-        let max_new_tokens = self.max_new_tokens.unwrap_or(512).max(1);
-        let budget = self.budget();
-        let cancel = stop.cancel.clone();
-        Ok(Request {
-            budget,
-            sampling,
-            max_new_tokens,
-            stop: self.stop,
-            so_far: self.so_far,
-            seen_ahead: true,
-            cancel,
-            ..Request::new(question)
-        })
+        request.budget = self.budget();
+        request.max_new_tokens = self.max_new_tokens.unwrap_or(request.max_new_tokens).max(1);
+        request.stop = self.stop;
+        request.so_far = self.so_far;
+        request.seen_ahead = true;
+        Ok(request)
     }
-}
-
-/// A turn of an earlier conversation.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(crate) struct Earlier {
-    pub(crate) question: String,
-    pub(crate) token_ids: Vec<u32>,
-    pub(crate) image_tokens: usize,
 }

@@ -4,13 +4,18 @@
 //     for await (const text of engine.ask({ image, question: "What is this?", tokens: 16 })) show(text);
 
 import * as Comlink from "comlink";
-import type { AskSettings, BenchSettings } from "../pkg/mqt_web.js";
 import { EngineError } from "./errors";
+import {
+  type Answer,
+  type AskSettings,
+  type BenchReport,
+  type BenchSettings,
+  DEFAULTS,
+  type Estimate,
+  type Turn,
+} from "./generated";
 import * as kernels from "./kernels";
 import type {
-  Answer,
-  BenchReport,
-  Estimate,
   Heat,
   Keep,
   Loaded,
@@ -18,14 +23,14 @@ import type {
   Progress,
   Sharing,
   Step,
-  Turn,
   View,
   WorkerApi,
 } from "./messages";
 import { webAddress } from "./network";
 import { carryErrors } from "./transfer";
 
-export { EngineError, type ErrorCode, type Facts } from "./errors";
+export { EngineError } from "./errors";
+export * from "./generated";
 export { parseManifest } from "./manifest";
 export {
   Unreachable,
@@ -35,11 +40,9 @@ export {
   request,
   webAddress,
 } from "./network";
+export { programRecord } from "./records";
 export { shown } from "./shown";
 export type {
-  Answer,
-  BenchReport,
-  Estimate,
   Heat,
   Keep,
   Loaded,
@@ -48,7 +51,6 @@ export type {
   Scenes,
   Sharing,
   Step,
-  Turn,
   View,
 } from "./messages";
 export { deletePack, storedBytes, storedPacks, type StoredPack } from "./storage";
@@ -63,7 +65,7 @@ export interface LoadOptions {
   adapter?: string;
   /** `fast` (default) or `exact`. */
   arithmetic?: "fast" | "exact";
-  /** Room for tokens; 2048 by default. */
+  /** Room for tokens, `DEFAULTS.context` without it; at most what the model allows. */
   context?: number;
   keep?: Keep;
   sharing?: Sharing;
@@ -138,7 +140,7 @@ export class Engine {
     const {
       adapter = "auto",
       arithmetic = "fast",
-      context = 2048,
+      context = DEFAULTS.context,
       keep = "storage",
       sharing = "try",
       refresh = false,
@@ -314,7 +316,7 @@ export class Engine {
     return this.race(this.api.instruct(system));
   }
 
-  /** Continues an earlier conversation about the picture. */
+  /** Continues an earlier conversation about the picture; its answers can be given as they are. */
   resume(turns: Turn[]): Promise<void> {
     return this.race(this.api.resume(turns));
   }

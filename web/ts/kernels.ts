@@ -1,14 +1,7 @@
 // What was learned about this device, remembered between visits: which variants of kernels were
 // fastest, and how many pipelines each model takes. A cache: without storage it is empty.
 
-/** Of one adapter. */
-interface Learned {
-  variants: Record<string, string>;
-  pipelines: Record<string, number>;
-}
-
-/** By adapter. */
-export type Kernels = Record<string, Learned>;
+import type { Kernels } from "./generated";
 
 const KEY = "mqt-kernels";
 

@@ -1,7 +1,15 @@
 // What travels between the page and the worker.
 
-import type { AskSettings, BenchSettings, LoadSettings } from "../pkg/mqt_web.js";
-import type { Kernels } from "./kernels";
+import type {
+  Answer,
+  AskSettings,
+  BenchReport,
+  BenchSettings,
+  Estimate,
+  LoadSettings,
+  Loaded as LoadedModel,
+  Turn,
+} from "./generated";
 
 /** Where a model comes from: the address of a pack's manifest, or files from disk. */
 export type Source = { url: string } | { files: File[] };
@@ -34,8 +42,8 @@ export type Progress =
       count: number;
     }
   | { phase: "paused"; done: number; total: number }
-  /** No answer: asked again after `retry_ms` at the latest. */
-  | { phase: "offline"; done: number; total: number; reason: string; retry_ms: number }
+  /** No answer: asked again after `retryMs` at the latest. */
+  | { phase: "offline"; done: number; total: number; reason: string; retryMs: number }
   | { phase: "verifying"; done: number; total: number; file: string; index: number; count: number }
   /** A stored file was damaged; it alone is fetched again. */
   | { phase: "bad-shard"; file: string }
@@ -55,25 +63,7 @@ export interface Step {
 }
 
 /** A loaded model and the device it runs on. */
-export interface Loaded {
-  name: string;
-  weights: string;
-  sha256: string;
-  image_tokens_max: number;
-  /** The numbers of image tokens this model gives, rising; empty: every one from 1 to the most. */
-  image_tokens_offered: number[];
-  /** Those worth comparing. */
-  ladder: number[];
-  /** Patches per side of the picture. */
-  grid: number;
-  context: number;
-  context_max: number;
-  adapter: { name: string; backend: string; kind: string; driver: string };
-  /** On the processor because no adapter could be used. */
-  fell_back: boolean;
-  arithmetic: string;
-  /** What was learned about this adapter so far, by adapter. */
-  kernels: Kernels;
+export interface Loaded extends LoadedModel {
   /** What its pack says of the scenes it was trained on, if anything. */
   scenes?: Scenes;
 }
@@ -106,91 +96,6 @@ export interface View {
   /** SHA-256 of `rgb`: equal wherever the same pixels go into the model. */
   hash: string;
   encodeMs: number;
-}
-
-/**
- * An answer and what it took: the fields of `mqt ask --json` that tell of the answer. Those about
- * file, device, model and settings are not among them, nor are the times of loading and of decoding
- * the file.
- */
-export interface Answer {
-  answer: string;
-  token_ids: number[];
-  finish_reason: "stop" | "length" | "cancelled" | "context";
-  image_tokens: number;
-  image_tokens_mode: "auto" | "fixed";
-  image_tokens_reason: string;
-  prompt_tokens: number;
-  cached_tokens: number;
-  completion_tokens: number;
-  vision_runs: number;
-  timings_ms: {
-    vision: number;
-    resample: number;
-    prefill: number;
-    first_token: number;
-    decode: number;
-    total: number;
-  };
-  tokens_per_second: number;
-  /**
-   * How likely the model held its own words, 0 to 1; null if there are none. A low one says that
-   * more image tokens may help.
-   */
-  mean_probability: number | null;
-}
-
-/** What a question would cost. */
-export interface Estimate {
-  image_tokens: number;
-  reason: string;
-  first_word_ms: number | null;
-  first_word_from_scratch_ms: number | null;
-  tokens_per_second: number | null;
-  cache_bytes: number;
-  context_used: number;
-  context: number;
-}
-
-/**
- * `mqt.bench/1`, as `mqt bench --json` prints it; figures are medians, null where the device cannot
- * measure them.
- */
-export interface BenchReport {
-  schema: "mqt.bench/1";
-  version: string;
-  adapter: { name: string; backend: string; kind: string; driver: string };
-  model: { name: string; weights: string; parameters: number; bytes_per_token: number };
-  ceilings: Record<
-    | "read_gb_s"
-    | "copy_gb_s"
-    | "fma_f32_gflop_s"
-    | "fma_f16_gflop_s"
-    | "dot4_i8_gop_s"
-    | "dispatch_gap_us"
-    | "map_ms",
-    number | null
-  >;
-  vision: { ms: number; gflop: number; fraction_of_peak: number | null } | null;
-  resample_ms: number | null;
-  prefill: { tokens: number; ms: number; tokens_per_second: number }[];
-  decode: {
-    context: number;
-    tokens_per_second: number;
-    ms_per_token: number;
-    fraction_of_read_bandwidth: number | null;
-  }[];
-  first_token: { image_tokens: number; ms: number }[];
-  startup_ms: { device: number; pipelines: number; weights: number; warm_up: number };
-  gpu_bytes_peak: number;
-  variants: Record<string, string>;
-}
-
-/** An earlier question and answer, to continue from. */
-export interface Turn {
-  question: string;
-  tokenIds: number[];
-  imageTokens: number;
 }
 
 /** A heat map, ready to be shown. */

@@ -290,7 +290,7 @@ export class PackStore {
             done: done + part.size(),
             total: this.total(),
             reason,
-            retry_ms: away,
+            retryMs: away,
           });
           if (await this.woken(away)) [broken, away] = [0, AWAY_MS];
           else away = Math.min(2 * away, MOST_AWAY_MS);

@@ -2,7 +2,8 @@
 // only the message.
 
 import { transferHandlers } from "comlink";
-import { EngineError, type ErrorCode, type Facts } from "./errors";
+import { EngineError } from "./errors";
+import type { ErrorCode, Facts } from "./generated";
 
 interface Plain {
   code: ErrorCode;

@@ -1,26 +1,11 @@
 // The engine's side of the worker: one model, one conversation, one piece of work at a time.
 
 import * as Comlink from "comlink";
-import init, {
-  type AskSettings,
-  type BenchSettings,
-  Engine,
-  Heat,
-  type View as Seen,
-  Stop,
-} from "../pkg/mqt_web.js";
+import init, { Engine, Heat, type View as Seen, Stop } from "../pkg/mqt_web.js";
 import { MemoryBlobs, openStorage } from "./blobs";
 import { EngineError, lastWords } from "./errors";
-import type {
-  Answer,
-  BenchReport,
-  Loaded,
-  Progress,
-  Step,
-  View,
-  WorkerApi,
-  WorkerSettings,
-} from "./messages";
+import type { Answer, BenchReport, Loaded as LoadedModel } from "./generated";
+import type { Loaded, Progress, Step, View, WorkerApi, WorkerSettings } from "./messages";
 import { readScenes } from "./scenes";
 import { FileStore, PackStore } from "./store";
 import { carryErrors } from "./transfer";
@@ -178,7 +163,7 @@ const api: WorkerApi = {
         },
       );
       if (store instanceof PackStore) await store.whole;
-      const loaded = engine.loaded() as Loaded;
+      const loaded = engine.loaded() as LoadedModel;
       const scenes = await readScenes(store);
       return scenes ? { ...loaded, scenes } : loaded;
     } catch (error) {
@@ -197,13 +182,13 @@ const api: WorkerApi = {
     ),
   inspect: picture => inTurn(engine => handOver(engine.inspect(picture))),
   prepare: (id, imageTokens) => stoppable(id, (engine, stop) => engine.prepare(imageTokens, stop)),
-  ask: (id, question, settings: AskSettings, onText, onStep) =>
+  ask: (id, question, settings, onText, onStep) =>
     stoppable(
       id,
       async (engine, stop) => (await engine.ask(question, settings, onText, stop)) as Answer,
       onStep,
     ),
-  bench: (id, settings: BenchSettings, onProgress) =>
+  bench: (id, settings, onProgress) =>
     stoppable(
       id,
       async (engine, stop) => (await engine.bench(settings, onProgress, stop)) as BenchReport,

@@ -64,13 +64,7 @@ class App extends Loader {
   /** Which engine looked at which picture last. */
   private looked: { engine: Engine; picture: Picture } | undefined;
   /** Of every answer, for the report: the picture by its hash, and what was set then. */
-  records: {
-    question: string;
-    answer: Answer;
-    picture: string;
-    model: string;
-    settings: Sampling;
-  }[] = [];
+  records: { answer: Answer; picture: string; settings: Sampling }[] = [];
   private work: AbortController | undefined;
   private preparing: AbortController | undefined;
   /** A question that waits for the model: lets it go on, or drops it. */
@@ -277,7 +271,7 @@ class App extends Loader {
     try {
       const m =
         tokens.wanted() ??
-        (await engine.estimate(undefined, "", settings.sampling().targetMs)).image_tokens;
+        (await engine.estimate(undefined, "", settings.sampling().targetMs)).imageTokens;
       await engine.prepare(m, { signal: preparing.signal });
       await tokens.refresh();
     } catch (error) {
@@ -346,15 +340,9 @@ class App extends Loader {
       });
       await show(answering);
       const answer = await answering.answer;
-      const { name, weights } = engine.model;
-      this.records.push({
-        question,
-        answer,
-        picture: picture.view?.hash ?? "",
-        model: `${name} ${weights}`,
-        settings: settings.sampling(),
-      });
-      tokens.measured(answer.image_tokens, answer.timings_ms.first_token);
+      const seen = picture.view?.hash ?? "";
+      this.records.push({ answer, picture: seen, settings: settings.sampling() });
+      tokens.measured(answer.imageTokens, answer.timingsMs.firstToken);
       return answer;
     } catch (error) {
       if (this.work === work) failed(EngineError.from(error), question);
@@ -365,16 +353,16 @@ class App extends Loader {
   }
 
   private settle(answer: Answer): void {
-    if (answer.finish_reason === "context") {
+    if (answer.finishReason === "context") {
       enter("context-full");
       notices.show(
         trouble.contextFull(
-          answer.prompt_tokens + answer.completion_tokens,
+          answer.promptTokens + answer.completionTokens,
           this.engine?.model.context ?? 0,
         ),
       );
     } else {
-      enter(answer.finish_reason === "cancelled" ? "stopped" : "ready");
+      enter(answer.finishReason === "cancelled" ? "stopped" : "ready");
     }
   }
 
@@ -409,11 +397,7 @@ class App extends Loader {
     ).catch(error => void card.fail(error));
     if (!answer) return;
     const goesOn = talk === this.talk;
-    if (goesOn)
-      this.turns = [
-        ...turns,
-        { question, tokenIds: answer.token_ids, imageTokens: answer.image_tokens },
-      ];
+    if (goesOn) this.turns = [...turns, answer];
     card.finish(answer);
     if (goesOn) this.settle(answer);
     this.changed();
@@ -434,7 +418,7 @@ class App extends Loader {
         column.stream(answering),
       ).catch(error => void column.fail(error));
       if (answer) column.finish(answer);
-      if (answer && answer.finish_reason !== "cancelled" && talk === this.talk) continue;
+      if (answer && answer.finishReason !== "cancelled" && talk === this.talk) continue;
       for (const left of columns.slice(i + 1)) left.skip();
       break;
     }
@@ -443,7 +427,7 @@ class App extends Loader {
     await this.engine
       ?.resume(this.turns)
       .catch(error => log(`compare: ${(error as Error).message}`));
-    if (answer?.finish_reason === "cancelled") this.settle(answer);
+    if (answer?.finishReason === "cancelled") this.settle(answer);
     else if (answer) {
       conversation.plot(columns);
       enter("ready");

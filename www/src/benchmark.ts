@@ -1,6 +1,6 @@
 // The benchmark panel: how fast this device is, by the harness of `mqt bench`.
 
-import { type BenchReport, EngineError, shown } from "mqt-web";
+import { type BenchReport, EngineError, programRecord, shown } from "mqt-web";
 import { app } from "./app";
 import { bytes, copy, dialog, find, h, log, seconds } from "./dom";
 import { failed } from "./failures";
@@ -22,7 +22,7 @@ function build(): HTMLDialogElement {
   const run = h("button.main#bench-run", { type: "button", onclick: () => void measure() }, "Run");
   const stop = h("button#bench-stop", { type: "button", onclick: () => running?.abort() }, "Stop");
   const text = h("button#bench-copy", { type: "button" }, "Copy JSON");
-  text.onclick = () => void copy(JSON.stringify(report, null, 2), text);
+  text.onclick = () => void copy(JSON.stringify(report && programRecord(report), null, 2), text);
   const made = dialog(
     "benchmark",
     "Benchmark",
@@ -91,22 +91,22 @@ function draw(r: BenchReport): HTMLElement[] {
     ],
     [
       "Model",
-      `${shown(r.model.name, 100)} ${r.model.weights}, ${bytes(r.model.bytes_per_token)} read per token`,
+      `${shown(r.model.name, 100)} ${r.model.weights}, ${bytes(r.model.bytesPerToken)} read per token`,
     ],
-    ["Device reads", rate(c.read_gb_s, "GB/s")],
-    ["Device computes", rate(c.fma_f32_gflop_s, "GFLOP/s in f32")],
-    ["Picture", r.vision ? seconds(r.vision.ms + (r.resample_ms ?? 0)) : undefined],
+    ["Device reads", rate(c.readGbS, "GB/s")],
+    ["Device computes", rate(c.fmaF32GflopS, "GFLOP/s in f32")],
+    ["Picture", r.vision ? seconds(r.vision.ms + (r.resampleMs ?? 0)) : undefined],
     ...r.prefill.map((p): [string, string] => [
       `Prompt of ${p.tokens}`,
-      `${seconds(p.ms)}, ${three(p.tokens_per_second)} tokens/s`,
+      `${seconds(p.ms)}, ${three(p.tokensPerSecond)} tokens/s`,
     ]),
     ...r.decode.map((d): [string, string] => [
       `Writing at ${d.context}`,
-      `${three(d.tokens_per_second)} tokens/s`,
+      `${three(d.tokensPerSecond)} tokens/s`,
     ]),
-    ["Weights to the device", seconds(r.startup_ms.weights)],
-    ["Kernels compiled", seconds(r.startup_ms.pipelines + r.startup_ms.warm_up)],
-    ["Memory at the peak", r.gpu_bytes_peak > 0 ? bytes(r.gpu_bytes_peak) : undefined],
+    ["Weights to the device", seconds(r.startupMs.weights)],
+    ["Kernels compiled", seconds(r.startupMs.pipelines + r.startupMs.warmUp)],
+    ["Memory at the peak", r.gpuBytesPeak > 0 ? bytes(r.gpuBytesPeak) : undefined],
   ];
   const list = h(
     "dl",
@@ -114,7 +114,7 @@ function draw(r: BenchReport): HTMLElement[] {
       value === undefined ? [] : [h("dt", name), h("dd", value)],
     ),
   );
-  const points = r.first_token.map(f => ({ m: f.image_tokens, ms: f.ms }));
+  const points = r.firstToken.map(f => ({ m: f.imageTokens, ms: f.ms }));
   if (points.length < 2) return [list];
   const plot = h(
     "div.plot",

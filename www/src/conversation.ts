@@ -78,7 +78,7 @@ export class Card {
       answer.answer === ""
         ? h(
             "i",
-            answer.finish_reason === "cancelled" ? "(stopped before the first word)" : "(no words)",
+            answer.finishReason === "cancelled" ? "(stopped before the first word)" : "(no words)",
           )
         : answer.answer;
     this.text.replaceChildren(
@@ -87,11 +87,11 @@ export class Card {
     this.text.removeAttribute("aria-hidden");
     this.spoken = Math.min(this.spoken, this.streamed.length);
     this.speak(true);
-    this.done(answer.finish_reason);
+    this.done(answer.finishReason);
     Object.assign(this.element.dataset, {
-      imageTokens: String(answer.image_tokens),
-      visionRuns: String(answer.vision_runs),
-      tokenIds: answer.token_ids.join(" "),
+      imageTokens: String(answer.imageTokens),
+      visionRuns: String(answer.visionRuns),
+      tokenIds: answer.tokenIds.join(" "),
     });
     this.drawFoot();
     reveal(this.element);
@@ -130,30 +130,30 @@ export class Card {
 
   private drawFoot(): void {
     const a = this.answer!;
-    const auto = a.image_tokens_mode === "auto" ? ` (auto: ${a.image_tokens_reason})` : "";
+    const auto = a.imageTokensMode === "auto" ? ` (auto: ${a.imageTokensReason})` : "";
     const facts = [
-      h("span", { title: `image tokens${auto}` }, `m = ${a.image_tokens}`),
+      h("span", { title: `image tokens${auto}` }, `m = ${a.imageTokens}`),
       h(
         "span",
         {
           title:
             "from the question to the first word, looking at the picture included if that had not happened",
         },
-        `first word ${seconds(a.timings_ms.first_token)}`,
+        `first word ${seconds(a.timingsMs.firstToken)}`,
       ),
-      h("span", count(a.completion_tokens, "token")),
-      a.mean_probability !== null &&
+      h("span", count(a.completionTokens, "token")),
+      a.meanProbability !== null &&
         h(
           "span",
           { title: "how likely the model held its own words, on average" },
-          `${Math.round(a.mean_probability * 100)} % sure`,
+          `${Math.round(a.meanProbability * 100)} % sure`,
         ),
-      a.tokens_per_second > 0 && h("span", `${a.tokens_per_second.toFixed(1)} tokens/s`),
+      a.tokensPerSecond > 0 && h("span", `${a.tokensPerSecond.toFixed(1)} tokens/s`),
       this.sampled.temperature > 0 && h("span", `seed ${this.sampled.seed}`),
       h(
         "span",
-        { title: `${a.cached_tokens} of ${a.prompt_tokens} prompt tokens were computed before` },
-        `${a.cached_tokens}/${a.prompt_tokens} cached`,
+        { title: `${a.cachedTokens} of ${a.promptTokens} prompt tokens were computed before` },
+        `${a.cachedTokens}/${a.promptTokens} cached`,
       ),
     ];
     this.foot.replaceChildren(h("p.facts", ...facts), h("div.actions", ...this.actions()));
@@ -170,23 +170,23 @@ export class Card {
       );
     const last = latest === this && app.turns.length > 0;
     const other = tokens.shown();
-    const unsure = last && a.image_tokens < max && (a.mean_probability ?? 1) < UNSURE;
+    const unsure = last && a.imageTokens < max && (a.meanProbability ?? 1) < UNSURE;
     const again =
       last &&
-      a.finish_reason !== "cancelled" &&
-      (settings.sampling().temperature > 0 || (other !== a.image_tokens && other !== max));
+      a.finishReason !== "cancelled" &&
+      (settings.sampling().temperature > 0 || (other !== a.imageTokens && other !== max));
     const copyIt = h("button", { type: "button" }, "Copy");
     copyIt.onclick = () => void copy(a.answer, copyIt);
     return [
       last &&
-        a.finish_reason === "cancelled" &&
+        a.finishReason === "cancelled" &&
         press(
           "Continue",
-          () => app.again(this, { soFar: a.token_ids }),
+          () => app.again(this, { soFar: a.tokenIds }),
           "go on where it was stopped",
         ),
       last &&
-        a.image_tokens < max &&
+        a.imageTokens < max &&
         press(
           `Refine with ${max}`,
           () => app.again(this, { tokens: max }),
@@ -220,7 +220,7 @@ export class Card {
     const { answer } = this;
     const summary = h(
       "summary",
-      `Draft with ${answer ? count(answer.image_tokens, "image token") : "fewer image tokens"}`,
+      `Draft with ${answer ? count(answer.imageTokens, "image token") : "fewer image tokens"}`,
     );
     const details = h("details.draft", summary);
     this.element.classList.add("is-draft");
@@ -306,10 +306,10 @@ export function compare(text: string, turns?: Turn[]): void {
 
 /** What is to be typed under a comparison. */
 function wantedColumns(): string {
-  const { most, only } = tokens.offered();
-  return only.length > 0
-    ? `2 to ${MOST_COLUMNS} of ${only.join(", ")}`
-    : `2 to ${MOST_COLUMNS} different numbers from 1 to ${most}`;
+  const { max, exactly } = tokens.offered();
+  return exactly.length > 0
+    ? `2 to ${MOST_COLUMNS} of ${exactly.join(", ")}`
+    : `2 to ${MOST_COLUMNS} different numbers from 1 to ${max}`;
 }
 
 /** Under a comparison: the same question with other columns. */
@@ -357,7 +357,7 @@ function otherColumns(
 /** Time to the first word over m, under a comparison. */
 export function plot(columns: Card[]): void {
   const points = columns.flatMap(({ answer }) =>
-    answer ? [{ m: answer.image_tokens, ms: answer.timings_ms.prefill, says: answer.answer }] : [],
+    answer ? [{ m: answer.imageTokens, ms: answer.timingsMs.prefill, says: answer.answer }] : [],
   );
   const box = columns[0]?.element.closest(".comparison")?.querySelector(".plot");
   if (!box || points.length < 2) return;
@@ -367,8 +367,8 @@ export function plot(columns: Card[]): void {
       answer &&
       h(
         "button",
-        { type: "button", onclick: () => tokens.choose(answer.image_tokens) },
-        `Use ${answer.image_tokens} from now on`,
+        { type: "button", onclick: () => tokens.choose(answer.imageTokens) },
+        `Use ${answer.imageTokens} from now on`,
       ),
   );
   box.replaceChildren(

@@ -47,7 +47,7 @@ function pick(index: number): void {
  * Where the first tokens of many are taken, all of them can be looked at; where fewer are averages,
  * they are all there is.
  */
-const tokensThere = () => (tokens.offered().only.length > 0 ? tokens.shown() : tokens.maximum());
+const tokensThere = () => (tokens.offered().exactly.length > 0 ? tokens.shown() : tokens.maximum());
 
 /** More cells than this stand without gaps. */
 const MANY = 128;

@@ -2,6 +2,7 @@
 // on if that cannot be used.
 
 import {
+  DEFAULTS,
   Engine,
   EngineError,
   type Keep,
@@ -57,7 +58,7 @@ export abstract class Loader {
   loading: Loading | undefined;
   model: Loadable = settings.model ? { from: settings.model, name: settings.model } : bundled;
   adapter = settings.adapter;
-  context = 2048;
+  context: number = DEFAULTS.context;
   seen: Probe | undefined;
   private keep: Keep = "storage";
   private aside: Aside | undefined;
@@ -153,7 +154,7 @@ export abstract class Loader {
     this.dropAside();
     this.engine = engine;
     this.loading = undefined;
-    const { adapter, name, weights, fell_back: fellBack } = engine.model;
+    const { adapter, name, weights, fellBack } = engine.model;
     log(`loaded ${name} ${weights} on ${adapter.name}`);
     this.isKept = typeof this.model.from === "string" && this.keep === "storage";
     this.showPlace();

@@ -1,6 +1,7 @@
 // Puts the page together. Nothing is downloaded, compiled or switched on here: that takes a click.
 
 import "./style.css";
+import { programRecord } from "mqt-web";
 import { app } from "./app";
 import * as benchmark from "./benchmark";
 import { compare } from "./conversation";
@@ -140,7 +141,7 @@ refresh();
 void welcome();
 
 // For the curious, in the browser's console.
-Object.assign(globalThis, { mqt: Object.assign(app, { report, failed }) });
+Object.assign(globalThis, { mqt: Object.assign(app, { report, failed, programRecord }) });
 
 if ("serviceWorker" in navigator && import.meta.env.PROD)
   navigator.serviceWorker

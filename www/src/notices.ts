@@ -276,8 +276,8 @@ function describe(p: Progress): string {
       return `${bytes(p.done)} of ${bytes(p.total)} are here and kept, also if you close the page.`;
     case "offline":
       return p.reason === "cross-origin"
-        ? `That server cannot be reached, or does not let other pages read it (CORS). ${bytes(p.done)} of ${bytes(p.total)} are kept; it is asked again in ${seconds(p.retry_ms)}.`
-        : `There is no answer. ${bytes(p.done)} of ${bytes(p.total)} are kept. The server is asked again in ${seconds(p.retry_ms)}, and so on until it answers; also at once when the network is back.`;
+        ? `That server cannot be reached, or does not let other pages read it (CORS). ${bytes(p.done)} of ${bytes(p.total)} are kept; it is asked again in ${seconds(p.retryMs)}.`
+        : `There is no answer. ${bytes(p.done)} of ${bytes(p.total)} are kept. The server is asked again in ${seconds(p.retryMs)}, and so on until it answers; also at once when the network is back.`;
     case "verifying":
       return `Checking the SHA-256 of ${shown(p.file, 100)} (${p.index + 1} of ${p.count}).`;
     case "bad-shard":

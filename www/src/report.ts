@@ -1,7 +1,7 @@
 // Diagnostics, and the same for a report: as Markdown or JSON. Of the picture its hash, and itself
 // only if the person ticks that.
 
-import { shown } from "mqt-web";
+import { programRecord, shown } from "mqt-web";
 import { app, bundled } from "./app";
 import { bytes, copy, dialog, find, h, logged } from "./dom";
 import { permalink, settings } from "./settings";
@@ -23,7 +23,7 @@ function facts(): Fact[] {
     [
       "Model",
       model &&
-        `${model.name} ${model.weights}, ${model.image_tokens_max} image tokens, context ${model.context} of ${model.context_max}`,
+        `${model.name} ${model.weights}, ${model.offer.max} image tokens, context ${model.context} of ${model.contextMax}`,
     ],
     ["Model SHA-256", model?.sha256],
     [
@@ -72,7 +72,9 @@ export function reportJson(data?: string): string {
   const { picture } = app;
   const about = Object.fromEntries(facts().map(({ name, value }) => [name, value]));
   const image = picture ? { hash: picture.view?.hash ?? null, data: data ?? null } : null;
-  const answers = app.records.slice(-10).map(({ answer, ...asked }) => ({ ...asked, ...answer }));
+  const answers = app.records
+    .slice(-10)
+    .map(({ answer, ...asked }) => ({ ...programRecord(answer), ...asked }));
   return JSON.stringify(
     {
       schema: "mqt.report/1",
@@ -104,9 +106,9 @@ function seenAsPng(): string | undefined {
 
 /** What happened, as Markdown. */
 export function report(picture?: string): string {
-  const answers = app.records.slice(-10).map(({ question, answer: a }) => {
-    const ms = Object.entries(a.timings_ms).map(([stage, value]) => `${stage} ${value.toFixed(1)}`);
-    return `- ${code(JSON.stringify(question))} → ${code(JSON.stringify(a.answer))} · m=${a.image_tokens} (${a.image_tokens_mode}) · ${a.finish_reason} · vision runs ${a.vision_runs} · ms: ${ms.join(", ")} · ids ${a.token_ids.join(" ")}`;
+  const answers = app.records.slice(-10).map(({ answer: a }) => {
+    const ms = Object.entries(a.timingsMs).map(([stage, value]) => `${stage} ${value.toFixed(1)}`);
+    return `- ${code(JSON.stringify(a.question))} → ${code(JSON.stringify(a.answer))} · m=${a.imageTokens} (${a.imageTokensMode}) · ${a.finishReason} · vision runs ${a.visionRuns} · ms: ${ms.join(", ")} · ids ${a.tokenIds.join(" ")}`;
   });
   const lines = logged().map(line => shown(line).replace(/\n/g, " "));
   const fence = ticks(lines.join("\n"), 3);

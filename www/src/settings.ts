@@ -2,7 +2,7 @@
 // the page in a certain way; `#m=16&seed=7&temperature=0.8` is what *Copy link* gives: settings
 // only, never a picture or a question.
 
-import { EngineError, webAddress } from "mqt-web";
+import { DEFAULTS, EngineError, webAddress } from "mqt-web";
 
 const query = new URLSearchParams(location.search);
 let hash = new URLSearchParams(location.hash.slice(1));
@@ -26,15 +26,15 @@ export interface Sampling {
 const isPhone = matchMedia("(pointer: coarse) and (max-width: 860px)").matches;
 
 const usual: Sampling = {
-  temperature: 0,
-  topP: 1,
-  topK: 50,
-  repetitionPenalty: 1,
-  maxNewTokens: 512,
-  seed: 0,
+  temperature: DEFAULTS.temperature,
+  topP: DEFAULTS.topP,
+  topK: DEFAULTS.topK,
+  repetitionPenalty: DEFAULTS.repetitionPenalty,
+  maxNewTokens: DEFAULTS.maxNewTokens,
+  seed: DEFAULTS.seed,
   stop: [],
   system: "",
-  targetMs: isPhone ? 4000 : 2000,
+  targetMs: isPhone ? 2 * DEFAULTS.targetMs : DEFAULTS.targetMs,
 };
 
 type Numbers = Exclude<keyof Sampling, "stop" | "system">;

@@ -1,10 +1,10 @@
 // The one knob: how many image tokens the language model reads. A slider over the ladder, a field
 // for any number, or Auto.
 
-import { type Loaded, shown as safe } from "mqt-web";
+import { type Loaded, type Offer, shown as safe } from "mqt-web";
 import { app } from "./app";
 import { bytes, count, find, h, reveal, seconds } from "./dom";
-import { type Offer, bundledOffer, gives, inWords, nearest, nearestStep, offerOf } from "./offer";
+import { bundledOffer, gives, inWords, nearest, nearestStep } from "./offer";
 import { settings } from "./settings";
 import { isOpen } from "./state";
 
@@ -19,7 +19,7 @@ const listeners: (() => void)[] = [];
 export const wanted = (): number | undefined => (auto ? undefined : m);
 /** m as the slider shows it. */
 export const shown = () => m;
-export const maximum = () => offer.most;
+export const maximum = () => offer.max;
 /** What the loaded model gives; until one is loaded, the bundled one. */
 export const offered = (): Offer => offer;
 export const onMove = (listener: () => void) => void listeners.push(listener);
@@ -38,8 +38,8 @@ const DEMANDING = /\b(how many|count|number of|read|spell|say|says|written|text)
 const FEW = 16;
 
 // The slider's scale: each step of the ladder takes as much room as the next.
-const toPlace = (value: number) => (Math.log2(value) / Math.log2(Math.max(2, offer.most))) * 100;
-const toValue = (place: number) => 2 ** (Math.max(0, Math.min(1, place)) * Math.log2(offer.most));
+const toPlace = (value: number) => (Math.log2(value) / Math.log2(Math.max(2, offer.max))) * 100;
+const toValue = (place: number) => 2 ** (Math.max(0, Math.min(1, place)) * Math.log2(offer.max));
 
 /** One line under the knob: what is not possible, and what holds instead. */
 function say(text: string, isWrong = false): void {
@@ -140,7 +140,7 @@ export function setUp(): void {
   app.onChange(() => {
     if (app.engine && app.engine.model !== known) {
       known = app.engine.model;
-      offer = offerOf(known);
+      offer = known.offer;
       waited.clear();
       // What was typed was meant for another model.
       if (!auto || find("#tokens-exact").ariaInvalid) say("");
@@ -160,12 +160,12 @@ export function setUp(): void {
 
 function draw(): void {
   const slider = find<HTMLInputElement>("#tokens");
-  slider.max = String(offer.most);
+  slider.max = String(offer.max);
   slider.value = String(m);
-  slider.setAttribute("aria-valuetext", `${m} of ${offer.most} image tokens`);
+  slider.setAttribute("aria-valuetext", `${m} of ${offer.max} image tokens`);
   find<HTMLInputElement>("#auto").checked = auto;
   const field = find<HTMLInputElement>("#tokens-exact");
-  field.max = String(offer.most);
+  field.max = String(offer.max);
   if (!field.ariaInvalid) field.value = String(m);
   const track = find("#track");
   track.classList.toggle("auto", auto);
@@ -189,20 +189,20 @@ export async function refresh(): Promise<void> {
   if (!app.engine) {
     line.textContent = auto
       ? "Auto chooses when the model has measured this device."
-      : `${m} of ${offer.most} image tokens.`;
+      : `${m} of ${offer.max} image tokens.`;
     return;
   }
   try {
     const question = find<HTMLTextAreaElement>("#question").value;
     const { targetMs } = settings.sampling();
-    const max = offer.most;
+    const max = offer.max;
     const [estimate, most] = await Promise.all([
       app.engine.estimate(wanted(), question, targetMs),
       app.engine.estimate(max, question),
     ]);
     if (ours !== latest) return;
-    if (auto && estimate.image_tokens !== m) {
-      m = estimate.image_tokens;
+    if (auto && estimate.imageTokens !== m) {
+      m = estimate.imageTokens;
       draw();
     }
     const last = waited.get(m);
@@ -212,13 +212,11 @@ export async function refresh(): Promise<void> {
       auto ? `, ${estimate.reason}` : "",
       h("br"),
       last === undefined
-        ? h("em", `first word ${about(estimate.first_word_from_scratch_ms)}`)
+        ? h("em", `first word ${about(estimate.firstTokenFromScratchMs)}`)
         : `first word ${seconds(last)} last time`,
-      estimate.tokens_per_second
-        ? h("em", ` · ${estimate.tokens_per_second.toFixed(1)} tokens/s`)
-        : "",
-      ` · +${bytes(estimate.cache_bytes)} memory`,
-      m === max ? "" : h("span.quiet", ` (${max}: ${about(most.first_word_from_scratch_ms)})`),
+      estimate.tokensPerSecond ? h("em", ` · ${estimate.tokensPerSecond.toFixed(1)} tokens/s`) : "",
+      ` · +${bytes(estimate.cacheBytes)} memory`,
+      m === max ? "" : h("span.quiet", ` (${max}: ${about(most.firstTokenFromScratchMs)})`),
       m < FEW && m < max && DEMANDING.test(question)
         ? h("span.hint", "Counting and reading want more image tokens.")
         : "",

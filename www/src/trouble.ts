@@ -178,7 +178,7 @@ export function outOfMemory({ message, facts }: EngineError, context: number): N
     kind: "trouble",
     title: "Out of memory",
     text: [
-      `${facts.file ? `The device has no room for ${shown(facts.file, 100)}${facts.need ? ` (${bytes(facts.need)})` : ""}.` : sentence(message)} The model was unloaded and its memory freed.`,
+      `${facts.what ? `The device has no room for ${shown(facts.what, 100)}${facts.need ? ` (${bytes(facts.need)})` : ""}.` : sentence(message)} The model was unloaded and its memory freed.`,
       "Picture and conversation are kept. A shorter context takes less memory, and so do fewer image tokens or a smaller model.",
     ],
     actions,
@@ -186,7 +186,7 @@ export function outOfMemory({ message, facts }: EngineError, context: number): N
 }
 
 export function deviceLost({ message }: EngineError, stop: boolean, question?: string): Notice {
-  const what = sentence(message.replace(/; run again.*/, ""));
+  const what = sentence(message);
   const kept = "Picture, conversation and the text in the question box are kept.";
   if (stop)
     return {
@@ -232,11 +232,11 @@ export function contextFull(need: number, have: number): Notice {
             },
           ]
         : []),
-      ...(app.context < (app.engine?.model.context_max ?? 0)
+      ...(app.context < (app.engine?.model.contextMax ?? 0)
         ? [
             {
               label: "A longer context",
-              run: () => app.switchTo({ context: app.engine?.model.context_max }),
+              run: () => app.switchTo({ context: app.engine?.model.contextMax }),
             },
           ]
         : []),

@@ -8,6 +8,7 @@ mod run;
 mod setup;
 mod synth;
 mod test;
+mod types;
 mod web;
 mod www;
 
@@ -22,7 +23,8 @@ cargo xtask <task>
             --without STEP[,STEP]   all steps but these
             steps: setup fmt clippy clippy-wasm test swiftshader web browser doc
   setup   install what the tests need, or say what is missing
-  web     compile web/ to WebAssembly and build the page into www/dist
+  types   write web/ts/generated.ts, the TypeScript that follows from the Rust
+  web     the same; compile web/ to WebAssembly and build the page into www/dist
   www     serve www/dist on http://localhost:8080 (`cargo xtask www PORT` for another port)
   synth   write a synthetic checkpoint of a named shape
             --shape NAME -o DIR [--layout mqt-llava|llava-1.5|llava-hf|llava-hf-new] [--seed N] [--shard-bytes N]
@@ -61,6 +63,7 @@ fn task(args: &[String]) -> Result<()> {
             bail!("`cargo xtask {task}` takes no arguments, got {}", rest.join(" "))
         }
         "setup" => setup::run(&setup::Needs::all()),
+        "types" => types::run(),
         "web" => web::run().map(|_| ()),
         "help" | "-h" | "--help" => {
             print!("{HELP}");

@@ -1,9 +1,10 @@
-//! `cargo xtask web`: `web/` for WebAssembly and its JavaScript bindings into `web/pkg`, then the
+//! `cargo xtask web`: the TypeScript that follows from the Rust; `web/` for WebAssembly and its JavaScript bindings into `web/pkg`, then the
 //! page into `www/dist`.
 
 use crate::machine::{self, WASM, wasm_cargo, wasm_target};
 use crate::run::{execute, output, root};
 use crate::setup::{self, Needs};
+use crate::types;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use wasm_bindgen_cli_support::Bindgen;
@@ -30,6 +31,7 @@ const FEATURES: [&str; 7] = [
 /// folder.
 pub(crate) fn run() -> Result<PathBuf> {
     setup::run(&Needs { vulkan: false, chromium: false, wasm: true, node: true })?;
+    types::run()?;
     let std = machine::wasm_std().context("no WebAssembly standard library")?;
     execute(&mut wasm_cargo(std, "build", &["--package", "mqt-web", "--profile", "web"]))?;
     let module = wasm_target(std).join(WASM).join("web/mqt_web.wasm");

@@ -6,6 +6,7 @@ use crate::help;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use mqt::budget::Budget;
+use mqt::defaults;
 use mqt::gpu::AdapterChoice;
 use mqt::model::{Arithmetic, ModelSource};
 use mqt::sample::Sampling;
@@ -332,13 +333,13 @@ pub(crate) struct BenchArgs {
     /// Contexts to generate at, separated by commas
     #[arg(
         long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
-        default_values_t = [100, 512, 1500], value_parser = clap::value_parser!(u32).range(1..)
+        default_values_t = defaults::BENCH_CONTEXTS.map(|n| n as u32), value_parser = clap::value_parser!(u32).range(1..)
     )]
     pub(crate) contexts: Vec<u32>,
     /// Prompt lengths, separated by commas
     #[arg(
         long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
-        default_values_t = [16, 64, 128, 256, 512],
+        default_values_t = defaults::BENCH_PREFILL.map(|n| n as u32),
         value_parser = clap::value_parser!(u32).range(1..)
     )]
     pub(crate) prefill: Vec<u32>,
@@ -351,7 +352,7 @@ pub(crate) struct BenchArgs {
     pub(crate) batches: Vec<u32>,
     /// Seconds per figure: more is steadier
     #[arg(
-        long, value_name = "S", default_value_t = 0.5, allow_hyphen_values = true,
+        long, value_name = "S", default_value_t = defaults::BENCH_PATIENCE, allow_hyphen_values = true,
         value_parser = seconds
     )]
     pub(crate) patience: f64,
@@ -384,7 +385,7 @@ pub(crate) struct BudgetArgs {
     tokens: Tokens,
     /// With -m auto: the first word shall come within so many milliseconds
     #[arg(
-        long, value_name = "MS", allow_hyphen_values = true, default_value_t = 2000.0,
+        long, value_name = "MS", allow_hyphen_values = true, default_value_t = defaults::TARGET_MS,
         value_parser = milliseconds
     )]
     target_ms: f64,
@@ -394,31 +395,32 @@ pub(crate) struct BudgetArgs {
 pub(crate) struct AnswerArgs {
     /// Cut the answer after so many tokens
     #[arg(
-        long, value_name = "N", allow_hyphen_values = true, default_value_t = 512,
+        long, value_name = "N", allow_hyphen_values = true, default_value_t = defaults::MAX_NEW_TOKENS as u32,
         value_parser = clap::value_parser!(u32).range(1..)
     )]
     max_new_tokens: u32,
     /// 0 always takes the likeliest token; higher is more varied
     #[arg(
-        long, value_name = "T", allow_hyphen_values = true, default_value_t = 0.0,
+        long, value_name = "T", allow_hyphen_values = true, default_value_t = defaults::TEMPERATURE,
         value_parser = temperature, help_heading = "Sampling"
     )]
     temperature: f32,
     /// Choose among the likeliest tokens that together reach this probability
     #[arg(
-        long, value_name = "P", allow_hyphen_values = true, default_value_t = 1.0,
+        long, value_name = "P", allow_hyphen_values = true, default_value_t = defaults::TOP_P,
         value_parser = probability, help_heading = "Sampling"
     )]
     top_p: f32,
     /// Choose among so many of the likeliest tokens; 0 is all
     #[arg(
-        long, value_name = "K", allow_hyphen_values = true, default_value_t = 50,
+        long, value_name = "K", allow_hyphen_values = true, default_value_t = defaults::TOP_K,
         value_parser = count, help_heading = "Sampling"
     )]
     top_k: usize,
     /// Above 1: make tokens that were already there less likely
     #[arg(
-        long, value_name = "R", allow_hyphen_values = true, default_value_t = 1.0,
+        long, value_name = "R", allow_hyphen_values = true,
+        default_value_t = defaults::REPETITION_PENALTY,
         value_parser = penalty, help_heading = "Sampling"
     )]
     repetition_penalty: f32,
@@ -427,7 +429,7 @@ pub(crate) struct AnswerArgs {
         long,
         value_name = "S",
         allow_hyphen_values = true,
-        default_value_t = 0,
+        default_value_t = defaults::SEED,
         help_heading = "Sampling"
     )]
     seed: u64,
@@ -494,13 +496,12 @@ impl AnswerArgs {
     /// These flags as a request.
     pub(crate) fn request(&self, question: &str, budget: Budget) -> Request {
         let AnswerArgs { temperature, top_p, top_k, repetition_penalty, seed, .. } = *self;
-        Request {
-            budget,
-            sampling: Sampling { temperature, top_p, top_k, repetition_penalty, seed },
-            max_new_tokens: self.max_new_tokens as usize,
-            stop: self.stop.clone(),
-            ..Request::new(question)
-        }
+        let mut request = Request::new(question);
+        request.budget = budget;
+        request.sampling = Sampling { temperature, top_p, top_k, repetition_penalty, seed };
+        request.max_new_tokens = self.max_new_tokens as usize;
+        request.stop.clone_from(&self.stop);
+        request
     }
 }
 

@@ -67,9 +67,9 @@ pub(crate) fn run(mut args: AskArgs, console: &Console) -> Result<()> {
                 conversation.session.take_back();
             }
             let request = args.answer.request(&question, budget.clone());
-            let record =
+            let answer =
                 answer::show(&mut conversation, request, &label, style, &mut output, console)?;
-            answer::unless_cancelled(&record)?;
+            answer::unless_cancelled(&answer)?;
         }
     }
     first_failure.map_or(Ok(()), |code| Err(Failure::reported(code)))

@@ -1,6 +1,6 @@
 //! `mqt chat`: a conversation about a picture, from a terminal or line by line from stdin.
 
-use crate::answer::{self, Record, Style};
+use crate::answer::{self, Style};
 use crate::args::{self, ChatArgs, Tokens};
 use crate::console::Console;
 use crate::conversation::Conversation;
@@ -13,6 +13,7 @@ use crate::typed;
 use mqt::budget::{self, Budget};
 use mqt::image::Reading;
 use mqt::model::Arithmetic;
+use mqt::session::Answer;
 use rustyline::DefaultEditor;
 use rustyline::config::{Behavior, Config};
 use rustyline::error::ReadlineError;
@@ -70,7 +71,7 @@ struct Chat {
     args: ChatArgs,
     output: Output,
     console: Console,
-    last: Option<Record>,
+    last: Option<Answer>,
 }
 
 impl Chat {
@@ -191,10 +192,10 @@ impl Chat {
             value.map_or("not measured yet".into(), text)
         };
         let speed = session.speed();
-        let last = self.last.as_ref().map_or("no answer yet".into(), Record::stats);
+        let last = self.last.as_ref().map_or("no answer yet".into(), answer::stats);
         self.console.line(&format!(
             "last answer: {last}\nturns: {}\nlooking at a picture: {}\nreading the prompt: {}\nwriting: {}",
-            session.turns(),
+            session.turns().len(),
             known(speed.encode_ms, |ms| format!("{:.2} s", ms / 1e3)),
             known(speed.prefill_ms_per_token, |ms| format!("{:.1} tokens/s", 1e3 / ms)),
             known(speed.decode_ms_per_token, |ms| format!("{:.1} tokens/s", 1e3 / ms)),

@@ -28,7 +28,7 @@ pub(crate) fn run(args: CompareArgs, console: &Console) -> Result<()> {
     let mut output = Output::new();
     for m in tokens {
         let request = args.answer.request(&args.question, Budget::Fixed(m));
-        let record = answer::show(
+        let answer = answer::show(
             &mut conversation,
             request,
             &format!("{m:>4}  "),
@@ -36,7 +36,7 @@ pub(crate) fn run(args: CompareArgs, console: &Console) -> Result<()> {
             &mut output,
             console,
         )?;
-        answer::unless_cancelled(&record)?;
+        answer::unless_cancelled(&answer)?;
         conversation.session.take_back();
     }
     Ok(())

@@ -1,6 +1,5 @@
 //! A loaded model with a picture in front of it, shared by every command that answers.
 
-use crate::answer::{Record, TimingsMs};
 use crate::args::ModelArgs;
 use crate::choices;
 use crate::console::Console;
@@ -10,17 +9,15 @@ use crate::memory;
 use crate::picture::Picture;
 use mqt::budget;
 use mqt::cancel::Cancel;
+use mqt::defaults;
 use mqt::future::Callback;
 use mqt::image::{Pixels, Reading};
 use mqt::model::preflight::Preflight;
 use mqt::model::{Arithmetic, LoadOptions, Loading, Model, ModelSource, Opened, Tuning};
-use mqt::session::{Request, Session};
+use mqt::session::{Answer, Request, Session};
 use pollster::block_on;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// The default room for tokens, where the model allows so many.
-const CONTEXT: usize = 2048;
 
 /// Loads what the flags name, with a bar on a terminal.
 pub(crate) fn load_model(
@@ -32,7 +29,7 @@ pub(crate) fn load_model(
 }
 
 /// How long loading may take longer for choosing kernels; what is left over is for the next run.
-pub(crate) const TUNING: Tuning = Tuning::Within(Duration::from_millis(150));
+pub(crate) const TUNING: Tuning = Tuning::Within(Duration::from_millis(defaults::TUNING_MS));
 
 /// Loads a model; the flags say how.
 pub(crate) fn load(
@@ -64,7 +61,7 @@ fn options(args: &ModelArgs, default: Arithmetic, tuning: Tuning, cancel: Cancel
         vision_tower: args.vision_tower.clone(),
         choices: choices::read(),
         tuning,
-        context: args.context.unwrap_or(CONTEXT),
+        context: args.context.unwrap_or(defaults::CONTEXT),
         cancel,
         ..LoadOptions::default()
     }
@@ -159,7 +156,7 @@ fn announce(preflight: &Preflight, console: &Console) {
 
 /// Room for tokens: what was asked for, else the default as far as the model allows.
 pub(crate) fn context(args: &ModelArgs, model: &Model) -> usize {
-    args.context.unwrap_or_else(|| CONTEXT.min(model.config().max_context()))
+    args.context.unwrap_or(model.config().default_context())
 }
 
 /// A session, and what its next answer has to account for.
@@ -191,7 +188,8 @@ impl Conversation {
         }
         let model = interrupt.during(|_| load_opened(opened, &options, args, console))?;
         let spinner = console.spinner("warming up");
-        let session = block_on(Session::new(model.clone(), context(args, &model)))?;
+        let session =
+            block_on(Session::new(model.clone(), context(args, &model), &interrupt.cancel()))?;
         spinner.finish_and_clear();
         let load_ms = ms(start);
         Ok(Conversation {
@@ -238,18 +236,17 @@ impl Conversation {
     /// Asks about the picture; Ctrl-C stops it and what there is is the answer.
     pub(crate) fn ask(
         &mut self,
-        mut request: Request,
+        request: Request,
         on_text: &mut Callback<'_, str>,
-    ) -> Result<Record> {
+    ) -> Result<Answer> {
         let session = &mut self.session;
-        let answer = self.interrupt.during(|cancel| {
-            request.cancel = cancel.clone();
-            block_on(session.ask(&request, on_text))
-        })?;
+        let answer =
+            self.interrupt.during(|cancel| block_on(session.ask(&request, cancel, on_text)))?;
         let load = std::mem::take(&mut self.load_ms);
         let decode_image = std::mem::take(&mut self.decode_image_ms);
-        let timings = TimingsMs::new(load, decode_image, &answer.timings);
-        Ok(Record::new(&self.image, &request, answer, timings, self.session.model()))
+        let mut answer = answer.counting(load, decode_image);
+        answer.image = Some(self.image.clone());
+        Ok(answer)
     }
 }
 

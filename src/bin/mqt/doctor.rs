@@ -175,16 +175,14 @@ fn check_model(adapter: &AdapterChoice) -> mqt::Result<ModelCheck> {
     let options = LoadOptions { adapter: adapter.clone(), ..LoadOptions::default() };
     let model = Arc::new(block_on(Model::load(&ModelSource::Bundled, &options, &mut |_| {}))?);
     let context = model.config().max_context().min(512);
-    let mut session = block_on(Session::new(model.clone(), context))?;
+    let mut session = block_on(Session::new(model.clone(), context, &Cancel::new()))?;
     let load_seconds = seconds(start);
     let pixels = Pixels::from_rgb(&red_circle(), SIDE, SIDE, model.image_spec())?;
     block_on(session.look(&pixels, &Cancel::new()))?;
-    let request = Request {
-        budget: Budget::Fixed(model.config().m_max() as u64),
-        max_new_tokens: 16,
-        ..Request::new(QUESTION)
-    };
-    let answer = block_on(session.ask(&request, &mut |_| {}))?.text;
+    let mut request = Request::new(QUESTION);
+    request.budget = Budget::Fixed(model.config().m_max() as u64);
+    request.max_new_tokens = 16;
+    let answer = block_on(session.ask(&request, &Cancel::new(), &mut |_| {}))?.text;
     let (name, weights, sha256) =
         (model.name().to_owned(), model.weights_name(), model.sha256().to_owned());
     let right = answer.trim_end_matches('.').eq_ignore_ascii_case(ANSWER);

@@ -156,13 +156,13 @@ fn answer(
     talk.look(&picture, Reading::Reference)?;
     for &m in open {
         talk.session.start_anew();
-        let record =
+        let answer =
             talk.ask(args.answer.request(&question.text, Budget::Fixed(m)), &mut |_| {})?;
         // Half an answer is none: it would be scored.
-        if record.finish_reason == FinishReason::Cancelled {
+        if answer.finish_reason == FinishReason::Cancelled {
             return Err(Failure::interrupted());
         }
-        ledger.write(question, m, record)?;
+        ledger.write(question, m, answer)?;
         bar.inc(1);
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! What ends a command early: an exit code and, unless it was already said, a sentence.
 
+use crate::advice;
 use mqt::Error;
 use std::io;
 
@@ -49,6 +50,6 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure { code: error.exit_code(), message: Some(error.to_string()) }
+        Failure { code: error.exit_code(), message: Some(advice::message(&error)) }
     }
 }

@@ -1,11 +1,11 @@
 //! The answers' file of `mqt eval`: what an earlier run left, and a way to add to it.
 
-use crate::answer::Record;
 use crate::eval::Question;
 use crate::failure::{Failure, Result};
 use crate::lines::{self, Lines};
 use crate::lock::Lock;
 use crate::target;
+use mqt::session::Answer;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -224,10 +224,10 @@ impl Ledger {
         self.answers.get(question, m).is_some()
     }
 
-    pub(crate) fn write(&mut self, question: &Question, m: u64, record: Record) -> Result<()> {
+    pub(crate) fn write(&mut self, question: &Question, m: u64, answer: Answer) -> Result<()> {
         let (ms, mean_probability) =
-            (record.answering_ms(), record.mean_probability.map(f64::from));
-        let given = Given { text: record.answer, milliseconds: Some(ms) };
+            (answer.answering_ms(), answer.mean_probability.map(f64::from));
+        let given = Given { text: answer.text, milliseconds: Some(ms) };
         self.add(question, m, given, mean_probability)
     }
 

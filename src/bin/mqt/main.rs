@@ -3,6 +3,7 @@
 //! Answers go to stdout, everything else to stderr.
 
 mod address;
+mod advice;
 mod answer;
 mod args;
 mod ask;

@@ -6,7 +6,8 @@ use crate::conversation::{context, decode, load_model};
 use crate::failure::Result;
 use crate::picture::Picture;
 use crate::target::{self, Target};
-use mqt::budget;
+use mqt::budget::{self, Budget};
+use mqt::cancel::Cancel;
 use mqt::image::Reading;
 use mqt::model::Arithmetic;
 use mqt::session::Session;
@@ -19,10 +20,14 @@ pub(crate) fn run(args: TraceArgs, console: &Console) -> Result<()> {
     let picture = Picture::find(&args.image)?;
     target::keep_from_inputs("-o", &args.output, &picture, &args.model)?;
     let model = load_model(&args.model, Arithmetic::Exact, console)?;
-    let m = budget::fixed(args.tokens, &model.config().offer())?;
+    let budget = Budget::Fixed(args.tokens);
+    budget::fixed(args.tokens, &model.config().offer())?;
     let pixels = decode(&picture, &model, Reading::Reference)?;
-    let mut session = block_on(Session::new(model.clone(), context(&args.model, &model)))?;
-    let trace = block_on(session.trace(&pixels, &args.question, m))?;
+    let cancel = Cancel::new();
+    let context = context(&args.model, &model);
+    let mut session = block_on(Session::new(model.clone(), context, &cancel))?;
+    let trace = block_on(session.trace(&pixels, &args.question, &budget, &cancel))?;
+    let m = trace.image_tokens;
 
     let config = model.config();
     let size = pixels.size;

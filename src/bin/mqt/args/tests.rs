@@ -25,12 +25,29 @@ fn defaults() {
     let args = ask("mqt ask a.png what?");
     assert_eq!(args.budget.budget(), Budget::default());
     let request = args.answer.request("what?", args.budget.budget());
-    assert_eq!((request.sampling, request.max_new_tokens), (Sampling::default(), 512));
+    assert_eq!(
+        (request.sampling, request.max_new_tokens),
+        (Sampling::default(), defaults::MAX_NEW_TOKENS)
+    );
     assert_eq!(args.model.adapter, AdapterChoice::Auto);
     assert_eq!(
         (args.model.weights, args.model.context, args.model.arithmetic.is_none()),
         (None, None, true)
     );
+}
+
+/// Some defaults depend on the model, so their words stand in the help.
+#[test]
+fn the_help_names_the_defaults() {
+    let help = |name: &str| {
+        let mut command = Arguments::command();
+        let found = command.find_subcommand_mut(name).unwrap().render_long_help().to_string();
+        found.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let context = format!("[default: {}, or what the model allows", defaults::CONTEXT);
+    assert!(help("ask").contains(&context), "{}", help("ask"));
+    let ladder = defaults::LADDER.map(|m| m.to_string()).join(",");
+    assert!(help("compare").contains(&format!("the ladder {ladder} up")), "{}", help("compare"));
 }
 
 #[test]

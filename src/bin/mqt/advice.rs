@@ -1,0 +1,71 @@
+//! The library's errors in the program's words: what its messages leave open is said here in flags,
+//! and nowhere else.
+
+use mqt::Error;
+
+/// What happened and what helps, in one sentence.
+pub(crate) fn message(error: &Error) -> String {
+    match error {
+        Error::InvalidSetting { what, why } => format!("{}: {why}", flag(what)),
+        _ => match advice(error) {
+            Some(advice) => format!("{error}; {advice}"),
+            None => error.to_string(),
+        },
+    }
+}
+
+/// What to do, where there is something to do.
+fn advice(error: &Error) -> Option<String> {
+    let what = match error {
+        Error::BudgetOutOfRange { max, .. } => {
+            return Some(format!("choose -m between 1 and {max}"));
+        }
+        Error::TowerMissing { .. } => "give its folder with --vision-tower",
+        Error::DeviceRefused { .. } | Error::LimitTooSmall { .. } => "try `--adapter cpu`",
+        Error::OutOfMemory { .. } => {
+            "try a smaller --context, fewer image tokens or smaller weights"
+        }
+        Error::DeviceLost { .. } => "run again, or with `--adapter cpu`",
+        Error::ContextFull { .. } => {
+            "use a larger --context, fewer image tokens, a shorter question, or start anew"
+        }
+        _ => return None,
+    };
+    Some(what.to_owned())
+}
+
+/// A setting as the command line has it: its first word is the name that the library uses.
+fn flag(setting: &str) -> String {
+    let (name, rest) = setting.split_once(' ').unwrap_or((setting, ""));
+    let flag = match name {
+        "context" => "--context",
+        "shape" => "--shape",
+        "layout" => "--layout",
+        "output" => "-o",
+        _ => return setting.to_owned(),
+    };
+    format!("{flag} {rest}").trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_named_by_their_flags() {
+        let said =
+            |what: &str| message(&Error::InvalidSetting { what: what.into(), why: "?".into() });
+        assert_eq!(said("context"), "--context: ?");
+        assert_eq!(said("output /a b"), "-o /a b: ?");
+        assert_eq!(said("the system prompt"), "the system prompt: ?");
+    }
+
+    #[test]
+    fn advice_is_part_of_the_sentence() {
+        assert_eq!(
+            message(&Error::BudgetOutOfRange { m: 300, max: 64 }),
+            "300 image tokens asked for, but this model gives 1 to 64; choose -m between 1 and 64"
+        );
+        assert_eq!(message(&Error::Cancelled), "stopped");
+    }
+}
