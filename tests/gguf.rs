@@ -17,7 +17,7 @@ use mqt::model::{Arithmetic, LoadOptions, ModelSource, Weights};
 use mqt::session::Trace;
 use mqt::weights::gguf::{Pair, on_disk};
 use mqt::weights::tensors::Folder;
-use mqt::{Model, Session};
+use mqt::{Budget, Model, Session};
 use pollster::block_on;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
@@ -97,8 +97,14 @@ fn trace(model: &Arc<Model>) -> Trace {
         std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/models/toybox/samples/toybox-1.png"))
             .unwrap();
     let pixels = Pixels::decode(&bytes, model.image_spec(), Reading::Reference).unwrap();
-    let mut session = block_on(Session::new(model.clone(), 512)).unwrap();
-    block_on(session.trace(&pixels, "How many red circles\nare <mark> there? Größe 3", 4)).unwrap()
+    let mut session = block_on(Session::new(model.clone(), 512, &Cancel::new())).unwrap();
+    block_on(session.trace(
+        &pixels,
+        "How many red circles\nare <mark> there? Größe 3",
+        &Budget::Fixed(4),
+        &Cancel::new(),
+    ))
+    .unwrap()
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn inspect_shows_one_file_or_the_two_together() {
     assert_eq!(one["types"][0]["name"], "Q4_K", "{one}");
     assert_eq!(one["problem"], serde_json::Value::Null, "{one}");
     let eyes = mqt(["inspect", &case("q4_k-mmproj.gguf")]).ok();
-    assert!(eyes.stdout.contains("the vision half of a pair (--mmproj)"), "{eyes:#?}");
+    assert!(eyes.stdout.contains("the vision half of a pair (mmproj)"), "{eyes:#?}");
     let two = mqt(["inspect", &case("q4_k.gguf"), "--mmproj", &case("q4_k-mmproj.gguf"), "--json"]);
     let two = two.ok().record();
     assert_eq!((&two["schema"], &two["name"]), (&"mqt.inspect/1".into(), &"q4_k".into()));
@@ -82,8 +82,8 @@ fn what_is_missing_is_said_with_what_to_add() {
     let golden = text(&crate::common::golden("a-f32-tower").join("checkpoint"));
     let nowhere = text(&folder.path().join("nowhere.gguf"));
     for (args, code, hint) in [
-        (vec!["convert", &model, "-o", &out], 2, "add its vision half with --mmproj MMPROJ.gguf"),
-        (vec!["convert", &mmproj, "--mmproj", &model, "-o", &out], 3, "give it with --mmproj"),
+        (vec!["convert", &model, "-o", &out], 2, "and needs its vision half, too"),
+        (vec!["convert", &mmproj, "--mmproj", &model, "-o", &out], 3, "as its mmproj"),
         (vec!["convert", &model, "--mmproj", &model, "-o", &out], 2, "is given as both files"),
         (vec!["convert", &golden, "--mmproj", &mmproj, "-o", &out], 2, "is a folder"),
         (vec!["convert", &model, "--mmproj", &golden, "-o", &out], 3, "give a GGUF file"),

@@ -41,7 +41,9 @@ fn flag(setting: &str) -> String {
         "context" => "--context",
         "shape" => "--shape",
         "layout" => "--layout",
+        "mmproj" => "--mmproj",
         "output" => "-o",
+        "vision-tower" => "--vision-tower",
         _ => return setting.to_owned(),
     };
     format!("{flag} {rest}").trim_end().to_owned()

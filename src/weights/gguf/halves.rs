@@ -19,7 +19,9 @@ pub(super) fn check_model(file: &Container) -> Result<()> {
     match architecture(file)? {
         config::LLAMA => Ok(()),
         config::CLIP => Err(file.bad(
-            "it is the vision half of a pair (architecture clip); give it with --mmproj, and the language model's file before".into(),
+            "it is the vision half of a pair (architecture clip); it goes with the language model's \
+             file, as its mmproj"
+                .into(),
         )),
         other => Err(file.bad(format!(
             "architecture {} is not supported yet; llama is",
@@ -34,7 +36,7 @@ pub(super) fn check_mmproj(file: &Container) -> Result<()> {
     match architecture(file)? {
         config::CLIP => Ok(()),
         other => Err(file.bad(format!(
-            "--mmproj takes the vision half of a pair, which has architecture clip; this has {}",
+            "the vision half of a pair (mmproj) has architecture clip; this has {}",
             one_line(short(other))
         ))),
     }
@@ -49,13 +51,13 @@ pub(super) fn half(file: &Container) -> Result<&'static str> {
         check_mmproj(file)?;
         config::vision(file)?;
         vision_tensors(file)?;
-        return Ok("the vision half of a pair (--mmproj)");
+        return Ok("the vision half of a pair (mmproj)");
     }
     check_model(file)?;
     let (_, head_dim) = config::language(file)?;
     tokenizer::tokenizer(file)?;
     language_tensors(file, head_dim)?;
-    Ok("the language model of a pair; its vision half goes with it as --mmproj")
+    Ok("the language model of a pair; its vision half goes with it as mmproj")
 }
 
 /// Halves of two models: the projector must end in the decoder's width.

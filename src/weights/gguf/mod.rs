@@ -49,7 +49,8 @@ pub async fn open(model: Source, mmproj: Source, weights: Weights) -> Result<Che
 #[cfg(feature = "native")]
 pub(super) fn how_to_convert(path: &std::path::Path) -> String {
     format!(
-        "it is a GGUF file; `mqt convert {} --mmproj MMPROJ.gguf -o PACK` makes a pack of it and its vision tower's, which can be given",
+        "it is a GGUF file; `mqt convert {} --mmproj MMPROJ.gguf -o PACK` makes a pack of it and \
+         its vision half, which can be given",
         path.display()
     )
 }
@@ -97,19 +98,19 @@ pub async fn pair_on_disk(
         |what: &str, why: String| Err(Error::InvalidSetting { what: what.to_owned(), why });
     let is_file = super::files::is_gguf(model);
     let Some(mmproj) = mmproj else {
-        let why = "it is a GGUF file; add its vision half with --mmproj MMPROJ.gguf";
-        return if is_file { invalid(&model.display().to_string(), why.into()) } else { Ok(None) };
+        let why = format!("{} is a GGUF file and needs its vision half, too", model.display());
+        return if is_file { invalid("mmproj", why) } else { Ok(None) };
     };
     if !is_file && model.is_dir() {
         let why = format!("it goes with a GGUF file, and {} is a folder", model.display());
-        return invalid("--mmproj", why);
+        return invalid("mmproj", why);
     }
     if vision_tower.is_some() {
-        return invalid("--vision-tower", "the vision tower of GGUF files is in --mmproj".into());
+        return invalid("vision-tower", "GGUF files bring it in their vision half (mmproj)".into());
     }
     let (model, mmproj) = (on_disk(model)?, on_disk(mmproj)?);
     if model.label == mmproj.label {
-        return invalid("--mmproj", format!("{} is given as both files", mmproj.label));
+        return invalid("mmproj", format!("{} is given as both files", mmproj.label));
     }
     open(model, mmproj, weights).await.map(Some)
 }
