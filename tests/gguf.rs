@@ -98,13 +98,8 @@ fn trace(model: &Arc<Model>) -> Trace {
             .unwrap();
     let pixels = Pixels::decode(&bytes, model.image_spec(), Reading::Reference).unwrap();
     let mut session = block_on(Session::new(model.clone(), 512, &Cancel::new())).unwrap();
-    block_on(session.trace(
-        &pixels,
-        "How many red circles\nare <mark> there? Größe 3",
-        &Budget::Fixed(4),
-        &Cancel::new(),
-    ))
-    .unwrap()
+    let (question, m) = ("How many red circles\nare <mark> there? Größe 3", Budget::Fixed(4));
+    block_on(session.trace(&pixels, question, &m, &Cancel::new())).unwrap()
 }
 
 #[test]

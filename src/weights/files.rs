@@ -123,7 +123,7 @@ impl Disk {
         match std::fs::metadata(root) {
             Ok(meta) if meta.is_dir() => Ok(Disk { root: root.to_owned() }),
             Ok(meta) if meta.is_file() && is_gguf(root) => {
-                Err(missing(&super::gguf::how_to_convert(root)))
+                Err(missing("it is a GGUF file, and not a pack made of it and its mmproj"))
             }
             Ok(_) => Err(missing("it is a file; give the folder of a pack or of a checkpoint")),
             Err(error) => Err(missing(&error.to_string())),

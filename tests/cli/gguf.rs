@@ -82,8 +82,8 @@ fn what_is_missing_is_said_with_what_to_add() {
     let golden = text(&crate::common::golden("a-f32-tower").join("checkpoint"));
     let nowhere = text(&folder.path().join("nowhere.gguf"));
     for (args, code, hint) in [
-        (vec!["convert", &model, "-o", &out], 2, "and needs its vision half, too"),
-        (vec!["convert", &mmproj, "--mmproj", &model, "-o", &out], 3, "as its mmproj"),
+        (vec!["convert", &model, "-o", &out], 2, "--mmproj: it is missing"),
+        (vec!["convert", &mmproj, "--mmproj", &model, "-o", &out], 3, "give it as the mmproj"),
         (vec!["convert", &model, "--mmproj", &model, "-o", &out], 2, "is given as both files"),
         (vec!["convert", &golden, "--mmproj", &mmproj, "-o", &out], 2, "is a folder"),
         (vec!["convert", &model, "--mmproj", &golden, "-o", &out], 3, "give a GGUF file"),

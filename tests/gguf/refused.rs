@@ -194,7 +194,7 @@ fn tensors_that_are_missing_or_unknown_are_named_as_the_file_names_them() {
 fn keys_that_change_the_answer_are_refused_by_name() {
     for (key, kind, value, hint) in [
         ("general.architecture", TEXT, text("qwen2"), "architecture qwen2 is not supported yet"),
-        ("general.architecture", TEXT, text("clip"), "as its mmproj"),
+        ("general.architecture", TEXT, text("clip"), "give it as the mmproj"),
         ("general.architecture", U32, word(1).to_vec(), "not a text"),
         ("llama.expert_count", U32, word(8).to_vec(), "llama.expert_count 8 is not supported"),
         ("llama.rope.dimension_count", U32, word(8).to_vec(), "llama.rope.dimension_count is 8"),
@@ -232,7 +232,7 @@ fn keys_that_change_the_answer_are_refused_by_name() {
         model(|d| d.set(key, kind, &value), hint);
     }
     for (key, kind, value, hint) in [
-        ("general.architecture", TEXT, text("llama"), "the vision half of a pair (mmproj)"),
+        ("general.architecture", TEXT, text("llama"), "an mmproj is the vision half"),
         ("clip.projector_type", TEXT, text("ldpv2"), "\"ldpv2\" is not supported yet"),
         ("clip.projector_type", TEXT, text("linear"), "does not fit a projector of 2"),
         ("clip.has_llava_projector", BOOL, vec![0], "has_llava_projector false"),

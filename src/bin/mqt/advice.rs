@@ -2,6 +2,7 @@
 //! and nowhere else.
 
 use mqt::Error;
+use mqt::weights::files::is_gguf;
 
 /// What happened and what helps, in one sentence.
 pub(crate) fn message(error: &Error) -> String {
@@ -19,6 +20,10 @@ fn advice(error: &Error) -> Option<String> {
     let what = match error {
         Error::BudgetOutOfRange { max, .. } => {
             return Some(format!("choose -m between 1 and {max}"));
+        }
+        Error::ModelMissing { path, .. } if path.is_file() && is_gguf(path) => {
+            let path = path.display();
+            return Some(format!("`mqt convert {path} --mmproj MMPROJ.gguf -o PACK` makes a pack"));
         }
         Error::TowerMissing { .. } => "give its folder with --vision-tower",
         Error::DeviceRefused { .. } | Error::LimitTooSmall { .. } => "try `--adapter cpu`",
@@ -39,11 +44,11 @@ fn flag(setting: &str) -> String {
     let (name, rest) = setting.split_once(' ').unwrap_or((setting, ""));
     let flag = match name {
         "context" => "--context",
+        "mmproj" => "--mmproj",
+        "vision_tower" => "--vision-tower",
         "shape" => "--shape",
         "layout" => "--layout",
-        "mmproj" => "--mmproj",
         "output" => "-o",
-        "vision-tower" => "--vision-tower",
         _ => return setting.to_owned(),
     };
     format!("{flag} {rest}").trim_end().to_owned()

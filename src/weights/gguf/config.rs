@@ -28,7 +28,7 @@ const CLIP_L: (u64, u64) = (24, 1024);
 pub(super) fn check_general(file: &Container) -> Result<()> {
     if let Some(count) = file.whole("split.count")?.filter(|count| *count > 1) {
         return Err(file.bad(format!(
-            "it is one of {count} parts of a split file; join them with the merging of llama.cpp's `llama-gguf-split` first"
+            "it is one of {count} parts of a split file; join them with llama.cpp's llama-gguf-split first"
         )));
     }
     if let Some(kind) = file.text("general.type")?.filter(|k| !["model", "mmproj"].contains(k)) {

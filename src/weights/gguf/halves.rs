@@ -19,9 +19,7 @@ pub(super) fn check_model(file: &Container) -> Result<()> {
     match architecture(file)? {
         config::LLAMA => Ok(()),
         config::CLIP => Err(file.bad(
-            "it is the vision half of a pair (architecture clip); it goes with the language model's \
-             file, as its mmproj"
-                .into(),
+            "it is the vision half of a pair (architecture clip); give it as the mmproj, and the language model's file before".into(),
         )),
         other => Err(file.bad(format!(
             "architecture {} is not supported yet; llama is",
@@ -36,7 +34,7 @@ pub(super) fn check_mmproj(file: &Container) -> Result<()> {
     match architecture(file)? {
         config::CLIP => Ok(()),
         other => Err(file.bad(format!(
-            "the vision half of a pair (mmproj) has architecture clip; this has {}",
+            "an mmproj is the vision half of a pair and has architecture clip; this has {}",
             one_line(short(other))
         ))),
     }
@@ -57,7 +55,7 @@ pub(super) fn half(file: &Container) -> Result<&'static str> {
     let (_, head_dim) = config::language(file)?;
     tokenizer::tokenizer(file)?;
     language_tensors(file, head_dim)?;
-    Ok("the language model of a pair; its vision half goes with it as mmproj")
+    Ok("the language model of a pair; its vision half, the mmproj, goes with it")
 }
 
 /// Halves of two models: the projector must end in the decoder's width.

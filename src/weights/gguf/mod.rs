@@ -45,16 +45,6 @@ pub async fn open(model: Source, mmproj: Source, weights: Weights) -> Result<Che
     checkpoint.map_err(|error| names::in_files_words(error, &labels.0, &labels.1))
 }
 
-/// What to do with a GGUF file where a folder was expected.
-#[cfg(feature = "native")]
-pub(super) fn how_to_convert(path: &std::path::Path) -> String {
-    format!(
-        "it is a GGUF file; `mqt convert {} --mmproj MMPROJ.gguf -o PACK` makes a pack of it and \
-         its vision half, which can be given",
-        path.display()
-    )
-}
-
 /// A file on disk.
 ///
 /// # Errors
@@ -98,7 +88,7 @@ pub async fn pair_on_disk(
         |what: &str, why: String| Err(Error::InvalidSetting { what: what.to_owned(), why });
     let is_file = super::files::is_gguf(model);
     let Some(mmproj) = mmproj else {
-        let why = format!("{} is a GGUF file and needs its vision half, too", model.display());
+        let why = format!("it is missing: {} is a GGUF file, half of a pair", model.display());
         return if is_file { invalid("mmproj", why) } else { Ok(None) };
     };
     if !is_file && model.is_dir() {
@@ -106,7 +96,7 @@ pub async fn pair_on_disk(
         return invalid("mmproj", why);
     }
     if vision_tower.is_some() {
-        return invalid("vision-tower", "GGUF files bring it in their vision half (mmproj)".into());
+        return invalid("vision_tower", "GGUF files have theirs in the mmproj".into());
     }
     let (model, mmproj) = (on_disk(model)?, on_disk(mmproj)?);
     if model.label == mmproj.label {
