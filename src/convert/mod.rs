@@ -1,5 +1,5 @@
-//! Checkpoint folder or pair of GGUF files → pack folder: shard by shard, in bounded memory, resuming where an earlier
-//! run was killed.
+//! Checkpoint folder or pair of GGUF files → pack folder: shard by shard, in bounded memory,
+//! resuming where an earlier run was killed.
 
 mod folder;
 mod journal;

@@ -124,8 +124,8 @@ pub(super) struct Inner {
 impl Gpu {
     /// Opens the chosen adapter with WebGPU's default limits and no optional feature.
     ///
-    /// Returns `Ok(None)` if the network on the processor should be used ([`AdapterChoice::Cpu`], or
-    /// `Auto` without a usable adapter).
+    /// Returns `Ok(None)` if the network on the processor should be used ([`AdapterChoice::Cpu`],
+    /// or `Auto` without a usable adapter).
     ///
     /// # Errors
     /// [`Error::AdapterNotFound`] if a name matches nothing; [`Error::DeviceRefused`] if a *named*

@@ -167,9 +167,7 @@ impl Opened {
         weights: Weights,
     ) -> Result<Opened> {
         let pair = crate::weights::gguf::pair_on_disk(model, Some(mmproj), None, weights).await?;
-        let Some(checkpoint) = pair else {
-            unreachable!("with an mmproj it is a pair or an error")
-        };
+        let Some(checkpoint) = pair else { unreachable!("two files are a pair or an error") };
         check_vocab(&checkpoint.tokenizer, &checkpoint.config)?;
         Ok(Opened::checkpoint(folder_name(model), checkpoint, weights))
     }

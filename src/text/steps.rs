@@ -16,8 +16,8 @@ use tokenizers::{
 
 use crate::untrusted::{cut, limits};
 
-/// The most that all steps together may lengthen a text. Unicode's compatibility forms lengthen it 11
-/// times, `▁` for spaces 3 times.
+/// The most that all steps together may lengthen a text. Unicode's compatibility forms lengthen it
+/// 11 times, `▁` for spaces 3 times.
 const MOST_GROWTH: usize = 200;
 /// The most steps, and the most levels of sequences within sequences.
 const MOST_STEPS: usize = 32;

@@ -1,7 +1,8 @@
 // The package: a model in a worker, asked about pictures.
 //
 //     const engine = await Engine.load("models/toybox/manifest.json", { onProgress: console.log });
-//     for await (const text of engine.ask({ image, question: "What is this?", tokens: 16 })) show(text);
+//     const question = "What is this?";
+//     for await (const text of engine.ask({ image, question, tokens: 16 })) show(text);
 
 import * as Comlink from "comlink";
 import { EngineError } from "./errors";

@@ -27,15 +27,10 @@ export interface Remembered {
 /** Tries after a broken connection before it counts as gone, and the pauses between them. */
 const RETRY_MS = [300, 1000, 2000];
 
-/**
- * While it counts as gone: the first pause before the next try, and the longest; each is twice the
- * one before.
- */
+/** While it counts as gone: the first pause and the longest; each is twice the one before. */
 const [AWAY_MS, MOST_AWAY_MS] = [2000, 60_000];
 
-/**
- * Answers of a server that may be better soon: too slow, asked too much, or in trouble of its own.
- */
+/** Answers that may be better soon: too slow, asked too much, or in trouble of its own. */
 const isPassing = (status: number) => status === 408 || status === 429 || status >= 500;
 
 const recordName = async (url: string) => `pack-${await sha256(new TextEncoder().encode(url))}`;

@@ -1,5 +1,5 @@
-//! `cargo xtask web`: the TypeScript that follows from the Rust; `web/` for WebAssembly and its JavaScript bindings into `web/pkg`, then the
-//! page into `www/dist`.
+//! `cargo xtask web`: the TypeScript that follows from the Rust; `web/` for WebAssembly and its
+//! JavaScript bindings into `web/pkg`, then the page into `www/dist`.
 
 use crate::machine::{self, WASM, wasm_cargo, wasm_target};
 use crate::run::{execute, output, root};

@@ -17,7 +17,8 @@ pub(super) const LLAMA: &str = "llama";
 /// The architecture of vision towers with a projector.
 pub(super) const CLIP: &str = "clip";
 
-/// Layers and width of a whole CLIP ViT-L. Where a file has all of them, LLaVA reads the last but one.
+/// Layers and width of a whole CLIP ViT-L. Where a file has all of them, LLaVA reads the last but
+/// one.
 const CLIP_L: (u64, u64) = (24, 1024);
 
 /// Refuses a file that is not a whole model of its own.
@@ -188,8 +189,8 @@ fn rope_scaling(part: &Part, config: &mut Map<String, Value>) -> Result<()> {
     part.refuse("rope.scaling.attn_factor", one, "; 1 is")
 }
 
-/// Three numbers of a list; `clip`'s own where they are these in 32 bits, which is all that the file
-/// keeps of them.
+/// Three numbers of a list; `clip`'s own where they are these in 32 bits, which is all that the
+/// file keeps of them.
 fn triple(file: &Container, key: &str, clip: [f64; 3]) -> Result<[f64; 3]> {
     let Some(list) = file.floats(key)? else { return Ok(clip) };
     let Ok(three) = <[f32; 3]>::try_from(list) else {

@@ -86,7 +86,8 @@ pub(super) const VISION: [&str; 22] = [
     "vision.projection_dim",
 ];
 /// Those that only pictures cut into several squares need, which are refused where
-/// `mm_patch_merge_type` or `image_aspect_ratio` asks for them. CLIP's own projection is never used.
+/// `mm_patch_merge_type` or `image_aspect_ratio` asks for them. CLIP's own projection is never
+/// used.
 pub(super) const VISION_IDLE: [&str; 3] = [
     "vision.image_crop_resolution",
     "vision.image_grid_pinpoints",
