@@ -1,6 +1,7 @@
 //! The numbers of a model, read from its configuration and its tensors' shapes; nothing below
 //! hard-codes one.
 
+use super::pictures::are_usable;
 use crate::budget::Offer;
 use crate::error::{Error, Result};
 use crate::image::{Aspect, ImageSpec};
@@ -277,11 +278,7 @@ impl Config {
             }
             _ => {}
         }
-        // As 32-bit floats, which is what pixels are normalised with.
-        let usable = |(mean, std): (&f64, &f64)| {
-            ((1.0 / std) as f32).is_normal() && ((mean / std) as f32).is_finite()
-        };
-        if !self.mean.iter().zip(&self.std).all(usable) {
+        if !are_usable(&self.mean, &self.std) {
             return bad("image_mean or image_std of the pictures is not a usable number".into());
         }
         let positive = [f64::from(v.eps), f64::from(l.eps), self.std[0], self.std[1], self.std[2]];

@@ -154,10 +154,21 @@ impl Files for Disk {
         Box::pin(async move {
             match std::fs::metadata(self.root.join(name)) {
                 Ok(meta) if meta.is_file() => Ok(Some(meta.len())),
-                Ok(meta) if meta.is_dir() => Ok(None),
+                Ok(meta) if meta.is_dir() => {
+                    Err(self.failed(name, &std::io::Error::other("it is a folder, not a file")))
+                }
                 // Reading a pipe or a device may never end.
                 Ok(_) => Err(self.failed(name, &std::io::Error::other("it is not a regular file"))),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    // The name of a link without its file is no absent file.
+                    match std::fs::symlink_metadata(self.root.join(name)) {
+                        Ok(_) => Err(self.failed(
+                            name,
+                            &std::io::Error::other("it is a link to a file that does not exist"),
+                        )),
+                        Err(_) => Ok(None),
+                    }
+                }
                 Err(error) => Err(self.failed(name, &error)),
             }
         })
