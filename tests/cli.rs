@@ -13,6 +13,7 @@ mod cli {
     mod exact;
     mod interrupted;
     mod odd_model;
+    mod odd_settings;
     mod outputs;
     mod pull;
     mod pull_existing;

@@ -19,6 +19,7 @@ mod quality;
 mod reference;
 mod rehearsal;
 pub mod shapes;
+pub(crate) mod silent;
 mod slot;
 #[cfg(all(test, feature = "native"))]
 mod tests;
