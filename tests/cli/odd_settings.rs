@@ -1,7 +1,7 @@
 //! Settings that were passed over in silence: each is honoured, or refused by name and file.
 
 use super::bad_model::Copy;
-use crate::common::{mqt, text};
+use crate::common::{mqt, picture, text, words};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -227,5 +227,21 @@ fn what_is_no_file_in_a_files_place_is_refused_by_name() {
             }
             copy.refused(file);
         }
+    }
+}
+
+#[test]
+fn a_model_that_holds_no_prompt_is_to_blame_and_not_the_context() {
+    for key in ["max_position_embeddings", "sliding_window"] {
+        with("config.json", key, &json!(4)).refused("allows 4 tokens (max_position_embeddings");
+    }
+    // A flag does not help.
+    let copy = with("config.json", "sliding_window", &json!(4));
+    let model = text(&copy.path);
+    for context in ["4", "100"] {
+        let line = format!("ask --adapter cpu -m 2 --context {context}");
+        mqt(words(&line, &[&picture("blobs.png"), "What?", "--model", &model]))
+            .run()
+            .refused(3, "is not usable: its configuration allows 4 tokens");
     }
 }
