@@ -21,6 +21,7 @@ pub mod inspect;
 pub mod kernels;
 pub mod model;
 mod parallel;
+pub mod plain;
 pub mod quant;
 pub mod sample;
 pub mod session;

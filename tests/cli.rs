@@ -10,6 +10,7 @@ mod cli {
     mod cache;
     mod commands;
     mod eval;
+    mod eval_files;
     mod exact;
     mod interrupted;
     mod odd_model;

@@ -81,7 +81,7 @@ Example:
 A line of questions.jsonl: {\"question_id\": 1, \"image\": \"a.png\", \"text\": \"What is this?\", \"answer\": \"a star\", \"kind\": \"what\"}
 A line of answers.jsonl: question_id, prompt, text, answer_id, model_id, metadata (image_tokens, image, milliseconds).
 Several questions may share a question_id. Run again after an interruption: what is answered stays, the rest follows; a line
-that was cut off is asked again. Questions with an answer are scored by exact match (case and a final full stop do not count),
+that was cut off or damaged is named, left out, and its question asked again. Questions with an answer are scored by exact match (case and a final full stop do not count),
 for each m and kind, on stderr; --summary and --plot keep that. Pictures are regular files below --images: what leads out of it
 needs --allow-outside.
 

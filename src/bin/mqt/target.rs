@@ -8,7 +8,7 @@ use crate::failure::{Failure, Result};
 use crate::lock::Lock;
 use crate::picture::Picture;
 pub(crate) use draft::clean_up;
-use draft::{LockBeside, create, replace};
+use draft::{LockBeside, create, overwrite, replace};
 use std::ffi::OsStr;
 use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -133,6 +133,25 @@ pub(crate) fn open_to_add(flag: &str, path: &Path) -> Result<Lock> {
             return Ok(lock);
         }
     }
+}
+
+/// Gives a file that [`open_to_add`] has opened new content; the new lock, if there is another file
+/// now. If the disc is full, the old content stays.
+pub(crate) fn rewrite(flag: &str, path: &Path, lock: &Lock, bytes: &[u8]) -> Result<Option<Lock>> {
+    let name = named(flag, path);
+    let failed = |error: io::Error| Failure::output(&name, &error);
+    if !cfg!(unix) {
+        // Whether an open file was replaced cannot be told there.
+        return overwrite(lock.file(), bytes).map(|()| None).map_err(failed);
+    }
+    replace(&follow(path).map_err(failed)?, lock.file(), bytes).map_err(failed)?;
+    if is_open_at(lock.file(), path) {
+        return Ok(None);
+    }
+    // Our lock is on a file without a name; another mqt may have been faster here.
+    let lock = open_to_add(flag, path)?;
+    let length = lock.file().metadata().map_err(failed)?.len();
+    if length == bytes.len() as u64 { Ok(Some(lock)) } else { Err(in_use(&name)) }
 }
 
 /// What an output is called in a sentence: its flag, if it has one, and its path as given.
