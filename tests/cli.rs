@@ -8,6 +8,7 @@ mod cli {
     mod bad_model;
     mod bad_request;
     mod cache;
+    mod chat_lines;
     mod commands;
     mod eval;
     mod eval_files;
@@ -19,6 +20,7 @@ mod cli {
     mod pull;
     mod pull_existing;
     mod pull_hostile;
+    mod pull_listing;
     mod pull_versions;
     mod server;
     mod streams;

@@ -36,7 +36,9 @@ pub(crate) enum Trouble {
 /// What a client asks for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Request {
+    /// Without the query.
     pub(crate) path: String,
+    pub(crate) query: String,
     /// First and last byte.
     pub(crate) range: Option<(usize, usize)>,
     pub(crate) if_range: Option<String>,
@@ -237,16 +239,10 @@ fn serve(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
         if reader.read_line(&mut line)? == 0 {
             return Ok(());
         }
-        let path = line
-            .split(' ')
-            .nth(1)
-            .unwrap_or("/")
-            .split('?')
-            .next()
-            .unwrap_or("/")
-            .trim_start_matches('/')
-            .to_owned();
-        let mut request = Request { path, ..Request::default() };
+        let whole = line.split(' ').nth(1).unwrap_or("/");
+        let (path, query) = whole.split_once('?').unwrap_or((whole, ""));
+        let (path, query) = (path.trim_start_matches('/').to_owned(), query.to_owned());
+        let mut request = Request { path, query, ..Request::default() };
         loop {
             let mut header = String::new();
             reader.read_line(&mut header)?;
