@@ -153,7 +153,11 @@ fn what_a_server_says_about_sizes_and_sums_is_checked() {
     };
     for size in [json!(-1), json!(1.5), json!("5"), json!(1e30)] {
         refused(weights(size.clone(), Value::Null), 3, "a whole number from 0 on");
-        refused(weights(json!(5), json!({"oid": "0".repeat(64), "size": size})), 3, "a whole number from 0 on");
+        refused(
+            weights(json!(5), json!({"oid": "0".repeat(64), "size": size})),
+            3,
+            "a whole number from 0 on",
+        );
     }
     refused(weights(json!(u64::MAX), Value::Null), 3, "more than");
     refused(weights(json!(5), json!({"oid": "0".repeat(64), "size": 6})), 3, "two sizes");
