@@ -1,5 +1,5 @@
-//! What the JSON reader says about a text that others have written, in sentences for people: its
-//! own are in the words of Rust.
+//! What the JSON reader says about a text that others have written, and the system about a file, in
+//! sentences for people: their own are in the words of Rust.
 
 use crate::untrusted::{cut, one_line};
 use serde::de::DeserializeOwned;
@@ -40,6 +40,13 @@ pub fn json_error(error: &serde_json::Error) -> String {
     }
 }
 
+/// What the system says of a file, without its number.
+pub fn system_error(error: &std::io::Error) -> String {
+    let said = error.to_string();
+    let end = said.rfind(" (os error ").filter(|_| said.ends_with(')')).unwrap_or(said.len());
+    said[..end].to_owned()
+}
+
 fn syntax(said: &str) -> String {
     let what = match said {
         "trailing characters" => "more text follows the JSON",
@@ -69,6 +76,13 @@ fn data(said: &str) -> String {
     }
     if let Some(field) = said.strip_prefix("duplicate field ") {
         return format!("the field {:?} is there twice", cut(&quoted(field), 60));
+    }
+    let length = said.strip_prefix("invalid length ").and_then(|l| l.split_once(", expected "));
+    if let Some((length, wanted)) = length {
+        return format!(
+            "it has a list of {length} values, where {} should be",
+            self::wanted(wanted)
+        );
     }
     let found = ["invalid type: ", "invalid value: "].iter().find_map(|p| said.strip_prefix(p));
     match found.and_then(|found| found.rsplit_once(", expected ")) {
@@ -169,6 +183,14 @@ mod tests {
                 assert!(!said.contains(word), "{word} in {said}");
             }
         }
+    }
+
+    #[test]
+    fn the_systems_number_is_left_out() {
+        let error = std::io::Error::from_raw_os_error(2);
+        assert!(error.to_string().contains("os error"));
+        assert!(!system_error(&error).contains("os error"));
+        assert_eq!(system_error(&std::io::Error::other("why (not)")), "why (not)");
     }
 
     #[test]

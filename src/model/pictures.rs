@@ -155,7 +155,7 @@ fn check_size(fields: &Fields, key: &str, side: usize, square: bool) -> Result<(
         return Ok(());
     }
     Err(fields.bad(format!(
-        "{key} {} is not supported; the tower's {side} pixels are{}",
+        "{key} {} is not supported; it has to be the {side} pixels of the tower{}",
         short(value),
         if square { "" } else { ", as the shortest edge" }
     )))

@@ -17,6 +17,7 @@ pub use super::stream::TextStream;
 use super::stream::{Piece, SPACE, byte_token};
 use super::{huggingface, sentencepiece};
 use crate::error::{Error, Result};
+use crate::plain::json_error;
 
 /// Far above any vocabulary in use; bounds what a hostile file can make us allocate.
 pub(super) const MAX_IDS: u32 = 1 << 20;
@@ -276,7 +277,7 @@ impl Config {
             problem,
         };
         let config: Config =
-            serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
+            serde_json::from_slice(bytes).map_err(|error| corrupt(json_error(&error)))?;
         // Every prompt begins with the one and goes on after the text.
         if config.add_bos_token == Some(false) {
             return Err(corrupt("add_bos_token false is not supported".to_string()));

@@ -2,6 +2,7 @@
 //! its own.
 
 use crate::error::{Error, Result};
+use crate::plain::json_error;
 use crate::untrusted::limits;
 use std::future::Future;
 use std::ops::Range;
@@ -58,8 +59,8 @@ pub async fn whole(files: &dyn Files, name: &str) -> Result<Option<Vec<u8>>> {
 pub async fn json(files: &dyn Files, name: &str) -> Result<Option<serde_json::Value>> {
     let Some(bytes) = whole(files, name).await? else { return Ok(None) };
     let corrupt = |problem: String| Error::ModelCorrupt { file: name.into(), problem };
-    let value: serde_json::Value = serde_json::from_slice(&bytes)
-        .map_err(|e| corrupt(format!("it is not valid JSON: {e}")))?;
+    let value: serde_json::Value =
+        serde_json::from_slice(&bytes).map_err(|e| corrupt(json_error(&e)))?;
     if value.is_object() { Ok(Some(value)) } else { Err(corrupt("it holds no JSON object".into())) }
 }
 
@@ -126,12 +127,12 @@ impl Disk {
                 "it is a GGUF file, which this version does not read; give the checkpoint it was made from",
             )),
             Ok(_) => Err(missing("it is a file; give the folder of a pack or of a checkpoint")),
-            Err(error) => Err(missing(&error.to_string())),
+            Err(error) => Err(missing(&crate::plain::system_error(&error))),
         }
     }
 
     fn failed(&self, name: &str, error: &std::io::Error) -> Error {
-        Error::ModelMissing { path: self.root.join(name), why: error.to_string() }
+        Error::ModelMissing { path: self.root.join(name), why: crate::plain::system_error(error) }
     }
 }
 

@@ -245,3 +245,64 @@ fn a_model_that_holds_no_prompt_is_to_blame_and_not_the_context() {
             .refused(3, "is not usable: its configuration allows 4 tokens");
     }
 }
+
+/// How Rust and its readers say things.
+pub(super) const RUSTS_WORDS: [&str; 16] = [
+    "expected u",
+    "expected i",
+    "expected f",
+    "expected a ",
+    "expected s",
+    "expected one of",
+    "expected `",
+    "usize",
+    "u64",
+    "..=",
+    "invalid type",
+    "invalid digit",
+    "target type",
+    "sequence",
+    "os error",
+    "EOF",
+];
+
+#[test]
+fn wrong_types_are_refused_in_plain_words_in_every_file() {
+    let copy = Copy::of("b-f16-shards");
+    let pack = copy.path.with_file_name("pack");
+    mqt(["convert", &text(&copy.path), "-o", &text(&pack)]).ok();
+    let mut refused = 0;
+    for (folder, file) in [
+        (&copy.path, "config.json"),
+        (&copy.path, "generation_config.json"),
+        (&copy.path, "model.safetensors.index.json"),
+        (&copy.path, "tokenizer.json"),
+        (&copy.path, "tokenizer_config.json"),
+        (&copy.path, "vision_tower/config.json"),
+        (&copy.path, "vision_tower/preprocessor_config.json"),
+        (&pack, "manifest.json"),
+    ] {
+        let path = folder.join(file);
+        let whole = fs::read(&path).unwrap();
+        let value: Value = serde_json::from_slice(&whole).unwrap();
+        let mut spoiled = vec!["".to_owned(), "{".into(), "7".into(), "{\"a\": x}".into()];
+        for key in value.as_object().unwrap().keys() {
+            for wrong in [json!("x"), json!(-1), json!([[]])] {
+                let mut other = value.clone();
+                other[key] = wrong;
+                spoiled.push(other.to_string());
+            }
+        }
+        for bytes in spoiled {
+            fs::write(&path, &bytes).unwrap();
+            let done = mqt(["inspect", &text(folder)]).run();
+            assert!(done.code == 0 || done.code == 3, "{file}: {bytes}: {done:#?}");
+            refused += done.code;
+            for word in RUSTS_WORDS {
+                assert!(!done.stderr.contains(word), "{word} in {done:#?}");
+            }
+        }
+        fs::write(&path, whole).unwrap();
+    }
+    assert!(refused > 300, "{refused}");
+}

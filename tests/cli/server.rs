@@ -90,6 +90,16 @@ impl Reply {
             .with("content-range", &format!("bytes {first}-{last}/{}", file.len()))
     }
 
+    /// Nothing, and the connection stays.
+    pub(crate) fn silent() -> Reply {
+        Reply { head: String::new(), body: Vec::new(), end: End::Hangs }
+    }
+
+    /// What is no HTTP.
+    pub(crate) fn garbage() -> Reply {
+        Reply { head: String::new(), body: b"garbage\r\n\r\n".to_vec(), end: End::Closes }
+    }
+
     /// A body without end.
     pub(crate) fn endless(piece: &[u8]) -> Reply {
         Reply {
@@ -119,7 +129,9 @@ impl Reply {
     }
 
     fn send(&self, stream: &mut TcpStream) -> std::io::Result<bool> {
-        write!(stream, "HTTP/1.1 {}\r\n\r\n", self.head)?;
+        if !self.head.is_empty() {
+            write!(stream, "HTTP/1.1 {}\r\n\r\n", self.head)?;
+        }
         match self.end {
             End::Repeats => loop {
                 write!(stream, "{:x}\r\n", self.body.len())?;

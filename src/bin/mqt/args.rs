@@ -15,7 +15,8 @@ use mqt::weights::Weights;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 pub(crate) use values::{Tokens, tokens};
-use values::{adapter, count, milliseconds, penalty, probability, seconds, temperature};
+use values::{adapter, count, image_tokens, milliseconds, penalty, positive, probability};
+use values::{seconds, temperature, whole};
 
 mod values;
 
@@ -92,11 +93,18 @@ pub(crate) struct AskArgs {
         value_name = "M",
         allow_hyphen_values = true,
         requires = "refine",
-        conflicts_with = "tokens"
+        conflicts_with = "tokens",
+        value_parser = image_tokens
     )]
     pub(crate) draft: Option<u64>,
     /// Then answer again with so many, without looking at the picture again
-    #[arg(long, value_name = "M", allow_hyphen_values = true, requires = "draft")]
+    #[arg(
+        long,
+        value_name = "M",
+        allow_hyphen_values = true,
+        requires = "draft",
+        value_parser = image_tokens
+    )]
     pub(crate) refine: Option<u64>,
     /// One JSON object per answer, schema mqt.answer/1
     #[arg(long)]
@@ -139,7 +147,8 @@ pub(crate) struct CompareArgs {
         long,
         value_name = "LIST",
         value_delimiter = ',',
-        allow_hyphen_values = true
+        allow_hyphen_values = true,
+        value_parser = image_tokens
     )]
     pub(crate) tokens: Vec<u64>,
     /// One JSON object per answer, schema mqt.answer/1
@@ -158,7 +167,10 @@ pub(crate) struct AttentionArgs {
     /// The picture: a file, `-` for stdin, or a data: URL
     pub(crate) image: OsString,
     /// The first so many image tokens together, 1 to the model's M [default: all]
-    #[arg(short = 'm', long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(
+        short = 'm', long, value_name = "N", allow_hyphen_values = true,
+        value_parser = image_tokens
+    )]
     pub(crate) tokens: Option<u64>,
     /// The PNG file to write
     #[arg(short, long, value_name = "FILE")]
@@ -174,7 +186,10 @@ pub(crate) struct TraceArgs {
     /// The question
     pub(crate) question: String,
     /// Image tokens, 1 to the model's M
-    #[arg(short = 'm', long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(
+        short = 'm', long, value_name = "N", allow_hyphen_values = true,
+        value_parser = image_tokens
+    )]
     pub(crate) tokens: u64,
     /// The safetensors file to write
     #[arg(short, long, value_name = "FILE")]
@@ -199,7 +214,8 @@ pub(crate) struct EvalArgs {
         long,
         value_name = "LIST",
         value_delimiter = ',',
-        allow_hyphen_values = true
+        allow_hyphen_values = true,
+        value_parser = image_tokens
     )]
     pub(crate) tokens: Vec<u64>,
     /// Answers, one JSON object a line; what is there is not asked again
@@ -239,7 +255,7 @@ pub(crate) struct ConvertArgs {
     /// Largest shard in bytes; for tests, which want many of a small model
     #[arg(
         long, hide = true, allow_hyphen_values = true,
-        default_value_t = mqt::weights::pack::SHARD_BYTES
+        default_value_t = mqt::weights::pack::SHARD_BYTES, value_parser = whole
     )]
     pub(crate) shard_bytes: u64,
 }
@@ -258,7 +274,7 @@ pub(crate) struct PullArgs {
     /// The folder to fetch into [default: the cache, MQT_CACHE or the user's own]
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
-    /// A server that sends less than it should in so many seconds is asked again
+    /// How long to wait for an answer, or for the next piece of a file, before asking again
     #[arg(
         long, value_name = "SECONDS", default_value_t = 30.0, allow_hyphen_values = true,
         value_parser = seconds
@@ -320,27 +336,27 @@ pub(crate) struct BenchArgs {
     /// ladder]
     #[arg(
         short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
-        value_parser = clap::value_parser!(u32).range(1..)
+        value_parser = positive
     )]
     pub(crate) tokens: Vec<u32>,
     /// Contexts to generate at, separated by commas
     #[arg(
         long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
-        default_values_t = [100, 512, 1500], value_parser = clap::value_parser!(u32).range(1..)
+        default_values_t = [100, 512, 1500], value_parser = positive
     )]
     pub(crate) contexts: Vec<u32>,
     /// Prompt lengths, separated by commas
     #[arg(
         long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
         default_values_t = [16, 64, 128, 256, 512],
-        value_parser = clap::value_parser!(u32).range(1..)
+        value_parser = positive
     )]
     pub(crate) prefill: Vec<u32>,
     /// Numbers of tokens to compute together beside a context of 128 [default: 1 to 16, 20, 24, 28,
     /// 32, 48, 64]
     #[arg(
         long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
-        value_parser = clap::value_parser!(u32).range(1..)
+        value_parser = positive
     )]
     pub(crate) batches: Vec<u32>,
     /// Seconds per figure: more is steadier
@@ -389,7 +405,7 @@ pub(crate) struct AnswerArgs {
     /// Cut the answer after so many tokens
     #[arg(
         long, value_name = "N", allow_hyphen_values = true, default_value_t = 512,
-        value_parser = clap::value_parser!(u32).range(1..)
+        value_parser = positive
     )]
     max_new_tokens: u32,
     /// 0 always takes the likeliest token; higher is more varied
@@ -422,6 +438,7 @@ pub(crate) struct AnswerArgs {
         value_name = "S",
         allow_hyphen_values = true,
         default_value_t = 0,
+        value_parser = whole,
         help_heading = "Sampling"
     )]
     seed: u64,

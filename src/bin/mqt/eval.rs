@@ -204,7 +204,7 @@ fn read_questions(path: &Path) -> Result<Vec<Question>> {
     let unreadable = |error: &dyn std::fmt::Display| {
         Failure::usage(format!("the questions {shown} cannot be read: {error}"))
     };
-    let file = File::open(path).map_err(|error| unreadable(&error))?;
+    let file = File::open(path).map_err(|error| unreadable(&plain::system_error(&error)))?;
     if fs::metadata(path).is_ok_and(|data| data.is_dir()) {
         return Err(unreadable(&"it is a folder"));
     }

@@ -2,8 +2,9 @@
 
 use crate::address::Address;
 use crate::failure::{Failure, Result};
+use mqt::plain::system_error;
 use mqt::untrusted::short;
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use ureq::Body;
@@ -208,7 +209,37 @@ pub(crate) fn read(
     if deadline.is_some_and(|deadline| Instant::now() > deadline) {
         return Err(Trouble::passing("the answer comes too slowly"));
     }
-    body.read(buffer).map_err(|error| Trouble::passing(short(&error.to_string())))
+    body.read(buffer).map_err(|error| Trouble::passing(io_words(&error)))
+}
+
+/// What went wrong on the way to a server or back, for people.
+fn words(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Io(error) => io_words(error),
+        ureq::Error::Timeout(_) => "the server does not answer in time".into(),
+        ureq::Error::HostNotFound => "no server of this name is found".into(),
+        ureq::Error::ConnectionFailed => "the server cannot be reached".into(),
+        ureq::Error::Protocol(_) => "the server's answer is not HTTP".into(),
+        other => short(&other.to_string()).into(),
+    }
+}
+
+fn io_words(error: &io::Error) -> String {
+    if let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
+        return words(inner);
+    }
+    match error.kind() {
+        ErrorKind::ConnectionRefused => "the server refuses the connection".into(),
+        ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::UnexpectedEof => "the connection ended early".into(),
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => "the server does not answer in time".into(),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
+            "the server cannot be reached".into()
+        }
+        _ => short(&system_error(error)).into(),
+    }
 }
 
 /// Where a redirect leads; never from an encrypted connection to one that is not.
@@ -252,7 +283,7 @@ fn trouble(at: &Address, error: ureq::Error) -> Trouble {
         | ureq::Error::Timeout(_)
         | ureq::Error::HostNotFound
         | ureq::Error::ConnectionFailed
-        | ureq::Error::Protocol(_) => Trouble::passing(short(&error.to_string())),
+        | ureq::Error::Protocol(_) => Trouble::passing(words(&error)),
         ureq::Error::LargeResponseHeader(..) => {
             network(at, "the head of the server's answer is too large").into()
         }

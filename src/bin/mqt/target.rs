@@ -123,6 +123,11 @@ pub(crate) fn open_to_add(flag: &str, path: &Path) -> Result<Lock> {
     loop {
         match fs::metadata(path) {
             Ok(data) if data.is_file() => {}
+            Ok(_) if is_descriptor(&follow(path).map_err(failed)?) => {
+                return Err(Failure::usage(format!(
+                    "{name} is an open file of this program, such as stdout, and what is there is read back; give a file name"
+                )));
+            }
             Ok(data) => {
                 return Err(Failure::usage(format!(
                     "{name} is {}; what is there is read back, so give a file name",
