@@ -25,6 +25,7 @@ pub mod inspect;
 pub mod kernels;
 pub mod model;
 mod parallel;
+pub mod plain;
 pub mod quant;
 pub mod sample;
 pub mod session;

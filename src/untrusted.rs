@@ -34,6 +34,8 @@ pub mod limits {
     pub const LISTING: u64 = 8 << 20;
     /// A line of questions or answers: in a chat it may hold a picture as a `data:` URL.
     pub const LINE: u64 = 64 << 20;
+    /// A note or a journal of our own.
+    pub const NOTE: u64 = 16 << 20;
     /// Files in a model.
     pub const FILES: usize = 10_000;
     /// One file of weights: the largest published ones are some hundred gigabytes.

@@ -4,12 +4,14 @@
 pub(crate) mod pictures;
 pub(crate) mod published;
 pub mod shapes;
+pub(crate) mod silent;
 
 use crate::budget::Offer;
 use crate::defaults;
 use crate::error::{Error, Result};
 use crate::image::{Aspect, ImageSpec};
 use crate::kernels::attention::cache::HeadShape;
+use pictures::are_usable;
 
 /// Everything that shapes the network and its input.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -288,11 +290,7 @@ impl Config {
             }
             _ => {}
         }
-        // As 32-bit floats, which is what pixels are normalised with.
-        let usable = |(mean, std): (&f64, &f64)| {
-            ((1.0 / std) as f32).is_normal() && ((mean / std) as f32).is_finite()
-        };
-        if !self.mean.iter().zip(&self.std).all(usable) {
+        if !are_usable(&self.mean, &self.std) {
             return bad("image_mean or image_std of the pictures is not a usable number".into());
         }
         let positive = [f64::from(v.eps), f64::from(l.eps), self.std[0], self.std[1], self.std[2]];

@@ -119,7 +119,19 @@ pub(crate) fn pictures(fields: Option<Fields>, side: usize, padded: bool) -> Res
     check_size(&fields, "crop_size", side, true)?;
     let mean = fields.triple("image_mean")?.unwrap_or(clip.mean);
     let std = fields.triple("image_std")?.unwrap_or(clip.std);
+    if !are_usable(&mean, &std) {
+        return Err(fields.bad(format!(
+            "image_mean {mean:?} and image_std {std:?} cannot be used; a deviation has to be above 0, and neither may be too large or too small for 32-bit floats"
+        )));
+    }
     Ok(Pictures { mean, std, padded })
+}
+
+/// Whether pixels can be normalised with these, as the 32-bit floats that they become.
+pub(crate) fn are_usable(mean: &[f64; 3], std: &[f64; 3]) -> bool {
+    mean.iter().zip(std).all(|(mean, std)| {
+        *std > 0.0 && ((1.0 / std) as f32).is_normal() && ((mean / std) as f32).is_finite()
+    })
 }
 
 /// A number is the shorter edge, or both edges of a crop. Height and width of a picture that is no
@@ -143,7 +155,7 @@ fn check_size(fields: &Fields, key: &str, side: usize, square: bool) -> Result<(
         return Ok(());
     }
     Err(fields.bad(format!(
-        "{key} {} is not supported; the tower's {side} pixels are{}",
+        "{key} {} is not supported; it has to be the {side} pixels of the tower{}",
         short(value),
         if square { "" } else { ", as the shortest edge" }
     )))

@@ -116,13 +116,20 @@ impl<'a> Fields<'a> {
 }
 
 /// Reads the tower's numbers: `vision` its (inner) configuration, `select` the checkpoint's
-/// `mm_vision_select_layer`.
-pub(crate) fn vision(vision: Fields, select: i64) -> Result<VisionConfig> {
+/// `mm_vision_select_layer`, `there` how many layers have tensors.
+pub(crate) fn vision(vision: Fields, select: i64, there: usize) -> Result<VisionConfig> {
     let layers_all = vision.count("num_hidden_layers")?;
     // hidden_states has one entry more than there are layers: index 0 is the input of the first.
     let layers = if select < 0 { layers_all as i64 + 1 + select } else { select };
     if layers < 1 || layers > layers_all as i64 {
         return Err(vision.bad(format!("vision layer {select} of {layers_all} cannot be selected")));
+    }
+    // Else another layer than the trained one would be read. Where even those that run are missing,
+    // their tensors are named.
+    if layers_all > there && layers <= there as i64 {
+        return Err(vision.bad(format!(
+            "num_hidden_layers is {layers_all}, but the tower has tensors of {there} layers"
+        )));
     }
     let act = vision.text("hidden_act")?.unwrap_or("quick_gelu");
     if vision.count_or_none("num_channels")?.is_some_and(|n| n != 3) {
@@ -228,6 +235,7 @@ pub(crate) fn language(config: Fields, seen: Seen) -> Result<LanguageConfig> {
 fn inv_freq(config: Fields, head_dim: usize) -> Result<Vec<f64>> {
     // transformers 5 keeps both in one object.
     let newer = config.inner("rope_parameters")?;
+    super::silent::check_scaling(config)?;
     let theta = match newer {
         Some(newer) => newer.number("rope_theta", config.number("rope_theta", 10_000.0)?)?,
         None => config.number("rope_theta", 10_000.0)?,
@@ -242,15 +250,7 @@ fn inv_freq(config: Fields, head_dim: usize) -> Result<Vec<f64>> {
         return Err(config.bad("partial_rotary_factor is not supported".into()));
     }
     let factor = scaling.number("factor", 1.0)?;
-    let kind = ["rope_type", "type"].iter().find_map(|key| scaling.get(key));
-    let kind = kind
-        .map(|value| {
-            value.as_str().ok_or_else(|| {
-                config.bad(format!("rope_scaling {} is not supported", short(value)))
-            })
-        })
-        .transpose()?;
-    match kind.unwrap_or("default") {
+    match scaling.text("rope_type")?.or(scaling.text("type")?).unwrap_or("default") {
         // "dynamic" changes nothing up to max_position_embeddings, and no longer context is
         // offered.
         "default" | "dynamic" => Ok(plain),
@@ -264,6 +264,11 @@ fn inv_freq(config: Fields, head_dim: usize) -> Result<Vec<f64>> {
                     ((original * f / std::f64::consts::TAU - low) / (high - low)).clamp(0.0, 1.0);
                 f * (smooth + (1.0 - smooth) / factor)
             };
+            if high <= low {
+                return Err(config.bad(format!(
+                    "rope_scaling: high_freq_factor {high} is not above low_freq_factor {low}"
+                )));
+            }
             Ok(plain.into_iter().map(scale).collect())
         }
         other => Err(config.bad(format!(

@@ -3,6 +3,7 @@
 
 use super::{Conversion, failed};
 use crate::error::{Error, Result};
+use crate::untrusted::limits;
 use crate::weights::checkpoint::Checkpoint;
 use crate::weights::pack::{FORMAT, Shard, hex};
 use sha2::{Digest, Sha256};
@@ -66,7 +67,11 @@ impl Journal {
 
     fn read(&mut self, key: &str) -> std::io::Result<()> {
         let mut old = Vec::new();
-        self.file.read_to_end(&mut old)?;
+        // One that is longer is none of ours; its shards are made again.
+        (&self.file).take(limits::NOTE + 1).read_to_end(&mut old)?;
+        if old.len() as u64 > limits::NOTE {
+            old.clear();
+        }
         let mut lines = old.split_inclusive(|byte| *byte == b'\n');
         let mut good = 0;
         if lines.next().is_some_and(|first| first == format!("{key}\n").as_bytes()) {
@@ -86,7 +91,10 @@ impl Journal {
     /// A finished shard that still has the content it had.
     pub(super) fn find(&mut self, file: &str) -> Option<Shard> {
         let shard = self.shards.remove(file)?;
-        let bytes = std::fs::read(self.path.with_file_name(file)).ok()?;
+        let path = self.path.with_file_name(file);
+        // Another file may lie there by now: of any size, or none that ends.
+        std::fs::metadata(&path).ok().filter(|d| d.is_file() && d.len() == shard.bytes)?;
+        let bytes = std::fs::read(path).ok()?;
         (Shard::of(file, &bytes) == shard).then_some(shard)
     }
 
@@ -151,4 +159,35 @@ fn is_at(file: &File, path: &Path) -> bool {
 
 fn line(shard: &Shard) -> String {
     serde_json::to_string(shard).expect("a shard serialises") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_that_is_too_long_to_be_ours_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = "0".repeat(64);
+        let bytes = vec![7; 100];
+        let shard = Shard::of("weights-00001.safetensors", &bytes);
+        std::fs::write(folder.path().join(&shard.file), &bytes).unwrap();
+        let mut text = format!("{key}\n{}", line(&shard)).into_bytes();
+        std::fs::write(folder.path().join(FILE), &text).unwrap();
+        assert!(Journal::open(folder.path(), &key).unwrap().find(&shard.file).is_some());
+        text.resize(limits::NOTE as usize + 1, b'x');
+        std::fs::write(folder.path().join(FILE), &text).unwrap();
+        assert!(Journal::open(folder.path(), &key).unwrap().find(&shard.file).is_none());
+        assert_eq!(std::fs::metadata(folder.path().join(FILE)).unwrap().len(), 65);
+    }
+
+    #[test]
+    fn another_file_in_a_shards_place_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = "0".repeat(64);
+        let shard = Shard::of("weights-00001.safetensors", &[7; 100]);
+        std::fs::write(folder.path().join(FILE), format!("{key}\n{}", line(&shard))).unwrap();
+        std::fs::create_dir(folder.path().join(&shard.file)).unwrap();
+        assert!(Journal::open(folder.path(), &key).unwrap().find(&shard.file).is_none());
+    }
 }

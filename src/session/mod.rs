@@ -75,16 +75,22 @@ impl Session {
     /// measures the device.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] if `context` exceeds the model's limit or cannot hold a prompt,
-    /// [`Error::Cancelled`], the device's failures.
+    /// [`Error::InvalidSetting`] if `context` exceeds the model's limit or cannot hold a prompt;
+    /// [`Error::ModelCorrupt`] if even that limit cannot; [`Error::Cancelled`]; the device's
+    /// failures.
     pub async fn new(model: Arc<Model>, context: usize, cancel: &Cancel) -> Result<Session> {
         let limit = model.config().max_context();
         let prefix = model.template().prefix_ids(model.tokenizer());
-        if context > limit || context < prefix.len() + LEAST_ROOM {
-            let why = format!(
-                "{context} is outside what this model allows: {} to {limit}",
-                prefix.len() + LEAST_ROOM
+        let least = prefix.len() + LEAST_ROOM;
+        if limit < least {
+            let problem = format!(
+                "its configuration allows {limit} tokens (max_position_embeddings or sliding_window), and a prompt needs at least {least}"
             );
+            let file = format!("the model {}", crate::untrusted::one_line(model.name()));
+            return Err(Error::ModelCorrupt { file, problem });
+        }
+        if context > limit || context < least {
+            let why = format!("{context} is outside what this model allows: {least} to {limit}");
             return Err(Error::InvalidSetting { what: "context".into(), why });
         }
         let cache = model.new_cache(context).await?;

@@ -5,6 +5,7 @@ use super::steps::Steps;
 use super::stream::{Piece, byte_token};
 use super::tokenizer::{Definition, Inner, MAX_IDS, Preparation, Tokenizer};
 use crate::error::{Error, Result};
+use crate::plain::json_error;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -50,7 +51,7 @@ impl Config {
             problem,
         };
         let config: Config =
-            serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
+            serde_json::from_slice(bytes).map_err(|error| corrupt(json_error(&error)))?;
         // Every prompt begins with the one and goes on after the text.
         if config.add_bos_token == Some(false) {
             return Err(corrupt("add_bos_token false is not supported".to_string()));

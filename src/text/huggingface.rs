@@ -13,6 +13,7 @@ use super::bounded::{List, Table};
 use super::clean::Clean;
 use super::tokenizer::{Definition, MAX_IDS, Preparation};
 use crate::error::{Error, Result};
+use crate::plain::json_error;
 use crate::untrusted::{cut, limits};
 
 /// The file's name, for messages.
@@ -50,7 +51,7 @@ fn part(name: &str, text: Option<&RawValue>) -> Result<Value> {
             text.get().len()
         )));
     }
-    serde_json::from_str(text.get()).map_err(|error| corrupt(error.to_string()))
+    serde_json::from_str(text.get()).map_err(|error| corrupt(json_error(&error)))
 }
 
 #[derive(Deserialize)]
@@ -97,14 +98,14 @@ impl Merge {
 
 /// Reads `tokenizer.json`.
 pub(super) fn read(bytes: &[u8]) -> Result<Definition> {
-    let file: File = serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
+    let file: File = serde_json::from_slice(bytes).map_err(|error| corrupt(json_error(&error)))?;
     #[derive(Deserialize)]
     struct Kind {
         r#type: Option<String>,
     }
     // Files from before the field had a type are BPE if they have merges.
     let kind: Kind =
-        serde_json::from_str(file.model.get()).map_err(|error| corrupt(error.to_string()))?;
+        serde_json::from_str(file.model.get()).map_err(|error| corrupt(json_error(&error)))?;
     if let Some(kind) = kind.r#type.filter(|kind| kind != "BPE") {
         return Err(corrupt(format!(
             "it is a {} tokenizer; only BPE can be read",
@@ -112,7 +113,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Definition> {
         )));
     }
     let model: Model =
-        serde_json::from_str(file.model.get()).map_err(|error| corrupt(error.to_string()))?;
+        serde_json::from_str(file.model.get()).map_err(|error| corrupt(json_error(&error)))?;
     let normalizer = part("normalizer", file.normalizer)?;
     let pre_tokenizer = part("pre_tokenizer", file.pre_tokenizer)?;
     let decoder = part("decoder", file.decoder)?;

@@ -14,6 +14,7 @@ use tokenizers::{
     PreTokenizerWrapper,
 };
 
+use crate::plain::json_error;
 use crate::untrusted::{cut, limits};
 
 /// The most that all steps together may lengthen a text. Unicode's compatibility forms lengthen it
@@ -156,7 +157,7 @@ fn read_normal(step: &Value) -> Result<(Normal, usize), String> {
             ));
         }
     };
-    let step = serde_json::from_value(step.clone()).map_err(|error| error.to_string())?;
+    let step = serde_json::from_value(step.clone()).map_err(|error| json_error(&error))?;
     Ok((Normal::Other(step), factor))
 }
 
@@ -170,7 +171,7 @@ fn read_split(step: &Value) -> Result<(Split, usize), String> {
     let factor = match kind(step) {
         "Split" => {
             let How { behavior, invert } =
-                How::deserialize(step).map_err(|error| error.to_string())?;
+                How::deserialize(step).map_err(|error| json_error(&error))?;
             let (search, _) = Search::read(step, "pre-tokenizer", 0)?;
             return Ok((Split::At { search, behavior, invert }, 1));
         }
@@ -187,7 +188,7 @@ fn read_split(step: &Value) -> Result<(Split, usize), String> {
             ));
         }
     };
-    let step = serde_json::from_value(step.clone()).map_err(|error| error.to_string())?;
+    let step = serde_json::from_value(step.clone()).map_err(|error| json_error(&error))?;
     Ok((Split::Other(step), factor))
 }
 

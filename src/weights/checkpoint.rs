@@ -56,7 +56,8 @@ impl Checkpoint {
             .await);
         };
         let fields = Fields { file: "config.json", value: &json_config };
-        quantised::check_config(&json_config)?;
+        quantised::check_config(&json_config, "config.json")?;
+        quantised::check_side_files(&*files, "").await?;
         let folder = Folder::open(files).await?;
         if folder.tensors.is_empty() {
             return Err(what_else(&*folder.files, "it has no weights: neither model.safetensors nor pytorch_model.bin, in one file or several").await);

@@ -104,8 +104,8 @@ async fn by_index(files: &dyn Files, name: &'static str) -> Result<Option<Choice
     }
     let Some(bytes) = whole(files, name).await? else { return Ok(None) };
     let corrupt = |problem: String| Error::ModelCorrupt { file: name.into(), problem };
-    let content: Content = serde_json::from_slice(&bytes)
-        .map_err(|e| corrupt(format!("it has no weight_map that can be read: {e}")))?;
+    let content: Content = crate::plain::object(&bytes)
+        .map_err(|why| corrupt(format!("it has no weight_map that can be read: {why}")))?;
     let named: BTreeSet<&String> = content.weight_map.values().collect();
     if named.len() > limits::FILES {
         return Err(corrupt(format!(

@@ -5,6 +5,7 @@ use super::tensors::Tensor;
 use super::tower::Tower;
 use crate::config::pictures::{Pictures, pictures, short};
 use crate::config::published::{self, Fields, Seen};
+use crate::config::silent;
 use crate::config::{Config, Projector};
 use crate::error::{Error, Result};
 use crate::text::Tokenizer;
@@ -44,10 +45,10 @@ impl Described<'_> {
         let fields = self.fields;
         let (vision, preprocessors) = (&tower.config, tower.preprocessors.as_slice());
         self.refuse_unsupported()?;
-        let vision = published::vision(
-            Fields { file: "the vision tower's config.json", value: vision },
-            self.selected_layer()?,
-        )?;
+        let vision = Fields { file: "the vision tower's config.json", value: vision };
+        silent::check_tower(vision)?;
+        let there = tower.layers(self.tensors);
+        let vision = published::vision(vision, self.selected_layer()?, there)?;
         if let Some(width) = fields
             .get("mm_hidden_size")
             .filter(|width| width.as_u64() != Some(vision.hidden as u64))
@@ -60,6 +61,8 @@ impl Described<'_> {
         }
         let text = fields.inner("text_config")?.unwrap_or(fields);
         published::refuse_unsupported(text)?;
+        silent::check_kinds(text)?;
+        silent::check_decoder(text, self.seen()?)?;
         let language = published::language(text, self.seen()?)?;
         let projector = match self.projector {
             ProjectorNames::Resampler(prefix) => {
@@ -89,6 +92,7 @@ impl Described<'_> {
     fn refuse_unsupported(&self) -> Result<()> {
         let fields = self.fields;
         published::refuse_unsupported(fields)?;
+        silent::check_kinds(fields)?;
         for (key, known) in [
             ("mm_vision_select_feature", &["patch"][..]),
             ("vision_feature_select_strategy", &["default"]),

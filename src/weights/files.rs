@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::future::{Boxed, MaybeSend, MaybeSync};
+use crate::plain::json_error;
 use crate::untrusted::limits;
 use std::ops::Range;
 
@@ -58,8 +59,8 @@ pub async fn whole(files: &dyn Files, name: &str) -> Result<Option<Vec<u8>>> {
 pub async fn json(files: &dyn Files, name: &str) -> Result<Option<serde_json::Value>> {
     let Some(bytes) = whole(files, name).await? else { return Ok(None) };
     let corrupt = |problem: String| Error::ModelCorrupt { file: name.into(), problem };
-    let value: serde_json::Value = serde_json::from_slice(&bytes)
-        .map_err(|e| corrupt(format!("it is not valid JSON: {e}")))?;
+    let value: serde_json::Value =
+        serde_json::from_slice(&bytes).map_err(|e| corrupt(json_error(&e)))?;
     if value.is_object() { Ok(Some(value)) } else { Err(corrupt("it holds no JSON object".into())) }
 }
 
@@ -126,12 +127,12 @@ impl Disk {
                 "it is a GGUF file; what can be given is a pack made of it and its mmproj",
             )),
             Ok(_) => Err(missing("it is a file; give the folder of a pack or of a checkpoint")),
-            Err(error) => Err(missing(&error.to_string())),
+            Err(error) => Err(missing(&crate::plain::system_error(&error))),
         }
     }
 
     fn failed(&self, name: &str, error: &std::io::Error) -> Error {
-        Error::ModelMissing { path: self.root.join(name), why: error.to_string() }
+        Error::ModelMissing { path: self.root.join(name), why: crate::plain::system_error(error) }
     }
 }
 
@@ -154,10 +155,21 @@ impl Files for Disk {
         Box::pin(async move {
             match std::fs::metadata(self.root.join(name)) {
                 Ok(meta) if meta.is_file() => Ok(Some(meta.len())),
-                Ok(meta) if meta.is_dir() => Ok(None),
+                Ok(meta) if meta.is_dir() => {
+                    Err(self.failed(name, &std::io::Error::other("it is a folder, not a file")))
+                }
                 // Reading a pipe or a device may never end.
                 Ok(_) => Err(self.failed(name, &std::io::Error::other("it is not a regular file"))),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    // The name of a link without its file is no absent file.
+                    match std::fs::symlink_metadata(self.root.join(name)) {
+                        Ok(_) => Err(self.failed(
+                            name,
+                            &std::io::Error::other("it is a link to a file that does not exist"),
+                        )),
+                        Err(_) => Ok(None),
+                    }
+                }
                 Err(error) => Err(self.failed(name, &error)),
             }
         })

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::future::Boxed;
 use crate::parallel::Guarded;
+use crate::plain;
 use crate::quant::{Format, PANEL, Packed};
 use crate::text::{Template, Tokenizer};
 use crate::untrusted::{check_file_name, cut, limits};
@@ -179,15 +180,14 @@ impl Pack {
         let bytes = whole(&*files, FILE).await?.ok_or_else(|| corrupt("it is missing".into()))?;
         // First the format alone, of whatever version; a value for everything in the file would
         // take twenty times its size.
-        let head: Head = serde_json::from_slice(&bytes).map_err(|e| corrupt(e.to_string()))?;
+        let head: Head = plain::object(&bytes).map_err(corrupt)?;
         if head.format.as_str() != Some(FORMAT) {
             let found = cut(&head.format.to_string(), limits::NAME);
             return Err(corrupt(format!(
                 "its format is {found}, this version reads {FORMAT:?}; convert the checkpoint again"
             )));
         }
-        let manifest: Manifest =
-            serde_json::from_slice(&bytes).map_err(|e| corrupt(e.to_string()))?;
+        let manifest: Manifest = plain::object(&bytes).map_err(corrupt)?;
         manifest.check(FILE)?;
         #[cfg(feature = "native")]
         let remembered = Remembered::of(&*files, &manifest.shards);

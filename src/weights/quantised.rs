@@ -1,6 +1,7 @@
 //! Checkpoints that are quantised already: said in one sentence, where their tensors' names would
 //! fill pages.
 
+use super::files::{Files, json};
 use super::tensors::Tensor;
 use crate::error::{Error, Result};
 use crate::untrusted::{cut, limits};
@@ -26,17 +27,47 @@ const SIGNS: [(&str, &str); 10] = [
     (".weight_scales", "EETQ, 8 bits"),
 ];
 
-/// Refuses a checkpoint whose configuration says that it is quantised.
+/// Files that quantisers write beside the weights, and who does.
+const SIDE_FILES: [(&str, &str); 3] = [
+    ("quantize_config.json", "GPTQ"),
+    ("quant_config.json", "AWQ"),
+    ("hf_quant_config.json", "ModelOpt"),
+];
+
+/// Refuses a checkpoint, or a tower, beside which a quantiser has left its settings; `whose` comes
+/// before the file's name in the message.
+///
+/// # Errors
+/// [`Error::ModelCorrupt`], with the method; what reading fails with.
+pub(super) async fn check_side_files(files: &dyn Files, whose: &str) -> Result<()> {
+    for (name, usual) in SIDE_FILES {
+        let Some(settings) = json(files, name).await? else { continue };
+        // ModelOpt keeps its settings one level deeper, and names the method in its own way.
+        let inner = settings.get("quantization").unwrap_or(&settings);
+        let method = inner.get("quant_method").or(inner.get("quant_algo")).and_then(Value::as_str);
+        let how = match (usual, method) {
+            ("ModelOpt", Some(method)) => format!("ModelOpt, {}", cut(method, 40)),
+            (_, Some(method)) => named(method),
+            _ => usual.into(),
+        };
+        let bits = bits(inner, 0).map(|bits| format!(", {bits} bits"));
+        let how = format!("{how}{}", bits.unwrap_or_default());
+        return Err(refusal(&format!("{whose}{name}"), &how));
+    }
+    Ok(())
+}
+
+/// Refuses a checkpoint whose configuration, in `file`, says that it is quantised.
 ///
 /// # Errors
 /// [`Error::ModelCorrupt`], with the method.
-pub(super) fn check_config(config: &Value) -> Result<()> {
+pub(super) fn check_config(config: &Value, file: &str) -> Result<()> {
     let parts = PARTS.iter().filter_map(|part| config.get(part));
     let settings = std::iter::once(config)
         .chain(parts)
         .flat_map(|part| KEYS.iter().filter_map(|key| part.get(key)));
     match settings.filter(|value| !value.is_null()).find_map(method) {
-        Some(how) => Err(refusal("config.json", &how)),
+        Some(how) => Err(refusal(file, &how)),
         None => Ok(()),
     }
 }
@@ -89,12 +120,7 @@ fn method(settings: &Value) -> Option<String> {
         return None;
     }
     let name = match name {
-        Some("gptq") => "GPTQ".into(),
-        Some("awq") => "AWQ".into(),
-        Some("hqq") => "HQQ".into(),
-        Some("eetq") => "EETQ".into(),
-        Some("fp8" | "fbgemm_fp8") => "FP8".into(),
-        Some(other) => cut(other, 40),
+        Some(name) => named(name),
         None if loaded.is_some() => "bitsandbytes".into(),
         None => "by a method that it does not name".into(),
     };
@@ -105,6 +131,18 @@ fn method(settings: &Value) -> Option<String> {
     };
     let bits = loaded.or_else(|| bits(settings, 0)).or(usual);
     Some(bits.map_or(name.clone(), |bits| format!("{name}, {bits} bits")))
+}
+
+/// A method as people write it.
+fn named(method: &str) -> String {
+    match method {
+        "gptq" => "GPTQ".into(),
+        "awq" => "AWQ".into(),
+        "hqq" => "HQQ".into(),
+        "eetq" => "EETQ".into(),
+        "fp8" | "fbgemm_fp8" => "FP8".into(),
+        other => cut(other, 40),
+    }
 }
 
 /// The first number of bits in these settings, a few objects deep.

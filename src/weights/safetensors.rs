@@ -4,6 +4,7 @@
 
 use super::files::Files;
 use crate::error::{Error, Result};
+use crate::plain::json_error;
 use crate::untrusted::limits;
 use half::{bf16, f16};
 use safetensors::Dtype;
@@ -61,7 +62,7 @@ pub async fn read_header(files: &dyn Files, file: &str) -> Result<Vec<(String, E
         return Err(corrupt(format!("its header describes tensor {name} twice")));
     }
     let metadata: Metadata = serde_json::from_slice(&bytes)
-        .map_err(|e| corrupt(format!("its header is invalid: {e}")))?;
+        .map_err(|e| corrupt(format!("its header is invalid: {}", json_error(&e))))?;
     let data = metadata.data_len() as u64;
     if data != size - 8 - header {
         return Err(corrupt(format!(

@@ -4,10 +4,11 @@
 use super::files::{Files, json};
 use super::names::{self, Names};
 use super::quantised;
-use super::tensors::Folder;
+use super::tensors::{Folder, Tensor};
 use crate::config::published::{self, Fields};
 use crate::error::{Error, Result};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// A tower, and what describes it.
 pub(super) struct Tower {
@@ -19,6 +20,15 @@ pub(super) struct Tower {
     pub(super) config: Value,
     /// What its preprocessor does, and where that was read; first the file that counts.
     pub(super) preprocessors: Vec<(String, Value)>,
+}
+
+impl Tower {
+    /// How many layers have tensors, from the first on: in its own folder, or in `checkpoint`.
+    pub(super) fn layers(&self, checkpoint: &BTreeMap<String, Tensor>) -> usize {
+        let tensors = self.folder.as_ref().map_or(checkpoint, |folder| &folder.tensors);
+        let name = |i: usize| format!("{}encoder.layers.{i}.layer_norm1.weight", self.prefix);
+        (0..).take_while(|i| tensors.contains_key(&name(*i))).count()
+    }
 }
 
 /// Looks in `given`, in the folder that the configuration names, in
@@ -46,11 +56,12 @@ pub(super) async fn find(
     let mut looked_in = Vec::new();
     for folder in candidates {
         looked_in.push(folder.describe());
-        if config.is_none() {
-            let json = json(&*folder, "config.json").await?;
-            config = json.map(|json| {
-                json.get("vision_config").filter(|v| v.is_object()).cloned().unwrap_or(json)
-            });
+        quantised::check_side_files(&*folder, "the vision tower's ").await?;
+        if let Some(json) = json(&*folder, "config.json").await? {
+            quantised::check_config(&json, "the vision tower's config.json")?;
+            if config.is_none() {
+                config = Some(numbers(json)?);
+            }
         }
         if preprocessors.is_empty() {
             preprocessors.extend(preprocessor(&*folder, "the vision tower's ").await?);
@@ -92,6 +103,17 @@ pub(super) async fn find(
         }
     };
     Ok(Tower { folder, prefix, config, preprocessors })
+}
+
+/// A tower's numbers, where a whole CLIP or LLaVA model has them inside its own.
+fn numbers(json: Value) -> Result<Value> {
+    let whole = Fields { file: "the vision tower's config.json", value: &json };
+    let Some(inner) = whole.inner("vision_config")? else { return Ok(json) };
+    let kind = whole.text("model_type")?.filter(|kind| !kind.starts_with("llava"));
+    if kind.is_some() {
+        whole.only("model_type", &["clip", "clip_vision_model"])?;
+    }
+    Ok(inner.value.clone())
 }
 
 /// A folder's `preprocessor_config.json`; since transformers 5 it may lie in

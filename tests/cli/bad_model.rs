@@ -381,6 +381,20 @@ fn spoiled_packs() {
 }
 
 #[test]
+fn a_packs_name_is_shown_on_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let pack = folder.path().join("pack");
+    mqt(["convert", &crate::common::checkpoint("d-floor-grid"), "-o", &text(&pack)]).ok();
+    let manifest = pack.join("manifest.json");
+    let mut value: Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
+    value["name"] = "a\nevery SHA-256 right\r\u{2028}\u{1b}[2Jb".into();
+    fs::write(&manifest, value.to_string()).unwrap();
+    let said = mqt(["verify", &text(&pack)]).ok().stdout;
+    assert!(said.starts_with("a every SHA-256 right \\x1b[2Jb: "), "{said:?}");
+    assert_eq!((said.lines().count(), said.matches('\u{2028}').count()), (1, 0), "{said:?}");
+}
+
+#[test]
 fn what_would_change_the_answer_unseen_is_refused() {
     // A tensor of a decoder layer that this architecture does not have: here the last norm's,
     // renamed.

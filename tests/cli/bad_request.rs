@@ -217,3 +217,55 @@ fn outputs_that_cannot_be() {
     trace("no/such/folder/trace.safetensors").refused(2, "no folder");
     trace(&text(&golden("pillow"))).refused(2, "folder");
 }
+
+#[test]
+fn wrong_numbers_are_refused_in_plain_words() {
+    let picture = picture("blobs.png");
+    let of_answers = "--target-ms --max-new-tokens --temperature --top-p --top-k --repetition-penalty --seed --context -m";
+    let lines: Vec<(&str, &str)> = of_answers
+        .split(' ')
+        .map(|flag| ("ask", flag))
+        .chain(
+            ["--tokens", "--contexts", "--prefill", "--batches", "--patience"]
+                .map(|f| ("bench", f)),
+        )
+        .chain([("compare", "-m"), ("attention -o a.png", "-m"), ("trace -o a", "-m")])
+        .chain([("ask --refine 2", "--draft"), ("ask --draft 2", "--refine")])
+        .chain([("eval -o a --images a", "-m"), ("eval -o a --images a", "--shard")])
+        .chain([("pull -o a", "--timeout"), ("convert -o a", "--shard-bytes")])
+        .collect();
+    for (command, flag) in lines {
+        for value in ["x", "-1", "1e99", "", "18446744073709551616"] {
+            let operands: &[&str] = match command.split(' ').next().unwrap_or_default() {
+                "ask" | "compare" | "trace" => &[&picture, "What?"],
+                "bench" => &[],
+                _ => &[&picture],
+            };
+            let line = words(command, operands).into_iter().chain([flag, value]);
+            let done = mqt(line).run();
+            assert_eq!(done.code, 2, "{done:#?}");
+            assert!(done.stderr.starts_with("error: invalid value"), "{done:#?}");
+            for word in super::odd_settings::RUSTS_WORDS {
+                assert!(!done.stderr.contains(word), "{word} in {done:#?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_system_and_the_libraries_say_is_said_plainly() {
+    ask(&["data:", "What?"]).refused(6, "error: data: the picture cannot be used");
+    let done = ask(&["data:;base64,@@", "What?"]);
+    done.refused(6, "error: data: the picture cannot be used: the data: URL is not valid base64");
+    // One that accepts and says nothing, then one that says what is no HTTP, then none.
+    let silent = super::server::Server::scripted(|_| super::server::Reply::silent());
+    let garbage = super::server::Server::scripted(|_| super::server::Reply::garbage());
+    let folder = tempfile::tempdir().unwrap();
+    let pull = |address: &str| {
+        let line = ["pull", "a/b", "--timeout", "0.1", "-o", &text(folder.path())];
+        mqt(line).env("HF_ENDPOINT", address).run()
+    };
+    pull(&silent.base()).refused(7, "the server does not answer in time; tried 6 times");
+    pull(&garbage.base()).refused(7, "the server's answer is not HTTP; tried 6 times");
+    pull("http://127.0.0.1:1").refused(7, "the server refuses the connection; tried 6 times");
+}

@@ -59,6 +59,23 @@ fn links_and_pipes_in_the_cache_do_not_hold_it_up() {
 }
 
 #[test]
+fn a_link_is_listed_and_not_walked_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, elsewhere) = (folder.path().join("cache"), folder.path().join("elsewhere"));
+    fs::create_dir_all(&root).unwrap();
+    fs::create_dir_all(&elsewhere).unwrap();
+    fs::File::create(elsewhere.join("large")).unwrap().set_len(7_000_000_000).unwrap();
+    symlink(&elsewhere, root.join("linked")).unwrap();
+    let listed = cache(&root, &["ls"]).ok().stdout;
+    assert!(listed.contains("linked") && listed.contains("a link"), "{listed}");
+    assert!(!listed.contains("GB"), "{listed}");
+    // The same folder in its own place has a size.
+    fs::remove_file(root.join("linked")).unwrap();
+    fs::rename(&elsewhere, root.join("linked")).unwrap();
+    assert!(cache(&root, &["ls"]).ok().stdout.contains("7.00 GB"));
+}
+
+#[test]
 fn removing_a_link_leaves_what_it_leads_to() {
     let folder = tempfile::tempdir().unwrap();
     let (root, elsewhere) = (folder.path().join("cache"), folder.path().join("elsewhere"));
@@ -96,7 +113,15 @@ fn verify_removes_only_plain_files_inside_the_model() {
     for file in [text(&victim), "../../outside/config.json".into(), "/dev/zero".into()] {
         let line = serde_json::json!({"file": {"file": file, "bytes": 1, "modified": 0, "sha256": "00", "mark": null}});
         fs::write(&note, format!("{line}\n{{\"finished\":true}}\n")).unwrap();
-        cache(&root, &["verify"]).run();
+        cache(&root, &["verify"]).run().refused(3, "its notes do not name the files");
+        assert!(cache(&root, &["ls"]).ok().stdout.contains("unfinished"));
+    }
+    // Beside one that is right.
+    let good = |name: &str, bytes: u64| serde_json::json!({"file": {"file": name, "bytes": bytes, "modified": 0, "sha256": "00", "mark": null}});
+    let lines = [good("config.json", 2), good("../x", 1)].map(|line| format!("{line}\n")).concat();
+    for lines in [String::new(), lines] {
+        fs::write(&note, format!("{lines}{{\"finished\":true}}\n")).unwrap();
+        cache(&root, &["verify"]).run().refused(3, "its notes do not name the files");
     }
     assert_eq!(fs::read_to_string(victim).unwrap(), "mine");
 }

@@ -152,24 +152,24 @@ fn the_bundled_models_accuracy_is_as_the_readme_says() {
 }
 
 /// `mqt eval` of a small random model, with the program's own cases at hand.
-struct Eval {
+pub(super) struct Eval {
     folder: tempfile::TempDir,
 }
 
 impl Eval {
     /// A folder of pictures, `images`, that has `toybox-1.png`.
-    fn new() -> Eval {
+    pub(super) fn new() -> Eval {
         let eval = Eval { folder: tempfile::tempdir().unwrap() };
         fs::create_dir(eval.at("images")).unwrap();
         fs::copy(picture("blobs.png"), eval.at("images/toybox-1.png")).unwrap();
         eval
     }
 
-    fn at(&self, name: &str) -> std::path::PathBuf {
+    pub(super) fn at(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
 
-    fn run(&self, questions: &Path, output: &str, more: &[&str]) -> Done {
+    pub(super) fn run(&self, questions: &Path, output: &str, more: &[&str]) -> Done {
         let (questions, images, output, model) = (
             text(questions),
             text(&self.at("images")),

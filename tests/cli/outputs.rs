@@ -197,3 +197,49 @@ fn a_conversion_follows_links_and_keeps_modes() {
     assert_eq!(fs::metadata(&shard).unwrap().permissions().mode() & 0o777, 0o600);
     mqt(["verify", &text(&at("link"))]).ok();
 }
+
+/// `-` is stdout where that makes sense; a file of that name is `./-`.
+#[test]
+fn a_dash_is_stdout_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| text(&folder.path().join(name));
+    let model = checkpoint("d-floor-grid");
+    let start = "--adapter cpu --model";
+    let blobs = picture("blobs.png");
+    for command in ["trace -m 2", "attention -m 2"] {
+        let more: &[&str] = if command.starts_with("trace") { &["What?"] } else { &[] };
+        let run = |output: &str| {
+            let line = words(command, &[&blobs]).into_iter().chain(more.to_vec());
+            let line = line.chain(words(start, &[&model, "-o", output])).map(str::to_owned);
+            let line: Vec<String> = line.collect();
+            mqt(line.iter().map(String::as_str)).folder(folder.path()).ok()
+        };
+        let there = run("./-");
+        let want = fs::read(folder.path().join("-")).unwrap();
+        fs::remove_file(folder.path().join("-")).unwrap();
+        let piped = run("-");
+        // As far as text tells bytes apart.
+        assert_eq!(piped.stdout, String::from_utf8_lossy(&want));
+        assert!(there.stdout.is_empty() && piped.stderr.contains("wrote stdout"), "{piped:#?}");
+        assert_eq!(names(folder.path()), [""; 0]);
+    }
+    fs::write(at("q.jsonl"), "{\"question_id\": 1, \"image\": \"blobs.png\", \"text\": \"?\"}\n")
+        .unwrap();
+    let (questions, images) = (at("q.jsonl"), text(Path::new(&blobs).parent().unwrap()));
+    let eval = |more: &[&str]| {
+        let line = words("eval -m 2 --max-new-tokens 2", &[&questions, "--images", &images]);
+        let line = line.into_iter().chain(words(start, &[&model])).chain(more.to_vec());
+        mqt(line.collect::<Vec<_>>()).folder(folder.path()).run()
+    };
+    eval(&["-o", "-"]).refused(2, "./-");
+    eval(&["-o", "a", "--summary", "-", "--plot", "-"]).refused(2, "are one file");
+    let summary = eval(&["-o", "a", "--summary", "-"]);
+    let value: serde_json::Value = serde_json::from_str(&summary.stdout).unwrap();
+    assert_eq!((summary.code, &value["schema"]), (0, &"mqt.eval/1".into()), "{summary:#?}");
+    let plot = eval(&["-o", "a", "--plot", "-"]);
+    assert!(plot.code == 0 && plot.stdout.starts_with("<svg"), "{plot:#?}");
+    for line in [vec!["convert", &model, "-o", "-"], words("bench", &["--plot", "-"])] {
+        mqt(line).folder(folder.path()).run().refused(2, "./-");
+    }
+    assert_eq!(names(folder.path()), ["a", "q.jsonl"]);
+}

@@ -152,8 +152,12 @@ fn what_a_server_says_about_sizes_and_sums_is_checked() {
         one(json!({"type": "file", "path": "model.safetensors", "size": size, "lfs": lfs}))
     };
     for size in [json!(-1), json!(1.5), json!("5"), json!(1e30)] {
-        refused(weights(size.clone(), Value::Null), 3, "expected u64");
-        refused(weights(json!(5), json!({"oid": "0".repeat(64), "size": size})), 3, "expected u64");
+        refused(weights(size.clone(), Value::Null), 3, "a whole number from 0 on");
+        refused(
+            weights(json!(5), json!({"oid": "0".repeat(64), "size": size})),
+            3,
+            "a whole number from 0 on",
+        );
     }
     refused(weights(json!(u64::MAX), Value::Null), 3, "more than");
     refused(weights(json!(5), json!({"oid": "0".repeat(64), "size": 6})), 3, "two sizes");
@@ -195,7 +199,9 @@ fn an_answer_that_is_too_large_or_no_listing_is_not_read() {
     ] {
         refused(format!("{nested}{}", "[".repeat(100_000)), 3, "is not usable");
     }
-    refused("<html>log in</html>", 3, "is not usable");
+    refused("<html>log in</html>", 7, "a web page where JSON should be");
+    refused("\n <!doctype html>", 7, "a web page where JSON should be");
+    refused(r#"[["file", "a.json", 1, null, null]]"#, 3, "in entry 1, it holds no JSON object");
     refused("{}", 3, "is not usable");
     refused(r#"[{"type": 5, "path": "a"}]"#, 3, "is not usable");
     let answers = [

@@ -36,7 +36,9 @@ pub(crate) enum Trouble {
 /// What a client asks for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Request {
+    /// Without the query.
     pub(crate) path: String,
+    pub(crate) query: String,
     /// First and last byte.
     pub(crate) range: Option<(usize, usize)>,
     pub(crate) if_range: Option<String>,
@@ -88,6 +90,16 @@ impl Reply {
             .with("content-range", &format!("bytes {first}-{last}/{}", file.len()))
     }
 
+    /// Nothing, and the connection stays.
+    pub(crate) fn silent() -> Reply {
+        Reply { head: String::new(), body: Vec::new(), end: End::Hangs }
+    }
+
+    /// What is no HTTP.
+    pub(crate) fn garbage() -> Reply {
+        Reply { head: String::new(), body: b"garbage\r\n\r\n".to_vec(), end: End::Closes }
+    }
+
     /// A body without end.
     pub(crate) fn endless(piece: &[u8]) -> Reply {
         Reply {
@@ -117,7 +129,9 @@ impl Reply {
     }
 
     fn send(&self, stream: &mut TcpStream) -> std::io::Result<bool> {
-        write!(stream, "HTTP/1.1 {}\r\n\r\n", self.head)?;
+        if !self.head.is_empty() {
+            write!(stream, "HTTP/1.1 {}\r\n\r\n", self.head)?;
+        }
         match self.end {
             End::Repeats => loop {
                 write!(stream, "{:x}\r\n", self.body.len())?;
@@ -237,16 +251,10 @@ fn serve(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
         if reader.read_line(&mut line)? == 0 {
             return Ok(());
         }
-        let path = line
-            .split(' ')
-            .nth(1)
-            .unwrap_or("/")
-            .split('?')
-            .next()
-            .unwrap_or("/")
-            .trim_start_matches('/')
-            .to_owned();
-        let mut request = Request { path, ..Request::default() };
+        let whole = line.split(' ').nth(1).unwrap_or("/");
+        let (path, query) = whole.split_once('?').unwrap_or((whole, ""));
+        let (path, query) = (path.trim_start_matches('/').to_owned(), query.to_owned());
+        let mut request = Request { path, query, ..Request::default() };
         loop {
             let mut header = String::new();
             reader.read_line(&mut header)?;

@@ -16,7 +16,8 @@ use mqt::weights::Weights;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 pub(crate) use values::{Tokens, tokens};
-use values::{adapter, count, milliseconds, penalty, probability, seconds, temperature};
+use values::{adapter, count, image_tokens, milliseconds, penalty, positive, probability};
+use values::{seconds, temperature, whole};
 
 mod values;
 
@@ -93,11 +94,18 @@ pub(crate) struct AskArgs {
         value_name = "M",
         allow_hyphen_values = true,
         requires = "refine",
-        conflicts_with = "tokens"
+        conflicts_with = "tokens",
+        value_parser = image_tokens
     )]
     pub(crate) draft: Option<u64>,
     /// Then answer again with so many, without looking at the picture again
-    #[arg(long, value_name = "M", allow_hyphen_values = true, requires = "draft")]
+    #[arg(
+        long,
+        value_name = "M",
+        allow_hyphen_values = true,
+        requires = "draft",
+        value_parser = image_tokens
+    )]
     pub(crate) refine: Option<u64>,
     /// One JSON object per answer, schema mqt.answer/1
     #[arg(long)]
@@ -140,7 +148,8 @@ pub(crate) struct CompareArgs {
         long,
         value_name = "LIST",
         value_delimiter = ',',
-        allow_hyphen_values = true
+        allow_hyphen_values = true,
+        value_parser = image_tokens
     )]
     pub(crate) tokens: Vec<u64>,
     /// One JSON object per answer, schema mqt.answer/1
@@ -159,7 +168,10 @@ pub(crate) struct AttentionArgs {
     /// The picture: a file, `-` for stdin, or a data: URL
     pub(crate) image: OsString,
     /// The first so many image tokens together, 1 to the model's M [default: all]
-    #[arg(short = 'm', long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(
+        short = 'm', long, value_name = "N", allow_hyphen_values = true,
+        value_parser = image_tokens
+    )]
     pub(crate) tokens: Option<u64>,
     /// The PNG file to write
     #[arg(short, long, value_name = "FILE")]
@@ -175,7 +187,10 @@ pub(crate) struct TraceArgs {
     /// The question
     pub(crate) question: String,
     /// Image tokens, 1 to the model's M
-    #[arg(short = 'm', long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(
+        short = 'm', long, value_name = "N", allow_hyphen_values = true,
+        value_parser = image_tokens
+    )]
     pub(crate) tokens: u64,
     /// The safetensors file to write
     #[arg(short, long, value_name = "FILE")]
@@ -200,7 +215,8 @@ pub(crate) struct EvalArgs {
         long,
         value_name = "LIST",
         value_delimiter = ',',
-        allow_hyphen_values = true
+        allow_hyphen_values = true,
+        value_parser = image_tokens
     )]
     pub(crate) tokens: Vec<u64>,
     /// Answers, one JSON object a line; what is there is not asked again
@@ -243,7 +259,7 @@ pub(crate) struct ConvertArgs {
     /// Largest shard in bytes; for tests, which want many of a small model
     #[arg(
         long, hide = true, allow_hyphen_values = true,
-        default_value_t = mqt::weights::pack::SHARD_BYTES
+        default_value_t = mqt::weights::pack::SHARD_BYTES, value_parser = whole
     )]
     pub(crate) shard_bytes: u64,
 }
@@ -262,7 +278,7 @@ pub(crate) struct PullArgs {
     /// The folder to fetch into [default: the cache, MQT_CACHE or the user's own]
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
-    /// A server that sends less than it should in so many seconds is asked again
+    /// How long to wait for an answer, or for the next piece of a file, before asking again
     #[arg(
         long, value_name = "SECONDS", default_value_t = 30.0, allow_hyphen_values = true,
         value_parser = seconds
@@ -327,27 +343,26 @@ pub(crate) struct BenchArgs {
     /// ladder]
     #[arg(
         short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
-        value_parser = clap::value_parser!(u32).range(1..)
+        value_parser = positive
     )]
     pub(crate) tokens: Vec<u32>,
     /// Contexts to generate at, separated by commas
     #[arg(
         long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
-        default_values_t = defaults::BENCH_CONTEXTS.map(|n| n as u32), value_parser = clap::value_parser!(u32).range(1..)
+        default_values_t = defaults::BENCH_CONTEXTS.map(|n| n as u32), value_parser = positive
     )]
     pub(crate) contexts: Vec<u32>,
     /// Prompt lengths, separated by commas
     #[arg(
         long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
-        default_values_t = defaults::BENCH_PREFILL.map(|n| n as u32),
-        value_parser = clap::value_parser!(u32).range(1..)
+        default_values_t = defaults::BENCH_PREFILL.map(|n| n as u32), value_parser = positive
     )]
     pub(crate) prefill: Vec<u32>,
     /// Numbers of tokens to compute together beside a context of 128 [default: 1 to 16, 20, 24, 28,
     /// 32, 48, 64]
     #[arg(
         long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
-        value_parser = clap::value_parser!(u32).range(1..)
+        value_parser = positive
     )]
     pub(crate) batches: Vec<u32>,
     /// Seconds per figure: more is steadier
@@ -395,8 +410,8 @@ pub(crate) struct BudgetArgs {
 pub(crate) struct AnswerArgs {
     /// Cut the answer after so many tokens
     #[arg(
-        long, value_name = "N", allow_hyphen_values = true, default_value_t = defaults::MAX_NEW_TOKENS as u32,
-        value_parser = clap::value_parser!(u32).range(1..)
+        long, value_name = "N", allow_hyphen_values = true,
+        default_value_t = defaults::MAX_NEW_TOKENS as u32, value_parser = positive
     )]
     max_new_tokens: u32,
     /// 0 always takes the likeliest token; higher is more varied
@@ -430,6 +445,7 @@ pub(crate) struct AnswerArgs {
         value_name = "S",
         allow_hyphen_values = true,
         default_value_t = defaults::SEED,
+        value_parser = whole,
         help_heading = "Sampling"
     )]
     seed: u64,

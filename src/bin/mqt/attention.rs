@@ -44,7 +44,7 @@ pub(crate) fn run(args: AttentionArgs, console: &Console) -> Result<()> {
     };
     console.line(&format!(
         "wrote {}: {tokens} mostly {place} ({:.0} %)",
-        args.output.display(),
+        target::shown_path(&args.output),
         share * 100.0
     ));
     Ok(())

@@ -6,7 +6,7 @@ use crate::conversation::{TUNING, load_tuned};
 use crate::failure::Result;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
-use crate::target::{Target, keep_apart};
+use crate::target::{Target, keep_apart, refuse_stdout};
 use mqt::bench::{self, Plan, Report};
 use mqt::model::{Arithmetic, ModelSource, Tuning};
 use mqt::untrusted;
@@ -16,6 +16,7 @@ use std::fmt::Write;
 pub(crate) fn run(args: BenchArgs, console: &Console) -> Result<()> {
     let target = match &args.plot {
         Some(path) => {
+            refuse_stdout("--plot", path, "the report goes there")?;
             let model = args.model.files();
             let inputs: Vec<_> =
                 model.iter().map(|file| ("a file of the model", file.as_path())).collect();

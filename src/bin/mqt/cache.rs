@@ -81,11 +81,12 @@ fn list(console: &Console) -> Result<()> {
     for name in names {
         let folder = root()?.join(&name);
         let state = if is_finished(&folder) { "" } else { "  unfinished: pull it again to go on" };
-        output.line(&format!(
-            "{name:<40} {:>8.2} GB  {}{state}",
-            size(&folder) as f64 / 1e9,
-            folder.display()
-        ))?;
+        // What a link leads to is not ours to walk through, and may be a whole disk.
+        let size = match fs::read_link(&folder) {
+            Ok(_) => format!("{:>11}", "a link"),
+            Err(_) => format!("{:>8.2} GB", size(&folder) as f64 / 1e9),
+        };
+        output.line(&format!("{name:<40} {size}  {}{state}", folder.display()))?;
     }
     Ok(())
 }
@@ -96,7 +97,9 @@ fn is_finished(folder: &Path) -> bool {
     let is_there = |name: &str, bytes: u64| {
         find(folder, name).is_ok_and(|meta| meta.is_some_and(|meta| meta.len() == bytes))
     };
-    note.finished && note.files.values().all(|file| is_there(&file.file, file.bytes))
+    note.finished
+        && note.is_sound()
+        && note.files.values().all(|file| is_there(&file.file, file.bytes))
 }
 
 /// Bytes of a folder's files. Links are not followed, so that it ends; other special files have no
@@ -164,6 +167,9 @@ fn verify(name: &str) -> Result<usize> {
     let mut note = Note::of(&folder);
     if !note.finished {
         return Err(wrong("its download has not finished".into()));
+    }
+    if !note.is_sound() {
+        return Err(wrong("its notes do not name the files that were fetched".into()));
     }
     for file in note.files.clone().into_values() {
         let meta = find(&folder, &file.file).map_err(&wrong)?;

@@ -39,11 +39,27 @@ pub(crate) fn run(args: ChatArgs, console: &Console) -> Result<()> {
             (mqt::untrusted::one_line(model.name()), &model.adapter().name, model.config().m_max());
         console.line(&format!("{name} on {adapter}, up to {max} image tokens; looking at {}. /help lists the commands.", picture.name));
     }
-    let mut chat =
-        Chat { conversation, budget, args, output: Output::new(), console: *console, last: None };
+    let mut chat = Chat {
+        conversation,
+        budget,
+        args,
+        output: Output::new(),
+        console: *console,
+        last: None,
+        wrong_picture: false,
+    };
     let mut first_failure = None;
     while let Some(line) = lines.next()? {
-        match line.and_then(|line| chat.line(line.trim())) {
+        let done = match line {
+            Ok(line) => chat.line(line.trim()),
+            Err((failure, line)) => {
+                chat.wrong_picture |= is_about_a_picture(&line);
+                Err(failure)
+            }
+        };
+        // A person sees that the picture is still the old one.
+        chat.wrong_picture &= !lines.interactive();
+        match done {
             Ok(Next::Go) => {}
             Ok(Next::Leave) => break,
             Err(failure) if failure.message.is_none() => return Err(failure),
@@ -72,6 +88,13 @@ struct Chat {
     output: Output,
     console: Console,
     last: Option<Answer>,
+    /// Another picture was asked for and did not come: what follows is meant about that one.
+    wrong_picture: bool,
+}
+
+/// Whether a line that is not understood was perhaps meant as `/image`.
+fn is_about_a_picture(line: &str) -> bool {
+    line.trim_start().get(..2).is_some_and(|start| start.eq_ignore_ascii_case("/i"))
 }
 
 impl Chat {
@@ -90,22 +113,42 @@ impl Chat {
             "/quit" | "/exit" => return Ok(Next::Leave),
             "/help" => self.console.line(CHAT_COMMANDS),
             "/m" => self.set_tokens(rest)?,
-            "/image" => self.look(rest)?,
+            "/image" => {
+                self.wrong_picture = true;
+                self.look(rest)?;
+                self.wrong_picture = false;
+            }
             "/new" => {
                 self.conversation.session.start_anew();
                 self.last = None;
                 self.console.line("forgotten; the picture stays");
             }
-            "/refine" => self.refine(rest)?,
+            "/refine" => {
+                self.check_picture()?;
+                self.refine(rest)?;
+            }
             "/stats" => self.stats(),
             _ if word.starts_with('/') => {
+                self.wrong_picture |= is_about_a_picture(word);
                 return Err(Failure::usage(format!(
                     "there is no {word}; /help lists the commands, and no question begins with /"
                 )));
             }
-            _ => self.ask(line, self.budget.clone())?,
+            _ => {
+                self.check_picture()?;
+                self.ask(line, self.budget.clone())?;
+            }
         }
         Ok(Next::Go)
+    }
+
+    fn check_picture(&self) -> Result<()> {
+        if !self.wrong_picture {
+            return Ok(());
+        }
+        Err(Failure::usage(
+            "the question is not asked, for the picture before it could not be used; give another one with /image",
+        ))
     }
 
     fn ask(&mut self, question: &str, budget: Budget) -> Result<()> {
@@ -235,19 +278,18 @@ impl Lines {
         matches!(self, Lines::Terminal(_))
     }
 
-    /// The next line, or what is wrong with it; `None` at the end.
-    fn next(&mut self) -> Result<Option<Result<String>>> {
+    /// The next line, or what is wrong with it and what can be read of it; `None` at the end.
+    fn next(&mut self) -> Result<Option<std::result::Result<String, (Failure, String)>>> {
         match self {
             Lines::Stdin(lines) => {
                 let line = lines.next().map_err(|error| {
                     Failure::usage(format!("the questions cannot be read: {error}"))
                 })?;
                 let text = |line: lines::Line| {
-                    let wrong = |_| {
-                        Failure::usage(format!(
-                            "line {} is not UTF-8, so it was not asked",
-                            line.number
-                        ))
+                    let wrong = |error: std::string::FromUtf8Error| {
+                        let why = format!("line {} is not UTF-8, so it was not asked", line.number);
+                        let readable = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                        (Failure::usage(why), readable)
                     };
                     String::from_utf8(line.text).map_err(wrong)
                 };

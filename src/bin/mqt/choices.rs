@@ -7,6 +7,7 @@
 use crate::cache;
 use crate::target::write_whole;
 use mqt::gpu::{AdapterInfo, Choices, Learned};
+use mqt::untrusted::limits;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -32,7 +33,9 @@ pub(crate) fn read() -> Choices {
 }
 
 fn read_from(path: &Path) -> Choices {
-    let text = std::fs::read(path).unwrap_or_default();
+    // Not a pipe, nor a file that cannot be ours. A link that the user has put there is followed.
+    let is_one = std::fs::metadata(path).is_ok_and(|d| d.is_file() && d.len() <= limits::NOTE);
+    let text = if is_one { std::fs::read(path).unwrap_or_default() } else { Vec::new() };
     let remembered = serde_json::from_slice(&text).ok();
     remembered
         .filter(|r: &Remembered| r.schema == SCHEMA && r.version == env!("CARGO_PKG_VERSION"))
@@ -86,6 +89,19 @@ mod tests {
             json!({"card": {"variants": {"a": "1", "b": "2"}, "pipelines": {"fast 0123456789ab": 25}}})
         );
         assert_eq!(read_from(&path)["card"].variants.len(), 2);
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_to_be_ours_counts_as_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kernels.json");
+        remember_in(&path, "card", learned("a", "1"));
+        assert_eq!(read_from(&path).len(), 1);
+        let mut text = std::fs::read(&path).unwrap();
+        text.resize(limits::NOTE as usize + 1, b' ');
+        std::fs::write(&path, text).unwrap();
+        assert!(read_from(&path).is_empty());
+        assert!(read_from(folder.path()).is_empty());
     }
 
     #[test]

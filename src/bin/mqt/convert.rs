@@ -14,6 +14,7 @@ use std::time::Instant;
 
 pub(crate) fn run(args: ConvertArgs, console: &Console) -> Result<()> {
     let start = Instant::now();
+    target::refuse_stdout("-o", &args.output, "a pack is a folder")?;
     let mut bar = console.bytes();
     let interrupt = Interrupt::install()?;
     // A link that leads to no folder yet: the folder is made where it leads.

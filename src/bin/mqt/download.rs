@@ -1,22 +1,25 @@
 //! One file from the network: in ranges, resumed inside the file, never put together from two
 //! versions, checked at the end.
 //!
-//! A file whose SHA-256 somebody said is what has that sum. Of others we hold on to what the server
-//! says about its version (entity tag, date, size): every range must be of the same one, in later
-//! runs too, or the file is fetched from its start again.
+//! A file whose SHA-256 somebody said is what has that sum. Of others we hold on to how the server
+//! marks its version (entity tag, date): every range must carry the same mark, in later runs too, or
+//! the file is fetched from its start again. A file without a mark comes in one answer or not at
+//! all: a size alone does not tell two versions apart.
+
+mod version;
 
 use crate::address::Address;
 use crate::failure::{Failure, Result};
 use crate::fetch::{Client, PATIENCE, Range, Trouble, header, length, network, read, refusal};
 use crate::folder::{read_small, sha256};
 use indicatif::ProgressBar;
-use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use ureq::Body;
-use ureq::http::{HeaderMap, Response};
+use ureq::http::Response;
+use version::{Begun, Version};
 
 /// A range should take about this long: then a stall is noticed soon, and the cost of asking does
 /// not count.
@@ -40,75 +43,6 @@ pub(crate) struct Remote {
     pub(crate) most: u64,
     /// Whether its size must be known before it is fetched.
     pub(crate) sized: bool,
-}
-
-/// What a server says about the version of a file.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Version {
-    etag: Option<String>,
-    modified: Option<String>,
-    total: Option<u64>,
-}
-
-impl Version {
-    fn of(headers: &HeaderMap, total: Option<u64>) -> Version {
-        // Sent back in requests, so of bounded length.
-        let said = |name| header(headers, name).filter(|value| value.len() <= 200);
-        Version { etag: said("etag"), modified: said("last-modified"), total }
-    }
-
-    /// Whether `other` is certainly another version.
-    fn contradicts(&self, other: &Version) -> bool {
-        fn differ<T: PartialEq>(a: &Option<T>, b: &Option<T>) -> bool {
-            a.is_some() && b.is_some() && a != b
-        }
-        differ(&self.etag, &other.etag)
-            || differ(&self.modified, &other.modified)
-            || differ(&self.total, &other.total)
-    }
-
-    /// What `If-Range` may carry: a strong entity tag, else a date. A weak tag may not be used
-    /// there.
-    fn condition(&self) -> Option<&str> {
-        match &self.etag {
-            Some(etag) => Some(etag.as_str()).filter(|etag| etag.starts_with('"')),
-            None => self.modified.as_deref(),
-        }
-    }
-}
-
-/// What an unfinished file is a part of; kept beside it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Begun {
-    address: String,
-    bytes: Option<u64>,
-    sha256: Option<String>,
-    mark: Option<String>,
-    version: Version,
-}
-
-impl Begun {
-    fn of(remote: &Remote) -> Begun {
-        let Remote { address, bytes, sha256, mark, .. } = remote;
-        Begun {
-            address: address.to_string(),
-            bytes: *bytes,
-            sha256: sha256.clone(),
-            mark: mark.clone(),
-            version: Version::default(),
-        }
-    }
-
-    /// Whether what was begun is a part of the file that is wanted now, as far as can be told
-    /// before asking the server.
-    fn is_of(&self, remote: &Remote) -> bool {
-        let same = Begun { version: Version::default(), ..self.clone() } == Begun::of(remote);
-        match &remote.sha256 {
-            Some(_) => self.sha256 == remote.sha256,
-            // Of a server that said nothing there is nothing to recognise the file by.
-            None => same && self.version != Version::default(),
-        }
-    }
 }
 
 /// Fetches `remote` to the file `part`, resuming what an earlier run left there; its SHA-256.
@@ -162,6 +96,10 @@ struct Download<'a> {
     at: u64,
     begun: Begun,
     changes: u32,
+    /// How often it began from the start again.
+    restarts: u32,
+    /// Asked for in one request without a range: the server does not mark its versions.
+    whole: bool,
 }
 
 impl<'a> Download<'a> {
@@ -198,6 +136,8 @@ impl<'a> Download<'a> {
             at,
             begun: old.unwrap_or_else(|| Begun::of(remote)),
             changes: 0,
+            restarts: 0,
+            whole: false,
         };
         download.note()?;
         Ok(download)
@@ -218,8 +158,14 @@ impl<'a> Download<'a> {
         self.file.set_len(0).map_err(|e| self.failed(&e))?;
         self.bar.dec(self.at);
         self.at = 0;
+        self.restarts += 1;
         self.begun.version = version;
         self.note()
+    }
+
+    /// Whether what there is can be continued without mixing two versions.
+    fn can_go_on(&self) -> bool {
+        self.remote.sha256.is_some() || self.begun.version.is_marked()
     }
 
     /// Its size, as far as it is known.
@@ -232,9 +178,9 @@ impl<'a> Download<'a> {
         let mut range = *RANGE_BYTES.start() * 4;
         let (mut fruitless, mut furthest) = (0, self.at);
         while self.total().is_none_or(|total| self.at < total) {
-            let (before, start) = (self.at, Instant::now());
-            let end = self.total().map_or(self.at + range, |total| total.min(self.at + range));
-            let trouble = match self.range(end) {
+            let (before, restarts, changes) = (self.at, self.restarts, self.changes);
+            let start = Instant::now();
+            let trouble = match self.step(range) {
                 Ok(()) => None,
                 Err(Trouble::Final(failure)) => return Err(failure),
                 Err(Trouble::Passing { why, wait }) => Some((why, wait)),
@@ -242,29 +188,52 @@ impl<'a> Download<'a> {
             let rate =
                 self.at.saturating_sub(before) as f64 / start.elapsed().as_secs_f64().max(1e-3);
             range = ((rate * RANGE_SECONDS) as u64).clamp(*RANGE_BYTES.start(), *RANGE_BYTES.end());
-            // A server that begins from the start each time brings nothing new until it gets
-            // further.
-            fruitless = if self.at > furthest || trouble.is_none() { 0 } else { fruitless + 1 };
+            if self.changes > changes {
+                // Another file, which has to get as far first.
+                furthest = 0;
+            }
+            // Who begins from the start each time brings nothing new, however far it gets.
+            if self.at > furthest && self.restarts == restarts {
+                fruitless = 0;
+            } else if trouble.is_some() {
+                fruitless += 1;
+            }
             furthest = furthest.max(self.at);
             let Some((why, wait)) = trouble else { continue };
             if fruitless >= PATIENCE {
-                let why = format!(
-                    "{why}; tried {PATIENCE} times. What arrived is kept; run the same command to go on"
-                );
-                return Err(network(&self.remote.address, &why));
+                return Err(self.given_up(&why));
             }
             self.client.wait(wait, fruitless);
         }
         Ok(())
     }
 
-    /// Asks for the bytes up to `end` and appends what comes.
-    fn range(&mut self, end: u64) -> std::result::Result<(), Trouble> {
+    fn given_up(&self, why: &str) -> Failure {
+        let next = if self.can_go_on() {
+            "What arrived is kept; run the same command to go on"
+        } else {
+            "The server does not mark the file's version, so another run fetches it from its start"
+        };
+        network(&self.remote.address, &format!("{why}; tried {PATIENCE} times. {next}"))
+    }
+
+    /// One request: for the next `range` bytes, or for all of a file without a mark.
+    fn step(&mut self, range: u64) -> std::result::Result<(), Trouble> {
+        if self.at > 0 && !self.can_go_on() {
+            self.restart(Version::default())?;
+            self.whole = true;
+        }
+        let end = self.total().map_or(self.at + range, |total| total.min(self.at + range));
+        if self.whole && self.at == 0 { self.range(None) } else { self.range(Some(end)) }
+    }
+
+    /// Asks for the bytes up to `end`, or for the whole file, and appends what comes.
+    fn range(&mut self, end: Option<u64>) -> std::result::Result<(), Trouble> {
         // With a SHA-256 the content decides; servers of one file may disagree about its version.
         let version =
             self.begun.version.condition().filter(|_| self.at > 0 && self.remote.sha256.is_none());
-        let response =
-            self.client.get(&self.remote.address, Some(Range { first: self.at, end, version }))?;
+        let range = end.map(|end| Range { first: self.at, end, version });
+        let response = self.client.get(&self.remote.address, range)?;
         let said = header(response.headers(), "content-range");
         let (bounds, total) = said
             .as_deref()
@@ -273,6 +242,7 @@ impl<'a> Download<'a> {
         let total = total.trim().parse::<u64>().ok();
         match response.status().as_u16() {
             206 => {
+                let Some(end) = end else { return Err(self.only_pieces().into()) };
                 let bounds = bounds.split_once('-').and_then(|(first, last)| {
                     Some((first.trim().parse().ok()?, last.trim().parse().ok()?))
                 });
@@ -282,6 +252,13 @@ impl<'a> Download<'a> {
                     return Err(Trouble::passing("the server sent another range than asked for"));
                 };
                 self.recognise(Version::of(response.headers(), total))?;
+                let all =
+                    self.at == 0 && total.is_some_and(|total| last.saturating_add(1) >= total);
+                if !all && !self.can_go_on() {
+                    // The next piece could be of another version.
+                    self.whole = true;
+                    return Ok(());
+                }
                 let end = self.total().unwrap_or(u64::MAX).min(end).min(last.saturating_add(1));
                 self.append(response, Some(end), Some(self.client.deadline()))
             }
@@ -298,13 +275,17 @@ impl<'a> Download<'a> {
                 self.append(response, end, None)
             }
             // All of it was there.
-            416 if self.total().is_none() && total == Some(self.at) => {
+            416 if self.total().is_none()
+                && total == Some(self.at)
+                && self.is_still_of(&response) =>
+            {
                 self.begun.version.total = total;
                 Ok(())
             }
             416 if self.at > 0 => {
                 self.changed()?;
                 self.restart(Version::default())?;
+                self.whole = true;
                 Err(Trouble::passing("the file became shorter on the server"))
             }
             _ => Err(refusal(&self.remote.address, &response)),
@@ -316,10 +297,16 @@ impl<'a> Download<'a> {
         let Remote { address, bytes, sha256, most, sized, .. } = self.remote;
         if sha256.is_some() {
             self.begun.version.total = self.begun.version.total.or(seen.total);
-        } else if self.at > 0 && self.begun.version.contradicts(&seen) {
-            self.changed()?;
+        } else if self.at > 0 && !self.begun.version.is_confirmed_by(&seen) {
+            let why = if self.begun.version.contradicts(&seen) {
+                self.changed()?;
+                "the file changed on the server"
+            } else {
+                self.whole = true;
+                "the server no longer says which version of the file it sends"
+            };
             self.restart(Version::default())?;
-            return Err(Trouble::passing("the file changed on the server"));
+            return Err(Trouble::passing(why));
         } else if self.at == 0 {
             self.begun.version = seen.clone();
             self.note()?;
@@ -340,6 +327,20 @@ impl<'a> Download<'a> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether an answer without content is about the version of which all is here.
+    fn is_still_of(&self, response: &Response<Body>) -> bool {
+        let seen = Version::of(response.headers(), None);
+        self.at == 0 || self.remote.sha256.is_some() || self.begun.version.is_confirmed_by(&seen)
+    }
+
+    fn only_pieces(&self) -> Failure {
+        network(
+            &self.remote.address,
+            "the server sends the file only in pieces and does not mark their version (no ETag, no \
+             Last-Modified), so that they may belong to two versions; take it from another server",
+        )
     }
 
     fn changed(&mut self) -> Result<()> {

@@ -3,6 +3,7 @@
 use crate::args::EvalArgs;
 use crate::console::Console;
 use crate::conversation::Conversation;
+use crate::exact::{Id, Key};
 use crate::failure::{Failure, Result};
 use crate::ledger::Ledger;
 use crate::lines::Lines;
@@ -15,9 +16,9 @@ use indicatif::ProgressBar;
 use mqt::budget::Budget;
 use mqt::image::Reading;
 use mqt::model::Arithmetic;
+use mqt::plain;
 use mqt::session::FinishReason;
 use serde::Deserialize;
-use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::BufReader;
@@ -31,11 +32,11 @@ const ONE_QUESTION: [u8; 2] = [6, 8];
 #[derive(Debug, Deserialize)]
 pub(crate) struct Question {
     /// A number or a string.
-    pub(crate) question_id: Value,
+    pub(crate) question_id: Id,
     pub(crate) image: String,
     pub(crate) text: String,
     /// The right answer, if it is known.
-    pub(crate) answer: Option<Value>,
+    pub(crate) answer: Option<Key>,
     /// Questions of one kind are scored together.
     pub(crate) kind: Option<String>,
     /// How many questions before it in the file are the same: id, picture and text.
@@ -63,12 +64,8 @@ pub(crate) fn run(args: EvalArgs, console: &Console) -> Result<()> {
     };
     let (summary_target, plot_target) =
         (open("--summary", &args.summary)?, open("--plot", &args.plot)?);
-    if ledger.damaged > 0 {
-        let lines = counted(ledger.damaged, "line");
-        console.note(&format!(
-            "{lines} of {} cut off in the middle; the questions are asked again",
-            args.output.display()
-        ));
+    if let Some(note) = ledger.damage_note() {
+        console.note(&note);
     }
     let mut conversation =
         Conversation::start(&args.model, Arithmetic::Exact, &args.tokens, console)?;
@@ -207,7 +204,7 @@ fn read_questions(path: &Path) -> Result<Vec<Question>> {
     let unreadable = |error: &dyn std::fmt::Display| {
         Failure::usage(format!("the questions {shown} cannot be read: {error}"))
     };
-    let file = File::open(path).map_err(|error| unreadable(&error))?;
+    let file = File::open(path).map_err(|error| unreadable(&plain::system_error(&error)))?;
     if fs::metadata(path).is_ok_and(|data| data.is_dir()) {
         return Err(unreadable(&"it is a folder"));
     }
@@ -219,10 +216,8 @@ fn read_questions(path: &Path) -> Result<Vec<Question>> {
         if line.text.trim_ascii().is_empty() {
             continue;
         }
-        let wrong = |error: serde_json::Error| {
-            Failure::usage(format!("{shown}, line {}: {error}", line.number))
-        };
-        let mut question: Question = serde_json::from_slice(&line.text).map_err(wrong)?;
+        let wrong = |why: String| Failure::usage(format!("{shown}, line {}: {why}", line.number));
+        let mut question: Question = plain::object(&line.text).map_err(wrong)?;
         let id_and_text = (question.question_id.to_string(), question.text.clone());
         let count = same.entry((id_and_text.clone(), question.image.clone())).or_insert(0);
         question.twin = *count;

@@ -2,6 +2,7 @@
 
 use crate::advice;
 use mqt::Error;
+use mqt::plain::system_error;
 use std::io;
 
 /// The reason a command ends with another code than 0, or early with 0.
@@ -23,6 +24,7 @@ impl Failure {
 
     /// Output that could not be written.
     pub(crate) fn output(what: &str, why: &io::Error) -> Failure {
+        let why = system_error(why);
         Failure { code: 1, message: Some(format!("{what} cannot be written: {why}")) }
     }
 
@@ -43,6 +45,8 @@ impl Failure {
 
     /// The same failure, its sentence starting with the name of what it is about.
     pub(crate) fn about(mut self, what: &str) -> Failure {
+        // A `data:` URL without a type has the colon already.
+        let what = what.trim_end_matches(':');
         self.message = self.message.map(|message| format!("{what}: {message}"));
         self
     }

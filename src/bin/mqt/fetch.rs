@@ -2,8 +2,9 @@
 
 use crate::address::Address;
 use crate::failure::{Failure, Result};
+use mqt::plain::system_error;
 use mqt::untrusted::short;
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use ureq::Body;
@@ -85,10 +86,19 @@ impl Client {
 
     /// A small file, whole: at most `most` bytes.
     pub(crate) fn small(&self, address: &Address, most: u64) -> Result<Vec<u8>> {
+        self.page(address, most).map(|page| page.bytes)
+    }
+
+    /// A small file of JSON, and where the server says that it goes on.
+    pub(crate) fn page(&self, address: &Address, most: u64) -> Result<Page> {
         let mut fruitless = 0;
         loop {
             let (why, wait) = match self.small_once(address, most) {
-                Ok(bytes) => return Ok(bytes),
+                Ok(page) if page.bytes.trim_ascii_start().starts_with(b"<") => {
+                    let why = "the server sends a web page where JSON should be, perhaps to log in; look at it in a browser, or check the address";
+                    return Err(network(address, why));
+                }
+                Ok(page) => return Ok(page),
                 Err(Trouble::Final(failure)) => return Err(failure),
                 Err(Trouble::Passing { why, wait }) => (why, wait),
             };
@@ -100,7 +110,7 @@ impl Client {
         }
     }
 
-    fn small_once(&self, address: &Address, most: u64) -> std::result::Result<Vec<u8>, Trouble> {
+    fn small_once(&self, address: &Address, most: u64) -> std::result::Result<Page, Trouble> {
         let too_long = || network(address, &format!("the answer is larger than {most} bytes"));
         let mut response = self.get(address, None)?;
         if response.status().as_u16() != 200 {
@@ -110,6 +120,7 @@ impl Client {
         if said.is_some_and(|said| said > most) {
             return Err(too_long().into());
         }
+        let next = next_page(response.headers());
         let deadline = self.deadline();
         let mut body = response.body_mut().as_reader();
         let (mut bytes, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
@@ -118,7 +129,7 @@ impl Client {
                 0 if said.is_some_and(|said| said > bytes.len() as u64) => {
                     return Err(Trouble::passing("the connection ended early"));
                 }
-                0 => return Ok(bytes),
+                0 => return Ok(Page { bytes, next }),
                 n => bytes.extend(&buffer[..n]),
             }
             if bytes.len() as u64 > most {
@@ -166,6 +177,29 @@ impl Client {
     }
 }
 
+/// A small file.
+pub(crate) struct Page {
+    pub(crate) bytes: Vec<u8>,
+    /// The address of what follows, as the server writes it.
+    pub(crate) next: Option<String>,
+}
+
+/// What the `Link` headers call the next page: `<address>; rel="next"`.
+fn next_page(headers: &HeaderMap) -> Option<String> {
+    let values = headers.get_all("link").into_iter().filter_map(|value| value.to_str().ok());
+    let mut links = values.flat_map(|value| value.split('<').skip(1));
+    links.find_map(|link| {
+        let (address, rest) = link.split_once('>')?;
+        let mut relations = rest.split(';').filter_map(|part| part.trim().split_once('='));
+        let is_next = relations.any(|(name, value)| {
+            let value = value.trim().trim_end_matches(',').trim().trim_matches('"');
+            name.trim().eq_ignore_ascii_case("rel")
+                && value.split(' ').any(|word| word.eq_ignore_ascii_case("next"))
+        });
+        is_next.then(|| address.trim().to_owned())
+    })
+}
+
 /// Reads a piece of an answer; 0 at its end.
 pub(crate) fn read(
     body: &mut impl Read,
@@ -175,7 +209,37 @@ pub(crate) fn read(
     if deadline.is_some_and(|deadline| Instant::now() > deadline) {
         return Err(Trouble::passing("the answer comes too slowly"));
     }
-    body.read(buffer).map_err(|error| Trouble::passing(short(&error.to_string())))
+    body.read(buffer).map_err(|error| Trouble::passing(io_words(&error)))
+}
+
+/// What went wrong on the way to a server or back, for people.
+fn words(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Io(error) => io_words(error),
+        ureq::Error::Timeout(_) => "the server does not answer in time".into(),
+        ureq::Error::HostNotFound => "no server of this name is found".into(),
+        ureq::Error::ConnectionFailed => "the server cannot be reached".into(),
+        ureq::Error::Protocol(_) => "the server's answer is not HTTP".into(),
+        other => short(&other.to_string()).into(),
+    }
+}
+
+fn io_words(error: &io::Error) -> String {
+    if let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
+        return words(inner);
+    }
+    match error.kind() {
+        ErrorKind::ConnectionRefused => "the server refuses the connection".into(),
+        ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::UnexpectedEof => "the connection ended early".into(),
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => "the server does not answer in time".into(),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
+            "the server cannot be reached".into()
+        }
+        _ => short(&system_error(error)).into(),
+    }
 }
 
 /// Where a redirect leads; never from an encrypted connection to one that is not.
@@ -219,7 +283,7 @@ fn trouble(at: &Address, error: ureq::Error) -> Trouble {
         | ureq::Error::Timeout(_)
         | ureq::Error::HostNotFound
         | ureq::Error::ConnectionFailed
-        | ureq::Error::Protocol(_) => Trouble::passing(short(&error.to_string())),
+        | ureq::Error::Protocol(_) => Trouble::passing(words(&error)),
         ureq::Error::LargeResponseHeader(..) => {
             network(at, "the head of the server's answer is too large").into()
         }
@@ -263,6 +327,27 @@ pub(crate) fn network(address: &Address, why: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_next_page_is_found_among_other_links() {
+        let next = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("link", value.parse().unwrap());
+            next_page(&headers)
+        };
+        for value in [
+            r#"<https://host/a?cursor=1,2>; rel="next""#,
+            r#"<https://host/b>; rel="prev", <https://host/a?cursor=1,2>; title="a"; REL=next"#,
+            r#"<https://host/a?cursor=1,2>;rel="last next", <https://host/b>; rel="first""#,
+        ] {
+            assert_eq!(next(value).as_deref(), Some("https://host/a?cursor=1,2"), "{value}");
+        }
+        for value in
+            ["", "next", r#"<https://host/b>; rel="prev""#, r#"<https://host/b; rel="next""#]
+        {
+            assert_eq!(next(value), None, "{value}");
+        }
+    }
 
     #[test]
     fn a_redirect_never_gives_up_encryption() {

@@ -6,6 +6,7 @@
 
 use crate::failure::{Failure, Result};
 use crate::lock::Lock;
+use mqt::untrusted::limits;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Read};
@@ -13,8 +14,6 @@ use std::path::{Path, PathBuf};
 
 /// Our own folder inside a model's.
 const OWN: &str = ".mqt";
-/// Our own notes are smaller.
-const NOTE_BYTES: u64 = 16 << 20;
 
 /// A folder that nobody else fetches into as long as this is held.
 pub(crate) struct Folder {
@@ -168,7 +167,7 @@ pub(crate) fn find(folder: &Path, name: &str) -> std::result::Result<Option<Meta
 /// A note of our own; `None` if there is none, or something that cannot be one.
 pub(crate) fn read_small(path: &Path) -> Option<Vec<u8>> {
     let meta = fs::symlink_metadata(path).ok()?;
-    if !meta.is_file() || meta.len() > NOTE_BYTES {
+    if !meta.is_file() || meta.len() > limits::NOTE {
         return None;
     }
     fs::read(path).ok()

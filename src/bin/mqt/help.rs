@@ -51,7 +51,8 @@ Example:
   printf 'What is this?\\nWhere is it?\\n' | mqt chat scene.png --json
 
 Commands: /m 64 or /m auto, /image other.png, /refine [M], /stats, /new, /help, /quit. Another word that begins with / is an error.
-From a terminal, questions can be edited and recalled; otherwise each line of stdin is a question.";
+From a terminal, questions can be edited and recalled; otherwise each line of stdin is a question. There, if
+the picture of an /image cannot be used, questions are refused until the next /image, so that none is answered about another picture.";
 
 pub(crate) const COMPARE: &str = "\
 Example:
@@ -81,7 +82,7 @@ Example:
 A line of questions.jsonl: {\"question_id\": 1, \"image\": \"a.png\", \"text\": \"What is this?\", \"answer\": \"a star\", \"kind\": \"what\"}
 A line of answers.jsonl: question_id, prompt, text, answer_id, model_id, metadata (image_tokens, image, milliseconds).
 Several questions may share a question_id. Run again after an interruption: what is answered stays, the rest follows; a line
-that was cut off is asked again. Questions with an answer are scored by exact match (case and a final full stop do not count),
+that was cut off or damaged is named, left out, and its question asked again. Questions with an answer are scored by exact match (case and a final full stop do not count),
 for each m and kind, on stderr; --summary and --plot keep that. Pictures are regular files below --images: what leads out of it
 needs --allow-outside.
 
@@ -108,7 +109,8 @@ Examples:
 
 HF_ENDPOINT is another server, HF_TOKEN a token for it. Sizes and SHA-256 are checked as far as the server tells them. Ctrl-C, a
 cut line or a stalled server lose nothing: run it again. A file that no pull has written is never replaced, and a second pull into
-the same folder waits for the first. The folder is printed on stdout.";
+the same folder waits for the first. The folder is printed on stdout. A file is resumed if the server marks its version (ETag or Last-Modified) or its SHA-256 is
+known; else it begins again.";
 
 pub(crate) const CACHE: &str = "\
 Examples:

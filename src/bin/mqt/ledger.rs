@@ -1,28 +1,38 @@
 //! The answers' file of `mqt eval`: what an earlier run left, and a way to add to it.
 
 use crate::eval::Question;
+use crate::exact::Id;
 use crate::failure::{Failure, Result};
 use crate::lines::{self, Lines};
 use crate::lock::Lock;
 use crate::target;
+use mqt::plain;
 use mqt::session::Answer;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::io::{self, BufReader, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// A line of the answers' file, as LLaVA's own evaluation writes it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Line {
-    question_id: Value,
+    question_id: Id,
     prompt: String,
     text: String,
     answer_id: String,
     model_id: String,
+    #[serde(deserialize_with = "metadata")]
     metadata: Metadata,
+}
+
+/// An object, and not a list of the same values.
+fn metadata<'de, D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Metadata, D::Error> {
+    let raw = Box::<RawValue>::deserialize(from)?;
+    plain::object(raw.get().as_bytes()).map_err(serde::de::Error::custom)
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -60,7 +70,7 @@ struct Key {
 
 impl Key {
     fn of(question: &Question, m: u64) -> Key {
-        let (id, prompt) = (question.question_id.to_string(), question.text.clone());
+        let (id, prompt) = (question.question_id.json().to_owned(), question.text.clone());
         Key { id, prompt, image: Some(question.image.clone()), twin: question.twin, m }
     }
 }
@@ -107,8 +117,10 @@ pub(crate) struct Ledger {
     whole: u64,
     /// Whether the last line is whole but for its line break.
     lacks_break: bool,
-    /// Lines in the middle that were cut off, and are left where they are.
-    pub(crate) damaged: usize,
+    /// Numbers of the lines in the middle that were cut off, overwritten or joined to another one.
+    damaged: Vec<usize>,
+    /// Where their bytes are that are no answers.
+    holes: Vec<Range<u64>>,
     /// The model that the file's answers are from.
     pub(crate) model_id: Option<String>,
     pub(crate) answers: Answers,
@@ -120,7 +132,8 @@ const OURS: &[u8] = b"{\"question_id\":";
 /// What a line of the file turns out to be.
 enum Found {
     Nothing,
-    Answer(Box<Line>),
+    /// An answer, and where in the line it is.
+    Answer(Box<Line>, Range<usize>),
     /// One of ours that was cut off, or overwritten with zeros, by whatever ended the program.
     Damaged,
     Foreign(String),
@@ -135,7 +148,8 @@ impl Ledger {
             file,
             whole: 0,
             lacks_break: false,
-            damaged: 0,
+            damaged: Vec::new(),
+            holes: Vec::new(),
             model_id: None,
             answers: Answers::default(),
         };
@@ -159,11 +173,21 @@ impl Ledger {
                 ))
             };
             let found = recognised(&line);
-            let is_answer = matches!(found, Found::Answer(_));
+            let mut answer_end = None;
             match found {
+                Found::Nothing if line.is_ended && line.text.contains(&0) => {
+                    self.leave_out(&line, line.start..lines.position());
+                }
                 Found::Nothing => {}
-                Found::Answer(answer) => self.take(*answer).map_err(wrong)?,
-                Found::Damaged => self.damaged += usize::from(line.is_ended),
+                Found::Answer(answer, at) => {
+                    self.take(*answer).map_err(wrong)?;
+                    self.leave_out(&line, line.start..line.start + at.start as u64);
+                    answer_end = Some(line.start + at.end as u64);
+                }
+                Found::Damaged if line.is_ended => {
+                    self.leave_out(&line, line.start..lines.position());
+                }
+                Found::Damaged => {}
                 Found::Foreign(why) if line.is_ended => return Err(wrong(why)),
                 Found::Foreign(_) => {
                     return Err(Failure::usage(format!(
@@ -173,11 +197,37 @@ impl Ledger {
             }
             if line.is_ended {
                 self.whole = lines.position();
-            } else if is_answer {
-                self.whole = line.start + trimmed_end(&line.text).len() as u64;
+            } else if let Some(end) = answer_end {
+                self.whole = end;
                 self.lacks_break = true;
             }
         }
+    }
+
+    /// Notes that these bytes of a line are no answer, if they are more than white space.
+    fn leave_out(&mut self, line: &lines::Line, bytes: Range<u64>) {
+        let length = usize::try_from(bytes.end - bytes.start).unwrap_or(usize::MAX);
+        if line.text.iter().take(length).all(u8::is_ascii_whitespace) {
+            return;
+        }
+        self.damaged.push(line.number);
+        self.holes.push(bytes);
+    }
+
+    /// Which lines are damaged, and what happens about it.
+    pub(crate) fn damage_note(&self) -> Option<String> {
+        let shown: Vec<String> = self.damaged.iter().take(8).map(usize::to_string).collect();
+        let rest = self.damaged.len() - shown.len();
+        let lines = match (shown.as_slice(), rest) {
+            ([], _) => return None,
+            ([one], 0) => format!("line {one}"),
+            (_, 0) => format!("lines {}", shown.join(", ")),
+            _ => format!("lines {} and {rest} more", shown.join(", ")),
+        };
+        Some(format!(
+            "{lines} of {} cut off or damaged; what is damaged is left out, and its questions are asked again",
+            self.path.display()
+        ))
     }
 
     fn take(&mut self, line: Line) -> std::result::Result<(), String> {
@@ -186,7 +236,7 @@ impl Ledger {
         }
         let Metadata { image_tokens, milliseconds, image, twin, .. } = line.metadata;
         let key = Key {
-            id: line.question_id.to_string(),
+            id: line.question_id.json().to_owned(),
             prompt: line.prompt,
             image,
             twin,
@@ -207,7 +257,34 @@ impl Ledger {
             }
             _ => self.model_id = Some(model_id),
         }
+        self.mend()?;
         self.cut().map_err(|error| self.failed(&error))
+    }
+
+    /// Leaves damaged lines out of the file: other programs read it too.
+    fn mend(&mut self) -> Result<()> {
+        if self.holes.is_empty() {
+            return Ok(());
+        }
+        let mut all = Vec::new();
+        let mut file = self.file.file();
+        file.rewind()
+            .and_then(|()| file.take(self.whole).read_to_end(&mut all))
+            .map_err(|error| self.failed(&error))?;
+        let mut kept = Vec::with_capacity(all.len());
+        let (mut at, mut rest) = (0, all.as_slice());
+        for hole in self.holes.drain(..) {
+            let (before, from) = rest.split_at(usize::try_from(hole.start - at).unwrap_or(0));
+            kept.extend(before);
+            rest = &from[usize::try_from(hole.end - hole.start).unwrap_or(0)..];
+            at = hole.end;
+        }
+        kept.extend(rest);
+        if let Some(lock) = target::rewrite("-o", &self.path, &self.file, &kept)? {
+            self.file = lock;
+        }
+        self.whole = kept.len() as u64;
+        Ok(())
     }
 
     /// Forgets what follows the last whole line.
@@ -274,13 +351,15 @@ impl Ledger {
 }
 
 fn recognised(line: &lines::Line) -> Found {
-    let text = trimmed(&line.text);
+    let start = line.text.iter().take_while(|byte| is_blank(**byte)).count();
+    let end = trimmed_end(&line.text).len();
+    let text = line.text.get(start..end).unwrap_or_default();
     // A file that was cut inside the mark before its text has only a part of it.
     if text.is_empty() || line.number == 1 && !line.is_ended && b"\xef\xbb".starts_with(text) {
         return Found::Nothing;
     }
-    let error = match serde_json::from_slice::<Line>(text) {
-        Ok(answer) => return Found::Answer(Box::new(answer)),
+    let error = match plain::object::<Line>(text) {
+        Ok(answer) => return Found::Answer(Box::new(answer), start..end),
         Err(error) => error,
     };
     // Where a file was cut and another one joined to it, a whole line follows the cut one.
@@ -289,19 +368,13 @@ fn recognised(line: &lines::Line) -> Found {
     // Other programs put a space behind the colon.
     let ours = cut.strip_prefix(OURS).map_or(OURS.starts_with(cut), |rest| !rest.starts_with(b" "));
     if !ours || serde_json::from_slice::<IgnoredAny>(text).is_ok() {
-        return Found::Foreign(error.to_string());
+        return Found::Foreign(error);
     }
-    serde_json::from_slice(&text[last..])
-        .map_or(Found::Damaged, |answer| Found::Answer(Box::new(answer)))
+    plain::object(&text[last..])
+        .map_or(Found::Damaged, |answer| Found::Answer(Box::new(answer), start + last..end))
 }
 
-/// What a line says without the white space around it, and without the zeros that a power cut
-/// leaves.
-fn trimmed(text: &[u8]) -> &[u8] {
-    let text = trimmed_end(text);
-    &text[text.iter().take_while(|byte| is_blank(**byte)).count()..]
-}
-
+/// A line without white space at its end, and without the zeros that a power cut leaves.
 fn trimmed_end(text: &[u8]) -> &[u8] {
     &text[..text.len() - text.iter().rev().take_while(|byte| is_blank(**byte)).count()]
 }

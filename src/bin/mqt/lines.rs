@@ -54,8 +54,13 @@ impl<R: BufRead> Lines<R> {
             return wrong("is UTF-16; save the text as UTF-8".into());
         }
         let is_ended = text.pop_if(|last| *last == b'\n').is_some();
-        if is_ended {
-            text.pop_if(|last| *last == b'\r');
+        while text.pop_if(|last| *last == b'\r').is_some() {}
+        // Else a whole file would be one line, or two questions one.
+        if text.contains(&b'\r') {
+            return wrong(
+                "has carriage returns alone as line ends, as old Mac files do; save the text with line feeds"
+                    .into(),
+            );
         }
         // Not only before the first line: files are joined.
         if text.starts_with(UTF8_MARK) {
@@ -101,6 +106,22 @@ mod tests {
     fn a_line_without_end_is_not_read_to_its_end() {
         let mut lines = Lines::new(io::BufReader::new(io::repeat(b'x')));
         assert!(lines.next().unwrap_err().to_string().contains("line 1 is longer than 64 MiB"));
+    }
+
+    #[test]
+    fn carriage_returns_alone_end_no_line_and_are_named() {
+        let text = b"one\r\ntwo\r\r\n\r\nfour\r";
+        let want = [
+            (b"one".to_vec(), 0, true),
+            (b"two".to_vec(), 5, true),
+            (vec![], 11, true),
+            (b"four".to_vec(), 13, false),
+        ];
+        assert_eq!(lines(text, 100), want);
+        for text in ["one\rtwo\r", "one\rtwo\n"] {
+            let error = Lines::new(text.as_bytes()).next().unwrap_err().to_string();
+            assert!(error.contains("line 1 has carriage returns alone"), "{error}");
+        }
     }
 
     #[test]

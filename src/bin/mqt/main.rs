@@ -19,6 +19,7 @@ mod convert;
 mod doctor;
 mod download;
 mod eval;
+mod exact;
 mod failure;
 mod fetch;
 mod folder;

@@ -163,9 +163,7 @@ fn data_url(url: &str) -> Result<Picture> {
             .with_decode_padding_mode(DecodePaddingMode::Indifferent)
             .with_decode_allow_trailing_bits(true);
         let decoded = GeneralPurpose::new(&alphabet::STANDARD, config).decode(bytes);
-        bytes = decoded.map_err(|error| {
-            unusable(&name, &format!("the data: URL is not valid base64: {error}"))
-        })?;
+        bytes = decoded.map_err(|_| unusable(&name, "the data: URL is not valid base64"))?;
     }
     Ok(Picture { name, source: Source::Bytes(bytes) })
 }
@@ -191,7 +189,7 @@ fn reason(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "there is no such file".into(),
         ErrorKind::PermissionDenied => "you may not read it".into(),
-        _ => error.to_string(),
+        _ => mqt::plain::system_error(error),
     }
 }
 

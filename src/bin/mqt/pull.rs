@@ -4,6 +4,7 @@
 //! A pull may be ended at any moment: what has its final name is complete and checked, and the rest
 //! is resumed.
 
+use crate::address::is_address;
 use crate::args::PullArgs;
 use crate::cache;
 use crate::console::{Bar, Console};
@@ -15,24 +16,24 @@ use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::pulled::Note;
 use crate::sources::{Listed, Wanted, list};
+use crate::target;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub(crate) fn run(args: PullArgs, console: &Console) -> Result<()> {
+    if let Some(folder) = &args.output {
+        target::refuse_stdout("-o", folder, "a model is a folder")?;
+    }
     let shown: Arc<OnceLock<Bar>> = Arc::default();
     let (bar, told) = (shown.clone(), *console);
     Interrupt::install()?.farewell(move || {
         bar.get().into_iter().for_each(|bar| bar.finish_and_clear());
         told.note("what arrived is kept; the same command goes on from there");
     });
-    let token = std::env::var("HF_TOKEN")
-        .ok()
-        .map(|token| token.trim().to_owned())
-        .filter(|token| !token.is_empty());
     // The token is for the hub, not for whoever has a manifest.
-    let token = token.filter(|_| !crate::address::is_address(&args.model));
+    let token = if is_address(&args.model) { None } else { token()? };
     let client = Client::new(token, Duration::from_secs_f64(args.timeout));
     let listed = list(&client, &args.model)?;
     if listed.hidden > 0 {
@@ -55,6 +56,19 @@ pub(crate) fn run(args: PullArgs, console: &Console) -> Result<()> {
         path.display()
     ));
     Output::new().line(&path.display().to_string())
+}
+
+/// `HF_TOKEN`, if it is set to anything; it is never shown.
+fn token() -> Result<Option<String>> {
+    let Some(token) = std::env::var_os("HF_TOKEN") else { return Ok(None) };
+    let token = token.to_string_lossy();
+    let token = token.trim();
+    if token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(Some(token.to_owned()).filter(|token| !token.is_empty()));
+    }
+    Err(Failure::usage(
+        "HF_TOKEN holds a character that no token has, such as a space or a control character; set it again",
+    ))
 }
 
 /// What is to be done about a file.

@@ -54,9 +54,16 @@ pub(crate) struct Note {
     pub(crate) source: Option<String>,
     pub(crate) files: BTreeMap<String, Pulled>,
     pub(crate) finished: bool,
+    /// Names in it that no pull writes.
+    foreign: usize,
 }
 
 impl Note {
+    /// Whether it names files, and none that a pull would not write.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.foreign == 0 && !self.files.is_empty()
+    }
+
     /// Reads the note of a folder; an empty one if there is none.
     pub(crate) fn of(folder: &Path) -> Note {
         let path = place(folder);
@@ -72,7 +79,7 @@ impl Note {
                 Line::File(pulled) if check_path(&pulled.file, NOTES).is_ok() => {
                     drop(note.files.insert(pulled.file.clone(), pulled))
                 }
-                Line::File(_) => {}
+                Line::File(_) => note.foreign += 1,
                 Line::Finished(finished) => note.finished = finished,
             }
         }

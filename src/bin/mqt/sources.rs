@@ -6,15 +6,19 @@ use crate::download::Remote;
 use crate::failure::{Failure, Result};
 use crate::fetch::{Client, network};
 use mqt::Error;
+use mqt::plain;
 use mqt::untrusted::{check_distinct, check_file_name, check_path, check_sha256, limits, short};
 use mqt::weights::pack::{Manifest, SHARD_BYTES};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 
 /// Where models are, unless `HF_ENDPOINT` says otherwise.
 const ENDPOINT: &str = "https://huggingface.co";
 const MANIFEST: &str = "manifest.json";
+/// Pages of one listing; servers give about a thousand files on each.
+const PAGES: usize = 100;
 
 /// A file of a model.
 pub(crate) struct Wanted {
@@ -60,8 +64,7 @@ fn from_manifest(client: &Client, url: &str) -> Result<Listed> {
         Failure::usage(format!("{address}: give the address of a pack's manifest.json"))
     })?;
     let text = client.small(&address, limits::MANIFEST)?;
-    let manifest: Manifest =
-        serde_json::from_slice(&text).map_err(|e| corrupt(&address, short(&e.to_string())))?;
+    let manifest: Manifest = plain::object(&text).map_err(|why| corrupt(&address, why))?;
     let from = address.to_string();
     if manifest.files.len() + manifest.shards.len() > limits::FILES {
         return Err(corrupt(&address, format!("it lists more than {} files", limits::FILES)));
@@ -143,23 +146,14 @@ fn from_hub(client: &Client, model: &str) -> Result<Listed> {
             "MODEL is not known: give owner/name, owner/name@revision or the address of a manifest.json",
         ));
     };
-    let endpoint = std::env::var("HF_ENDPOINT")
-        .ok()
-        .filter(|e| !e.is_empty())
-        .unwrap_or_else(|| ENDPOINT.into());
+    // One that is no text is refused, not passed over: the token is for that server.
+    let endpoint = std::env::var_os("HF_ENDPOINT").filter(|endpoint| !endpoint.is_empty());
+    let endpoint = endpoint.map_or(ENDPOINT.into(), |e| e.to_string_lossy().into_owned());
     let endpoint = given(&endpoint, "HF_ENDPOINT")?;
     let prefix = endpoint.path().trim_end_matches('/').to_owned();
     let listing = endpoint
         .with_path(format!("{prefix}/api/models/{owner}/{name}/tree/{revision}?recursive=true"));
-    let text = client.small(&listing, limits::LISTING)?;
-    let entries: Vec<Entry> =
-        serde_json::from_slice(&text).map_err(|e| corrupt(&listing, short(&e.to_string())))?;
-    if entries.len() > limits::FILES {
-        return Err(corrupt(
-            &listing,
-            format!("it lists {} files, more than {}", entries.len(), limits::FILES),
-        ));
-    }
+    let entries = entries(client, &listing)?;
     let mut hidden = 0;
     let mut files = Vec::new();
     for entry in wanted(&entries) {
@@ -186,6 +180,32 @@ fn from_hub(client: &Client, model: &str) -> Result<Listed> {
     files.sort_by_key(|file| (file.name == MANIFEST, file.remote.bytes, file.name.clone()));
     let source = endpoint.with_path(format!("{prefix}/{owner}/{name}")).to_string();
     Ok(Listed { folder: format!("{owner}--{name}"), source, files, hidden })
+}
+
+/// A whole listing, page after page of the same server.
+fn entries(client: &Client, listing: &Address) -> Result<Vec<Entry>> {
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut at = listing.clone();
+    for _ in 0..PAGES {
+        let page = client.page(&at, limits::LISTING)?;
+        let more: Vec<&RawValue> = serde_json::from_slice(&page.bytes)
+            .map_err(|error| corrupt(listing, plain::json_error(&error)))?;
+        let (there, most) = (entries.len() + more.len(), limits::FILES);
+        if there > most {
+            return Err(corrupt(listing, format!("it lists {there} files, more than {most}")));
+        }
+        for entry in more {
+            let number = entries.len() + 1;
+            let wrong = |why: String| corrupt(listing, format!("in entry {number}, {why}"));
+            entries.push(plain::object(entry.get().as_bytes()).map_err(wrong)?);
+        }
+        let Some(next) = page.next else { return Ok(entries) };
+        let next = at.join(&next).filter(|next| next.is_same_server(listing));
+        at = next.ok_or_else(|| {
+            network(listing, "its listing goes on at another server, which is not followed")
+        })?;
+    }
+    Err(network(listing, &format!("its listing has more than {PAGES} pages")))
 }
 
 fn remote(entry: &Entry, address: Address, listing: &Address) -> Result<Remote> {

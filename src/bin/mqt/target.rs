@@ -8,13 +8,15 @@ use crate::failure::{Failure, Result};
 use crate::lock::Lock;
 use crate::picture::Picture;
 pub(crate) use draft::clean_up;
-use draft::{LockBeside, create, replace};
+use draft::{LockBeside, create, overwrite, replace};
 use std::ffi::OsStr;
 use std::fs::{self, File, FileType, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+pub(crate) use stdout::{is_stdout, refuse_stdout, shown_path};
 
 mod draft;
+mod stdout;
 
 /// An output that can be written and that no other mqt writes.
 pub(crate) struct Target {
@@ -31,6 +33,8 @@ enum Place {
     /// A pipe, a terminal or a device. It is opened when there is something to write: a pipe waits
     /// for its reader.
     Stream(PathBuf),
+    /// `-`: stdout.
+    Stdout,
     /// An open file of this process, such as `/dev/stdout`. What was written to it before stays.
     Descriptor(PathBuf),
 }
@@ -41,6 +45,15 @@ impl Target {
         let name = named(flag, path);
         let wrong = |why: String| Failure::usage(format!("{name} {why}"));
         let failed = |error: io::Error| Failure::output(&name, &error);
+        if is_stdout(path) {
+            // What -o writes is no text.
+            if flag == "-o" && io::stdout().is_terminal() {
+                return Err(wrong(
+                    "is stdout, which is a terminal here; send it to a file or a pipe".into(),
+                ));
+            }
+            return Ok(Target { name, place: Place::Stdout });
+        }
         let place = loop {
             let real = follow(path).map_err(failed)?;
             if is_descriptor(&real) {
@@ -85,10 +98,11 @@ impl Target {
             Place::Stream(path) => {
                 OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(bytes))
             }
+            Place::Stdout => stdout::write(bytes),
             Place::Descriptor(path) => append(path, bytes),
         };
         written.map_err(|error| match (&self.place, error.kind()) {
-            (Place::Stream(_) | Place::Descriptor(_), ErrorKind::BrokenPipe) => {
+            (Place::Stream(_) | Place::Descriptor(_) | Place::Stdout, ErrorKind::BrokenPipe) => {
                 Failure::reader_gone()
             }
             _ => Failure::output(&self.name, &error),
@@ -105,9 +119,15 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 pub(crate) fn open_to_add(flag: &str, path: &Path) -> Result<Lock> {
     let name = named(flag, path);
     let failed = |error: io::Error| Failure::output(&name, &error);
+    refuse_stdout(flag, path, "what is there is read back")?;
     loop {
         match fs::metadata(path) {
             Ok(data) if data.is_file() => {}
+            Ok(_) if is_descriptor(&follow(path).map_err(failed)?) => {
+                return Err(Failure::usage(format!(
+                    "{name} is an open file of this program, such as stdout, and what is there is read back; give a file name"
+                )));
+            }
             Ok(data) => {
                 return Err(Failure::usage(format!(
                     "{name} is {}; what is there is read back, so give a file name",
@@ -135,6 +155,25 @@ pub(crate) fn open_to_add(flag: &str, path: &Path) -> Result<Lock> {
     }
 }
 
+/// Gives a file that [`open_to_add`] has opened new content; the new lock, if there is another file
+/// now. If the disc is full, the old content stays.
+pub(crate) fn rewrite(flag: &str, path: &Path, lock: &Lock, bytes: &[u8]) -> Result<Option<Lock>> {
+    let name = named(flag, path);
+    let failed = |error: io::Error| Failure::output(&name, &error);
+    if !cfg!(unix) {
+        // Whether an open file was replaced cannot be told there.
+        return overwrite(lock.file(), bytes).map(|()| None).map_err(failed);
+    }
+    replace(&follow(path).map_err(failed)?, lock.file(), bytes).map_err(failed)?;
+    if is_open_at(lock.file(), path) {
+        return Ok(None);
+    }
+    // Our lock is on a file without a name; another mqt may have been faster here.
+    let lock = open_to_add(flag, path)?;
+    let length = lock.file().metadata().map_err(failed)?.len();
+    if length == bytes.len() as u64 { Ok(Some(lock)) } else { Err(in_use(&name)) }
+}
+
 /// What an output is called in a sentence: its flag, if it has one, and its path as given.
 fn named(flag: &str, path: &Path) -> String {
     if flag.is_empty() { path.display().to_string() } else { format!("{flag} {}", path.display()) }
@@ -153,7 +192,7 @@ fn is_absent(error: &io::Error) -> bool {
 /// comes with what to call it.
 pub(crate) fn keep_apart(outputs: &[(&str, &Path)], inputs: &[(&str, &Path)]) -> Result<()> {
     let identities: Vec<Option<Identity>> =
-        outputs.iter().map(|(_, path)| Identity::of(path)).collect();
+        outputs.iter().map(|(_, path)| Identity::of_output(path)).collect();
     for (i, (identity, (flag, path))) in
         identities.iter().zip(outputs).enumerate().filter(|(_, (identity, _))| identity.is_some())
     {
@@ -193,11 +232,17 @@ pub(crate) fn keep_from_inputs(
 enum Identity {
     #[cfg(unix)]
     Inode(u64, u64),
+    /// `-`, as an output.
+    Stdout,
     /// A file's full name; one that does not exist yet would be made there.
     Path(PathBuf),
 }
 
 impl Identity {
+    fn of_output(path: &Path) -> Option<Identity> {
+        if is_stdout(path) { Some(Identity::Stdout) } else { Identity::of(path) }
+    }
+
     fn of(path: &Path) -> Option<Identity> {
         match fs::metadata(path) {
             Ok(data) if !data.is_file() => None,

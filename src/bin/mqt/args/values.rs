@@ -55,6 +55,21 @@ pub(super) fn probability(text: &str) -> std::result::Result<f32, String> {
     number(text, |&n: &f32| n > 0.0 && n <= 1.0, "a number above 0, at most 1")
 }
 
+/// A number of image tokens; whether the model gives so many is known once it is loaded.
+pub(super) fn image_tokens(text: &str) -> std::result::Result<u64, String> {
+    number(text, |_| true, "a whole number, 1 to the model's M")
+}
+
+/// A whole number, as large as they come.
+pub(super) fn whole(text: &str) -> std::result::Result<u64, String> {
+    number(text, |_| true, "a whole number, 0 to 18446744073709551615")
+}
+
+/// A whole number above 0.
+pub(super) fn positive(text: &str) -> std::result::Result<u32, String> {
+    number(text, |&n: &u32| n > 0, "a whole number, 1 to 4294967295")
+}
+
 /// A whole number that may be 0.
 pub(super) fn count(text: &str) -> std::result::Result<usize, String> {
     number(text, |&n: &usize| u32::try_from(n).is_ok(), "a whole number, 0 to 4294967295")

@@ -1,5 +1,5 @@
 use super::*;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 
 fn question(id: &Value, image: &str, text: &str) -> Question {
@@ -56,7 +56,11 @@ fn a_file_cut_at_any_byte_loses_the_cut_line_alone() {
             for tail in tails {
                 fs::write(&path, [&whole[..cut], *tail].concat()).unwrap();
                 let mut ledger = Ledger::open(&path).unwrap();
-                assert_eq!((ledger.answers.len(), ledger.damaged), (kept, 0), "cut at {cut}");
+                assert_eq!(
+                    (ledger.answers.len(), &ledger.damaged),
+                    (kept, &vec![]),
+                    "cut at {cut}"
+                );
                 ledger.begin("model-q8".into()).unwrap();
                 for question in &questions[kept..] {
                     assert!(!ledger.has(question, 4), "cut at {cut}");
@@ -83,6 +87,7 @@ fn a_line_cut_in_the_middle_of_the_file_is_asked_again() {
         // it.
         fs::write(&path, [lines[0], &lines[1][..cut], lines[2], lines[3]].concat()).unwrap();
         assert_eq!(missing(&path, &questions), [1], "cut at {cut}");
+        assert_mended(&path, &questions, &[lines[0], lines[2], lines[3]].concat());
         // Zeros in its place, and its end.
         let zeros = vec![0; lines[1].len() - 1];
         fs::write(
@@ -91,7 +96,41 @@ fn a_line_cut_in_the_middle_of_the_file_is_asked_again() {
         )
         .unwrap();
         assert_eq!(missing(&path, &questions), [1], "zeros from {cut}");
+        assert_mended(&path, &questions, &[lines[0], lines[2], lines[3]].concat());
     }
+    // Zeros alone.
+    fs::write(&path, [lines[0], b"\0\0\n", lines[2], lines[3]].concat()).unwrap();
+    assert_mended(&path, &questions, &[lines[0], lines[2], lines[3]].concat());
+}
+
+/// Asks the second question again; the file has then `kept` and its answer, and nothing damaged.
+fn assert_mended(path: &Path, questions: &[Question], kept: &[u8]) {
+    let mut ledger = Ledger::open(path).unwrap();
+    assert!(ledger.damage_note().unwrap().starts_with("line 2 of "));
+    ledger.begin("model-q8".into()).unwrap();
+    ledger.add(&questions[1], 4, given("again"), None).unwrap();
+    // Nobody else may write what is at the path now.
+    let other = fs::File::options().append(true).open(path).unwrap();
+    assert!(!cfg!(unix) || other.try_lock().is_err());
+    drop((ledger, other));
+    let now = fs::read(path).unwrap();
+    assert!(now.starts_with(kept) && now.iter().filter(|byte| **byte == b'\n').count() == 4);
+    assert_eq!(missing(path, questions), [0; 0]);
+    assert!(Ledger::open(path).unwrap().damage_note().is_none());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_with_two_names_is_mended_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, other) = (folder.path().join("answers.jsonl"), folder.path().join("other"));
+    let questions = answered(&path);
+    let whole = fs::read(&path).unwrap();
+    let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
+    fs::write(&path, [lines[0], &lines[1][..30], b"\n", lines[2], lines[3]].concat()).unwrap();
+    fs::hard_link(&path, &other).unwrap();
+    assert_mended(&path, &questions, &[lines[0], lines[2], lines[3]].concat());
+    assert_eq!(fs::read(&other).unwrap(), fs::read(&path).unwrap());
 }
 
 #[test]
@@ -105,6 +144,8 @@ fn files_of_others_are_refused_and_stay() {
         "{\"question_id\": 1, \"text\": \"cut here",
         "{\"a\":1}",
         "[1, 2]\n",
+        "[1,\"?\",\"\",\"\",\"m\",{\"image_tokens\":4}]\n",
+        "{\"question_id\":1,\"prompt\":\"?\",\"text\":\"\",\"answer_id\":\"\",\"model_id\":\"m\",\"metadata\":[4]}\n",
         "\u{feff}notes\n",
         "{\"question_id\":1,\"prompt\":\"?\",\"text\":\"\",\"answer_id\":\"\",\"model_id\":\"m\",\"metadata\":{}}",
     ];

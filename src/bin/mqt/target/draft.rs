@@ -29,7 +29,7 @@ pub(super) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Gives a file new content. Its mode, owner and other names stay; if the disc is full, its old
 /// content does too.
-pub(super) fn replace(path: &Path, mut file: &File, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn replace(path: &Path, file: &File, bytes: &[u8]) -> io::Result<()> {
     let old = file.metadata()?;
     if has_one_name(&old) {
         match Draft::write(path, bytes, Some(&old)).map(|draft| draft.file.persist(path)) {
@@ -44,6 +44,11 @@ pub(super) fn replace(path: &Path, mut file: &File, bytes: &[u8]) -> io::Result<
             Ok(Err(_)) | Err(_) => {}
         }
     }
+    overwrite(file, bytes)
+}
+
+/// Gives an open file new content where it is.
+pub(super) fn overwrite(mut file: &File, bytes: &[u8]) -> io::Result<()> {
     file.rewind()?;
     file.set_len(0)?;
     file.write_all(bytes)?;
