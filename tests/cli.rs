@@ -6,8 +6,10 @@
 #[path = "cli"]
 mod cli {
     mod bad_model;
+    mod bad_pack;
     mod bad_request;
     mod cache;
+    mod chat;
     mod chat_lines;
     mod commands;
     mod eval;

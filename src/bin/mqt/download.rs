@@ -2,8 +2,8 @@
 //! versions, checked at the end.
 //!
 //! A file whose SHA-256 somebody said is what has that sum. Of others we hold on to how the server
-//! marks its version (entity tag, date): every range must carry the same mark, in later runs too, or
-//! the file is fetched from its start again. A file without a mark comes in one answer or not at
+//! marks its version (entity tag, date): every range must carry the same mark, in later runs too,
+//! or the file is fetched from its start again. A file without a mark comes in one answer or not at
 //! all: a size alone does not tell two versions apart.
 
 mod version;

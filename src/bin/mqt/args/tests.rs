@@ -3,6 +3,8 @@
 use super::*;
 use clap::CommandFactory;
 use clap::error::ErrorKind;
+use mqt::budget::Budget;
+use mqt::sample::Sampling;
 
 fn parse(line: &str) -> std::result::Result<Arguments, clap::Error> {
     Arguments::try_parse_from(line.split(' '))

@@ -1,0 +1,209 @@
+//! Flags that several commands share: the model and its device, image tokens, how to answer.
+
+use super::values::{Tokens, count, milliseconds, penalty, positive};
+use super::values::{adapter, probability, temperature, tokens, whole};
+use crate::failure::{Failure, Result};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use mqt::budget::Budget;
+use mqt::defaults;
+use mqt::gpu::AdapterChoice;
+use mqt::model::{Arithmetic, ModelSource};
+use mqt::sample::Sampling;
+use mqt::session::Request;
+use mqt::untrusted::limits;
+use mqt::weights::Weights;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Args)]
+pub(crate) struct BudgetArgs {
+    /// Image tokens: 1 to the model's M, or `auto`: as many as --target-ms allows on this device
+    #[arg(
+        short = 'm', long, value_name = "auto|N", default_value = "auto",
+        allow_hyphen_values = true, value_parser = tokens
+    )]
+    tokens: Tokens,
+    /// With -m auto: the first word shall come within so many milliseconds
+    #[arg(
+        long, value_name = "MS", allow_hyphen_values = true, default_value_t = defaults::TARGET_MS,
+        value_parser = milliseconds
+    )]
+    target_ms: f64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AnswerArgs {
+    /// Cut the answer after so many tokens
+    #[arg(
+        long, value_name = "N", allow_hyphen_values = true,
+        default_value_t = defaults::MAX_NEW_TOKENS as u32, value_parser = positive
+    )]
+    max_new_tokens: u32,
+    /// 0 always takes the likeliest token; higher is more varied
+    #[arg(
+        long, value_name = "T", allow_hyphen_values = true, default_value_t = defaults::TEMPERATURE,
+        value_parser = temperature, help_heading = "Sampling"
+    )]
+    temperature: f32,
+    /// Choose among the likeliest tokens that together reach this probability
+    #[arg(
+        long, value_name = "P", allow_hyphen_values = true, default_value_t = defaults::TOP_P,
+        value_parser = probability, help_heading = "Sampling"
+    )]
+    top_p: f32,
+    /// Choose among so many of the likeliest tokens; 0 is all
+    #[arg(
+        long, value_name = "K", allow_hyphen_values = true, default_value_t = defaults::TOP_K,
+        value_parser = count, help_heading = "Sampling"
+    )]
+    top_k: usize,
+    /// Above 1: make tokens that were already there less likely
+    #[arg(
+        long, value_name = "R", allow_hyphen_values = true,
+        default_value_t = defaults::REPETITION_PENALTY,
+        value_parser = penalty, help_heading = "Sampling"
+    )]
+    repetition_penalty: f32,
+    /// The same seed gives the same answer
+    #[arg(
+        long,
+        value_name = "S",
+        allow_hyphen_values = true,
+        default_value_t = defaults::SEED,
+        value_parser = whole,
+        help_heading = "Sampling"
+    )]
+    seed: u64,
+    /// End the answer before this text; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    stop: Vec<String>,
+}
+
+/// Not for `eval`, which measures a model under the prompt it was trained with.
+#[derive(Debug, Args)]
+pub(crate) struct SystemArgs {
+    /// Open the conversation with this text instead of the model's own
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) system: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Model and device")]
+pub(crate) struct ModelArgs {
+    /// A pack or a Hugging Face checkpoint folder [default: the bundled model]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) model: Option<PathBuf>,
+    /// How a checkpoint folder's matrices are held: f32, f16, q8 or q4 [default: q4]
+    #[arg(
+        long, value_name = "FORMAT", hide_possible_values = true,
+        value_parser = PossibleValuesParser::new(["f32", "f16", "q8", "q4"]).try_map(|text| text.parse::<Weights>())
+    )]
+    pub(crate) weights: Option<Weights>,
+    /// The vision tower's folder, if the checkpoint does not lead to it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) vision_tower: Option<PathBuf>,
+    /// The graphics adapter: part of its name, or `cpu` for none
+    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = adapter)]
+    pub(crate) adapter: AdapterChoice,
+    /// Room for so many tokens of picture and conversation [default: 2048, or what the model allows
+    /// if that is less]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = count)]
+    pub(crate) context: Option<usize>,
+    /// exact: the same on every device; fast: whatever is fastest here [default: fast; exact in
+    /// trace and eval]
+    #[arg(
+        long, value_name = "KIND", hide_possible_values = true,
+        value_parser = PossibleValuesParser::new(["exact", "fast"]).try_map(|text| text.parse::<Arithmetic>())
+    )]
+    pub(crate) arithmetic: Option<Arithmetic>,
+}
+
+impl BudgetArgs {
+    /// What `-m` and `--target-ms` say.
+    pub(crate) fn budget(&self) -> Budget {
+        match self.tokens {
+            Tokens::Auto => Budget::Auto { target_ms: self.target_ms },
+            Tokens::Fixed(m) => Budget::Fixed(m),
+        }
+    }
+
+    /// The goal for `auto`.
+    pub(crate) fn target_ms(&self) -> f64 {
+        self.target_ms
+    }
+}
+
+impl AnswerArgs {
+    /// These flags as a request.
+    pub(crate) fn request(&self, question: &str, budget: Budget) -> Request {
+        let AnswerArgs { temperature, top_p, top_k, repetition_penalty, seed, .. } = *self;
+        let mut request = Request::new(question);
+        request.budget = budget;
+        request.sampling = Sampling { temperature, top_p, top_k, repetition_penalty, seed };
+        request.max_new_tokens = self.max_new_tokens as usize;
+        request.stop.clone_from(&self.stop);
+        request
+    }
+}
+
+impl ModelArgs {
+    /// Where the model comes from.
+    pub(crate) fn source(&self) -> Result<ModelSource> {
+        source(self.model.as_ref())
+    }
+
+    /// The files in the folders that the model is read from.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let folders = self
+            .model
+            .iter()
+            .chain(&self.vision_tower)
+            .chain(&named_tower(self.model.as_deref()))
+            .cloned()
+            .collect::<Vec<_>>();
+        folders.iter().flat_map(|folder| files_below(folder, 2)).take(limits::FILES).collect()
+    }
+}
+
+/// The folder that a checkpoint's configuration names for its vision tower.
+fn named_tower(model: Option<&Path>) -> Option<PathBuf> {
+    let path = model?.join("config.json");
+    let text = std::fs::metadata(&path)
+        .ok()
+        .filter(|data| data.is_file() && data.len() <= limits::CONFIG)
+        .and_then(|_| std::fs::read(&path).ok())?;
+    let config: serde_json::Value = serde_json::from_slice(&text).ok()?;
+    Some(model?.join(config["mm_vision_tower"].as_str()?)).filter(|folder| folder.is_dir())
+}
+
+/// The files of a folder and of those in it, as deep as that.
+fn files_below(folder: &Path, depth: usize) -> Vec<PathBuf> {
+    let paths = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .take(limits::FILES);
+    paths
+        .flat_map(|path| {
+            if path.is_dir() && depth > 1 { files_below(&path, depth - 1) } else { vec![path] }
+        })
+        .collect()
+}
+
+/// A path, or the bundled model.
+pub(crate) fn source(path: Option<&PathBuf>) -> Result<ModelSource> {
+    let Some(path) = path else { return Ok(ModelSource::Bundled) };
+    let text = path.to_string_lossy();
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return Err(Failure::usage(format!(
+            "{text}: --model takes a folder; `mqt pull` fetches a model and says where it is"
+        )));
+    }
+    Ok(ModelSource::Path(path.clone()))
+}
+
+/// The question, unless there is none.
+pub(crate) fn question(text: &str) -> Result<&str> {
+    if text.trim().is_empty() { Err(Failure::usage("the question is empty")) } else { Ok(text) }
+}
