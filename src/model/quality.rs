@@ -114,7 +114,7 @@ fn round_block(values: &mut [f32], rounding: Rounding) {
     }
     let scale = match rounding {
         Rounding::Absmax => half(values.iter().fold(0.0f32, |a, v| a.max(v.abs())) / 7.0),
-        _ => best_scale(&padded, -8, 7).to_f32(),
+        _ => best_scale(&padded, &vec![1.0; padded.len()], -8, 7).to_f32(),
     };
     let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
     values.iter_mut().for_each(|v| *v = round_to(*v * inverse, -8, 7) as f32 * scale);

@@ -220,7 +220,7 @@ impl Checkpoint {
         for panel in panels.clone().step_by(step) {
             let rows = panel * PANEL..last_row.min((panel + step) * PANEL);
             let sources = self.gather(&recipe, rows.clone()).await?;
-            packed.append(&Packed::pack_rows(format, rows.len(), cols, |row, out| {
+            packed.append(&Packed::pack_rows(format, rows.len(), cols, None, |row, out| {
                 fill(&recipe, &sources, rows.start + row, out)
             }));
         }
