@@ -29,8 +29,12 @@ fn gpu() -> Option<AdapterChoice> {
 }
 
 fn session(adapter: AdapterChoice, weights: Weights) -> Session {
-    let options =
-        LoadOptions { adapter, weights, arithmetic: Arithmetic::Exact, ..Default::default() };
+    let options = LoadOptions {
+        adapter,
+        weights: weights.into(),
+        arithmetic: Arithmetic::Exact,
+        ..Default::default()
+    };
     let model = block_on(Model::load(
         &ModelSource::Path(toybox().join("checkpoint")),
         &options,
@@ -88,7 +92,7 @@ fn answers(
 fn every_adapter_gives_the_same_ids_for_every_format_and_m() {
     let Some(gpu) = gpu() else { return };
     let questions: Vec<_> = heldout().into_iter().step_by(50).collect();
-    for weights in [Weights::F32, Weights::F16, Weights::Q8, Weights::Q4] {
+    for weights in Weights::ALL {
         let (mut on_gpu, mut on_cpu) =
             (session(gpu.clone(), weights), session(AdapterChoice::Cpu, weights));
         for m in ladder(on_cpu.model().config().m_max()) {
@@ -115,9 +119,7 @@ fn quantisation_changes_few_answers() {
     println!(
         "| weights | same answer as f32, m = {all} | m = 16 | right, m = {all} |\n|---|---|---|---|"
     );
-    for (weights, least) in
-        [(Weights::F32, 100.0), (Weights::F16, 99.0), (Weights::Q8, 99.0), (Weights::Q4, 97.0)]
-    {
+    for (weights, least) in Weights::ALL.into_iter().zip([100.0, 99.0, 99.0, 98.0, 97.0]) {
         let mut quantised = session(AdapterChoice::Cpu, weights);
         let got: Vec<_> = steps.iter().map(|&m| answers(&mut quantised, &questions, m)).collect();
         let (at_all, at_16) = (share(&got[0], &exact[0]), share(&got[1], &exact[1]));

@@ -25,7 +25,7 @@ mod tests;
 mod tune;
 mod vision;
 
-pub use crate::weights::Weights;
+pub use crate::weights::{Weights, WeightsChoice};
 pub use cache::Cache;
 use cache::Kv;
 pub use config::Config;
@@ -136,7 +136,7 @@ impl Model {
         self.times
     }
 
-    /// The formats of the weights: f32, f16, q8 or q4.
+    /// The formats of the weights: f32, f16, q8, q5 or q4.
     pub fn weights_name(&self) -> String {
         self.weights.to_string()
     }

@@ -3,7 +3,7 @@
 
 #[cfg(feature = "native")]
 use super::bundled;
-use super::{Arithmetic, Config, Weights};
+use super::{Arithmetic, Config, Weights, WeightsChoice};
 #[cfg(feature = "native")]
 use super::{LoadTimes, Model, Progress, preflight::Preflight};
 use crate::cancel::Cancel;
@@ -49,7 +49,7 @@ pub struct LoadOptions {
     /// Where to run.
     pub adapter: AdapterChoice,
     /// Formats for checkpoint folders; a pack has its own.
-    pub weights: Weights,
+    pub weights: WeightsChoice,
     /// How to compute.
     pub arithmetic: Arithmetic,
     /// The vision tower's folder, for checkpoints that do not name it.
@@ -86,7 +86,7 @@ impl Opened {
     pub(crate) async fn new(
         files: Box<dyn Files>,
         tower: Option<Box<dyn Files>>,
-        weights: Weights,
+        weights: WeightsChoice,
     ) -> Result<Opened> {
         let opened = Opened::open(files, tower, weights).await?;
         check_vocab(&opened.tokenizer, &opened.config)?;
@@ -96,7 +96,7 @@ impl Opened {
     async fn open(
         files: Box<dyn Files>,
         tower: Option<Box<dyn Files>>,
-        weights: Weights,
+        weights: WeightsChoice,
     ) -> Result<Opened> {
         if files.size("manifest.json").await?.is_some() {
             let pack = Pack::open(files).await?;
@@ -122,7 +122,7 @@ impl Opened {
             .map_or(path.clone(), |n| n.to_string_lossy().into_owned());
         let checkpoint = Checkpoint::open(files, tower, weights).await?;
         let (config, sha256) = (checkpoint.config.clone(), checkpoint.fingerprint());
-        let tokenizer = checkpoint.tokenizer.clone();
+        let (tokenizer, weights) = (checkpoint.tokenizer.clone(), checkpoint.weights);
         let supply = Box::new(checkpoint);
         Ok(Opened {
             config,
@@ -148,6 +148,17 @@ impl Opened {
     /// The numbers.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Whether it is a checkpoint folder, converted as it is loaded.
+    #[cfg(feature = "native")]
+    pub fn is_checkpoint(&self) -> bool {
+        self.is_checkpoint
+    }
+
+    /// How matrices are stored: a pack's own way, or the way that was chosen for a checkpoint.
+    pub fn weights(&self) -> Weights {
+        self.weights
     }
 
     /// Loads the rest, once `on_preflight` has heard what that takes with room for `context` tokens
@@ -186,13 +197,14 @@ impl Opened {
 
     /// Random weights; the tokenizer is the bundled model's, whose ids every vocabulary here has.
     #[cfg(feature = "native")]
-    async fn synthetic(name: &str, weights: Weights) -> Result<Opened> {
+    async fn synthetic(name: &str, weights: WeightsChoice) -> Result<Opened> {
         let Some(config) = super::shapes::named(name) else {
             let why = format!("{name:?} is none of {}", super::shapes::NAMES.join(", "));
             return Err(Error::InvalidSetting { what: "--shape".into(), why });
         };
         let Opened { tokenizer, template, .. } =
             Opened::new(Box::new(bundled::files()), None, weights).await?;
+        let weights = weights.settle(&config);
         let supply = Box::new(crate::bench::synthetic::Synthetic { weights });
         Ok(Opened {
             config,
@@ -210,7 +222,7 @@ impl Opened {
     pub(crate) async fn from_source(
         source: &ModelSource,
         tower: Option<&std::path::Path>,
-        weights: Weights,
+        weights: WeightsChoice,
     ) -> Result<Opened> {
         use crate::weights::files::Disk;
         let path = match source {

@@ -30,6 +30,8 @@ mod format;
 mod packed;
 mod search;
 #[cfg(test)]
+mod stand;
+#[cfg(test)]
 mod tests;
 
 pub use format::Format;

@@ -246,7 +246,7 @@ impl Lane<'_> {
     }
 
     fn bytes(&mut self, block: usize, values: &[f32; BLOCK], importance: &[f32]) {
-        let scale = best_scale(values, importance, -127, 127);
+        let scale = best_scale(values, importance);
         self.scales[block * PANEL / 2 + self.lane / 2] |=
             u32::from(scale.to_bits()) << (16 * (self.lane % 2));
         let inverse = if scale.to_f32() == 0.0 { 0.0 } else { 1.0 / scale.to_f32() };

@@ -31,13 +31,12 @@ fn sums(block: &[f32], importance: &[f32], scale: f32, lo: f32, hi: f32) -> (f32
     (error.iter().sum(), wq.iter().sum(), qq.iter().sum())
 }
 
-/// The f16 scale that rounds `block` (a multiple of 8 values) with the least squared error, each
-/// weighed by its importance.
+/// The f16 scale that rounds `block` (a multiple of 8 values) to −127 … 127 with the least squared
+/// error, each weighed by its importance.
 ///
-/// Plain absmax wastes a step on outliers and, for four bits, one code on the side that has none:
-/// so both signs are tried (the largest magnitude can take the code −8), over a range of step
-/// widths, each refined by least squares.
-pub(crate) fn best_scale(block: &[f32], importance: &[f32], lo: i32, hi: i32) -> f16 {
+/// Plain absmax wastes steps on outliers: so some step widths are tried, each refined by least
+/// squares.
+pub(crate) fn best_scale(block: &[f32], importance: &[f32]) -> f16 {
     let peak = block.iter().copied().fold(0.0f32, |a, b| if b.abs() > a.abs() { b } else { a });
     if peak == 0.0 || !peak.is_finite() {
         return f16::ZERO;
@@ -48,26 +47,16 @@ pub(crate) fn best_scale(block: &[f32], importance: &[f32], lo: i32, hi: i32) ->
         if rounded.to_f32() == 0.0 || !rounded.is_finite() {
             return (0.0, 0.0);
         }
-        let (error, wq, qq) = sums(block, importance, rounded.to_f32(), lo as f32, hi as f32);
+        let (error, wq, qq) = sums(block, importance, rounded.to_f32(), -127.0, 127.0);
         if error < best.0 {
             best = (error, rounded);
         }
         (wq, qq)
     };
-    let steps: &[f32] = if hi == 127 {
-        &[127.0, 126.0, 124.0, 120.0]
-    } else {
-        &[8.0, 7.5, 7.0, 6.6, 6.2, 5.8, 5.4, 5.0, 8.5, 9.0]
-    };
-    for &step in steps {
-        for sign in [-1.0, 1.0] {
-            if sign > 0.0 && step > hi as f32 + 0.5 || hi == 127 && sign < 0.0 {
-                continue;
-            }
-            let (wq, qq) = consider(sign * peak / step);
-            if qq > 0.0 {
-                consider(wq / qq);
-            }
+    for step in [127.0, 126.0, 124.0, 120.0] {
+        let (wq, qq) = consider(peak / step);
+        if qq > 0.0 {
+            consider(wq / qq);
         }
     }
     best.1

@@ -18,7 +18,7 @@ export interface LoadSettings {
   adapter?: string;
   /** `fast` (default) or `exact`. */
   arithmetic?: string;
-  /** For checkpoint folders: `q4` (default), `q8`, `f16` or `f32`. A pack has its own. */
+  /** For checkpoint folders: `auto` (default), `q4`, `q5`, `q8`, `f16` or `f32`. A pack has its own. */
   weights?: string;
   /** Room for tokens, at most the model's limit; 2048 by default. */
   context?: number;
@@ -94,7 +94,7 @@ impl Default for Settings {
         Settings {
             adapter: "auto".into(),
             arithmetic: "fast".into(),
-            weights: "q4".into(),
+            weights: "auto".into(),
             context: 2048,
             kernels: Choices::new(),
         }

@@ -11,7 +11,7 @@ use mqt::model::{Arithmetic, ModelSource};
 use mqt::sample::Sampling;
 use mqt::session::Request;
 use mqt::untrusted::limits;
-use mqt::weights::Weights;
+use mqt::weights::WeightsChoice;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 pub(crate) use values::{Tokens, tokens};
@@ -220,6 +220,9 @@ pub(crate) struct EvalArgs {
     pub(crate) model: ModelArgs,
 }
 
+/// What `--weights` takes.
+const WEIGHTS: [&str; 6] = ["auto", "f32", "f16", "q8", "q5", "q4"];
+
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
     /// A Hugging Face checkpoint folder
@@ -227,12 +230,20 @@ pub(crate) struct ConvertArgs {
     /// The pack's folder, made if it does not exist
     #[arg(short, long, value_name = "PACK_DIR")]
     pub(crate) output: PathBuf,
-    /// How matrices are stored
+    /// How matrices are stored; auto: q4 for decoders from 2 billion parameters on, q5 for smaller
+    /// ones
     #[arg(
-        long, default_value = "q4",
-        value_parser = PossibleValuesParser::new(["q4", "q8", "f16"]).try_map(|text| text.parse::<Weights>())
+        long, default_value = "auto",
+        value_parser = PossibleValuesParser::new(WEIGHTS).try_map(|text| text.parse::<WeightsChoice>())
     )]
-    pub(crate) weights: Weights,
+    pub(crate) weights: WeightsChoice,
+    /// The text on which it is measured which inputs count: a file, `built-in`, or `none` to guess
+    /// from the weights
+    #[arg(
+        long, value_name = "FILE", num_args = 0..=1, require_equals = true,
+        default_value = "built-in", default_missing_value = "built-in"
+    )]
+    pub(crate) calibrate: PathBuf,
     /// The vision tower's folder, if the checkpoint does not lead to it
     #[arg(long, value_name = "DIR")]
     pub(crate) vision_tower: Option<PathBuf>,
@@ -444,12 +455,13 @@ pub(crate) struct ModelArgs {
     /// A pack or a Hugging Face checkpoint folder [default: the bundled model]
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
-    /// How a checkpoint folder's matrices are held: f32, f16, q8 or q4 [default: q4]
+    /// How a checkpoint folder's matrices are held: f32, f16, q8, q5, q4, or auto: q4 for decoders
+    /// from 2 billion parameters on, q5 for smaller ones [default: auto]
     #[arg(
         long, value_name = "FORMAT", hide_possible_values = true,
-        value_parser = PossibleValuesParser::new(["f32", "f16", "q8", "q4"]).try_map(|text| text.parse::<Weights>())
+        value_parser = PossibleValuesParser::new(WEIGHTS).try_map(|text| text.parse::<WeightsChoice>())
     )]
-    pub(crate) weights: Option<Weights>,
+    pub(crate) weights: Option<WeightsChoice>,
     /// The vision tower's folder, if the checkpoint does not lead to it
     #[arg(long, value_name = "DIR")]
     pub(crate) vision_tower: Option<PathBuf>,
