@@ -260,7 +260,7 @@ impl Checkpoint {
 
     /// How much errors in each column of a matrix count; `None`: all alike. What leads to it and was
     /// not read yet is read for it.
-    async fn importance(&self, entry: &Entry) -> Result<Option<Vec<f32>>> {
+    pub(super) async fn importance(&self, entry: &Entry) -> Result<Option<Vec<f32>>> {
         let Some(walk) = &self.walk else { return Ok(None) };
         let mut walk = walk.lock().await;
         let Some(place) = walk.place(entry) else { return Ok(None) };

@@ -8,6 +8,8 @@
 
 mod guess;
 mod products;
+#[cfg(all(test, feature = "native"))]
+mod tests;
 mod text;
 
 pub use products::seconds;
