@@ -8,6 +8,7 @@ mod cli {
     mod bad_model;
     mod bad_request;
     mod cache;
+    mod calibrate;
     mod commands;
     mod eval;
     mod exact;
