@@ -1,6 +1,8 @@
 //! Both ways of getting importance against the same in plain formulas; and however a matrix is come
 //! to, its importance is the same.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use super::*;
 use crate::kernels::attention::heads::{self, rope_table};
 use crate::kernels::attention::{self, Mask};
