@@ -17,9 +17,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let panel = row / 32u;
     let lane = row & 31u;
     let at = id.x / GROUPS;
-    let words = vec4<u32>(scale_word(panel, id.x / 16u, lane));
     let part = at % CHUNKS_PER_BLOCK / CHUNKS_PER_SCALE;
+    let words = vec4<u32>(scale_word(panel, id.x / 16u, lane) >> (16u * part));
     let word = chunk((panel * params.blocks * CHUNKS_PER_BLOCK + at) * 32u + lane);
-    let value = weights(word, fifth_bits(panel, at, lane), id.x % GROUPS, scales_of(words, part).x, zeros_of(words, part).x);
+    let value = weights(word, fifth_bits(panel, at, lane), id.x % GROUPS, scales_of(words).x, zeros_of(words).x);
     x[(params.first_token + id.y) * groups + id.x] = value;
 }

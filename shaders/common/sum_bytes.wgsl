@@ -29,7 +29,7 @@ fn lane_sums(panel: u32, lane: u32, slice: u32, local: u32) -> Tile {
     round_all(local);
     var t = Tile();
     for (var block = slice; block < params.blocks; block += SLICES) {
-        let raw = scales4(panel, 0u, block, lane);
+        var raw = scales4(panel, 0u, block, lane);
         for (var part = 0u; part < CHUNKS_PER_BLOCK / CHUNKS_PER_SCALE; part++) {
             var sums = vec4<i32>();
             for (var c = part * CHUNKS_PER_SCALE; c < (part + 1u) * CHUNKS_PER_SCALE; c++) {
@@ -46,8 +46,9 @@ fn lane_sums(panel: u32, lane: u32, slice: u32, local: u32) -> Tile {
                 }
             }
             var values = vec4<f32>(sums);
-            if ZEROS { values = fma(zeros_of(raw, part), vec4<f32>(-OFFSET.x * totals[block * 2u + part]), values); }
-            t.a[0] += values * scales_of(raw, part) * (peaks[block] / 127.0);
+            if ZEROS { values = fma(zeros_of(raw), vec4<f32>(-OFFSET.x * totals[block * 2u + part]), values); }
+            t.a[0] += values * scales_of(raw) * (peaks[block] / 127.0);
+            raw = raw >> vec4<u32>(16u);
         }
     }
     return t;

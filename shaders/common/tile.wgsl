@@ -70,17 +70,17 @@ fn add_codes(s: ptr<function, Sums>, w: ptr<function, Words>, v: vec4<f32>, g: u
 }
 
 // One token: what the columns of a scale add to four rows.
-fn scaled(r0: vec4<f32>, r1: vec4<f32>, r2: vec4<f32>, r3: vec4<f32>, x: vec4<f32>, words: vec4<u32>, part: u32) -> vec4<f32> {
+fn scaled(r0: vec4<f32>, r1: vec4<f32>, r2: vec4<f32>, r3: vec4<f32>, x: vec4<f32>, words: vec4<u32>) -> vec4<f32> {
     let sums = POSITION * mat4x4<f32>(r0, r1, r2, r3);
-    return scales_of(words, part) * fma(zeros_of(words, part), vec4<f32>(-dot(OFFSET, x)), sums);
+    return scales_of(words) * fma(zeros_of(words), vec4<f32>(-dot(OFFSET, x)), sums);
 }
 
-fn add_sums(t: ptr<function, Tile>, r: ptr<function, Sums>, raw: ptr<function, Rows>, part: u32) {
-    (*t).a[0] += scaled((*r).r0, (*r).r1, (*r).r2, (*r).r3, (*r).x, (*raw).a, part);
-    if ROWS >= 8u { (*t).a[1] += scaled((*r).r4, (*r).r5, (*r).r6, (*r).r7, (*r).x, (*raw).b, part); }
+fn add_sums(t: ptr<function, Tile>, r: ptr<function, Sums>, raw: ptr<function, Rows>) {
+    (*t).a[0] += scaled((*r).r0, (*r).r1, (*r).r2, (*r).r3, (*r).x, (*raw).a);
+    if ROWS >= 8u { (*t).a[1] += scaled((*r).r4, (*r).r5, (*r).r6, (*r).r7, (*r).x, (*raw).b); }
     if ROWS == 16u {
-        (*t).a[2] += scaled((*r).r8, (*r).r9, (*r).r10, (*r).r11, (*r).x, (*raw).c, part);
-        (*t).a[3] += scaled((*r).r12, (*r).r13, (*r).r14, (*r).r15, (*r).x, (*raw).d, part);
+        (*t).a[2] += scaled((*r).r8, (*r).r9, (*r).r10, (*r).r11, (*r).x, (*raw).c);
+        (*t).a[3] += scaled((*r).r12, (*r).r13, (*r).r14, (*r).r15, (*r).x, (*raw).d);
     }
 }
 
@@ -153,18 +153,28 @@ fn fifths4(panel: u32, offset: u32, at: u32, lane: u32) -> vec4<u32> {
 }
 
 // Several tokens: scales and zeros of all rows, for the columns of a scale.
-fn scales_and_zeros(s: ptr<function, Scales>, raw: ptr<function, Rows>, part: u32) {
-    (*s).a = scales_of((*raw).a, part);
-    (*s).za = zeros_of((*raw).a, part);
+fn scales_and_zeros(s: ptr<function, Scales>, raw: ptr<function, Rows>) {
+    (*s).a = scales_of((*raw).a);
+    (*s).za = zeros_of((*raw).a);
     if ROWS >= 8u {
-        (*s).b = scales_of((*raw).b, part);
-        (*s).zb = zeros_of((*raw).b, part);
+        (*s).b = scales_of((*raw).b);
+        (*s).zb = zeros_of((*raw).b);
     }
     if ROWS == 16u {
-        (*s).c = scales_of((*raw).c, part);
-        (*s).zc = zeros_of((*raw).c, part);
-        (*s).d = scales_of((*raw).d, part);
-        (*s).zd = zeros_of((*raw).d, part);
+        (*s).c = scales_of((*raw).c);
+        (*s).zc = zeros_of((*raw).c);
+        (*s).d = scales_of((*raw).d);
+        (*s).zd = zeros_of((*raw).d);
+    }
+}
+
+// Moves on to the scales of the columns after these.
+fn next_scales(raw: ptr<function, Rows>) {
+    (*raw).a = (*raw).a >> vec4<u32>(16u);
+    if ROWS >= 8u { (*raw).b = (*raw).b >> vec4<u32>(16u); }
+    if ROWS == 16u {
+        (*raw).c = (*raw).c >> vec4<u32>(16u);
+        (*raw).d = (*raw).d >> vec4<u32>(16u);
     }
 }
 
@@ -221,12 +231,13 @@ fn accumulate(panel: u32, lane: u32, first: u32, step: u32, bases: Bases) -> Til
         }
         for (var part = 0u; part < CHUNKS_PER_BLOCK / CHUNKS_PER_SCALE; part++) {
             var s = Scales();
-            if TOKENS > 1u { scales_and_zeros(&s, &raw, part); }
+            if TOKENS > 1u { scales_and_zeros(&s, &raw); }
             var r = Sums();
             for (var c = 0u; c < CHUNKS_PER_SCALE; c++) {
                 add_chunk(&t, &r, &s, &base, panel, block * CHUNKS_PER_BLOCK + part * CHUNKS_PER_SCALE + c, lane);
             }
-            if TOKENS == 1u { add_sums(&t, &r, &raw, part); }
+            if TOKENS == 1u { add_sums(&t, &r, &raw); }
+            next_scales(&raw);
         }
     }
     return t;

@@ -8,5 +8,5 @@ fn codes(w: vec4<u32>, fifth: u32, g: u32) -> vec4<f32> { return bitcast<vec4<f3
 fn weights(w: vec4<u32>, fifth: u32, g: u32, s: f32, z: f32) -> vec4<f32> { return codes(w, fifth, g); }
 fn scale_word(panel: u32, block: u32, lane: u32) -> u32 { return 0u; }
 fn fifth_bits(panel: u32, at: u32, lane: u32) -> u32 { return 0u; }
-fn scales_of(words: vec4<u32>, part: u32) -> vec4<f32> { return vec4<f32>(1.0); }
-fn zeros_of(words: vec4<u32>, part: u32) -> vec4<f32> { return vec4<f32>(); }
+fn scales_of(words: vec4<u32>) -> vec4<f32> { return vec4<f32>(1.0); }
+fn zeros_of(words: vec4<u32>) -> vec4<f32> { return vec4<f32>(); }

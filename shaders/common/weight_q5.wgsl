@@ -20,13 +20,10 @@ fn scale_word(panel: u32, block: u32, lane: u32) -> u32 { return scales[(panel *
 fn fifth_bits(panel: u32, at: u32, lane: u32) -> u32 {
     return scales[(panel * params.blocks + at / 2u) * 96u + 32u + (at & 1u) * 32u + lane];
 }
-fn scales_of(words: vec4<u32>, part: u32) -> vec4<f32> {
-    let bytes = select(words << vec4<u32>(12u), words >> vec4<u32>(4u), vec4<bool>(part == 1u));
-    return bitcast<vec4<f32>>((bytes & vec4<u32>(0x0ff00000u)) + vec4<u32>(0x33000000u));
+fn scales_of(words: vec4<u32>) -> vec4<f32> {
+    return bitcast<vec4<f32>>(((words << vec4<u32>(12u)) & vec4<u32>(0x0ff00000u)) + vec4<u32>(0x33000000u));
 }
-fn zeros_of(words: vec4<u32>, part: u32) -> vec4<f32> {
-    return vec4<f32>(bitcast<vec4<i32>>((words >> vec4<u32>(16u * part)) & vec4<u32>(0xffu)));
-}
+fn zeros_of(words: vec4<u32>) -> vec4<f32> { return vec4<f32>(bitcast<vec4<i32>>(words & vec4<u32>(0xffu))); }
 // Sixteen columns of a chunk, the part'th, as bytes.
 fn bytes(w: vec4<u32>, fifth: u32, part: u32) -> vec4<u32> {
     let low = (w >> vec4<u32>(4u * part)) & vec4<u32>(0x0f0f0f0fu);

@@ -20,9 +20,9 @@ fn scale_word(panel: u32, block: u32, lane: u32) -> u32 {
     return scales[(panel * params.blocks + block) * 16u + lane / 2u] >> (16u * (lane & 1u));
 }
 fn fifth_bits(panel: u32, at: u32, lane: u32) -> u32 { return 0u; }
-fn scales_of(words: vec4<u32>, part: u32) -> vec4<f32> {
+fn scales_of(words: vec4<u32>) -> vec4<f32> {
     return vec4<f32>(unpack2x16float(words.x).x, unpack2x16float(words.y).x, unpack2x16float(words.z).x, unpack2x16float(words.w).x);
 }
-fn zeros_of(words: vec4<u32>, part: u32) -> vec4<f32> { return vec4<f32>(1.0); }
+fn zeros_of(words: vec4<u32>) -> vec4<f32> { return vec4<f32>(1.0); }
 // A chunk's sixteen columns, its only part, as signed bytes.
 fn bytes(w: vec4<u32>, fifth: u32, part: u32) -> vec4<u32> { return w; }

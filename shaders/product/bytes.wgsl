@@ -87,8 +87,9 @@ fn floats(sums: vec4<i32>, zero: f32, at: u32) -> vec4<f32> {
 // The sums of a slice's block, or of one half of it, as they count; `raw`: the row's word of scales.
 fn scaled(d: Dots, slice: u32, part: u32, raw: u32) -> mat4x4<f32> {
     let unit = slice * TOKENS;
-    let scale = scales_of(vec4<u32>(raw), part).x;
-    let zero = zeros_of(vec4<u32>(raw), part).x * OFFSET.x;
+    let words = vec4<u32>(raw >> (16u * part));
+    let scale = scales_of(words).x;
+    let zero = zeros_of(words).x * OFFSET.x;
     let at = (slice * 2u + part) * QUADS;
     var t = mat4x4<f32>();
     t[0] = floats(d.a, zero, at) * steps4(unit) * scale;

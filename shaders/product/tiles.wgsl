@@ -35,9 +35,9 @@ fn load_weights(first: u32, panels: u32, local: u32) {
     let q = local / TALL * 2u;
     let at = first + q;
     let part = at / GROUPS % CHUNKS_PER_BLOCK / CHUNKS_PER_SCALE;
-    let raw = vec4<u32>(scale_word(panel, at / 16u, lane));
-    let scale = scales_of(raw, part).x;
-    let zero = zeros_of(raw, part).x;
+    let raw = vec4<u32>(scale_word(panel, at / 16u, lane) >> (16u * part));
+    let scale = scales_of(raw).x;
+    let zero = zeros_of(raw).x;
     let words = chunk(base + at / GROUPS * 32u);
     let fifth = fifth_bits(panel, at / GROUPS, lane);
     w_tile[q * TALL + row] = weights(words, fifth, at % GROUPS, scale, zero);
