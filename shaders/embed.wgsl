@@ -16,7 +16,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x >= groups || row >= params.rows { return; }
     let panel = row / 32u;
     let lane = row & 31u;
-    let word = chunk((panel * params.blocks * CHUNKS_PER_BLOCK + id.x / GROUPS) * 32u + lane);
-    let value = weights(word, id.x % GROUPS, block_scale(panel, id.x / 16u, lane));
+    let at = id.x / GROUPS;
+    let part = at % CHUNKS_PER_BLOCK / CHUNKS_PER_SCALE;
+    let words = vec4<u32>(scale_word(panel, id.x / 16u, lane) >> (16u * part));
+    let word = chunk((panel * params.blocks * CHUNKS_PER_BLOCK + at) * 32u + lane);
+    let value = weights(word, fifth_bits(panel, at, lane), id.x % GROUPS, scales_of(words).x, zeros_of(words).x);
     x[(params.first_token + id.y) * groups + id.x] = value;
 }

@@ -4,10 +4,11 @@ use crate::config::Projector;
 use crate::defaults;
 use crate::error::Result;
 use crate::model::preflight::Needs;
-use crate::model::{Arithmetic, ModelSource, Opened, Weights, parts};
+use crate::model::{Arithmetic, ModelSource, Opened, WeightsChoice, parts};
+use crate::quant::Format;
 use crate::untrusted::one_line;
 use crate::weights::gguf::{self, listing::Listing};
-use crate::weights::layout::{Role, layout};
+use crate::weights::layout::{Entry, Role, layout};
 use std::path::Path;
 
 /// A model's shape and size.
@@ -50,6 +51,8 @@ pub struct Part {
     pub parameters: u64,
     /// Its bytes on the device.
     pub bytes: u64,
+    /// Bits that its matrices take per weight, scales included.
+    pub bits_per_weight: f64,
 }
 
 /// Memory for one budget.
@@ -74,12 +77,12 @@ fn contexts(m: usize, longest: usize) -> Vec<usize> {
     all
 }
 
-/// Reads configuration and tensor shapes of a pack or a checkpoint (taken as q4).
+/// Reads configuration and tensor shapes of a pack or a checkpoint (as `--weights auto` would hold it).
 ///
 /// # Errors
 /// As loading it, as far as configuration and names go.
 pub async fn inspect(source: &ModelSource, vision_tower: Option<&Path>) -> Result<Inspection> {
-    Ok(of(&Opened::from_source(source, vision_tower, Weights::default()).await?))
+    Ok(of(&Opened::from_source(source, vision_tower, WeightsChoice::Auto).await?))
 }
 
 /// The same of a pair of GGUF files.
@@ -87,7 +90,7 @@ pub async fn inspect(source: &ModelSource, vision_tower: Option<&Path>) -> Resul
 /// # Errors
 /// As [`inspect`].
 pub async fn inspect_pair(model: &Path, mmproj: &Path) -> Result<Inspection> {
-    Ok(of(&Opened::gguf(model, mmproj, Weights::default()).await?))
+    Ok(of(&Opened::gguf(model, mmproj, WeightsChoice::Auto).await?))
 }
 
 /// What one GGUF file holds, whether it can be run or not.
@@ -106,7 +109,13 @@ fn of(opened: &Opened) -> Inspection {
     for entry in &entries {
         let name = entry.name.split('.').next().unwrap_or_default();
         if all.last().is_none_or(|p| p.name != name) {
-            all.push(Part { name: name.into(), tensors: 0, parameters: 0, bytes: 0 });
+            all.push(Part {
+                name: name.into(),
+                tensors: 0,
+                parameters: 0,
+                bytes: 0,
+                bits_per_weight: bits_per_weight(&entries, name, &format),
+            });
         }
         let part = all.last_mut().expect("pushed above");
         part.tensors += 1;
@@ -139,6 +148,17 @@ fn of(opened: &Opened) -> Inspection {
         parts: all,
         architecture: opened.config.clone(),
     }
+}
+
+/// Of a part's matrices as they are stored, padding included; 0 if it has none.
+fn bits_per_weight(entries: &[Entry], part: &str, format: &(dyn Fn(Role) -> Format + Sync)) -> f64 {
+    let matrices = entries
+        .iter()
+        .filter(|entry| entry.name.split('.').next() == Some(part) && entry.role != Role::Vector);
+    let (bytes, weights) = matrices.fold((0, 0), |(bytes, weights), entry| {
+        (bytes + parts::bytes(entry, format), weights + entry.rows * entry.cols)
+    });
+    bytes as f64 * 8.0 / weights.max(1) as f64
 }
 
 impl std::fmt::Display for Inspection {
@@ -180,11 +200,12 @@ impl std::fmt::Display for Inspection {
         for part in &self.parts {
             writeln!(
                 f,
-                "  {:<9} {:>4} tensors {:>12} parameters {:>9.1} MB",
+                "  {:<9} {:>4} tensors {:>12} parameters {:>9.1} MB, {:.2} bits per weight",
                 part.name,
                 part.tensors,
                 part.parameters,
-                mb(part.bytes)
+                mb(part.bytes),
+                part.bits_per_weight
             )?;
         }
         let (kv, activations) = (self.kv_bytes_per_token as f64 / 1e3, mb(self.activation_bytes));

@@ -77,6 +77,14 @@ fn data(said: &str) -> String {
     if let Some(field) = said.strip_prefix("duplicate field ") {
         return format!("the field {:?} is there twice", cut(&quoted(field), 60));
     }
+    let known_words = ["unknown variant ", "unknown field "]
+        .iter()
+        .find_map(|kind| said.strip_prefix(kind)?.split_once(", expected "));
+    if let Some((given, known)) = known_words {
+        let known = known.trim_start_matches("one of ").replace('`', "\"");
+        let given = cut(&quoted(given), 60);
+        return one_line(&format!("it has {given:?}, where one of these should be: {known}"));
+    }
     let length = said.strip_prefix("invalid length ").and_then(|l| l.split_once(", expected "));
     if let Some((length, wanted)) = length {
         return format!(
@@ -146,6 +154,15 @@ mod tests {
         on: Option<bool>,
         shape: Option<[usize; 2]>,
         inner: Option<Box<Entry>>,
+        kind: Option<Kind>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Kind {
+        F16,
+        Q8,
+        Q4,
     }
 
     #[test]
@@ -161,6 +178,11 @@ mod tests {
             (r#"{"path": {}}"#, "it has an object, where a text should be"),
             (r#"{"path": null}"#, "it has null, where a text should be"),
             (r#"{"path": true}"#, "it has true, where a text should be"),
+            (
+                r#"{"path": "a", "kind": "x"}"#,
+                "it has \"x\", where one of these should be: \"f16\", \"q8\", \"q4\"",
+            ),
+            (r#"{"path": "a", "inner": []}"#, "a list of 0 values, where an object should be"),
             ("{}", "the field \"path\" is missing (at character 2)"),
             (r#"{"path": "a", "path": "b"}"#, "the field \"path\" is there twice"),
             (r#"[null, "a"]"#, "it holds no JSON object"),

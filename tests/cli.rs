@@ -9,6 +9,7 @@ mod cli {
     mod bad_pack;
     mod bad_request;
     mod cache;
+    mod calibrate;
     mod chat;
     mod chat_lines;
     mod commands;

@@ -84,7 +84,7 @@ fn write_folder(name: &str, folder: &Path) {
 fn load(pack: &Path) -> Arc<Model> {
     let options = LoadOptions {
         adapter: AdapterChoice::Cpu,
-        weights: Weights::F32,
+        weights: Weights::F32.into(),
         arithmetic: Arithmetic::Exact,
         ..Default::default()
     };
@@ -120,7 +120,7 @@ fn a_pair_gives_the_logits_of_a_folder_with_the_same_values() {
         let (model, mmproj) = (case(&format!("{name}.gguf")), case(&format!("{name}-mmproj.gguf")));
         let what =
             Conversion { mmproj: Some(&mmproj), ..Conversion::new(&model, &pack, Weights::F32) };
-        block_on(convert(&what, &Cancel::new(), &mut |_| {})).unwrap();
+        block_on(convert(&what, &Cancel::new(), &mut |_| {}, &mut |_| {})).unwrap();
         let (ours, folders) = (load(&pack), load(&checkpoint));
         assert_eq!(ours.config(), folders.config(), "{name}");
         let (ours, folders) = (trace(&ours), trace(&folders));

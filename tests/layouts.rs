@@ -5,7 +5,7 @@
 
 use mqt::budget::Budget;
 use mqt::cancel::Cancel;
-use mqt::convert::{Conversion, convert};
+use mqt::convert::{Calibration, Conversion, convert};
 use mqt::gpu::AdapterChoice;
 use mqt::image::Pixels;
 use mqt::model::{Arithmetic, LoadOptions, ModelSource, Weights};
@@ -27,7 +27,7 @@ fn synth(layout: Layout, folder: &Path) {
 fn load(path: &Path, weights: Weights) -> Arc<Model> {
     let options = LoadOptions {
         adapter: AdapterChoice::Cpu,
-        weights,
+        weights: weights.into(),
         arithmetic: Arithmetic::Exact,
         ..Default::default()
     };
@@ -61,13 +61,17 @@ fn a_pack_answers_as_the_folder_it_came_from() {
         let (checkpoint, pack) = (folder.path().join("checkpoint"), folder.path().join("pack"));
         synth(layout, &checkpoint);
         let formats = if layout == Layout::Llava15 {
-            vec![Weights::F16, Weights::Q8, Weights::Q4]
+            vec![Weights::F16, Weights::Q8, Weights::Q5, Weights::Q4]
         } else {
             vec![Weights::Q4]
         };
         for weights in formats {
-            let what = Conversion::new(&checkpoint, &pack, weights);
-            block_on(convert(&what, &Cancel::new(), &mut |_| {})).unwrap();
+            // Folders are rounded with importance guessed.
+            let what = Conversion {
+                calibration: Calibration::Off,
+                ..Conversion::new(&checkpoint, &pack, weights)
+            };
+            block_on(convert(&what, &Cancel::new(), &mut |_| {}, &mut |_| {})).unwrap();
             // All there are with a projector, some of those with a query transformer.
             let budgets = [4, 64];
             let (from_folder, from_pack) =

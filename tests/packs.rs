@@ -103,6 +103,25 @@ fn numbers_that_make_no_sense_are_refused() {
     }
 }
 
+/// Before version 2, codes of 4 bits had no zeros; every other format lies as it did.
+#[test]
+fn packs_of_version_1_are_read_unless_they_hold_4_bits() {
+    let folder = copy();
+    let path = folder.path().join("manifest.json");
+    let mut manifest: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    manifest["format"] = json!("mqt.pack/1");
+    manifest.as_object_mut().unwrap().remove("importance");
+    std::fs::write(&path, serde_json::to_vec(&manifest).unwrap()).unwrap();
+    assert_eq!(load(folder.path()).unwrap().weights_name(), "q8");
+    for (path, value) in [("/weights", "q4"), ("/tensors/language.layers.0.o/format", "q4")] {
+        let message = refused(|manifest| {
+            manifest["format"] = json!("mqt.pack/1");
+            *manifest.pointer_mut(path).unwrap() = json!(value);
+        });
+        assert!(message.contains("mqt convert CHECKPOINT -o PACK --weights q4"), "{message}");
+    }
+}
+
 #[test]
 fn absurd_sizes_are_refused_before_anything_is_read() {
     let message = refused(|manifest| {

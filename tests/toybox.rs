@@ -29,8 +29,12 @@ fn gpu() -> Option<AdapterChoice> {
 }
 
 fn session(adapter: AdapterChoice, weights: Weights) -> Session {
-    let options =
-        LoadOptions { adapter, weights, arithmetic: Arithmetic::Exact, ..Default::default() };
+    let options = LoadOptions {
+        adapter,
+        weights: weights.into(),
+        arithmetic: Arithmetic::Exact,
+        ..Default::default()
+    };
     let model = block_on(Model::load(
         &ModelSource::Path(toybox().join("checkpoint")),
         &options,
@@ -85,7 +89,7 @@ fn answers(
 fn every_adapter_gives_the_same_ids_for_every_format_and_m() {
     let Some(gpu) = gpu() else { return };
     let questions: Vec<_> = heldout().into_iter().step_by(50).collect();
-    for weights in [Weights::F32, Weights::F16, Weights::Q8, Weights::Q4] {
+    for weights in Weights::ALL {
         let (mut on_gpu, mut on_cpu) =
             (session(gpu.clone(), weights), session(AdapterChoice::Cpu, weights));
         for m in ladder(on_cpu.model().config().m_max()) {
@@ -96,9 +100,21 @@ fn every_adapter_gives_the_same_ids_for_every_format_and_m() {
     }
 }
 
-/// docs/quantisation.md's table: `cargo test --test toybox quantisation -- --nocapture`.
 #[test]
 fn quantisation_changes_few_answers() {
+    compare_formats(&[64, 16]);
+}
+
+/// docs/quantisation.md's table: `cargo test --release --test toybox every_m -- --ignored --nocapture`.
+#[test]
+#[ignore = "minutes long; run it when formats change"]
+fn quantisation_at_every_m() {
+    compare_formats(&[64, 36, 16, 8, 4, 2, 1]);
+}
+
+/// Prints the share of answers that stay the same, and of right ones, for each m, the largest first;
+/// fails if too few stay the same.
+fn compare_formats(steps: &[usize]) {
     let questions = heldout();
     let share = |a: &[Vec<u32>], b: &[Vec<u32>]| {
         100.0 * a.iter().zip(b).filter(|(a, b)| a == b).count() as f64 / a.len() as f64
@@ -106,28 +122,25 @@ fn quantisation_changes_few_answers() {
     // On the processor: the test above ties every adapter to it, and it is the fastest on a machine
     // without a GPU.
     let mut reference = session(AdapterChoice::Cpu, Weights::F32);
-    let all = reference.model().config().m_max();
-    let steps = [all, 16];
     let exact: Vec<_> = steps.iter().map(|&m| answers(&mut reference, &questions, m)).collect();
-    println!(
-        "| weights | same answer as f32, m = {all} | m = 16 | right, m = {all} |\n|---|---|---|---|"
-    );
-    for (weights, least) in
-        [(Weights::F32, 100.0), (Weights::F16, 99.0), (Weights::Q8, 99.0), (Weights::Q4, 97.0)]
-    {
+    let heads: Vec<String> = steps.iter().map(|m| format!(" m = {m} |")).collect();
+    println!("| weights, same as f32 (right) |{}", heads.concat());
+    println!("|---|{}", "---|".repeat(steps.len()));
+    for (weights, least) in Weights::ALL.into_iter().zip([100.0, 99.0, 99.0, 98.0, 97.0]) {
         let mut quantised = session(AdapterChoice::Cpu, weights);
         let got: Vec<_> = steps.iter().map(|&m| answers(&mut quantised, &questions, m)).collect();
-        let (at_all, at_16) = (share(&got[0], &exact[0]), share(&got[1], &exact[1]));
+        let same: Vec<f64> = got.iter().zip(&exact).map(|(a, b)| share(a, b)).collect();
         let text = |ids: &[u32]| quantised.model().tokenizer().decode(ids).trim().to_lowercase();
-        let right = got[0]
+        let right = |ids: &[Vec<u32>]| {
+            let hits =
+                ids.iter().zip(&questions).filter(|(ids, q)| text(ids) == q.2.to_lowercase());
+            100.0 * hits.count() as f64 / questions.len() as f64
+        };
+        let cells = got
             .iter()
-            .zip(&questions)
-            .filter(|(ids, q)| text(ids) == q.2.to_lowercase())
-            .count();
-        println!(
-            "| {weights} | {at_all:.1} % | {at_16:.1} % | {:.1} % |",
-            100.0 * right as f64 / questions.len() as f64
-        );
-        assert!(at_all >= least, "{weights}: {at_all} % of {} answers", questions.len());
+            .zip(&same)
+            .map(|(ids, same)| format!(" {same:.1} % ({:.1} %) |", right(ids)));
+        println!("| {weights} |{}", cells.collect::<String>());
+        assert!(same[0] >= least, "{weights}: {} % of {} answers", same[0], questions.len());
     }
 }

@@ -21,3 +21,6 @@ fn rounded(at: u32, inverse: f32) -> vec4<u32> {
 }
 
 fn dot16(a: vec4<u32>, b: vec4<u32>) -> i32 { return dot4(a.x, b.x) + dot4(a.y, b.y) + dot4(a.z, b.z) + dot4(a.w, b.w); }
+
+// The sum of sixteen bytes.
+fn total16(a: vec4<u32>) -> i32 { return dot16(a, vec4<u32>(0x01010101u)); }

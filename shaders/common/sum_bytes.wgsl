@@ -4,6 +4,9 @@
 //   SLICES of the kernel
 var<workgroup> packed: array<vec4<u32>, BLOCKS * 4u>; // sixteen columns each
 var<workgroup> peaks: array<f32, BLOCKS>;
+// Sums of 32 columns, which a zero is multiplied with.
+const TOTALS: u32 = select(1u, BLOCKS * 2u, ZEROS);
+var<workgroup> totals: array<f32, TOTALS>;
 
 // Every group rounds all of x: that is less work than its products, and no dispatch of its own.
 fn round_all(local: u32) {
@@ -16,35 +19,37 @@ fn round_all(local: u32) {
     workgroupBarrier();
     for (var i = local; i < BLOCKS * 4u; i += WG) { packed[i] = rounded(i * 4u, inverse_step(peaks[i / 4u])); }
     workgroupBarrier();
+    if ZEROS {
+        for (var i = local; i < TOTALS; i += WG) { totals[i] = f32(total16(packed[i * 2u]) + total16(packed[i * 2u + 1u])); }
+        workgroupBarrier();
+    }
 }
 
 fn lane_sums(panel: u32, lane: u32, slice: u32, local: u32) -> Tile {
     round_all(local);
     var t = Tile();
-    let words = params.blocks * CHUNKS_PER_BLOCK * 32u;
     for (var block = slice; block < params.blocks; block += SLICES) {
-        var sums = vec4<i32>();
-        for (var c = 0u; c < CHUNKS_PER_BLOCK; c++) {
-            let word = (block * CHUNKS_PER_BLOCK + c) * 32u + lane;
-            let w0 = chunk(panel_at(panel, 0u) * words + word);
-            let w1 = chunk(panel_at(panel, 1u) * words + word);
-            var w2 = vec4<u32>();
-            var w3 = vec4<u32>();
-            if ROWS == 4u {
-                w2 = chunk(panel_at(panel, 2u) * words + word);
-                w3 = chunk(panel_at(panel, 3u) * words + word);
-            }
-            for (var part = 0u; part < GROUPS / 4u; part++) {
-                let v = packed[block * 4u + c * (GROUPS / 4u) + part];
-                sums.x += dot16(bytes(w0, part), v);
-                sums.y += dot16(bytes(w1, part), v);
-                if ROWS == 4u {
-                    sums.z += dot16(bytes(w2, part), v);
-                    sums.w += dot16(bytes(w3, part), v);
+        var raw = scales4(panel, 0u, block, lane);
+        for (var part = 0u; part < CHUNKS_PER_BLOCK / CHUNKS_PER_SCALE; part++) {
+            var sums = vec4<i32>();
+            for (var c = part * CHUNKS_PER_SCALE; c < (part + 1u) * CHUNKS_PER_SCALE; c++) {
+                var w = Words();
+                load(&w, panel, block * CHUNKS_PER_BLOCK + c, lane);
+                for (var sixteen = 0u; sixteen < GROUPS / 4u; sixteen++) {
+                    let v = packed[block * 4u + c * (GROUPS / 4u) + sixteen];
+                    sums.x += dot16(bytes(w.w0, w.fifths.a.x, sixteen), v);
+                    sums.y += dot16(bytes(w.w1, w.fifths.a.y, sixteen), v);
+                    if ROWS == 4u {
+                        sums.z += dot16(bytes(w.w2, w.fifths.a.z, sixteen), v);
+                        sums.w += dot16(bytes(w.w3, w.fifths.a.w, sixteen), v);
+                    }
                 }
             }
+            var values = vec4<f32>(sums);
+            if ZEROS { values = fma(zeros_of(raw), vec4<f32>(-OFFSET.x * totals[block * 2u + part]), values); }
+            t.a[0] += values * scales_of(raw) * (peaks[block] / 127.0);
+            raw = raw >> vec4<u32>(16u);
         }
-        t.a[0] += vec4<f32>(sums) * scales4(panel, 0u, block, lane) * (peaks[block] / 127.0);
     }
     return t;
 }

@@ -1,7 +1,7 @@
 // product/bytes: as product/lanes, with activations rounded to bytes: 64 columns of a token share a
 //   step,
 //   their largest magnitude / 127
-// x [tokens, cols] f32 - w panels (data, scales) of q8 or q4 - bias [rows] f32 - out [tokens, rows]
+// x [tokens, cols] f32 - w panels (data, scales) of q8, q5 or q4 - bias [rows] f32 - out [tokens, rows]
 //   f32, read-write because of ADD
 // A workgroup rounds a block of TOKENS tokens into workgroup memory, or SLICES blocks at once. A
 //   lane owns ROWS rows (the same one of
@@ -22,6 +22,10 @@ const QUADS: u32 = TOKENS / 4u;
 var<workgroup> packed: array<vec4<u32>, UNITS * 4u>; // sixteen columns each
 var<workgroup> peaks: array<f32, UNITS * 4u>;
 var<workgroup> steps: array<f32, UNITS>;
+// Sums of 32 columns of four tokens, first halves of a slice's block, then second ones: what a
+//   zero is multiplied with.
+const TOTALS: u32 = select(1u, UNITS / 2u, ZEROS);
+var<workgroup> totals: array<vec4<f32>, TOTALS>;
 // The slices' sums, a token quad of a row each; without slices it shrinks to nothing much.
 var<workgroup> partial: array<vec4<f32>, PARTIAL>;
 
@@ -46,7 +50,18 @@ fn round_units(first: u32, token: u32, local: u32) {
         if (i & 3u) == 0u { steps[i / 4u] = peak / 127.0; }
     }
     workgroupBarrier();
+    if ZEROS {
+        for (var i = local; i < TOTALS; i += WG) {
+            let unit = i / (2u * QUADS) * TOKENS + i % QUADS * 4u;
+            totals[i] = vec4<f32>(total4(unit * 4u + i / QUADS % 2u * 2u));
+        }
+        workgroupBarrier();
+    }
 }
+
+fn total4(at: u32) -> vec4<i32> { return vec4<i32>(total32(at), total32(at + 4u), total32(at + 8u), total32(at + 12u)); }
+
+fn total32(at: u32) -> i32 { return total16(packed[at]) + total16(packed[at + 1u]); }
 
 fn quad(w: vec4<u32>, at: u32) -> vec4<i32> {
     return vec4<i32>(dot16(w, packed[at]), dot16(w, packed[at + 4u]), dot16(w, packed[at + 8u]), dot16(w, packed[at + 12u]));
@@ -64,13 +79,25 @@ fn add(d: ptr<function, Dots>, w: vec4<u32>, at: u32) {
 
 fn steps4(unit: u32) -> vec4<f32> { return vec4<f32>(steps[unit], steps[unit + 1u], steps[unit + 2u], steps[unit + 3u]); }
 
-fn scaled(d: Dots, unit: u32, scale: f32) -> mat4x4<f32> {
+// Four tokens' sums without what their codes stand too high.
+fn floats(sums: vec4<i32>, zero: f32, at: u32) -> vec4<f32> {
+    if !ZEROS { return vec4<f32>(sums); }
+    return fma(vec4<f32>(-zero), totals[at], vec4<f32>(sums));
+}
+
+// The sums of a slice's block, or of one half of it, as they count; `raw`: the row's word of scales.
+fn scaled(d: Dots, slice: u32, part: u32, raw: u32) -> mat4x4<f32> {
+    let unit = slice * TOKENS;
+    let words = vec4<u32>(raw >> (16u * part));
+    let scale = scales_of(words).x;
+    let zero = zeros_of(words).x * OFFSET.x;
+    let at = (slice * 2u + part) * QUADS;
     var t = mat4x4<f32>();
-    t[0] = vec4<f32>(d.a) * steps4(unit) * scale;
-    if TOKENS >= 8u { t[1] = vec4<f32>(d.b) * steps4(unit + 4u) * scale; }
+    t[0] = floats(d.a, zero, at) * steps4(unit) * scale;
+    if TOKENS >= 8u { t[1] = floats(d.b, zero, at + 1u) * steps4(unit + 4u) * scale; }
     if TOKENS == 16u {
-        t[2] = vec4<f32>(d.c) * steps4(unit + 8u) * scale;
-        t[3] = vec4<f32>(d.d) * steps4(unit + 12u) * scale;
+        t[2] = floats(d.c, zero, at + 2u) * steps4(unit + 8u) * scale;
+        t[3] = floats(d.d, zero, at + 3u) * steps4(unit + 12u) * scale;
     }
     return t;
 }
@@ -91,21 +118,31 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var first = 0u; first < params.blocks; first += SLICES) {
         round_units(first, token, local);
         let block = min(first + slice, params.blocks - 1u);
-        var a = Dots();
-        var b = Dots();
-        for (var c = 0u; c < CHUNKS_PER_BLOCK; c++) {
-            let word = (block * CHUNKS_PER_BLOCK + c) * 32u + lane;
-            let w = chunk(panel_at(panel, 0u) * words + word);
-            var v = w;
-            if ROWS == 2u { v = chunk(panel_at(panel, 1u) * words + word); }
-            for (var part = 0u; part < GROUPS / 4u; part++) {
-                let at = slice * TOKENS * 4u + c * (GROUPS / 4u) + part;
-                add(&a, bytes(w, part), at);
-                if ROWS == 2u { add(&b, bytes(v, part), at); }
+        let raw = scale_word(panel_at(panel, 0u), block, lane);
+        let other = scale_word(panel_at(panel, 1u), block, lane);
+        for (var part = 0u; part < CHUNKS_PER_BLOCK / CHUNKS_PER_SCALE; part++) {
+            var a = Dots();
+            var b = Dots();
+            for (var c = part * CHUNKS_PER_SCALE; c < (part + 1u) * CHUNKS_PER_SCALE; c++) {
+                let at = block * CHUNKS_PER_BLOCK + c;
+                let word = at * 32u + lane;
+                let w = chunk(panel_at(panel, 0u) * words + word);
+                let fifth = fifth_bits(panel_at(panel, 0u), at, lane);
+                var v = w;
+                var other_fifth = fifth;
+                if ROWS == 2u {
+                    v = chunk(panel_at(panel, 1u) * words + word);
+                    other_fifth = fifth_bits(panel_at(panel, 1u), at, lane);
+                }
+                for (var sixteen = 0u; sixteen < GROUPS / 4u; sixteen++) {
+                    let x_at = slice * TOKENS * 4u + c * (GROUPS / 4u) + sixteen;
+                    add(&a, bytes(w, fifth, sixteen), x_at);
+                    if ROWS == 2u { add(&b, bytes(v, other_fifth, sixteen), x_at); }
+                }
             }
+            low += scaled(a, slice, part, raw);
+            if ROWS == 2u { high += scaled(b, slice, part, other); }
         }
-        low += scaled(a, slice * TOKENS, block_scale(panel_at(panel, 0u), block, lane));
-        if ROWS == 2u { high += scaled(b, slice * TOKENS, block_scale(panel_at(panel, 1u), block, lane)); }
         // The next round's first barrier stands between these reads and its writes.
     }
     if SLICES > 1u {

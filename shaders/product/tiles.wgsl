@@ -35,13 +35,17 @@ fn load_weights(first: u32, panels: u32, local: u32) {
     let base = panel * (params.blocks * CHUNKS_PER_BLOCK * 32u) + lane;
     let q = local / TALL * 2u;
     let at = first + q;
-    let scale = block_scale(panel, at / 16u, lane);
+    let part = at / GROUPS % CHUNKS_PER_BLOCK / CHUNKS_PER_SCALE;
+    let raw = vec4<u32>(scale_word(panel, at / 16u, lane) >> (16u * part));
+    let scale = scales_of(raw).x;
+    let zero = zeros_of(raw).x;
     let words = chunk(base + at / GROUPS * 32u);
-    w_tile[q * TALL + row] = weights(words, at % GROUPS, scale);
+    let fifth = fifth_bits(panel, at / GROUPS, lane);
+    w_tile[q * TALL + row] = weights(words, fifth, at % GROUPS, scale, zero);
     if GROUPS == 1u {
-        w_tile[q * TALL + TALL + row] = weights(chunk(base + (at + 1u) * 32u), 0u, scale);
+        w_tile[q * TALL + TALL + row] = weights(chunk(base + (at + 1u) * 32u), fifth, 0u, scale, zero);
     } else {
-        w_tile[q * TALL + TALL + row] = weights(words, at % GROUPS + 1u, scale);
+        w_tile[q * TALL + TALL + row] = weights(words, fifth, at % GROUPS + 1u, scale, zero);
     }
 }
 

@@ -21,9 +21,10 @@ const KEY_BYTES: u64 = 64;
 pub(super) fn key(checkpoint: &Checkpoint, what: &Conversion) -> String {
     let mut hash = Sha256::new();
     hash.update(format!(
-        "{FORMAT} {} {} {} {}\n",
+        "{FORMAT} {} {} {} {} {}\n",
         env!("CARGO_PKG_VERSION"),
-        what.weights,
+        checkpoint.weights,
+        what.calibration.mark(),
         what.shard_bytes,
         checkpoint.fingerprint()
     ));

@@ -11,13 +11,14 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::future::Callback;
 use crate::model::open::{check_vocab, folder_name};
-use crate::model::{Progress, Weights};
+use crate::model::{Progress, Weights, WeightsChoice};
 use crate::quant::Format;
 use crate::text::Template;
 use crate::weights::Supply;
 use crate::weights::checkpoint::Checkpoint;
 use crate::weights::files::{Disk, Files, whole};
 use crate::weights::gguf;
+use crate::weights::importance::{self, Grade};
 use crate::weights::layout::{Entry, layout};
 use crate::weights::pack::{FORMAT, Manifest, SHARD_BYTES, Shard};
 use crate::weights::plan::{Item, Plan, is_vector, item_bytes};
@@ -43,6 +44,66 @@ pub struct Converted {
     pub bytes: u64,
 }
 
+/// What the importance of a matrix's columns is measured on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Calibration<'a> {
+    /// Nothing: it is guessed from the weights.
+    Off,
+    /// A text of our own.
+    #[default]
+    BuiltIn,
+    /// The text of a file.
+    File(&'a Path),
+}
+
+/// The built-in text: prose, talk and something technical.
+const TEXT: &str = include_str!("calibration.txt");
+/// The largest text that is read; no more than [`importance::TOKENS`] tokens of it are used.
+const TEXT_BYTES: u64 = 1 << 20;
+
+impl Calibration<'_> {
+    /// Names the text, by its content.
+    fn mark(self) -> String {
+        let text = match self {
+            Calibration::Off => return "guessed".into(),
+            Calibration::BuiltIn => TEXT.to_owned(),
+            Calibration::File(path) => read_text(path).unwrap_or_default(),
+        };
+        Shard::of("", text.as_bytes()).sha256
+    }
+
+    /// Token ids of the text's pieces; none without a text.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] for a file that cannot be read or that holds no text.
+    fn texts(self, checkpoint: &Checkpoint) -> Result<Vec<Vec<u32>>> {
+        let text = match self {
+            Calibration::Off => return Ok(Vec::new()),
+            Calibration::BuiltIn => TEXT.to_owned(),
+            Calibration::File(path) => read_text(path)?,
+        };
+        let longest = checkpoint.config.language.max_positions;
+        Ok(importance::windows(&checkpoint.tokenizer, text.trim(), longest))
+    }
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    use std::io::Read;
+    let refused = |why: String| Error::InvalidSetting {
+        what: format!("calibrate {}", path.display()),
+        why,
+    };
+    let mut bytes = Vec::new();
+    let read =
+        std::fs::File::open(path).and_then(|file| file.take(TEXT_BYTES).read_to_end(&mut bytes));
+    read.map_err(|e| refused(format!("it cannot be read: {e}")))?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    if text.trim().is_empty() {
+        return Err(refused("it holds no text".into()));
+    }
+    Ok(text)
+}
+
 /// What to convert, and how.
 #[derive(Clone, Debug)]
 pub struct Conversion<'a> {
@@ -55,16 +116,29 @@ pub struct Conversion<'a> {
     /// The pack's folder, made if it does not exist.
     pub out: &'a Path,
     /// How matrices are stored.
-    pub weights: Weights,
+    pub weights: WeightsChoice,
+    /// What importance is measured on.
+    pub calibration: Calibration<'a>,
     /// Largest shard: [`SHARD_BYTES`] but in tests, which want many of a small model.
     pub shard_bytes: u64,
 }
 
 impl<'a> Conversion<'a> {
     /// A conversion into shards of the usual size, the tower where the checkpoint leads to.
-    pub fn new(checkpoint: &'a Path, out: &'a Path, weights: Weights) -> Conversion<'a> {
-        let (mmproj, vision_tower, shard_bytes) = (None, None, SHARD_BYTES);
-        Conversion { checkpoint, mmproj, vision_tower, out, weights, shard_bytes }
+    pub fn new(
+        checkpoint: &'a Path,
+        out: &'a Path,
+        weights: impl Into<WeightsChoice>,
+    ) -> Conversion<'a> {
+        Conversion {
+            checkpoint,
+            mmproj: None,
+            vision_tower: None,
+            out,
+            weights: weights.into(),
+            calibration: Calibration::default(),
+            shard_bytes: SHARD_BYTES,
+        }
     }
 }
 
@@ -72,7 +146,8 @@ fn failed(path: &Path, error: &std::io::Error) -> Error {
     Error::OutputFailed { path: path.to_owned(), why: error.to_string() }
 }
 
-/// Converts a checkpoint to a pack. The same checkpoint gives the same bytes, whatever interrupted
+/// Converts a checkpoint to a pack; `on_start` hears what that will be once nothing is in its way.
+/// The same checkpoint gives the same bytes, whatever interrupted
 /// the work: finished shards are listed in a journal, and the manifest comes last; a folder without
 /// one is unfinished.
 ///
@@ -82,11 +157,12 @@ fn failed(path: &Path, error: &std::io::Error) -> Error {
 pub async fn convert(
     what: &Conversion<'_>,
     cancel: &Cancel,
+    on_start: &mut Callback<'_, Prospect>,
     on_progress: &mut Callback<'_, Progress>,
 ) -> Result<Converted> {
-    let Conversion { checkpoint: from, out, weights, .. } = *what;
-    let checkpoint = opened(what).await?;
-    check_vocab(&checkpoint.tokenizer, &checkpoint.config)?;
+    let Conversion { checkpoint: from, out, .. } = *what;
+    let (checkpoint, prospect) = open(what, cancel).await?;
+    let weights = checkpoint.weights;
     std::fs::create_dir_all(out).map_err(|e| failed(out, &e))?;
     let same = from.canonicalize().is_ok_and(|from| out.canonicalize().is_ok_and(|to| from == to));
     if same {
@@ -101,6 +177,7 @@ pub async fn convert(
         SMALL_FILES.into_iter().map(str::to_owned).chain((0..plan.shards.len()).map(file_name));
     folder::check(out, &folder_name(from), written)?;
     let mut journal = Journal::open(out, &journal::key(&checkpoint, what))?;
+    on_start(&prospect);
     let manifest_path = out.join(MANIFEST);
     match std::fs::remove_file(&manifest_path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -116,6 +193,35 @@ pub async fn convert(
     write(&manifest_path, &manifest)?;
     journal.remove();
     Ok(converted)
+}
+
+/// What a conversion is going to do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prospect {
+    /// How matrices will be stored.
+    pub weights: Weights,
+    /// How errors are weighed.
+    pub importance: Grade,
+    /// Tokens that the decoder reads for it.
+    pub tokens: usize,
+    /// About how many seconds that takes here.
+    pub seconds: f64,
+}
+
+/// The checkpoint, with what weighs its errors.
+async fn open(what: &Conversion<'_>, cancel: &Cancel) -> Result<(Checkpoint, Prospect)> {
+    let checkpoint = opened(what).await?;
+    check_vocab(&checkpoint.tokenizer, &checkpoint.config)?;
+    let texts = what.calibration.texts(&checkpoint)?;
+    let tokens = texts.iter().map(Vec::len).sum();
+    let checkpoint = if texts.is_empty() { checkpoint } else { checkpoint.measured(texts, cancel) };
+    let (weights, importance) = (checkpoint.weights, checkpoint.grade);
+    let (tokens, seconds) = if importance == Grade::Measured {
+        (tokens, importance::seconds(&checkpoint.config, tokens))
+    } else {
+        (0, 0.0)
+    };
+    Ok((checkpoint, Prospect { weights, importance, tokens, seconds }))
 }
 
 /// Opens what is to be converted.
@@ -150,7 +256,7 @@ async fn make_shards(
         .shards
         .iter()
         .flatten()
-        .map(|item| item_bytes(&entries[item.entry], item, what.weights))
+        .map(|item| item_bytes(&entries[item.entry], item, checkpoint.weights))
         .sum();
     let mut progress = Progress { phase: "converting", done: 0, total };
     let mut shards: Vec<Option<Shard>> = Vec::new();
@@ -159,7 +265,7 @@ async fn make_shards(
         if found.is_some() {
             progress.done += items
                 .iter()
-                .map(|item| item_bytes(&entries[item.entry], item, what.weights))
+                .map(|item| item_bytes(&entries[item.entry], item, checkpoint.weights))
                 .sum::<u64>();
         }
         shards.push(found);
@@ -180,7 +286,7 @@ async fn make_shards(
                 for item in items {
                     cancel.check()?;
                     tensors.extend(tensors_of(checkpoint, &entries[item.entry], item, plan).await?);
-                    progress.done += item_bytes(&entries[item.entry], item, what.weights);
+                    progress.done += item_bytes(&entries[item.entry], item, checkpoint.weights);
                     on_progress(&progress);
                 }
                 if send.send((file_name(i), serialise(&tensors))).is_err() {
@@ -293,7 +399,8 @@ async fn finish(
         source: format!("{name} {}", checkpoint.fingerprint()),
         name,
         licence,
-        weights: what.weights,
+        weights: checkpoint.weights,
+        importance: checkpoint.grade,
         template: Template::vicuna_v1(),
         architecture: checkpoint.config.clone(),
         tensors: plan.tensors,

@@ -15,7 +15,7 @@ use pollster::block_on;
 fn a_matrix_above_the_binding_limit_is_split() {
     let Some(gpu) = gpu_or_skip() else { return };
     let (n, rows, cols) = (5, 200, 100);
-    for format in [Format::F32, Format::F16, Format::Q8, Format::Q4] {
+    for format in Format::ALL {
         let packed = Packed::pack(format, &random(1, rows * cols), rows, cols);
         let (x, bias) = (random(2, n * cols), random(3, rows));
         let ids: Vec<u32> = vec![0, 31, 32, 64, 95, 96, 128, 199];

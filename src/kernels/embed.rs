@@ -10,9 +10,7 @@ params! { rows: u32, blocks: u32, first_row: u32, first_token: u32 }
 static KERNEL: Kernel = kernel!("embed", [Read, Read, Read, Write]);
 
 pub(super) fn variants() -> Vec<Variant> {
-    let all = [Format::F32, Format::F16, Format::Q8, Format::Q4]
-        .into_iter()
-        .flat_map(|format| [(format, false), (format, true)]);
+    let all = Format::ALL.into_iter().flat_map(|format| [(format, false), (format, true)]);
     all.map(|(f, textures)| Variant {
         kernel: &KERNEL,
         preludes: vec![data_prelude(textures), weight_prelude(f)],
@@ -55,7 +53,7 @@ pub fn reference(ids: &[u32], table: &Packed) -> Vec<f32> {
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for format in [Format::F32, Format::F16, Format::Q8, Format::Q4] {
+    for format in Format::ALL {
         for (rows, cols, textures) in
             [(1, 1, false), (700, 72, true), (65, 320, false), (65, 320, true)]
         {

@@ -153,6 +153,7 @@ pub(crate) fn weight_prelude(format: Format) -> &'static str {
         Format::F32 => include_str!("../../shaders/common/weight_f32.wgsl"),
         Format::F16 => include_str!("../../shaders/common/weight_f16.wgsl"),
         Format::Q8 => include_str!("../../shaders/common/weight_q8.wgsl"),
+        Format::Q5 => include_str!("../../shaders/common/weight_q5.wgsl"),
         Format::Q4 => include_str!("../../shaders/common/weight_q4.wgsl"),
     }
 }

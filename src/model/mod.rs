@@ -19,7 +19,7 @@ mod slot;
 mod tests;
 
 pub use crate::config::Config;
-pub use crate::weights::Weights;
+pub use crate::weights::{Weights, WeightsChoice};
 pub use cache::Cache;
 use cache::Kv;
 pub use generate::Generation;
@@ -133,7 +133,7 @@ impl Model {
         self.times
     }
 
-    /// The formats of the weights: f32, f16, q8 or q4.
+    /// The formats of the weights: f32, f16, q8, q5 or q4.
     pub fn weights_name(&self) -> String {
         self.weights.to_string()
     }

@@ -3,7 +3,7 @@
 
 #[cfg(feature = "native")]
 use super::bundled;
-use super::{Arithmetic, Config, Weights};
+use super::{Arithmetic, Config, Weights, WeightsChoice};
 use crate::cancel::Cancel;
 use crate::defaults;
 use crate::error::{Error, Result};
@@ -49,7 +49,7 @@ pub struct LoadOptions {
     /// Where to run.
     pub adapter: AdapterChoice,
     /// Formats for checkpoint folders; a pack has its own.
-    pub weights: Weights,
+    pub weights: WeightsChoice,
     /// How to compute.
     pub arithmetic: Arithmetic,
     /// The vision tower's folder, for checkpoints that do not name it.
@@ -72,7 +72,7 @@ impl Default for LoadOptions {
     fn default() -> LoadOptions {
         LoadOptions {
             adapter: AdapterChoice::default(),
-            weights: Weights::default(),
+            weights: WeightsChoice::default(),
             arithmetic: Arithmetic::default(),
             vision_tower: None,
             choices: Choices::default(),
@@ -105,7 +105,7 @@ impl Opened {
     pub(crate) async fn new(
         files: Box<dyn Files>,
         tower: Option<Box<dyn Files>>,
-        weights: Weights,
+        weights: WeightsChoice,
     ) -> Result<Opened> {
         let opened = Opened::open(files, tower, weights).await?;
         check_vocab(&opened.tokenizer, &opened.config)?;
@@ -115,7 +115,7 @@ impl Opened {
     async fn open(
         files: Box<dyn Files>,
         tower: Option<Box<dyn Files>>,
-        weights: Weights,
+        weights: WeightsChoice,
     ) -> Result<Opened> {
         if files.size("manifest.json").await?.is_some() {
             let pack = Pack::open(files).await?;
@@ -139,13 +139,13 @@ impl Opened {
         let name = std::path::Path::new(&path)
             .file_name()
             .map_or(path.clone(), |n| n.to_string_lossy().into_owned());
-        Ok(Opened::checkpoint(name, Checkpoint::open(files, tower, weights).await?, weights))
+        Ok(Opened::checkpoint(name, Checkpoint::open(files, tower, weights).await?))
     }
 
     /// A checkpoint that was opened, under this name.
-    fn checkpoint(name: String, checkpoint: Checkpoint, weights: Weights) -> Opened {
+    fn checkpoint(name: String, checkpoint: Checkpoint) -> Opened {
         let (config, sha256) = (checkpoint.config.clone(), checkpoint.fingerprint());
-        let tokenizer = checkpoint.tokenizer.clone();
+        let (tokenizer, weights) = (checkpoint.tokenizer.clone(), checkpoint.weights);
         let supply = Box::new(checkpoint);
         Opened {
             config,
@@ -164,12 +164,12 @@ impl Opened {
     pub(crate) async fn gguf(
         model: &std::path::Path,
         mmproj: &std::path::Path,
-        weights: Weights,
+        weights: WeightsChoice,
     ) -> Result<Opened> {
         let pair = crate::weights::gguf::pair_on_disk(model, Some(mmproj), None, weights).await?;
         let Some(checkpoint) = pair else { unreachable!("two files are a pair or an error") };
         check_vocab(&checkpoint.tokenizer, &checkpoint.config)?;
-        Ok(Opened::checkpoint(folder_name(model), checkpoint, weights))
+        Ok(Opened::checkpoint(folder_name(model), checkpoint))
     }
 
     /// Opens what `source` names, and reads no weight yet.
@@ -186,6 +186,17 @@ impl Opened {
         &self.config
     }
 
+    /// Whether it is a checkpoint folder, converted as it is loaded.
+    #[cfg(feature = "native")]
+    pub fn is_checkpoint(&self) -> bool {
+        self.is_checkpoint
+    }
+
+    /// How matrices are stored: a pack's own way, or the way that was chosen for a checkpoint.
+    pub fn weights(&self) -> Weights {
+        self.weights
+    }
+
     /// The same files, their weights refused once `cancel` says so.
     pub(crate) fn stoppable(self, cancel: &Cancel) -> Opened {
         let supply = Box::new(Stoppable { inner: self.supply, cancel: cancel.clone() });
@@ -194,13 +205,14 @@ impl Opened {
 
     /// Random weights; the tokenizer is the bundled model's, whose ids every vocabulary here has.
     #[cfg(feature = "native")]
-    async fn synthetic(name: &str, weights: Weights) -> Result<Opened> {
+    async fn synthetic(name: &str, weights: WeightsChoice) -> Result<Opened> {
         let Some(config) = crate::config::shapes::named(name) else {
             let why = format!("{name:?} is none of {}", crate::config::shapes::NAMES.join(", "));
             return Err(Error::InvalidSetting { what: "shape".into(), why });
         };
         let Opened { tokenizer, template, .. } =
             Opened::new(Box::new(bundled::files()), None, weights).await?;
+        let weights = weights.settle(&config);
         let supply = Box::new(crate::weights::synthetic::Synthetic { weights });
         Ok(Opened {
             config,
@@ -218,7 +230,7 @@ impl Opened {
     pub(crate) async fn from_source(
         source: &ModelSource,
         tower: Option<&std::path::Path>,
-        weights: Weights,
+        weights: WeightsChoice,
     ) -> Result<Opened> {
         use crate::weights::files::Disk;
         let path = match source {

@@ -129,7 +129,8 @@ impl Place for Gpu {
     async fn matrix(&self, entry: &Entry, packed: Packed) -> Result<Matrix> {
         let matrix = self.upload_matrix(&entry.name, &packed).await?;
         // The tower's largest activations are hundreds of times the others: bytes would lose those.
-        Ok(Matrix { may_round: matches!(entry.role, Role::Layer | Role::Head), ..matrix })
+        let may_round = matches!(entry.role, Role::Layer | Role::LastLayer | Role::Head);
+        Ok(Matrix { may_round, ..matrix })
     }
 
     async fn vector(&self, entry: &Entry, values: Vec<f32>) -> Result<Tensor> {

@@ -19,74 +19,20 @@ use crate::gpu::{AdapterChoice, Learned};
 use crate::image::{Pixels, Reading};
 use crate::kernels::product::cut::{self, Via};
 use crate::parallel::Guarded;
-use crate::quant::{Format, Packed, best_scale, round_to};
+use crate::quant::{BLOCK, Format, PANEL, Packed};
 use crate::session::{Request, Session};
 use crate::synth::Synth;
 use crate::weights::Supply;
 use crate::weights::layout::{Entry, Role, layout};
-use half::f16;
 use pollster::block_on;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// How the values of a decoder layer's matrices are rounded; everything else is as in
-/// `--weights q4`, unless it is a plain format.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Scheme {
-    Plain(Weights),
-    Four { block: usize, rounding: Rounding },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Rounding {
-    /// The largest magnitude takes the code ±7.
-    Absmax,
-    /// Both signs, many step widths, least squares: what `--weights q4` does.
-    Searched,
-    /// A scale and a least value, both f16, over sixteen codes.
-    ScaleAndMin,
-}
-
-impl Scheme {
-    fn name(self) -> String {
-        match self {
-            Scheme::Plain(weights) => weights.to_string(),
-            Scheme::Four { block, rounding } => format!(
-                "4 bits, {block}, {}",
-                match rounding {
-                    Rounding::Absmax => "absmax",
-                    Rounding::Searched => "searched",
-                    Rounding::ScaleAndMin => "scale + min",
-                }
-            ),
-        }
-    }
-
-    /// Bits per weight of a decoder layer's matrices.
-    fn bits(self) -> f64 {
-        match self {
-            Scheme::Plain(Weights::F32) => 32.0,
-            Scheme::Plain(Weights::F16) => 16.0,
-            Scheme::Plain(Weights::Q8) => 8.25,
-            Scheme::Plain(Weights::Q4) => 4.25,
-            Scheme::Four { block, rounding } => {
-                4.0 + if rounding == Rounding::ScaleAndMin { 32.0 } else { 16.0 } / block as f64
-            }
-        }
-    }
-
-    fn round(self, entry: &Entry, values: &mut [f32]) {
-        match self {
-            Scheme::Four { block, rounding } if entry.role == Role::Layer => {
-                for row in values.chunks_mut(entry.cols) {
-                    row.chunks_mut(block).for_each(|values| round_block(values, rounding));
-                }
-            }
-            Scheme::Four { .. } => unpack(Weights::Q4.format(entry.role), entry, values),
-            Scheme::Plain(weights) => unpack(weights.format(entry.role), entry, values),
-        }
-    }
+/// Bits per weight of a decoder layer's matrices, but the last one's.
+fn bits(weights: Weights) -> f64 {
+    let (data, scales) = weights.format(Role::Layer).words(PANEL, BLOCK);
+    ((data + scales) * 32) as f64 / (PANEL * BLOCK) as f64
 }
 
 fn unpack(format: Format, entry: &Entry, values: &mut [f32]) {
@@ -97,45 +43,23 @@ fn unpack(format: Format, entry: &Entry, values: &mut [f32]) {
         .for_each(|(row, out)| out.copy_from_slice(&packed.row(row)));
 }
 
-fn round_block(values: &mut [f32], rounding: Rounding) {
-    let mut padded = values.to_vec();
-    padded.resize(padded.len().next_multiple_of(8), 0.0);
-    let half = |v: f32| f16::from_f32(v).to_f32();
-    if rounding == Rounding::ScaleAndMin {
-        let (lo, hi) =
-            values.iter().fold((f32::MAX, f32::MIN), |(lo, hi), v| (lo.min(*v), hi.max(*v)));
-        let (min, scale) = (half(lo), half((hi - lo) / 15.0));
-        let code = |v: f32| {
-            if scale == 0.0 { 0.0 } else { ((v - min) / scale).round_ties_even().clamp(0.0, 15.0) }
-        };
-        values.iter_mut().for_each(|v| *v = min + scale * code(*v));
-        return;
-    }
-    let scale = match rounding {
-        Rounding::Absmax => half(values.iter().fold(0.0f32, |a, v| a.max(v.abs())) / 7.0),
-        _ => best_scale(&padded, -8, 7).to_f32(),
-    };
-    let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
-    values.iter_mut().for_each(|v| *v = round_to(*v * inverse, -8, 7) as f32 * scale);
-}
-
 /// Squared error and squared size, per kind of tensor.
 type Errors = BTreeMap<&'static str, (f64, f64)>;
 
-/// A checkpoint whose matrices went through a scheme and back.
+/// A checkpoint whose matrices went through their formats and back, all columns counting alike.
 struct Rounded {
     inner: Box<dyn Supply>,
-    scheme: Scheme,
+    weights: Weights,
     errors: Arc<Guarded<Errors>>,
 }
 
 fn kind(entry: &Entry) -> &'static str {
     let last = entry.name.rsplit('.').next().unwrap_or_default();
     match (entry.role, last) {
-        (Role::Layer, "qkv") => "q, k, v",
-        (Role::Layer, "o") => "o",
-        (Role::Layer, "gate_up") => "gate, up",
-        (Role::Layer, _) => "down",
+        (Role::Layer | Role::LastLayer, "qkv") => "q, k, v",
+        (Role::Layer | Role::LastLayer, "o") => "o",
+        (Role::Layer | Role::LastLayer, "gate_up") => "gate, up",
+        (Role::Layer | Role::LastLayer, _) => "down",
         (Role::Head, _) => "embedding, head",
         _ => "tower, projector",
     }
@@ -147,7 +71,7 @@ impl Supply for Rounded {
             let exact = self.inner.matrix(entry).await?;
             let values: Vec<f32> = (0..entry.rows).flat_map(|row| exact.row(row)).collect();
             let mut rounded = values.clone();
-            self.scheme.round(entry, &mut rounded);
+            unpack(self.weights.format(entry.role), entry, &mut rounded);
             let mut errors = self.errors.lock();
             let (error, size) = errors.entry(kind(entry)).or_default();
             for (a, b) in values.iter().zip(&rounded) {
@@ -163,12 +87,12 @@ impl Supply for Rounded {
     }
 }
 
-fn load(path: &Path, scheme: Scheme) -> (Model, Errors) {
+fn load(path: &Path, weights: Weights) -> (Model, Errors) {
     let errors = Arc::new(Guarded::new(Errors::new()));
     let source = ModelSource::Path(path.to_owned());
-    let mut opened = block_on(Opened::from_source(&source, None, Weights::F32)).unwrap();
+    let mut opened = block_on(Opened::from_source(&source, None, Weights::F32.into())).unwrap();
     let inner = std::mem::replace(&mut opened.supply, Box::new(Nothing));
-    opened.supply = Box::new(Rounded { inner, scheme, errors: errors.clone() });
+    opened.supply = Box::new(Rounded { inner, weights, errors: errors.clone() });
     let options = LoadOptions {
         adapter: AdapterChoice::Cpu,
         arithmetic: Arithmetic::Exact,
@@ -183,10 +107,10 @@ fn load(path: &Path, scheme: Scheme) -> (Model, Errors) {
 /// are halves, as in all that is fast.
 fn load_with_bytes(path: &Path, weights: Weights) -> Model {
     let source = ModelSource::Path(path.to_owned());
-    let opened = block_on(Opened::from_source(&source, None, weights)).unwrap();
+    let opened = block_on(Opened::from_source(&source, None, weights.into())).unwrap();
     let entries = layout(&opened.config)
         .into_iter()
-        .filter(|entry| matches!(entry.role, Role::Layer | Role::Head));
+        .filter(|entry| matches!(entry.role, Role::Layer | Role::LastLayer | Role::Head));
     let keys = entries.flat_map(|e| {
         cut::BATCHES.map(|n| (n, false)).into_iter().chain([(1, true)]).map(move |(n, step)| {
             let cut = if step { "1x2/4@128b" } else { "4x1/8@256b" };
@@ -307,7 +231,7 @@ fn compare(want: &[Vec<f32>], got: &[Vec<f32>], vocab: usize) -> (f64, f64) {
 }
 
 fn questions(path: &Path, n: usize) -> Vec<Asked> {
-    let (model, _) = load(path, Scheme::Plain(Weights::F32));
+    let (model, _) = load(path, Weights::F32);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/toybox/heldout");
     let text = std::fs::read_to_string(folder.join("questions.jsonl")).unwrap();
     let ask = |line: &str| {
@@ -321,22 +245,11 @@ fn questions(path: &Path, n: usize) -> Vec<Asked> {
     text.lines().take(n).map(ask).collect()
 }
 
-const SCHEMES: [Scheme; 10] = [
-    Scheme::Plain(Weights::F16),
-    Scheme::Plain(Weights::Q8),
-    Scheme::Plain(Weights::Q4),
-    Scheme::Four { block: 32, rounding: Rounding::Absmax },
-    Scheme::Four { block: 64, rounding: Rounding::Absmax },
-    Scheme::Four { block: 32, rounding: Rounding::ScaleAndMin },
-    Scheme::Four { block: 64, rounding: Rounding::ScaleAndMin },
-    Scheme::Four { block: 32, rounding: Rounding::Searched },
-    Scheme::Four { block: 64, rounding: Rounding::Searched },
-    Scheme::Four { block: 128, rounding: Rounding::Searched },
-];
+const ROUNDED: [Weights; 4] = [Weights::F16, Weights::Q8, Weights::Q5, Weights::Q4];
 
-fn table(title: &str, path: &Path, asked: usize, m: usize) -> Vec<(Scheme, f64, f64)> {
+fn table(title: &str, path: &Path, asked: usize, m: usize) -> Vec<(Weights, f64, f64)> {
     let mut asked = questions(path, asked);
-    let (exact, _) = load(path, Scheme::Plain(Weights::F32));
+    let (exact, _) = load(path, Weights::F32);
     let vocab = exact.config().language.vocab;
     let want: Vec<Vec<f32>> = asked.iter_mut().map(|a| logits(&exact, a, m)).collect();
     let positions: usize = want.iter().map(|w| w.len() / vocab).sum();
@@ -345,8 +258,8 @@ fn table(title: &str, path: &Path, asked: usize, m: usize) -> Vec<(Scheme, f64, 
         "| weights | bits | q, k, v | o | gate, up | down | embedding, head | tower, projector | mean KL | top-1 |\n|---|---|---|---|---|---|---|---|---|---|"
     );
     let mut rows = Vec::new();
-    for scheme in SCHEMES {
-        let (model, errors) = load(path, scheme);
+    for weights in ROUNDED {
+        let (model, errors) = load(path, weights);
         let got: Vec<Vec<f32>> = asked.iter_mut().map(|a| logits(&model, a, m)).collect();
         let (kl, same) = compare(&want, &got, vocab);
         let relative = ["q, k, v", "o", "gate, up", "down", "embedding, head", "tower, projector"]
@@ -356,20 +269,20 @@ fn table(title: &str, path: &Path, asked: usize, m: usize) -> Vec<(Scheme, f64, 
             });
         println!(
             "| {} | {:.3} | {} | {kl:.2e} | {:.2} % |",
-            scheme.name(),
-            scheme.bits(),
+            weights,
+            bits(weights),
             relative.join(" | "),
             100.0 * same
         );
-        rows.push((scheme, kl, same));
+        rows.push((weights, kl, same));
     }
-    for weights in [Weights::Q8, Weights::Q4] {
+    for weights in [Weights::Q8, Weights::Q5, Weights::Q4] {
         let model = load_with_bytes(path, weights);
         let got: Vec<Vec<f32>> = asked.iter_mut().map(|a| logits(&model, a, m)).collect();
         let (kl, same) = compare(&want, &got, vocab);
         println!(
             "| {weights}, bytes, f16 keys and values | {:.3} | {}{kl:.2e} | {:.2} % |",
-            Scheme::Plain(weights).bits(),
+            bits(weights),
             "as above | ".repeat(6),
             100.0 * same
         );
@@ -402,9 +315,9 @@ fn bytes_change_few_answers() {
     }
     let toybox = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models/toybox/checkpoint");
     let mut asked = questions(&toybox, 8);
-    for weights in [Weights::Q8, Weights::Q4] {
+    for weights in [Weights::Q8, Weights::Q5, Weights::Q4] {
         asked.iter_mut().for_each(|a| a.answer.clear());
-        let (floats, _) = load(&toybox, Scheme::Plain(weights));
+        let (floats, _) = load(&toybox, weights);
         let want: Vec<Vec<f32>> = asked.iter_mut().map(|a| logits(&floats, a, 16)).collect();
         let bytes = load_with_bytes(&toybox, weights);
         let got: Vec<Vec<f32>> = asked.iter_mut().map(|a| logits(&bytes, a, 16)).collect();
@@ -437,7 +350,7 @@ const BYTES_KL: f64 = 3e-4;
 fn tables() {
     let toybox = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models/toybox/checkpoint");
     let rows = table("toybox", &toybox, 200, 64);
-    let q4 = rows.iter().find(|(scheme, ..)| *scheme == Scheme::Plain(Weights::Q4)).unwrap();
+    let q4 = rows.iter().find(|(weights, ..)| *weights == Weights::Q4).unwrap();
     assert!(q4.1 <= 0.02 && q4.2 >= 0.97, "q4: KL {}, top-1 {}", q4.1, q4.2);
     let folder = tempfile::tempdir().unwrap();
     Synth { seed: 7, ..Synth::new("llama-60m") }

@@ -1,5 +1,5 @@
-//! Kernels compile while weights arrive: they run once on a network of the same widths with one
-//! layer and zeros for weights.
+//! Kernels compile while weights arrive: they run once on a network of the same widths with few
+//! layers and zeros for weights.
 //!
 //! Where fetching takes long, as in a browser, the device would otherwise idle until the last byte
 //! and compile only then.
@@ -17,6 +17,8 @@ use crate::weights::{Supply, Weights};
 
 /// Rows of the small network's vocabulary: no kernel is chosen by it.
 const VOCAB: usize = 64;
+/// Decoder layers: the last one may have a format of its own.
+const LAYERS: usize = 2;
 /// Prompt tokens of the rehearsal: more than one, which has kernels of its own.
 const TOKENS: usize = 5;
 /// Pipelines of the bundled model on a software adapter: the guess for models that this device has
@@ -70,7 +72,7 @@ pub(super) async fn rehearse(
     tell();
     let mut config: Config = opened.config.clone();
     (config.vision.layers, config.language.layers, config.language.vocab) =
-        (1, 1, VOCAB.min(config.language.vocab));
+        (1, LAYERS.min(config.language.layers), VOCAB.min(config.language.vocab));
     let small = Opened {
         config,
         tokenizer: opened.tokenizer.clone(),

@@ -24,8 +24,12 @@ fn golden() -> PathBuf {
 }
 
 fn load(case: &str, adapter: AdapterChoice, weights: Weights) -> Arc<Model> {
-    let options =
-        LoadOptions { adapter, weights, arithmetic: Arithmetic::Exact, ..Default::default() };
+    let options = LoadOptions {
+        adapter,
+        weights: weights.into(),
+        arithmetic: Arithmetic::Exact,
+        ..Default::default()
+    };
     let source = ModelSource::Path(golden().join(case).join("checkpoint"));
     Arc::new(block_on(Model::load(&source, &options, &mut |_| {})).unwrap())
 }
@@ -172,7 +176,7 @@ fn every_format_gives_the_same_ids_on_gpu_and_cpu() {
         return;
     }
     for case in CASES {
-        for weights in [Weights::F16, Weights::Q8, Weights::Q4] {
+        for weights in [Weights::F16, Weights::Q8, Weights::Q5, Weights::Q4] {
             let ids = |adapter| {
                 let model = load(case, adapter, weights);
                 let run = &runs(case, model.image_spec())[1];

@@ -6,18 +6,21 @@ use super::choice::what_else;
 use super::described::Described;
 use super::files::{Files, json, whole};
 use super::fold::{Folded, Resampler};
-use super::layout::{Entry, Role};
+use super::importance::{Grade, Walk};
+use super::layout::{Entry, Role, layout};
 use super::names::{self, Names};
 use super::recipe::{Book, Recipe};
 use super::tensors::{Folder, Rows};
 use super::tower::{self, Tower};
-use super::{Supply, Weights, quantised};
+use super::{Supply, Weights, WeightsChoice, quantised};
+use crate::cancel::Cancel;
 use crate::config::published::Fields;
 use crate::config::{Config, Projector};
 use crate::error::{Error, Result};
 use crate::future::Boxed;
 use crate::quant::{PANEL, Packed};
 use crate::text::Tokenizer;
+use async_lock::Mutex;
 use std::ops::Range;
 
 /// Values of a matrix that are in memory at once while it is packed.
@@ -29,8 +32,13 @@ pub struct Checkpoint {
     folder: Folder,
     names: Names,
     tower: Tower,
-    weights: Weights,
+    /// How its matrices are stored.
+    pub weights: Weights,
     folded: std::sync::OnceLock<Folded>,
+    /// What tells how errors count; nothing where values are not rounded to codes.
+    walk: Option<Mutex<Walk>>,
+    /// How it tells that.
+    pub grade: Grade,
     /// The numbers.
     pub config: Config,
     /// The tokenizer.
@@ -46,7 +54,7 @@ impl Checkpoint {
     pub async fn open(
         files: Box<dyn Files>,
         tower: Option<Box<dyn Files>>,
-        weights: Weights,
+        weights: WeightsChoice,
     ) -> Result<Checkpoint> {
         let Some(json_config) = json(&*files, "config.json").await? else {
             return Err(what_else(
@@ -80,13 +88,29 @@ impl Checkpoint {
             folder,
             names,
             tower,
-            weights,
+            weights: weights.settle(&config),
             folded: std::sync::OnceLock::new(),
+            walk: None,
+            grade: Grade::None,
             config,
             tokenizer,
-        };
+        }
+        .weighed(Walk::guess, Grade::Guessed);
         check_tensors(&checkpoint.book(), &checkpoint.folder, checkpoint.tower.folder.as_ref())?;
         Ok(checkpoint)
+    }
+
+    fn weighed(mut self, walk: impl FnOnce(&Config) -> Walk, grade: Grade) -> Checkpoint {
+        if self.weights.format(Role::Layer).is_scaled() {
+            (self.walk, self.grade) = (Some(Mutex::new(walk(&self.config))), grade);
+        }
+        self
+    }
+
+    /// The same, errors weighed by what these texts (token ids) show and not by a guess.
+    pub fn measured(self, texts: Vec<Vec<u32>>, cancel: &Cancel) -> Checkpoint {
+        let cancel = cancel.clone();
+        self.weighed(|config| Walk::measure(config, texts).stoppable(cancel), Grade::Measured)
     }
 
     /// The SHA-256 of the configuration and of every tensor's place: names a checkpoint without
@@ -217,17 +241,58 @@ impl Checkpoint {
                 cols,
             ));
         };
-        let step = (VALUES_AT_ONCE / (PANEL * cols)).max(1);
+        let importance = self.importance(entry).await?;
         let mut packed = Packed::zeros(format, 0, cols);
-        for panel in panels.clone().step_by(step) {
-            let rows = panel * PANEL..last_row.min((panel + step) * PANEL);
+        for rows in pieces(panels.start * PANEL..last_row, cols) {
             let sources = self.gather(&recipe, rows.clone()).await?;
-            packed.append(&Packed::pack_rows(format, rows.len(), cols, |row, out| {
-                fill(&recipe, &sources, rows.start + row, out)
-            }));
+            let row = |row: usize, out: &mut [f32]| fill(&recipe, &sources, row, out);
+            packed.append(&Packed::pack_rows(
+                format,
+                rows.len(),
+                cols,
+                importance.as_deref(),
+                |i, out| row(rows.start + i, out),
+            ));
+            if let Some(walk) = &self.walk {
+                walk.lock().await.show(entry, rows, &row);
+            }
         }
         Ok(packed)
     }
+
+    /// How much errors in each column of a matrix count; `None`: all alike. What leads to it and was
+    /// not read yet is read for it.
+    pub(super) async fn importance(&self, entry: &Entry) -> Result<Option<Vec<f32>>> {
+        let Some(walk) = &self.walk else { return Ok(None) };
+        let mut walk = walk.lock().await;
+        let Some(place) = walk.place(entry) else { return Ok(None) };
+        loop {
+            if let Some(known) = walk.importance(place) {
+                return Ok(Some(known.to_vec()).filter(|known| !known.is_empty()));
+            }
+            let (next, rows) = walk.next();
+            let next = next.clone();
+            let recipe = self.book().recipe(&next).expect("the decoder's matrices are not folded");
+            for rows in pieces(rows, next.cols) {
+                walk.check()?;
+                let sources = self.gather(&recipe, rows.clone()).await?;
+                walk.show(&next, rows, &|row, out| fill(&recipe, &sources, row, out));
+            }
+            let name = walk.vector();
+            let entry = layout(&self.config).into_iter().find(|e| Some(&e.name) == name.as_ref());
+            let vector = match entry {
+                Some(entry) => self.vector(&entry).await?,
+                None => Vec::new(),
+            };
+            walk.step(&vector);
+        }
+    }
+}
+
+/// Rows in runs of whole panels, of which one is in memory at a time.
+fn pieces(rows: Range<usize>, cols: usize) -> impl Iterator<Item = Range<usize>> {
+    let step = (VALUES_AT_ONCE / (PANEL * cols)).max(1) * PANEL;
+    rows.clone().step_by(step).map(move |first| first..rows.end.min(first + step))
 }
 
 /// One row of an entry; padding stays as it is.

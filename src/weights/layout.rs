@@ -9,8 +9,10 @@ use crate::quant::padded_rows;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// A matrix of the language model's layers: nearly all the bytes.
+    /// A matrix of the decoder's layers: nearly all the bytes.
     Layer,
+    /// One of its last layer, whose errors nothing after it makes up for.
+    LastLayer,
     /// The embedding table or the output head.
     Head,
     /// A matrix of the vision tower, the resampler or the projector.
@@ -75,6 +77,13 @@ pub fn layout(config: &Config) -> Vec<Entry> {
     list.0
 }
 
+/// Parameters of the decoder, embeddings and head included.
+pub fn decoder_parameters(config: &Config) -> u64 {
+    let mut list = List(Vec::new());
+    language(&mut list, config);
+    list.0.iter().map(|entry| (entry.rows * entry.cols) as u64).sum()
+}
+
 fn vision(list: &mut List, config: &Config) {
     let v = &config.vision;
     list.add("vision.patch", Role::Patch, v.hidden, 3 * v.patch * v.patch);
@@ -98,18 +107,13 @@ fn language(list: &mut List, config: &Config) {
     list.add("language.embed", Role::Head, l.vocab, l.hidden);
     for i in 0..l.layers {
         let layer = format!("language.layers.{i}");
+        let role = if i + 1 == l.layers { Role::LastLayer } else { Role::Layer };
         list.add(&format!("{layer}.norm1"), Role::Vector, 1, l.hidden);
-        list.linear(
-            &format!("{layer}.qkv"),
-            Role::Layer,
-            l.shape.sections().2,
-            l.hidden,
-            l.qkv_bias,
-        );
-        list.add(&format!("{layer}.o"), Role::Layer, l.hidden, heads * head_dim);
+        list.linear(&format!("{layer}.qkv"), role, l.shape.sections().2, l.hidden, l.qkv_bias);
+        list.add(&format!("{layer}.o"), role, l.hidden, heads * head_dim);
         list.add(&format!("{layer}.norm2"), Role::Vector, 1, l.hidden);
-        list.add(&format!("{layer}.gate_up"), Role::Layer, gate_up_rows(l.ffn), l.hidden);
-        list.add(&format!("{layer}.down"), Role::Layer, l.hidden, l.ffn);
+        list.add(&format!("{layer}.gate_up"), role, gate_up_rows(l.ffn), l.hidden);
+        list.add(&format!("{layer}.down"), role, l.hidden, l.ffn);
     }
     list.add("language.norm", Role::Vector, 1, l.hidden);
     if !l.tied {

@@ -8,6 +8,7 @@ mod described;
 pub mod files;
 pub mod fold;
 pub mod gguf;
+pub mod importance;
 pub mod layout;
 pub mod names;
 pub mod pack;
@@ -22,12 +23,13 @@ pub(crate) mod synthetic;
 pub mod tensors;
 mod tower;
 
+use crate::config::Config;
 use crate::error::Result;
 use crate::future::{Boxed, MaybeSend, MaybeSync};
 use crate::quant::{Format, Packed};
 
 /// How matrices are stored on the device and in packs (`--weights`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Weights {
     /// As exact as the checkpoint.
@@ -36,12 +38,63 @@ pub enum Weights {
     F16,
     /// 8 bits, for every matrix.
     Q8,
-    /// 4 bits for the language model's layers, 8 for the rest.
-    #[default]
+    /// 5 bits for the decoder's layers, 8 for the rest.
+    Q5,
+    /// 4 bits for the decoder's layers but the last, which has 5, and 8 for the rest.
     Q4,
 }
 
+/// What `--weights` asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WeightsChoice {
+    /// What the decoder's size says.
+    #[default]
+    Auto,
+    /// These.
+    Of(Weights),
+}
+
+impl WeightsChoice {
+    /// Decoders from so many parameters on are held in 4 bits, smaller ones in 5: those are the
+    /// fewest bits that keep nine of ten likeliest tokens of a small one (docs/quantisation.md).
+    pub const LARGE: u64 = 2_000_000_000;
+
+    /// The choice for a model.
+    pub fn settle(self, config: &Config) -> Weights {
+        match self {
+            WeightsChoice::Of(weights) => weights,
+            WeightsChoice::Auto if layout::decoder_parameters(config) >= WeightsChoice::LARGE => {
+                Weights::Q4
+            }
+            WeightsChoice::Auto => Weights::Q5,
+        }
+    }
+}
+
+impl From<Weights> for WeightsChoice {
+    fn from(weights: Weights) -> WeightsChoice {
+        WeightsChoice::Of(weights)
+    }
+}
+
+impl std::str::FromStr for WeightsChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        if text.eq_ignore_ascii_case("auto") {
+            return Ok(WeightsChoice::Auto);
+        }
+        text.parse().map(WeightsChoice::Of).map_err(|_: String| {
+            format!("{text:?} is none of auto, {}", Weights::ALL.map(|w| w.to_string()).join(", "))
+        })
+    }
+}
+
 impl Weights {
+    /// All of them, the most exact first.
+    pub const ALL: [Weights; 5] =
+        [Weights::F32, Weights::F16, Weights::Q8, Weights::Q5, Weights::Q4];
+
     /// The format of a matrix with this role.
     pub fn format(self, role: layout::Role) -> Format {
         use layout::Role;
@@ -49,7 +102,9 @@ impl Weights {
             (Weights::F32, _) => Format::F32,
             (Weights::F16, _) | (_, Role::Map | Role::Patch) => Format::F16,
             (Weights::Q4, Role::Layer) => Format::Q4,
-            (Weights::Q8 | Weights::Q4, _) => Format::Q8,
+            (Weights::Q4, Role::LastLayer) => Format::Q5,
+            (Weights::Q5, Role::Layer | Role::LastLayer) => Format::Q5,
+            (Weights::Q8 | Weights::Q5 | Weights::Q4, _) => Format::Q8,
         }
     }
 }
@@ -60,6 +115,7 @@ impl std::fmt::Display for Weights {
             Weights::F32 => "f32",
             Weights::F16 => "f16",
             Weights::Q8 => "q8",
+            Weights::Q5 => "q5",
             Weights::Q4 => "q4",
         })
     }
@@ -69,13 +125,10 @@ impl std::str::FromStr for Weights {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        match text.to_ascii_lowercase().as_str() {
-            "f32" => Ok(Weights::F32),
-            "f16" => Ok(Weights::F16),
-            "q8" => Ok(Weights::Q8),
-            "q4" => Ok(Weights::Q4),
-            _ => Err(format!("{text:?} is none of f32, f16, q8, q4")),
-        }
+        let named = Weights::ALL.into_iter().find(|w| text.eq_ignore_ascii_case(&w.to_string()));
+        named.ok_or_else(|| {
+            format!("{text:?} is none of {}", Weights::ALL.map(|w| w.to_string()).join(", "))
+        })
     }
 }
 

@@ -6,6 +6,7 @@
 //! it is used: of large packs once, as long as the file does not change (`remembered.rs`).
 
 use super::files::{Files, whole};
+use super::importance::Grade;
 use super::layout::Entry;
 #[cfg(feature = "native")]
 use super::remembered::Remembered;
@@ -23,8 +24,10 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// The version this code writes and reads.
-pub const FORMAT: &str = "mqt.pack/1";
+/// The version this code writes.
+pub const FORMAT: &str = "mqt.pack/2";
+/// The one before it, which is read where its matrices lie as they do now: all but q4's.
+const BEFORE: &str = "mqt.pack/1";
 /// Largest shard.
 pub const SHARD_BYTES: u64 = 64 << 20;
 /// Room left in a shard for its header.
@@ -43,6 +46,10 @@ pub struct Manifest {
     pub source: String,
     /// Formats of the matrices.
     pub weights: Weights,
+    /// How the importance of columns was got that errors were weighed by; no pack before version 2
+    /// says.
+    #[serde(default)]
+    pub importance: Grade,
     /// The prompt template.
     pub template: Template,
     /// The numbers.
@@ -99,6 +106,14 @@ impl Manifest {
             }
         }
         Ok(())
+    }
+}
+
+impl Manifest {
+    /// Whether some matrix has codes of 4 or 5 bits.
+    fn has_codes(&self) -> bool {
+        matches!(self.weights, Weights::Q5 | Weights::Q4)
+            || self.tensors.values().any(|stored| stored.format.code_bits().is_some())
     }
 }
 
@@ -181,7 +196,8 @@ impl Pack {
         // First the format alone, of whatever version; a value for everything in the file would
         // take twenty times its size.
         let head: Head = plain::object(&bytes).map_err(corrupt)?;
-        if head.format.as_str() != Some(FORMAT) {
+        let version = head.format.as_str();
+        if ![Some(FORMAT), Some(BEFORE)].contains(&version) {
             let found = cut(&head.format.to_string(), limits::NAME);
             return Err(corrupt(format!(
                 "its format is {found}, this version reads {FORMAT:?}; convert the checkpoint again"
@@ -189,6 +205,12 @@ impl Pack {
         }
         let manifest: Manifest = plain::object(&bytes).map_err(corrupt)?;
         manifest.check(FILE)?;
+        if version == Some(BEFORE) && manifest.has_codes() {
+            return Err(corrupt(
+                "its 4-bit weights lie as an earlier version of mqt stored them; `mqt convert CHECKPOINT -o PACK --weights q4` makes the pack anew"
+                    .into(),
+            ));
+        }
         #[cfg(feature = "native")]
         let remembered = Remembered::of(&*files, &manifest.shards);
         Ok(Pack {

@@ -2,7 +2,8 @@
 
 use crate::error::Result;
 use crate::future::Boxed;
-use crate::quant::{Format, Packed};
+use crate::quant::block::Params;
+use crate::quant::{Format, PANEL, Packed};
 use crate::weights::layout::{Entry, Role};
 use crate::weights::{Supply, Weights};
 
@@ -33,13 +34,22 @@ fn matrix(format: Format, entry: &Entry) -> Packed {
         *word = match format {
             Format::F32 => (random.signed() * 1.7 * spread).to_bits(),
             Format::F16 => u32::from(half(&mut random)) | u32::from(half(&mut random)) << 16,
-            Format::Q8 | Format::Q4 => random.next(),
+            Format::Q8 | Format::Q5 | Format::Q4 => random.next(),
         };
     }
-    // The spread of uniform nibbles is 4.6, of uniform bytes 74.
-    let scale =
-        half::f16::from_f32(spread / if format == Format::Q4 { 4.6 } else { 74.0 }).to_bits();
-    packed.scales.fill(u32::from(scale) | u32::from(scale) << 16);
+    let words = format.scale_words();
+    let Some(bits) = format.code_bits() else {
+        // The spread of uniform bytes is 74.
+        let scale = half::f16::from_f32(spread / 74.0).to_bits();
+        packed.scales.fill(u32::from(scale) | u32::from(scale) << 16);
+        return packed;
+    };
+    // The spread of uniform nibbles is 4.6, of codes of five bits 9.2; the zero is in the middle.
+    let params = Params::of_scale(spread / if bits == 4 { 4.6 } else { 9.2 }).word();
+    for (i, word) in packed.scales.iter_mut().enumerate() {
+        let is_fifth = i % words >= PANEL;
+        *word = if is_fifth { random.next() } else { params | params << 16 };
+    }
     packed
 }
 

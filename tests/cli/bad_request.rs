@@ -46,7 +46,7 @@ fn usage() {
     ask(&["-", "-", "What?"]).refused(2, "stdin");
     ask(&[&picture, "What?", "--context", "100000"]).refused(2, "--context");
     ask(&[&picture, "What?", "--context", "3"]).refused(2, "--context");
-    ask(&[&picture, "What?", "--weights", "q5"]).refused(2, "q5");
+    ask(&[&picture, "What?", "--weights", "q3"]).refused(2, "q3");
     ask(&[&picture, "What?", "--top-p", "7"]).refused(2, "--top-p");
     ask(&[&picture, "What?", "--temperature", "-1"]).refused(2, "--temperature");
     ask(&[&picture, "What?", "--seed", "x"]).refused(2, "--seed");

@@ -107,8 +107,10 @@ fn comparing_looks_once() {
 fn packs_answer_as_their_checkpoints() {
     let folder = tempfile::tempdir().unwrap();
     let pack = text(&folder.path().join("pack"));
-    for (case, weights) in CASES.into_iter().zip(["q4", "q8", "f16", "q4", "q8"]) {
-        mqt(["convert", &checkpoint(case), "-o", &pack, "--weights", weights]).ok();
+    for (case, weights) in CASES.into_iter().zip(["q4", "q8", "f16", "q5", "f32"]) {
+        // A folder is rounded with importance guessed.
+        let flags = words("--calibrate=none --weights", &[weights]);
+        mqt(["convert", &checkpoint(case), "-o", &pack].into_iter().chain(flags)).ok();
         let verified = mqt(["verify", &pack]).ok();
         assert!(verified.stdout.contains("SHA-256"), "{verified:#?}");
         let picture = picture("wide.png");
@@ -124,9 +126,11 @@ fn packs_answer_as_their_checkpoints() {
         let from_pack = by(&pack, &[]);
         assert_eq!(from_pack["model"]["weights"], weights);
         let from_checkpoint = match weights {
-            "q4" => by(&checkpoint(case), &[]),
+            "q5" => by(&checkpoint(case), &[]),
+            "q4" => by(&checkpoint(case), &["--weights", "q4"]),
             "q8" => by(&checkpoint(case), &["--weights", "q8"]),
-            _ => by(&checkpoint(case), &["--weights", "f16"]),
+            "f16" => by(&checkpoint(case), &["--weights", "f16"]),
+            _ => by(&checkpoint(case), &["--weights", "f32"]),
         };
         assert_eq!(ids(&from_pack), ids(&from_checkpoint), "{case} {weights}");
         fs::remove_dir_all(&pack).unwrap();

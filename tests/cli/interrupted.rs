@@ -38,7 +38,7 @@ fn a_conversion_killed_ten_times_gives_the_same_pack() {
             "-o",
             &text(out),
             "--weights",
-            "q8",
+            "q4",
             "--shard-bytes",
             "1400000",
         ])

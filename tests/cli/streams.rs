@@ -78,7 +78,7 @@ fn a_record_has_every_field_in_order() {
     );
     assert_eq!(
         (&record["model"]["name"], &record["model"]["weights"], &record["arithmetic"]),
-        (&"a-f32-tower".into(), &"q4".into(), &"fast".into())
+        (&"a-f32-tower".into(), &"q5".into(), &"fast".into())
     );
     assert_eq!(record["model"]["sha256"].as_str().unwrap().len(), 64, "{record}");
     assert_eq!(record["token_ids"].as_array().unwrap().len(), 5, "{record}");

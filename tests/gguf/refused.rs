@@ -23,7 +23,7 @@ fn said(name: &str, bytes: &[u8]) -> Option<String> {
         MODEL => (source(&path), source(&case(MMPROJ))),
         _ => (source(&case(MODEL)), source(&path)),
     };
-    let error = block_on(open(model, mmproj, Weights::F16)).err()?;
+    let error = block_on(open(model, mmproj, Weights::F16.into())).err()?;
     let sentence = error.to_string();
     assert_eq!(error.exit_code(), 3, "{sentence}");
     assert!(!sentence.contains('\n') && sentence.len() < 1500, "{sentence}");

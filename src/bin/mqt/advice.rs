@@ -54,6 +54,7 @@ fn has_gguf(folder: &Path) -> bool {
 fn flag(setting: &str) -> String {
     let (name, rest) = setting.split_once(' ').unwrap_or((setting, ""));
     let flag = match name {
+        "calibrate" => "--calibrate",
         "context" => "--context",
         "mmproj" => "--mmproj",
         "vision_tower" => "--vision-tower",

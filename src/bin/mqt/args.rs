@@ -6,7 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use mqt::defaults;
 use mqt::gpu::AdapterChoice;
-use mqt::weights::Weights;
+use mqt::weights::WeightsChoice;
 pub(crate) use shared::{AnswerArgs, BudgetArgs, ModelArgs, SystemArgs, question, source};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -233,6 +233,9 @@ pub(crate) struct EvalArgs {
     pub(crate) model: ModelArgs,
 }
 
+/// What `--weights` takes.
+const WEIGHTS: [&str; 6] = ["auto", "f32", "f16", "q8", "q5", "q4"];
+
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
     /// A Hugging Face checkpoint folder, or the language model of a pair of GGUF files
@@ -243,12 +246,20 @@ pub(crate) struct ConvertArgs {
     /// The pack's folder, made if it does not exist
     #[arg(short, long, value_name = "PACK_DIR")]
     pub(crate) output: PathBuf,
-    /// How matrices are stored
+    /// How matrices are stored; auto: q4 for decoders from 2 billion parameters on, q5 for smaller
+    /// ones
     #[arg(
-        long, default_value = "q4",
-        value_parser = PossibleValuesParser::new(["q4", "q8", "f16"]).try_map(|text| text.parse::<Weights>())
+        long, default_value = "auto",
+        value_parser = PossibleValuesParser::new(WEIGHTS).try_map(|text| text.parse::<WeightsChoice>())
     )]
-    pub(crate) weights: Weights,
+    pub(crate) weights: WeightsChoice,
+    /// The text on which it is measured which inputs count: a file, `built-in`, or `none` to guess
+    /// from the weights
+    #[arg(
+        long, value_name = "FILE", num_args = 0..=1, require_equals = true,
+        default_value = "built-in", default_missing_value = "built-in"
+    )]
+    pub(crate) calibrate: PathBuf,
     /// The vision tower's folder, if the checkpoint does not lead to it
     #[arg(long, value_name = "DIR")]
     pub(crate) vision_tower: Option<PathBuf>,

@@ -15,6 +15,7 @@ use mqt::image::{Pixels, Reading};
 use mqt::model::preflight::Preflight;
 use mqt::model::{Arithmetic, LoadOptions, Loading, Model, ModelSource, Opened, Tuning};
 use mqt::session::{Answer, Request, Session};
+use mqt::weights::WeightsChoice;
 use pollster::block_on;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -73,11 +74,17 @@ fn load_opened(
     args: &ModelArgs,
     console: &Console,
 ) -> Result<Arc<Model>> {
+    let held = opened.weights();
+    let was_chosen =
+        opened.is_checkpoint() && args.weights.unwrap_or_default() == WeightsChoice::Auto;
     let mut bar = console.bytes();
     let mut bytes = 0;
     let model = block_on(opened.load(options, &mut |loading| match loading {
         Loading::Preflight(preflight) => {
             bytes = preflight.needs.weights;
+            if was_chosen && bytes >= LARGE_BYTES {
+                console.stats(&format!("--weights auto: {held}, by the decoder's size"));
+            }
             announce(preflight, console);
         }
         Loading::Progress(progress) => bar.show(progress),
@@ -96,11 +103,7 @@ fn load_opened(
     if model.fell_back_to_cpu() {
         console.note("no usable graphics adapter was found, so the processor computes; `mqt doctor` says more");
     }
-    if let Some(weights) = args
-        .weights
-        .map(|weights| weights.to_string())
-        .filter(|weights| *weights != model.weights_name())
-    {
+    if let Some(WeightsChoice::Of(weights)) = args.weights.filter(|asked| *asked != held.into()) {
         console.note(&format!(
             "--weights {weights} is for checkpoint folders; this pack holds {}",
             model.weights_name()

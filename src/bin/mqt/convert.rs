@@ -8,7 +8,9 @@ use crate::memory;
 use crate::output::Output;
 use crate::target;
 use crate::words::counted;
-use mqt::convert::{Conversion, convert};
+use mqt::convert::{Calibration, Conversion, Prospect, convert};
+use mqt::weights::WeightsChoice;
+use mqt::weights::importance::Grade;
 use pollster::block_on;
 use std::time::Instant;
 
@@ -24,10 +26,17 @@ pub(crate) fn run(args: ConvertArgs, console: &Console) -> Result<()> {
         mmproj: args.mmproj.as_deref(),
         vision_tower: args.vision_tower.as_deref(),
         shard_bytes: args.shard_bytes,
+        calibration: match args.calibrate.to_str() {
+            Some("none") => Calibration::Off,
+            Some("built-in") => Calibration::BuiltIn,
+            _ => Calibration::File(&args.calibrate),
+        },
         ..Conversion::new(&args.checkpoint, &output, args.weights)
     };
-    let converted = interrupt
-        .during(|cancel| block_on(convert(&what, cancel, &mut |progress| bar.show(progress))));
+    let mut on_start = |prospect: &Prospect| announce(*prospect, args.weights, console);
+    let converted = interrupt.during(|cancel| {
+        block_on(convert(&what, cancel, &mut on_start, &mut |progress| bar.show(progress)))
+    });
     drop(bar);
     if matches!(converted, Err(mqt::Error::Cancelled)) {
         console.note("what is finished is kept; the same command resumes from there");
@@ -47,6 +56,30 @@ pub(crate) fn run(args: ConvertArgs, console: &Console) -> Result<()> {
         args.output.display()
     ));
     Ok(())
+}
+
+/// Says what was chosen, and how long it takes.
+fn announce(prospect: Prospect, asked: WeightsChoice, console: &Console) {
+    let Prospect { weights, importance, tokens, seconds } = prospect;
+    let chosen = if asked == WeightsChoice::Auto { " (auto, by the decoder's size)" } else { "" };
+    let how = match importance {
+        Grade::None => String::new(),
+        Grade::Guessed => "; which inputs count is guessed from the weights".into(),
+        Grade::Measured => format!(
+            "; which inputs count is measured on {tokens} tokens, which takes about {} of the time",
+            duration(seconds)
+        ),
+    };
+    console.line(&format!("weights: {weights}{chosen}{how}"));
+}
+
+/// A rough length of time, for people.
+fn duration(seconds: f64) -> String {
+    if seconds < 90.0 {
+        format!("{:.0} s", seconds.max(1.0))
+    } else {
+        format!("{:.0} min", seconds / 60.0)
+    }
 }
 
 pub(crate) fn verify(args: VerifyArgs, console: &Console) -> Result<()> {

@@ -1,11 +1,12 @@
 //! The product of [`super::product`] with activations rounded to bytes: integers are multiplied,
 //! four at a time where the device can.
 //!
-//! One of the cuts that a product chooses among, for the decoder's q8 and q4 weights under
+//! One of the cuts that a product chooses among, for the decoder's q8, q5 and q4 weights under
 //! `--arithmetic fast`. What the rounding costs: docs/quantisation.md. On devices whose WGSL has no
 //! packed dot product it works and is no candidate; where the driver only imitates one, it loses by
-//! measurement. A step covers a weight block, 64 columns, so that its sum is one of integers; each
-//! group rounds for itself, which needs no pass and no memory of its own.
+//! measurement. A step covers 64 columns, so that the sums of a scale's columns are ones of
+//! integers; each group rounds for itself, which needs no pass and no memory of its own. What a
+//! zero takes off a sum is its product with the sum of the activations' bytes, once for all rows.
 
 use super::cut::{self, Cut, Via};
 use super::{Act, PRODUCT, Params, Store, constants};
@@ -31,7 +32,7 @@ const PLAIN: &str = include_str!("../../../shaders/common/dot_plain.wgsl");
 
 pub(in crate::kernels) fn variants() -> Vec<Variant> {
     let mut all = Vec::new();
-    for format in [Format::Q8, Format::Q4] {
+    for format in Format::SCALED {
         for (i, cut) in cuts().enumerate() {
             let (bias, act, store) =
                 [(false, Act::None, Store::Replace), (true, Act::QuickGelu, Store::Add)][i % 2];
@@ -63,13 +64,16 @@ pub(super) fn reference(x: &[f32], w: &Packed, bias: Option<&[f32]>, act: Act) -
     for (t, x) in x.chunks_exact(w.cols).enumerate() {
         let blocks: Vec<_> = x.chunks(BLOCK).map(rounded).collect();
         for r in 0..w.rows {
-            w.unpack_unscaled(r / PANEL, r % PANEL, &mut row);
-            let sums = blocks.iter().zip(row.chunks_exact(BLOCK)).enumerate().map(
-                |(b, ((codes, step), row))| {
-                    let sum: i32 = codes.iter().zip(row).map(|(x, w)| x * *w as i32).sum();
-                    sum as f32 * step * w.scale(r / PANEL, b, r % PANEL)
-                },
-            );
+            w.unpack_codes(r / PANEL, r % PANEL, &mut row);
+            let block = w.format.block();
+            let sums = row.chunks_exact(block).enumerate().map(|(b, row)| {
+                let (codes, step) = &blocks[b * block / BLOCK];
+                let codes = codes.iter().skip(b * block % BLOCK).take(block);
+                let (scale, zero) = w.scale(r / PANEL, b, r % PANEL);
+                let total: i32 = codes.clone().sum();
+                let sum: i32 = codes.zip(row).map(|(x, w)| x * *w as i32).sum();
+                (sum as f32 - zero * total as f32) * step * scale
+            });
             out[t * w.rows + r] =
                 super::activate(sums.sum::<f32>() + bias.map_or(0.0, |b| b[r]), act);
         }
@@ -97,7 +101,7 @@ mod tests {
     fn bytes_stay_close_to_the_activations() {
         let (n, rows, cols) = (3, 40, 200);
         let (values, x) = (random(5, rows * cols), random(6, n * cols));
-        for format in [Format::Q8, Format::Q4] {
+        for format in Format::SCALED {
             let w = Packed::pack(format, &values, rows, cols);
             let check = compare(
                 &reference(&x, &w, None, Act::None),

@@ -40,7 +40,7 @@ pub(super) fn of(kernel: &'static str) -> Vec<Case> {
     ];
     // More than a tile of each, and less than two.
     let large = [(64, 128, 64), (70, 200, 136), (130, 65, 200)];
-    for (f, format) in [Format::F32, Format::F16, Format::Q8, Format::Q4].into_iter().enumerate() {
+    for (f, format) in Format::ALL.into_iter().enumerate() {
         let cuts = |cols: usize| {
             cut::all()
                 .into_iter()

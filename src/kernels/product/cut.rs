@@ -65,8 +65,10 @@ impl Cut {
             // A step rounds all of a token's columns into workgroup memory, of which WebGPU grants
             // 16 KiB.
             Via::Bytes if self.is_for(true) => {
+                // Sixteen bytes, a quarter of a peak; half of a total, where codes have zeros.
+                let sixteen = if format.code_bits().is_some() { 19 } else { 17 };
                 format.is_scaled()
-                    && padded_cols(cols) / 16 * 17 + self.lanes as usize * 20 <= 16 << 10
+                    && padded_cols(cols) / 16 * sixteen + self.lanes as usize * 20 <= 16 << 10
             }
             Via::Bytes => format.is_scaled(),
             Via::Lanes | Via::Tile => true,

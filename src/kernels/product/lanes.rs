@@ -11,7 +11,7 @@ pub(super) static KERNEL: Kernel = kernel!("product/lanes", [Read, Read, Read, R
 
 pub(in crate::kernels) fn variants() -> Vec<Variant> {
     let mut all = Vec::new();
-    for (f, format) in [Format::F32, Format::F16, Format::Q8, Format::Q4].into_iter().enumerate() {
+    for (f, format) in Format::ALL.into_iter().enumerate() {
         for (i, cut) in cut::all()
             .into_iter()
             .filter(|cut| matches!(cut.via, Via::Lanes | Via::Window))

@@ -63,7 +63,7 @@ fn preludes(cut: Cut, format: Format, in_textures: bool, packed_dot: bool) -> Ve
 
 pub(in crate::kernels) fn variants() -> Vec<Variant> {
     let mut all = Vec::new();
-    for (f, format) in [Format::F32, Format::F16, Format::Q8, Format::Q4].into_iter().enumerate() {
+    for (f, format) in Format::ALL.into_iter().enumerate() {
         for (i, cut) in cuts(format).into_iter().enumerate() {
             // Bytes of all columns lie in workgroup memory: the widest matrix shows whether they
             // fit.
@@ -180,7 +180,7 @@ fn reference_of(
 pub(in crate::kernels) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let shapes: [(usize, usize); 5] = [(1, 1), (63, 65), (320, 72), (704, 136), (96, 588)];
-    for (f, format) in [Format::F32, Format::F16, Format::Q8, Format::Q4].into_iter().enumerate() {
+    for (f, format) in Format::ALL.into_iter().enumerate() {
         for (i, cut) in cuts(format).into_iter().enumerate() {
             let (limit, twin) = super::cases::twin(cut);
             // Bytes: enough rows for every panel of a lane, more blocks than slices.

@@ -29,7 +29,7 @@ fn a_row_does_not_see_its_neighbours() {
     };
     gpu.fix_order();
     let (rows, cols) = (70, 136);
-    for format in [Format::F32, Format::F16, Format::Q8, Format::Q4] {
+    for format in Format::ALL {
         let w = Packed::pack(format, &random(7, rows * cols), rows, cols);
         let x = random(8, 9 * cols);
         let run = |first: usize, n: usize| {

@@ -14,7 +14,7 @@ pub(super) static KERNEL: Kernel = kernel!("product/tiles", [Read, Read, Read, R
 
 pub(in crate::kernels) fn variants() -> Vec<Variant> {
     let mut all = Vec::new();
-    for format in [Format::F32, Format::F16, Format::Q8, Format::Q4] {
+    for format in Format::ALL {
         for (i, cut) in cut::all().into_iter().filter(|cut| cut.via == Via::Tile).enumerate() {
             let (bias, act, store) =
                 [(false, Act::None, Store::Replace), (true, Act::QuickGelu, Store::Add)][i % 2];

@@ -87,18 +87,29 @@ pub(in crate::model) async fn tune(
 
 /// The decoder's matrices, those that take longest first, the head last.
 fn language_families(network: &Network) -> Vec<Family<'_>> {
+    type Pick = fn(&LanguageLayer<Matrix, Tensor>) -> &Matrix;
     let l = &network.language.0;
-    let family = |pick: fn(&LanguageLayer<Matrix, Tensor>) -> &Matrix, role| Family {
-        matrices: l.layers.iter().map(pick).collect(),
-        role,
-    };
-    vec![
-        family(|layer| &layer.gate_up, Role::Gated),
-        family(|layer| &layer.down, Role::Residual),
-        family(|layer| &layer.qkv.weight, Role::Normed),
-        family(|layer| &layer.o, Role::Residual),
-        Family { matrices: vec![l.head.as_ref().unwrap_or(&l.embed)], role: Role::Normed },
-    ]
+    let picks: [(Pick, Role); 4] = [
+        (|layer| &layer.gate_up, Role::Gated),
+        (|layer| &layer.down, Role::Residual),
+        (|layer| &layer.qkv.weight, Role::Normed),
+        (|layer| &layer.o, Role::Residual),
+    ];
+    // The last layer may have a format of its own, and there are few of it.
+    let (mut families, mut others) = (Vec::new(), Vec::new());
+    for (pick, role) in picks {
+        let Some(usual) = l.layers.first().map(|layer| pick(layer).format) else { continue };
+        let (matrices, rest): (Vec<_>, Vec<_>) =
+            l.layers.iter().map(pick).partition(|w| w.format == usual);
+        families.push(Family { matrices, role });
+        if !rest.is_empty() {
+            others.push(Family { matrices: rest, role });
+        }
+    }
+    families.extend(others);
+    families
+        .push(Family { matrices: vec![l.head.as_ref().unwrap_or(&l.embed)], role: Role::Normed });
+    families
 }
 
 fn vision_families(network: &Network) -> Vec<Vec<&Matrix>> {

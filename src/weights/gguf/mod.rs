@@ -17,7 +17,7 @@ pub use container::{Container, Info};
 pub use pair::Pair;
 pub use value::Value;
 
-use super::Weights;
+use super::WeightsChoice;
 use super::checkpoint::Checkpoint;
 use super::files::Files;
 #[cfg(feature = "native")]
@@ -38,7 +38,7 @@ pub struct Source {
 ///
 /// # Errors
 /// What [`Pair::open`] and [`Checkpoint::open`] say, tensors called as the files call them.
-pub async fn open(model: Source, mmproj: Source, weights: Weights) -> Result<Checkpoint> {
+pub async fn open(model: Source, mmproj: Source, weights: WeightsChoice) -> Result<Checkpoint> {
     let labels = (model.label.clone(), mmproj.label.clone());
     let pair = Pair::open(model, mmproj).await?;
     let checkpoint = Checkpoint::open(Box::new(pair), None, weights).await;
@@ -82,7 +82,7 @@ pub async fn pair_on_disk(
     model: &std::path::Path,
     mmproj: Option<&std::path::Path>,
     vision_tower: Option<&std::path::Path>,
-    weights: Weights,
+    weights: WeightsChoice,
 ) -> Result<Option<Checkpoint>> {
     let invalid =
         |what: &str, why: String| Err(Error::InvalidSetting { what: what.to_owned(), why });

@@ -12,7 +12,7 @@ use mqt::model::{Arithmetic, ModelSource};
 use mqt::sample::Sampling;
 use mqt::session::Request;
 use mqt::untrusted::limits;
-use mqt::weights::Weights;
+use mqt::weights::WeightsChoice;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
@@ -93,12 +93,14 @@ pub(crate) struct ModelArgs {
     /// A pack or a Hugging Face checkpoint folder [default: the bundled model]
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
-    /// How a checkpoint folder's matrices are held: f32, f16, q8 or q4 [default: q4]
+    /// How a checkpoint folder's matrices are held: f32, f16, q8, q5, q4, or auto: q4 for decoders
+    /// from 2 billion parameters on, q5 for smaller ones [default: auto]
     #[arg(
         long, value_name = "FORMAT", hide_possible_values = true,
-        value_parser = PossibleValuesParser::new(["f32", "f16", "q8", "q4"]).try_map(|text| text.parse::<Weights>())
+        value_parser = PossibleValuesParser::new(super::WEIGHTS)
+            .try_map(|text| text.parse::<WeightsChoice>())
     )]
-    pub(crate) weights: Option<Weights>,
+    pub(crate) weights: Option<WeightsChoice>,
     /// The vision tower's folder, if the checkpoint does not lead to it
     #[arg(long, value_name = "DIR")]
     pub(crate) vision_tower: Option<PathBuf>,

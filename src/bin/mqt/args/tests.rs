@@ -64,7 +64,10 @@ fn every_flag_of_ask() {
         Sampling { temperature: 0.5, top_p: 0.9, top_k: 3, repetition_penalty: 1.1, seed: 5 }
     );
     assert_eq!((request.max_new_tokens, request.stop), (7, vec!["a".to_owned(), "b".to_owned()]));
-    assert_eq!((args.model.weights, args.model.context), (Some(Weights::Q8), Some(99)));
+    assert_eq!(
+        (args.model.weights, args.model.context),
+        (Some(mqt::weights::Weights::Q8.into()), Some(99))
+    );
     assert_eq!(args.model.adapter, AdapterChoice::Named("llvm".into()));
     assert_eq!(args.words.len(), 2);
     assert_eq!(ask("mqt ask - x --draft 2 --refine 8").refine, Some(8));
