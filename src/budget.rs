@@ -1,4 +1,4 @@
-//! The one knob: m, how many of the M visual tokens the language model reads.
+//! The one knob: m, how many of the M image tokens the language model reads.
 
 use crate::defaults;
 use crate::error::{Error, Result};
@@ -6,10 +6,10 @@ use crate::error::{Error, Result};
 /// What the caller wants spent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Budget {
-    /// The largest step of the ladder whose first word is predicted within
+    /// The largest step of the ladder whose first token is predicted within
     /// `target_ms`.
     Auto {
-        /// Milliseconds from the question to the first word.
+        /// Milliseconds from the question to the first token.
         target_ms: f64,
     },
     /// Exactly this many image tokens.
@@ -78,8 +78,8 @@ impl Speed {
         }
     }
 
-    /// Milliseconds until the first word with `tokens` prompt tokens to compute, if measured.
-    pub fn first_word_ms(&self, tokens: usize) -> Option<f64> {
+    /// Milliseconds until the first token with `tokens` prompt tokens to compute, if measured.
+    pub fn first_token_ms(&self, tokens: usize) -> Option<f64> {
         self.prefill_ms_per_token.map(|rate| rate * tokens as f64)
     }
 }
@@ -186,13 +186,13 @@ pub fn choose(
     let reason = if predicted(m) > target_ms {
         let what =
             if m == steps[0] { "the least there is" } else { "fewer would hardly be faster" };
-        format!("{what}: this device needs about {} to the first word", seconds(predicted(m)))
+        format!("{what}: this device needs about {} to the first token", seconds(predicted(m)))
     } else if m == max {
-        format!("all of them: the first word still comes within {}", seconds(target_ms))
+        format!("all of them: the first token still comes within {}", seconds(target_ms))
     } else if m == *steps.iter().rfind(fits).unwrap_or(&steps[0]) {
         "as many as the context has room for".into()
     } else {
-        format!("keeps the first word under {} here", seconds(target_ms))
+        format!("keeps the first token under {} here", seconds(target_ms))
     };
     Ok(Choice { m, mode: Mode::Auto, reason })
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 /// long computation without it.
 pub type Pause = fn() -> Boxed<'static, ()>;
 
-/// What is computed before the first word.
+/// What is computed before the first token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Stage {

@@ -35,7 +35,7 @@ pub enum Error {
     /// A setting that makes no sense.
     #[error("{what}: {why}")]
     InvalidSetting {
-        /// The setting's name: its first word is the field's (`context`, `output`).
+        /// The setting's name: its first token is the field's (`context`, `output`).
         what: String,
         /// What is wrong, and what would be right.
         why: String,

@@ -77,7 +77,8 @@ fn contexts(m: usize, longest: usize) -> Vec<usize> {
     all
 }
 
-/// Reads configuration and tensor shapes of a pack or a checkpoint (as `--weights auto` would hold it).
+/// Reads configuration and tensor shapes of a pack or a checkpoint (as `--weights auto` would hold
+/// it).
 ///
 /// # Errors
 /// As loading it, as far as configuration and names go.

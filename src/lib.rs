@@ -1,6 +1,6 @@
 //! Matryoshka Query Transformer vision-language models on WebGPU.
 //!
-//! A picture becomes up to M visual tokens of which the first m suffice for any m; a quantised
+//! A picture becomes up to M image tokens of which the first m suffice for any m; a quantised
 //! LLaMA answers. The public path: load a [`Model`], open a [`Session`] on it, let it
 //! [`look`](Session::look) at [`Pixels`](image::Pixels), [`ask`](Session::ask). What waits for a
 //! device or for files is async; natively `pollster::block_on` drives it, in the browser the page's

@@ -105,15 +105,16 @@ fn quantisation_changes_few_answers() {
     compare_formats(&[64, 16]);
 }
 
-/// docs/quantisation.md's table: `cargo test --release --test toybox every_m -- --ignored --nocapture`.
+/// docs/quantisation.md's table:
+/// `cargo test --release --test toybox every_m -- --ignored --nocapture`.
 #[test]
 #[ignore = "minutes long; run it when formats change"]
 fn quantisation_at_every_m() {
     compare_formats(&[64, 36, 16, 8, 4, 2, 1]);
 }
 
-/// Prints the share of answers that stay the same, and of right ones, for each m, the largest first;
-/// fails if too few stay the same.
+/// Prints the share of answers that stay the same, and of right ones, for each m, the largest
+/// first; fails if too few stay the same.
 fn compare_formats(steps: &[usize]) {
     let questions = heldout();
     let share = |a: &[Vec<u32>], b: &[Vec<u32>]| {

@@ -21,7 +21,8 @@ fn weights(w: vec4<u32>, fifth: u32, g: u32, s: f32, z: f32) -> vec4<f32> {
 // A row's scales and zeros for 64 columns: a half for 32, the zero in its low byte.
 fn scale_word(panel: u32, block: u32, lane: u32) -> u32 { return scales[(panel * params.blocks + block) * 32u + lane]; }
 fn fifth_bits(panel: u32, at: u32, lane: u32) -> u32 { return 0u; }
-// Of four rows, for the 32 columns whose half is the low one. A scale's byte has five bits of exponent and
+// Of four rows, for the 32 columns whose half is the low one. A scale's byte has five bits of
+//   exponent and
 //   three of mantissa; as the upper part of a float its exponent is 102 too low.
 fn scales_of(words: vec4<u32>) -> vec4<f32> {
     return bitcast<vec4<f32>>(((words << vec4<u32>(12u)) & vec4<u32>(0x0ff00000u)) + vec4<u32>(0x33000000u));

@@ -1,7 +1,8 @@
 // product/bytes: as product/lanes, with activations rounded to bytes: 64 columns of a token share a
 //   step,
 //   their largest magnitude / 127
-// x [tokens, cols] f32 - w panels (data, scales) of q8, q5 or q4 - bias [rows] f32 - out [tokens, rows]
+// x [tokens, cols] f32 - w panels (data, scales) of q8, q5 or q4 - bias [rows] f32 - out [tokens,
+//   rows]
 //   f32, read-write because of ADD
 // A workgroup rounds a block of TOKENS tokens into workgroup memory, or SLICES blocks at once. A
 //   lane owns ROWS rows (the same one of
@@ -85,7 +86,8 @@ fn floats(sums: vec4<i32>, zero: f32, at: u32) -> vec4<f32> {
     return fma(vec4<f32>(-zero), totals[at], vec4<f32>(sums));
 }
 
-// The sums of a slice's block, or of one half of it, as they count; `raw`: the row's word of scales.
+// The sums of a slice's block, or of one half of it, as they count; `raw`: the row's word of
+//   scales.
 fn scaled(d: Dots, slice: u32, part: u32, raw: u32) -> mat4x4<f32> {
     let unit = slice * TOKENS;
     let words = vec4<u32>(raw >> (16u * part));

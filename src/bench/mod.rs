@@ -30,7 +30,7 @@ use web_time::Instant;
 /// What to measure.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Image tokens to measure the first word for; empty: the ladder.
+    /// Image tokens to measure the first token for; empty: the ladder.
     pub tokens: Vec<usize>,
     /// Prompt lengths.
     pub prefill: Vec<usize>,
@@ -346,7 +346,7 @@ impl Bench<'_> {
             if system + m + QUESTION > cache.capacity() {
                 continue;
             }
-            self.say(&format!("first word at m = {m}"))?;
+            self.say(&format!("first token at m = {m}"))?;
             self.fill(cache, system).await?;
             let ms = self.median(cache, system, m + QUESTION).await? * 1e3;
             rows.push(FirstToken { image_tokens: m, ms: encode_ms + ms });

@@ -30,7 +30,7 @@ pub struct Report {
     pub small_batch: Vec<SmallBatch>,
     /// One token at a time.
     pub decode: Vec<Decode>,
-    /// From the question to the first word, the picture not yet encoded, the system prompt cached.
+    /// From the question to the first token, the picture not yet encoded, the system prompt cached.
     pub first_token: Vec<FirstToken>,
     /// From nothing to ready, by phase.
     pub startup_ms: Startup,
@@ -113,7 +113,7 @@ pub struct Decode {
     pub gpu_idle_fraction: Option<f64>,
 }
 
-/// The wait for the first word.
+/// The wait for the first token.
 #[derive(Clone, Debug, Serialize)]
 pub struct FirstToken {
     /// m.

@@ -54,7 +54,7 @@ pub struct VisionConfig {
     pub exact_gelu: bool,
 }
 
-/// What turns the tower's features into visual tokens.
+/// What turns the tower's features into image tokens.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Projector {
@@ -76,7 +76,7 @@ pub struct MlpConfig {
 /// MQT's query transformer.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ResamplerConfig {
-    /// M: the most visual tokens there are.
+    /// M: the most image tokens there are.
     pub m_max: usize,
     /// Attention heads.
     pub heads: usize,
@@ -170,7 +170,7 @@ impl Config {
         sides
     }
 
-    /// Visual tokens computed per picture: M, then the pooled grids, finest first.
+    /// Image tokens computed per picture: M, then the pooled grids, finest first.
     pub(crate) fn visual_rows(&self) -> usize {
         self.m_max() + self.pool_sides().iter().map(|side| side * side).sum::<usize>()
     }
@@ -266,30 +266,7 @@ impl Config {
                 "{heads} query heads over {kv_heads} key heads of width {head_dim}: these do not fit together"
             ));
         }
-        match &self.projector {
-            // The position table of the queries is a square grid.
-            Projector::Resampler(ResamplerConfig { m_max, .. })
-                if *m_max == 0 || *m_max > MOST_PATCHES || m_max.isqrt().pow(2) != *m_max =>
-            {
-                return bad(format!(
-                    "it has {m_max} queries; their number must be a square up to {MOST_PATCHES}"
-                ));
-            }
-            Projector::Resampler(ResamplerConfig { heads, .. })
-                if *heads == 0 || !v.hidden.is_multiple_of(*heads) =>
-            {
-                return bad(format!(
-                    "{heads} heads do not divide the resampler's width {} (query_abstractor_num_heads)",
-                    v.hidden
-                ));
-            }
-            Projector::Mlp(MlpConfig { linears, .. }) if !(1..=MOST_LINEARS).contains(linears) => {
-                return bad(format!(
-                    "its projector has {linears} linear layers, not 1 to {MOST_LINEARS}"
-                ));
-            }
-            _ => {}
-        }
+        self.check_projector().or_else(bad)?;
         if !are_usable(&self.mean, &self.std) {
             return bad("image_mean or image_std of the pictures is not a usable number".into());
         }
@@ -304,12 +281,39 @@ impl Config {
         }
         Ok(())
     }
+
+    /// The projector's part of [`Config::check`]; the error is the problem in words.
+    fn check_projector(&self) -> Result<(), String> {
+        let v = &self.vision;
+        match &self.projector {
+            // The position table of the queries is a square grid.
+            Projector::Resampler(ResamplerConfig { m_max, .. })
+                if *m_max == 0 || *m_max > MOST_PATCHES || m_max.isqrt().pow(2) != *m_max =>
+            {
+                Err(format!(
+                    "it has {m_max} queries; their number must be a square up to {MOST_PATCHES}"
+                ))
+            }
+            Projector::Resampler(ResamplerConfig { heads, .. })
+                if *heads == 0 || !v.hidden.is_multiple_of(*heads) =>
+            {
+                Err(format!(
+                    "{heads} heads do not divide the resampler's width {} (query_abstractor_num_heads)",
+                    v.hidden
+                ))
+            }
+            Projector::Mlp(MlpConfig { linears, .. }) if !(1..=MOST_LINEARS).contains(linears) => {
+                Err(format!("its projector has {linears} linear layers, not 1 to {MOST_LINEARS}"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The largest plausible number in a configuration: keeps hostile files from asking for absurd
 /// memory.
 pub(super) const LARGEST: u64 = 1 << 20;
-/// The most patches of a picture and the most visual tokens: WebGPU runs at most 65 535 workgroups
+/// The most patches of a picture and the most image tokens: WebGPU runs at most 65 535 workgroups
 /// along a dimension.
 const MOST_PATCHES: usize = 1 << 14;
 /// The most pixels along a side of a tower's picture: one of them as floats takes 200 MB.

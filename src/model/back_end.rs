@@ -27,7 +27,7 @@ pub(super) struct Start<'a> {
     pub(super) end_ids: &'a [u32],
 }
 
-/// A picture's visual tokens, and what they took.
+/// A picture's image tokens, and what they took.
 pub(super) struct Encoded<V> {
     /// [[`Config::visual_rows`] or fewer, hidden]
     pub(super) visual: V,
@@ -39,7 +39,7 @@ pub(super) struct Encoded<V> {
 
 /// One network on one device. All errors are the device's or [`crate::Error::Cancelled`].
 pub(super) trait BackEnd {
-    /// A picture's visual tokens.
+    /// A picture's image tokens.
     type Visual;
     /// Keys and values of a conversation, and how its tokens are picked.
     type Kv;
@@ -51,7 +51,7 @@ pub(super) trait BackEnd {
     async fn features(&self, config: &Config, pixels: &Pixels, cancel: &Cancel)
     -> Result<Vec<f32>>;
 
-    /// A picture's visual tokens: all, or the first `n` where they come from a resampler.
+    /// A picture's image tokens: all, or the first `n` where they come from a resampler.
     async fn look(
         &self,
         config: &Config,
@@ -63,7 +63,7 @@ pub(super) trait BackEnd {
     /// The resampler's weights, [heads, M, patches]; `None` where there is no resampler.
     async fn map(&self) -> Result<Option<Vec<f32>>>;
 
-    /// Rows of the visual tokens, [rows, hidden].
+    /// Rows of the image tokens, [rows, hidden].
     async fn read_visual(&self, visual: &Self::Visual, rows: Range<usize>) -> Result<Vec<f32>>;
 
     /// Makes ready for an answer.

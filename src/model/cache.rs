@@ -18,9 +18,9 @@ pub(super) enum Kv {
     Cpu(cpu::KvCache),
 }
 
-/// Visual tokens and caches lie where their model lies.
+/// Image tokens and caches lie where their model lies.
 pub(super) fn foreign() -> ! {
-    panic!("visual tokens and a cache belong to the model that made them")
+    panic!("image tokens and a cache belong to the model that made them")
 }
 
 impl Cache {

@@ -192,7 +192,7 @@ async fn encode(
     Ok(x.split_off(d))
 }
 
-/// features [patches, d] → visual tokens, as the GPU's `Connector::project`.
+/// features [patches, d] → image tokens, as the GPU's `Connector::project`.
 fn project(
     config: &Config,
     w: &Projector<Packed, Vec<f32>, Vec<f32>>,

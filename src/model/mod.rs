@@ -1,4 +1,4 @@
-//! The model: loaded once, then pixels → visual tokens, and slots → next token, on the GPU or on
+//! The model: loaded once, then pixels → image tokens, and slots → next token, on the GPU or on
 //! the processor.
 
 mod back_end;
@@ -57,15 +57,15 @@ enum Network {
     Cpu(Box<cpu::Network>),
 }
 
-/// All M visual tokens of one picture; m of them are its first m rows.
-pub struct VisualTokens(Visual);
+/// All M image tokens of one picture; m of them are its first m rows.
+pub struct ImageTokens(Visual);
 
 enum Visual {
     Gpu(Tensor),
     Cpu(Vec<f32>),
 }
 
-impl VisualTokens {
+impl ImageTokens {
     fn gpu(&self) -> &Tensor {
         match &self.0 {
             Visual::Gpu(tensor) => tensor,
@@ -190,21 +190,21 @@ impl Model {
         Ok(Cache { kv, len: 0, capacity: context, limit: 0, config: self.config.clone() })
     }
 
-    /// Encodes a picture into its M visual tokens.
+    /// Encodes a picture into its M image tokens.
     ///
     /// # Errors
     /// [`Error::Cancelled`], or the device's failures.
-    pub async fn look(&self, pixels: &Pixels, cancel: &Cancel) -> Result<(VisualTokens, Looked)> {
+    pub async fn look(&self, pixels: &Pixels, cancel: &Cancel) -> Result<(ImageTokens, Looked)> {
         self.look_at(pixels, self.config.visual_rows(), cancel).await
     }
 
-    /// The same with only the first `n` visual tokens computed, where they come from a resampler.
+    /// The same with only the first `n` image tokens computed, where they come from a resampler.
     pub(crate) async fn look_at(
         &self,
         pixels: &Pixels,
         n: usize,
         cancel: &Cancel,
-    ) -> Result<(VisualTokens, Looked)> {
+    ) -> Result<(ImageTokens, Looked)> {
         cancel.begin(Stage::Picture, self.config.vision.layers);
         let (visual, vision, resample) = match &self.network {
             Network::Gpu(net) => {
@@ -220,7 +220,7 @@ impl Model {
         };
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
         let looked = Looked { vision_runs: 1, vision_ms: ms(vision), resample_ms: ms(resample) };
-        Ok((VisualTokens(visual), looked))
+        Ok((ImageTokens(visual), looked))
     }
 
     /// The tower's features, [patches, d]: `mqt trace`.
@@ -239,7 +239,7 @@ impl Model {
     ///
     /// # Errors
     /// The model does not give `m` tokens; [`Error::DeviceLost`].
-    pub async fn reading_map(&self, m: usize) -> Result<Vec<f32>> {
+    pub async fn resampler_map(&self, m: usize) -> Result<Vec<f32>> {
         budget::fixed(m as u64, &self.config.offer())?;
         let map = match &self.network {
             Network::Gpu(net) => net.map().await?,
@@ -260,14 +260,14 @@ impl Model {
             * if half { 2 } else { 4 }
     }
 
-    /// The visual tokens of budget `m`, [m, hidden].
+    /// The image tokens of budget `m`, [m, hidden].
     ///
     /// # Errors
     /// [`Error::DeviceLost`].
     ///
     /// # Panics
-    /// The visual tokens are of a model on another device.
-    pub async fn read_visual(&self, visual: &VisualTokens, m: usize) -> Result<Vec<f32>> {
+    /// The image tokens are of a model on another device.
+    pub async fn read_visual(&self, visual: &ImageTokens, m: usize) -> Result<Vec<f32>> {
         let first = self.config.first_visual(m);
         match &self.network {
             Network::Gpu(net) => net.read_visual(visual.gpu(), first..first + m).await,
@@ -340,7 +340,7 @@ impl Model {
         &self,
         cache: &mut Cache,
         slots: &[Slot],
-        visual: Option<&VisualTokens>,
+        visual: Option<&ImageTokens>,
         want: Want,
         cancel: &Cancel,
     ) -> Result<Wanted> {
@@ -376,19 +376,19 @@ impl Model {
         &self,
         cache: &mut Cache,
         slots: &[Slot],
-        visual: Option<&VisualTokens>,
+        visual: Option<&ImageTokens>,
         want: Want,
         cancel: &Cancel,
     ) -> Result<Wanted> {
         let (config, position) = (&self.config, cache.len);
         match &self.network {
             Network::Gpu(net) => {
-                let visual = visual.map(VisualTokens::gpu);
+                let visual = visual.map(ImageTokens::gpu);
                 let chunk = Chunk { slots, position, visual, want };
                 net.extend(config, cache.gpu(), chunk, cancel).await
             }
             Network::Cpu(net) => {
-                let visual = visual.map(VisualTokens::cpu);
+                let visual = visual.map(ImageTokens::cpu);
                 let chunk = Chunk { slots, position, visual, want };
                 net.extend(config, cache.cpu(), chunk, cancel).await
             }

@@ -39,7 +39,7 @@ impl Needs {
     }
 }
 
-/// Scratch memory of tower, projector and decoder, and one picture's visual tokens.
+/// Scratch memory of tower, projector and decoder, and one picture's image tokens.
 fn activations(config: &Config) -> u64 {
     let (v, l) = (&config.vision, &config.language);
     let rows = |rows: usize, cols: usize| (rows * padded_cols(cols) * 4) as u64;

@@ -7,7 +7,7 @@ use crate::error::Result;
 pub enum Slot {
     /// A token of the vocabulary.
     Token(u32),
-    /// A visual token: the picture (the start of its hash) and which of its M.
+    /// An image token: the picture (the start of its hash) and which of its M.
     Visual {
         /// First bytes of the picture's hash.
         picture: [u8; 8],

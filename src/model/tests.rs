@@ -119,7 +119,7 @@ fn every_stage_equals_pytorch() {
                     close("features", &trace.vision_features, &features, FEATURES);
                 }
                 close(
-                    "visual tokens",
+                    "image tokens",
                     &trace.visual_tokens,
                     &run.floats("visual_tokens").unwrap(),
                     FEATURES,

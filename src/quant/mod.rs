@@ -8,7 +8,7 @@
 //! data   [panels][chunks][32 rows][4 words of 32 bits]
 //! scales q8 [panels][cols / 64][32 rows] f16, two rows per word
 //!        q4 [panels][cols / 64][32 rows] one word
-//!        q5 [panels][cols / 64][3][32 rows] one word: as q4, then the fifth bits of 32 columns twice
+//!        q5 [panels][cols / 64][3][32 rows] one word: as q4, then the fifth bits, 32 columns each
 //! ```
 //!
 //! Rows are padded with zeros to a multiple of 32, columns to a multiple of 64. Activations are

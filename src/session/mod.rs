@@ -11,7 +11,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::future::Callback;
 use crate::image::Pixels;
-use crate::model::{Cache, Model, Slot, VisualTokens, Want};
+use crate::model::{Cache, ImageTokens, Model, Slot, Want};
 use crate::sample::Sampling;
 use std::sync::Arc;
 use web_time::Instant;
@@ -33,7 +33,7 @@ pub use request::Request;
 
 struct Picture {
     hash: [u8; 32],
-    visual: VisualTokens,
+    visual: ImageTokens,
 }
 
 /// A turn as the prompt takes it.
@@ -179,7 +179,7 @@ impl Session {
     /// Looks at a picture: encodes it unless it is the one already seen. Another picture starts a
     /// new conversation.
     ///
-    /// All M visual tokens are kept; every m is a view of them.
+    /// All M image tokens are kept; every m is a view of them.
     ///
     /// # Errors
     /// [`Error::Cancelled`] (the previous picture is kept), or the device's failures.
@@ -251,9 +251,9 @@ impl Session {
             reason: choice.reason,
             first_token_ms: self
                 .speed
-                .first_word_ms(choice.m - prepared + unread + question)
+                .first_token_ms(choice.m - prepared + unread + question)
                 .map(|ms| ms + encode),
-            first_token_from_scratch_ms: self.speed.first_word_ms(choice.m + question),
+            first_token_from_scratch_ms: self.speed.first_token_ms(choice.m + question),
             tokens_per_second: self.speed.decode_ms_per_token.map(|ms| 1e3 / ms),
             cache_bytes: choice.m as u64 * self.model.cache_bytes_per_token(),
             context_used: self.prefix.len() + choice.m + self.told() + question,

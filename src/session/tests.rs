@@ -376,7 +376,7 @@ fn stop_strings_end_the_answer_and_are_never_shown() {
 }
 
 #[test]
-fn work_before_the_first_word_says_how_far_it_is() {
+fn work_before_the_first_token_says_how_far_it_is() {
     for model in models() {
         let mut s = session(&model, 512);
         let cancel = Cancel::new();

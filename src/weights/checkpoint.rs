@@ -260,8 +260,8 @@ impl Checkpoint {
         Ok(packed)
     }
 
-    /// How much errors in each column of a matrix count; `None`: all alike. What leads to it and was
-    /// not read yet is read for it.
+    /// How much errors in each column of a matrix count; `None`: all alike. What leads to it and
+    /// was not read yet is read for it.
     pub(super) async fn importance(&self, entry: &Entry) -> Result<Option<Vec<f32>>> {
         let Some(walk) = &self.walk else { return Ok(None) };
         let mut walk = walk.lock().await;

@@ -54,7 +54,7 @@ test("Continue, Again with m, Use m from now on, Repeat the question", async ({ 
   await page.getByRole("button", { name: "Use 16 from now on" }).click();
   await expect(page.getByRole("slider", { name: "Image tokens" })).toHaveValue("16");
 
-  // Stopped before the first word: nothing was said, and it can be asked again.
+  // Stopped before the first token: nothing was said, and it can be asked again.
   await page.getByRole("textbox", { name: "Question" }).fill("What is there? ".repeat(60));
   await page.evaluate(() => {
     document.querySelector("#ask").click();

@@ -166,7 +166,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     await expect(many).toHaveAttribute("data-image-tokens", "64");
     await expect(many).toHaveAttribute("data-vision-runs", "0");
     await expect(many.locator(".text")).toHaveText(/middle/);
-    await expect(page.locator("#estimate")).toContainText("first word");
+    await expect(page.locator("#estimate")).toContainText("first token");
     await page.locator("#tokens-exact").fill("7");
     await page.locator("#tokens-exact").press("Enter");
     await expect(page.getByRole("slider", { name: "Image tokens" })).toHaveValue("7");
@@ -363,7 +363,9 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     await box.getByRole("button", { name: "Run" }).click();
     await expect(box.getByRole("status")).toHaveText("Medians of this run.", { timeout: 120_000 });
     await expect(box.locator("dl")).toContainText("Prompt of 64");
-    await expect(box.getByRole("img", { name: /Time to the first word.*64 tokens/ })).toBeVisible();
+    await expect(
+      box.getByRole("img", { name: /Time to the first token.*64 tokens/ }),
+    ).toBeVisible();
     await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
     await box.getByRole("button", { name: "Copy JSON" }).click();
     const report = JSON.parse(await page.evaluate(() => navigator.clipboard.readText()));

@@ -195,6 +195,7 @@ fn timeless(answers: &str) -> Vec<Value> {
     answers.lines().map(line).collect()
 }
 
+#[expect(clippy::too_many_lines, reason = "one run after the other on the same files")]
 #[test]
 fn an_evaluation_goes_on_where_it_stopped() {
     let folder = tempfile::tempdir().unwrap();

@@ -282,16 +282,17 @@ impl Engine {
     ///
     /// # Errors
     /// The model does not give so many; the device's failures.
-    #[wasm_bindgen(js_name = readingMap)]
-    pub async fn reading_map(&self, image_tokens: usize) -> Result<Vec<f32>> {
-        Ok(self.session.model().reading_map(image_tokens).await?)
+    #[wasm_bindgen(js_name = resamplerMap)]
+    pub async fn resampler_map(&self, image_tokens: usize) -> Result<Vec<f32>> {
+        Ok(self.session.model().resampler_map(image_tokens).await?)
     }
 
     /// Answers a question about the picture, calling `on_text` with each piece of text: the record
     /// `mqt.answer/1`, its names in camelCase.
     ///
     /// # Errors
-    /// A budget out of range, a full context, stopped before the first word, the device's failures.
+    /// A budget out of range, a full context, stopped before the first token, the device's
+    /// failures.
     pub async fn ask(
         &mut self,
         question: String,

@@ -50,7 +50,7 @@ impl Stop {
         Stop { cancel: Cancel::with_pause(pause) }
     }
 
-    /// What is being computed before the first word: `encoding` or `prefilling`; none before the
+    /// What is being computed before the first token: `encoding` or `prefilling`; none before the
     /// work has begun.
     #[wasm_bindgen(getter)]
     pub fn stage(&self) -> Option<String> {

@@ -81,7 +81,7 @@ export interface AskRequest extends Omit<AskSettings, "imageTokens"> {
   /** Image tokens; without it the measured speed decides. */
   tokens?: number;
   signal?: AbortSignal;
-  /** Hears some times a second how far the work before the first word has come. */
+  /** Hears some times a second how far the work before the first token has come. */
   onStep?: (step: Step) => void;
 }
 
@@ -290,8 +290,8 @@ export class Engine {
    * Where each of so many image tokens reads from: [tokens, grid²], each row summing to 1. The same
    * for every picture.
    */
-  readingMap(tokens: number): Promise<Float32Array> {
-    return this.race(this.api.readingMap(tokens));
+  resamplerMap(tokens: number): Promise<Float32Array> {
+    return this.race(this.api.resamplerMap(tokens));
   }
 
   /** Patch `weights` as a heat map over what the model sees, `scale` times as large. */

@@ -298,7 +298,9 @@ export interface BenchReport {
   smallBatch: BenchBatch[];
   /** One token at a time. */
   decode: BenchDecode[];
-  /** From the question to the first word, the picture not yet encoded, the system prompt cached. */
+  /**
+   * From the question to the first token, the picture not yet encoded, the system prompt cached.
+   */
   firstToken: BenchFirstToken[];
   /** From nothing to ready, by phase. */
   startupMs: BenchStartup;
@@ -376,7 +378,7 @@ export interface BenchDecode {
   gpuIdleFraction: number | null;
 }
 
-/** The wait for the first word. */
+/** The wait for the first token. */
 export interface BenchFirstToken {
   /** m. */
   imageTokens: number;

@@ -56,7 +56,7 @@ export type Progress =
   /** Another tab took the model over: this engine is gone. */
   | { phase: "taken" };
 
-/** How far the work before the first word has come; `share` from 0 to 1. */
+/** How far the work before the first token has come; `share` from 0 to 1. */
 export interface Step {
   phase: "encoding" | "prefilling";
   share: number;
@@ -135,7 +135,7 @@ export interface WorkerApi {
     settings: BenchSettings,
     onProgress: (what: string) => void,
   ): Promise<BenchReport>;
-  readingMap(imageTokens: number): Promise<Float32Array>;
+  resamplerMap(imageTokens: number): Promise<Float32Array>;
   heat(rgb: Uint8Array, weights: Float32Array, scale: number, opacity: number): Promise<Heat>;
   takeBack(): Promise<void>;
   startAnew(): Promise<void>;

@@ -196,7 +196,7 @@ const api: WorkerApi = {
   stop: id => stops.get(id)?.stop(),
 
   estimate: (question, settings) => inTurn(engine => engine.estimate(question, settings)),
-  readingMap: imageTokens => inTurn(engine => engine.readingMap(imageTokens)),
+  resamplerMap: imageTokens => inTurn(engine => engine.resamplerMap(imageTokens)),
   // Needs no turn: it touches nothing of the model.
   heat: async (rgb, weights, scale, opacity) => {
     await module;

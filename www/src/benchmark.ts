@@ -28,7 +28,7 @@ function build(): HTMLDialogElement {
     "Benchmark",
     h(
       "p",
-      "Measures the loaded model on this device: the tower, prompts, generation, and the wait for the first word with different numbers of image tokens. Close other programs first.",
+      "Measures the loaded model on this device: the tower, prompts, generation, and the wait for the first token with different numbers of image tokens. Close other programs first.",
     ),
     h("p#bench-line.small", { role: "status" }),
     h("div#bench-result"),
@@ -118,8 +118,8 @@ function draw(r: BenchReport): HTMLElement[] {
   if (points.length < 2) return [list];
   const plot = h(
     "div.plot",
-    h("p.small", "From a new picture and a question to the first word, by image tokens"),
+    h("p.small", "From a new picture and a question to the first token, by image tokens"),
   );
-  plot.append(overTokens(points, "Time to the first word"));
+  plot.append(overTokens(points, "Time to the first token"));
   return [list, plot];
 }

@@ -78,7 +78,7 @@ export class Card {
       answer.answer === ""
         ? h(
             "i",
-            answer.finishReason === "cancelled" ? "(stopped before the first word)" : "(no words)",
+            answer.finishReason === "cancelled" ? "(stopped before the first token)" : "(no words)",
           )
         : answer.answer;
     this.text.replaceChildren(
@@ -101,7 +101,7 @@ export class Card {
     const { code = "internal" } = error as { code?: string };
     if (this.streamed === "")
       this.text.replaceChildren(
-        h("i", code === "cancelled" ? "(stopped before the first word)" : "(no answer)"),
+        h("i", code === "cancelled" ? "(stopped before the first token)" : "(no answer)"),
       );
     else this.text.querySelector(".caret")?.remove();
     this.text.removeAttribute("aria-hidden");
@@ -137,9 +137,9 @@ export class Card {
         "span",
         {
           title:
-            "from the question to the first word, looking at the picture included if that had not happened",
+            "from the question to the first token, looking at the picture included if that had not happened",
         },
-        `first word ${seconds(a.timingsMs.firstToken)}`,
+        `first token ${seconds(a.timingsMs.firstToken)}`,
       ),
       h("span", count(a.completionTokens, "token")),
       a.meanProbability !== null &&
@@ -354,7 +354,7 @@ function otherColumns(
   return form;
 }
 
-/** Time to the first word over m, under a comparison. */
+/** Time to the first token over m, under a comparison. */
 export function plot(columns: Card[]): void {
   const points = columns.flatMap(({ answer }) =>
     answer ? [{ m: answer.imageTokens, ms: answer.timingsMs.prefill, says: answer.answer }] : [],

@@ -93,7 +93,7 @@ async function redraw(): Promise<void> {
   if (!canvas || !view || !app.engine || find("#heat").hidden) return;
   const [engine, there] = [app.engine, tokensThere()];
   if (mapOf !== engine || mapTokens !== there) {
-    const read = await engine.readingMap(there);
+    const read = await engine.resamplerMap(there);
     if (engine !== app.engine || there !== tokensThere()) return;
     [map, mapOf, mapTokens] = [read, engine, there];
   }

@@ -18,7 +18,7 @@ export interface Sampling {
   stop: string[];
   /** What opens the conversation; empty: what the model was trained with. */
   system: string;
-  /** What *Auto* aims for: milliseconds to the first word. */
+  /** What *Auto* aims for: milliseconds to the first token. */
   targetMs: number;
 }
 

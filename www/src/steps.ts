@@ -1,4 +1,4 @@
-// How far the work before the first word has come: two thin bars, one for the picture and one for
+// How far the work before the first token has come: two thin bars, one for the picture and one for
 // the question.
 
 import type { Step } from "mqt-web";
@@ -8,7 +8,7 @@ import { isBusy, onState } from "./state";
 const bar = (phase: Step["phase"]) => find<HTMLProgressElement>(`#step-${phase}`);
 
 /**
- * Work before a first word begins: looking at the picture, or that is done and the question is
+ * Work before a first token begins: looking at the picture, or that is done and the question is
  * read.
  */
 export function begin(phase: Step["phase"]): void {
@@ -24,7 +24,7 @@ export function show({ phase, share }: Step): void {
   if (phase === "prefilling") bar("encoding").value = 1;
 }
 
-/** The first word is there, or nothing comes. */
+/** The first token is there, or nothing comes. */
 export function end(): void {
   find("#steps").hidden = true;
 }

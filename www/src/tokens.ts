@@ -30,7 +30,7 @@ let known: Loaded | undefined;
 /** First words waited for with this model, by m: better than any estimate. */
 const waited = new Map<number, number>();
 
-/** An answer with so many image tokens took so long to its first word. */
+/** An answer with so many image tokens took so long to its first token. */
 export const measured = (tokens: number, ms: number) => void waited.set(tokens, ms);
 
 /** Few tokens tell what a thing is, not how many there are nor what is written. */
@@ -212,8 +212,8 @@ export async function refresh(): Promise<void> {
       auto ? `, ${estimate.reason}` : "",
       h("br"),
       last === undefined
-        ? h("em", `first word ${about(estimate.firstTokenFromScratchMs)}`)
-        : `first word ${seconds(last)} last time`,
+        ? h("em", `first token ${about(estimate.firstTokenFromScratchMs)}`)
+        : `first token ${seconds(last)} last time`,
       estimate.tokensPerSecond ? h("em", ` · ${estimate.tokensPerSecond.toFixed(1)} tokens/s`) : "",
       ` · +${bytes(estimate.cacheBytes)} memory`,
       m === max ? "" : h("span.quiet", ` (${max}: ${about(most.firstTokenFromScratchMs)})`),

@@ -50,7 +50,7 @@ fn has_gguf(folder: &Path) -> bool {
     entries.map(|entry| entry.path()).any(|path| path.extension().is_some_and(|e| e == "gguf"))
 }
 
-/// A setting as the command line has it: its first word is the name that the library uses.
+/// A setting as the command line has it: its first token is the name that the library uses.
 fn flag(setting: &str) -> String {
     let (name, rest) = setting.split_once(' ').unwrap_or((setting, ""));
     let flag = match name {

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use mqt::defaults;
 use mqt::gpu::AdapterChoice;
 use mqt::weights::WeightsChoice;
+use shared::WEIGHTS;
 pub(crate) use shared::{AnswerArgs, BudgetArgs, ModelArgs, SystemArgs, question, source};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -233,9 +234,6 @@ pub(crate) struct EvalArgs {
     pub(crate) model: ModelArgs,
 }
 
-/// What `--weights` takes.
-const WEIGHTS: [&str; 6] = ["auto", "f32", "f16", "q8", "q5", "q4"];
-
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
     /// A Hugging Face checkpoint folder, or the language model of a pair of GGUF files
@@ -346,7 +344,7 @@ pub(crate) struct BenchArgs {
         value_parser = PossibleValuesParser::new(mqt::config::shapes::NAMES)
     )]
     pub(crate) shape: Option<String>,
-    /// Numbers of image tokens to measure the first word for, separated by commas [default: the
+    /// Numbers of image tokens to measure the first token for, separated by commas [default: the
     /// ladder]
     #[arg(
         short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
@@ -390,7 +388,7 @@ pub(crate) struct BenchArgs {
     /// One JSON object, schema mqt.bench/1
     #[arg(long)]
     pub(crate) json: bool,
-    /// Draw the first word's time against m, and the small batches, into an SVG file
+    /// Draw the first token's time against m, and the small batches, into an SVG file
     #[arg(long, value_name = "FILE")]
     pub(crate) plot: Option<PathBuf>,
     #[command(flatten)]

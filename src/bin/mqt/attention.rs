@@ -24,7 +24,7 @@ pub(crate) fn run(args: AttentionArgs, console: &Console) -> Result<()> {
     let m = budget::fixed(args.tokens.unwrap_or(offer.max as u64), &offer)?;
     let pixels = decode(&picture, &model, Reading::People)?;
     let patches = model.config().vision.patches();
-    let weights = attention::together(&block_on(model.reading_map(m))?, patches, m);
+    let weights = attention::together(&block_on(model.resampler_map(m))?, patches, m);
     let scale = SIDE.div_ceil(pixels.size);
     let drawn = attention::overlay(&pixels.rgb, pixels.size, &weights, scale, OPACITY);
     let side = u32::try_from(pixels.size * scale).expect("a tower's square is small");

@@ -69,6 +69,7 @@ fn table(report: &Report) -> String {
     out
 }
 
+#[expect(clippy::too_many_lines, reason = "one line of the table after the other")]
 fn write_table(out: &mut String, r: &Report) -> std::fmt::Result {
     let (a, m, c) = (&r.adapter, &r.model, &r.ceilings);
     writeln!(
@@ -143,7 +144,7 @@ fn write_table(out: &mut String, r: &Report) -> std::fmt::Result {
         )?;
     }
     for f in &r.first_token {
-        writeln!(out, "first word at m = {:<3}       {:>9} ms", f.image_tokens, round(f.ms))?;
+        writeln!(out, "first token at m = {:<3}       {:>9} ms", f.image_tokens, round(f.ms))?;
     }
     for (shape, variant) in &r.variants {
         writeln!(out, "kernel        {shape}: {variant}")?;
@@ -179,7 +180,7 @@ fn round(value: f64) -> String {
     format!("{value:.*}", digits.clamp(0, 6) as usize)
 }
 
-/// Two panels: the first word's wait against m, and the time of N tokens against N.
+/// Two panels: the first token's wait against m, and the time of N tokens against N.
 fn plot(report: &Report) -> String {
     let words =
         report.first_token.iter().map(|f| (f.image_tokens as f64, f.ms)).collect::<Vec<_>>();
@@ -194,7 +195,7 @@ fn plot(report: &Report) -> String {
         "<text x=\"420\" y=\"24\" text-anchor=\"middle\" font-size=\"15\">{}</text>\n",
         escape(&title)
     );
-    svg += &panel(20.0, "first word, ms, against image tokens m", &words);
+    svg += &panel(20.0, "first token, ms, against image tokens m", &words);
     svg += &panel(440.0, "N tokens at once, ms, against N", &batches);
     svg + "</svg>\n"
 }

@@ -20,6 +20,7 @@ struct Curve {
 /// Two curves over a logarithmic m: accuracy (left axis, per cent), mean time per answer (right
 /// axis, milliseconds).
 #[expect(clippy::cast_precision_loss, reason = "m is far below 2^52")]
+#[expect(clippy::too_many_lines, reason = "one element of the picture after the other")]
 pub(crate) fn svg(summary: &Summary) -> String {
     let rows = &summary.budgets;
     let points = |value: &dyn Fn(&crate::score::Row) -> Option<f64>| {

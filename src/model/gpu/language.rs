@@ -1,4 +1,4 @@
-//! The decoder on the GPU: slots (tokens and visual tokens) → keys and values in the cache, and
+//! The decoder on the GPU: slots (tokens and image tokens) → keys and values in the cache, and
 //! what the caller wants of the last one. Upstream: transformers `LlamaForCausalLM`.
 
 use super::decode::{Decoder, Operands, Picker};
@@ -181,7 +181,7 @@ pub(super) async fn forward(
     }
 }
 
-/// Fills the residual stream: rows of the embedding table, then visual tokens over their places.
+/// Fills the residual stream: rows of the embedding table, then image tokens over their places.
 fn gather(run: &mut Paced, w: &Language<Matrix, Tensor>, a: &Scratch, chunk: &Chunk<Tensor>) {
     let ids: Vec<u32> = chunk.slots.iter().map(|s| s.token().unwrap_or(0)).collect();
     run.rec.gpu().write(&a.ids, 0, bytemuck::cast_slice(&ids));

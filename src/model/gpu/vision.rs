@@ -1,4 +1,4 @@
-//! The vision tower and the projector on the GPU: pixels → features [patches, d] → visual tokens
+//! The vision tower and the projector on the GPU: pixels → features [patches, d] → image tokens
 //! [M, hidden]. Upstream: `CLIPVisionTower.forward` (second-to-last layer, class token dropped),
 //! MQT-LLaVA `query_abstractor`, LLaVA `mm_projector` and M3's average pooling of its outputs.
 
@@ -176,7 +176,7 @@ pub(super) async fn encode<'s>(
 }
 
 impl Connector {
-    /// Turns features (rows 1.. of `x`) into visual tokens: the first `n` of a resampler's, or all
+    /// Turns features (rows 1.. of `x`) into image tokens: the first `n` of a resampler's, or all
     /// of an MLP's and their averages.
     pub(super) async fn project(
         &self,
@@ -189,7 +189,7 @@ impl Connector {
         let patches = config.vision.patches();
         match self {
             Connector::Resampler { w, features, values, gathered, visual } => {
-                let out = gpu.tensor("visual tokens", n, config.language.hidden).await?;
+                let out = gpu.tensor("image tokens", n, config.language.hidden).await?;
                 let fold = Weights { matrix: &w.out, bias: Some(&w.bias) };
                 let mut rec = gpu.recorder();
                 layer_norm(&mut rec, x, 1, patches, None, fold::EPS, features);
@@ -204,7 +204,7 @@ impl Connector {
             }
             Connector::Mlp { w: Mlp { linears, pool }, turns, pooled } => {
                 let rows = config.visual_rows();
-                let out = gpu.tensor("visual tokens", rows, config.language.hidden).await?;
+                let out = gpu.tensor("image tokens", rows, config.language.hidden).await?;
                 let mut run = Paced::new(gpu, cancel, patches);
                 for (i, layer) in linears.iter().enumerate() {
                     let (from, first) = if i == 0 { (x, 1) } else { (&turns[(i + 1) % 2], 0) };

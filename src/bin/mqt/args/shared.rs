@@ -15,6 +15,9 @@ use mqt::untrusted::limits;
 use mqt::weights::WeightsChoice;
 use std::path::{Path, PathBuf};
 
+/// What `--weights` takes.
+pub(super) const WEIGHTS: [&str; 6] = ["auto", "f32", "f16", "q8", "q5", "q4"];
+
 #[derive(Debug, Args)]
 pub(crate) struct BudgetArgs {
     /// Image tokens: 1 to the model's M, or `auto`: as many as --target-ms allows on this device
@@ -23,7 +26,7 @@ pub(crate) struct BudgetArgs {
         allow_hyphen_values = true, value_parser = tokens
     )]
     tokens: Tokens,
-    /// With -m auto: the first word shall come within so many milliseconds
+    /// With -m auto: the first token shall come within so many milliseconds
     #[arg(
         long, value_name = "MS", allow_hyphen_values = true, default_value_t = defaults::TARGET_MS,
         value_parser = milliseconds
@@ -97,7 +100,7 @@ pub(crate) struct ModelArgs {
     /// from 2 billion parameters on, q5 for smaller ones [default: auto]
     #[arg(
         long, value_name = "FORMAT", hide_possible_values = true,
-        value_parser = PossibleValuesParser::new(super::WEIGHTS)
+        value_parser = PossibleValuesParser::new(WEIGHTS)
             .try_map(|text| text.parse::<WeightsChoice>())
     )]
     pub(crate) weights: Option<WeightsChoice>,
