@@ -35,7 +35,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
     let (model, mmproj) = pair();
-    if let Ok(checkpoint) = block_on(open(model, mmproj, Weights::Q4)) {
+    if let Ok(checkpoint) = block_on(open(model, mmproj, Weights::Q4.into())) {
         let ids = checkpoint.tokenizer.encode("How many  circles\nare there? ü 日本</s>");
         let _ = checkpoint.tokenizer.decode(&ids);
     }
