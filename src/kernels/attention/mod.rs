@@ -1,8 +1,8 @@
 //! Softmax attention of queries over cached keys and values: with a causal mask for the decoder,
 //! without for the tower.
 //!
-//! [`heads`] cuts and rotates queries, keys and values and fills the [`cache`]; [`groups`] and
-//! [`lanes`] attend over a prompt; [`step`], with [`solo`] and [`join`], is one token of decoding.
+//! `heads` cuts and rotates queries, keys and values and fills the `cache`; `groups` and
+//! `lanes` attend over a prompt; `step`, with `solo` and `join`, is one token of decoding.
 
 pub mod cache;
 mod cases;

@@ -1,8 +1,8 @@
 //! `out[t, r] = act(Σ_c x[t, c] · w[r, c] + bias[r])`, for every weight format and any number of
 //! tokens: how it is recorded, and which of its kernels computes it.
 //!
-//! [`lanes`] serves any number of tokens, [`tiles`] and [`bytes`] many at once, [`step`] the one
-//! token of a decoding step. A [`cut::Cut`] says which, and how the work is shared.
+//! `lanes` serves any number of tokens, `tiles` and `bytes` many at once, `step` the one
+//! token of a decoding step. A `cut::Cut` says which, and how the work is shared.
 
 pub(super) mod bytes;
 mod cases;
