@@ -1,8 +1,6 @@
 //! Every kind of error: its name, its facts, and that no message is written for one front end.
 
 use super::*;
-use std::fs;
-use std::path::Path;
 
 /// One of every kind.
 fn examples() -> Vec<Error> {
@@ -59,7 +57,7 @@ fn examples() -> Vec<Error> {
     all
 }
 
-/// Whether text names a flag of the program, or a command to type.
+/// Whether text names a flag of the program.
 fn names_a_flag(text: &str) -> bool {
     let is_flag = |word: &str| {
         let word = word.trim_start_matches(['(', '`', '"']);
@@ -69,9 +67,10 @@ fn names_a_flag(text: &str) -> bool {
         letters.starts_with(|c: char| c.is_ascii_lowercase())
             && (dashes == 2 || dashes == 1 && short)
     };
-    text.split_whitespace().any(is_flag) || text.contains("`mqt ")
+    text.split_whitespace().any(is_flag)
 }
 
+/// Reasons and hints all over the library: `the_library_names_no_flags` in `tests/tidy.rs`.
 #[test]
 fn no_message_names_a_flag() {
     for error in examples() {
@@ -79,42 +78,6 @@ fn no_message_names_a_flag() {
         assert!(!message.contains("--") && !message.contains('`'), "{message}");
         assert!(!names_a_flag(&message), "{message}");
     }
-}
-
-/// What is in quotes on a line of source code, and neither a comment nor a test.
-fn strings(line: &str) -> impl Iterator<Item = &str> {
-    let code = if line.trim_start().starts_with("//") { "" } else { line };
-    code.split('"').skip(1).step_by(2)
-}
-
-/// Reasons and hints are written all over the library.
-#[test]
-fn no_string_of_the_library_names_a_flag() {
-    assert!(names_a_flag("a smaller --context") && names_a_flag("choose -m between"));
-    assert!(!names_a_flag("a - b, well-known, -1") && names_a_flag("`mqt convert` does"));
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
-    let (mut files, mut found) = (0, Vec::new());
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if path.is_dir() && name != "bin" {
-                folders.push(path);
-            } else if name.ends_with(".rs") && name != "tests.rs" {
-                files += 1;
-                let text = fs::read_to_string(&path).unwrap();
-                let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-                let bad = text.lines().filter(|line| strings(line).any(names_a_flag));
-                found.extend(bad.map(|line| format!("{}: {}", path.display(), line.trim())));
-            }
-        }
-    }
-    assert!(files > 50, "{files} files");
-    assert!(
-        found.is_empty(),
-        "the program adds its flags, the library none:\n{}",
-        found.join("\n")
-    );
 }
 
 #[test]

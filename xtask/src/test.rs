@@ -155,7 +155,7 @@ fn clippy_wasm() -> Result<()> {
 }
 
 fn test() -> Result<()> {
-    let mut command = cargo(&["test", "--workspace"]);
+    let mut command = cargo(&["test", "--workspace", "--no-fail-fast"]);
     match machine::lavapipe() {
         Some(driver) => execute(on_driver(&mut command, &driver)),
         None if cfg!(target_os = "linux") => {
@@ -184,6 +184,7 @@ fn swiftshader() -> Result<()> {
     let mut command = cargo(&[
         "test",
         "--workspace",
+        "--no-fail-fast",
         "--lib",
         "--test",
         "toybox",
