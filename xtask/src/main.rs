@@ -1,9 +1,9 @@
 //! `cargo xtask <task>`: everything around the build, in plain Rust. See `xtask/README.md`.
 
 mod checks;
-mod golden;
 mod machine;
 mod pictures;
+mod python;
 mod run;
 mod setup;
 mod synth;
@@ -21,7 +21,8 @@ cargo xtask <task>
   test    set up what is missing, then run everything that CI runs
             --only STEP[,STEP]      only these steps
             --without STEP[,STEP]   all steps but these
-            steps: setup fmt clippy clippy-wasm test swiftshader web browser doc
+            steps: setup fmt clippy clippy-wasm test swiftshader web browser biome doc licences
+                   fuzz package
   setup   install what the tests need, or say what is missing
   types   write web/ts/generated.ts, the TypeScript that follows from the Rust
   web     the same; compile web/ to WebAssembly and build the page into www/dist
@@ -29,6 +30,7 @@ cargo xtask <task>
   synth   write a synthetic checkpoint of a named shape
             --shape NAME -o DIR [--layout mqt-llava|llava-1.5|llava-hf|llava-hf-new] [--seed N] [--shard-bytes N]
   golden  write the reference files of tests/golden again (Python, PyTorch)
+  training  the tests of what trains the toybox (Python, PyTorch)
   pictures  read generated pictures of every format with mqt and with Pillow, and compare (Python)
             --seed N                other pictures (default 1)
             --per-format N          how many of each format (default 500)
@@ -55,7 +57,7 @@ fn task(args: &[String]) -> Result<()> {
     };
     match task {
         "test" => test::run(rest),
-        "golden" => golden::run(rest),
+        "golden" => python::golden(rest),
         "pictures" => pictures::run(rest),
         "synth" => synth::run(rest),
         "www" => www::run(rest),
@@ -63,6 +65,7 @@ fn task(args: &[String]) -> Result<()> {
             bail!("`cargo xtask {task}` takes no arguments, got {}", rest.join(" "))
         }
         "setup" => setup::run(&setup::Needs::all()),
+        "training" => python::training(),
         "types" => types::run(),
         "web" => web::run().map(|_| ()),
         "help" | "-h" | "--help" => {
