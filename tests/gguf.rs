@@ -60,7 +60,16 @@ fn tensors(name: &str) -> BTreeMap<String, Plain> {
 
 /// The same values as a checkpoint folder in LLaVA's layout.
 fn write_folder(name: &str, folder: &Path) {
-    let tensors = tensors(name);
+    let mut tensors = tensors(name);
+    // llama.cpp leaves the tower's last layer out, which nobody reads; a folder has it.
+    let layers = expected(name)["tower"]["num_hidden_layers"].as_u64().unwrap();
+    let (kept, last) = (format!(".layers.{}.", layers - 2), format!(".layers.{}.", layers - 1));
+    let tower = |name: &&String| name.contains("vision_tower") && name.contains(&kept);
+    let copies: Vec<_> = tensors.keys().filter(tower).cloned().collect();
+    for name in copies {
+        let copy = tensors[&name].clone();
+        tensors.entry(name.replace(&kept, &last)).or_insert(copy);
+    }
     let views = tensors.iter().map(|(name, (shape, bytes))| {
         (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
     });

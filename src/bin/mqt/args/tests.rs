@@ -89,12 +89,12 @@ fn usage_errors() {
         "mqt ask a.png x --top-p 0",
         "mqt ask a.png x --top-p 1.1",
         "mqt ask a.png x --max-new-tokens 0",
-        "mqt ask a.png x --weights q5",
+        "mqt ask a.png x --weights q6",
         "mqt ask a.png x --arithmetic slow",
         "mqt compare a.png x --tokens 2,x",
         "mqt trace a.png x -m 2",
         "mqt trace a.png x -o a",
-        "mqt convert a -o b --weights f32",
+        "mqt convert a -o b --weights q3",
         "mqt frobnicate",
     ];
     for line in wrong {
