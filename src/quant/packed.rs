@@ -27,7 +27,7 @@ impl Packed {
         Packed::pack_weighed(format, values, rows, cols, None)
     }
 
-    /// The same, a column's errors weighed by its importance [cols], whose size does not matter.
+    /// The same, a column's errors weighed by its importance \[cols\], whose size does not matter.
     pub fn pack_weighed(
         format: Format,
         values: &[f32],

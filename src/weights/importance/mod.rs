@@ -4,7 +4,7 @@
 //!
 //! A [`Walk`] goes through the decoder in the order in which its matrices are read anyway: each one
 //! is shown to it row by row, and the importance of the next one follows. What it shows them is a
-//! [`guess`] from the weights, or a [`text`].
+//! `guess` from the weights, or a `text`.
 
 mod guess;
 mod products;
