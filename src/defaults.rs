@@ -7,7 +7,7 @@
 /// Room for tokens of picture and conversation, where the model allows so many.
 pub const CONTEXT: usize = 2048;
 
-/// An answer is cut after so many tokens.
+/// An answer is cut after this many tokens.
 pub const MAX_NEW_TOKENS: usize = 512;
 
 /// Milliseconds to the first token that an automatic choice of image tokens aims for.
@@ -26,7 +26,7 @@ pub const TEMPERATURE: f32 = 0.0;
 /// 1 keeps all tokens.
 pub const TOP_P: f32 = 1.0;
 
-/// So many of the likeliest tokens are kept. The reference's library has this whenever it samples;
+/// How many of the likeliest tokens are kept. The reference's library has this whenever it samples;
 /// it has no effect at temperature 0.
 pub const TOP_K: usize = 50;
 

@@ -25,9 +25,6 @@ const FLOORS: &[&[&str]] = &[
 /// Source files may have this many lines.
 const MOST_LINES: usize = 400;
 
-/// Those that have more, and why.
-const LONGER: &[(&str, &str)] = &[];
-
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -229,9 +226,7 @@ fn files_are_short_and_lines_fit() {
         let content = text(&name);
         let lines = content.lines().count();
         // The browser's tests and the page are reshaped together, later.
-        let exempt = name.starts_with("tests/browser/")
-            || LONGER.iter().any(|(longer, _)| *longer == name)
-            || name.ends_with("generated.ts");
+        let exempt = name.starts_with("tests/browser/") || name.ends_with("generated.ts");
         if lines > MOST_LINES && !exempt {
             faults.push(format!("{name}: {lines} lines, at most {MOST_LINES}"));
         }

@@ -55,8 +55,9 @@ pub enum WeightsChoice {
 }
 
 impl WeightsChoice {
-    /// Decoders from so many parameters on are held in 4 bits, smaller ones in 5: those are the
-    /// fewest bits that keep nine of ten likeliest tokens of a small one (docs/quantisation.md).
+    /// Decoders with this many parameters or more are held in 4 bits, smaller ones in 5: those are
+    /// the fewest bits that keep nine of ten likeliest tokens of a small one
+    /// (docs/quantisation.md).
     pub const LARGE: u64 = 2_000_000_000;
 
     /// The choice for a model.

@@ -2,7 +2,7 @@
 //! once and not at every start.
 //!
 //! A file counts as the one that was hashed while size and time of change are the same, in the same
-//! folder. `mqt verify` asks for no note and hashes everything.
+//! folder. `mqt verify` ignores it and hashes everything.
 
 use super::files::Files;
 use super::pack::Shard;

@@ -244,7 +244,7 @@ test("a folder with two bad tensors: said once, and the model that was there goe
   await page.locator("#model-folder").setInputFiles(folder);
   const card = page.locator(".notice.trouble");
   await expect(card).toContainText("does not fit its configuration in 2 places");
-  await expect(card).toContainText("The model that was here goes on");
+  await expect(card).toContainText("The model before stays in use");
   await expect(page.getByRole("status")).toContainText("toybox");
   await reached(page, "ready");
   expect(await page.evaluate(() => globalThis.cards)).toEqual(["That model's tensors do not fit"]);

@@ -220,7 +220,7 @@ fn a_dash_is_stdout_or_refused() {
         let piped = run("-");
         // As far as text tells bytes apart.
         assert_eq!(piped.stdout, String::from_utf8_lossy(&want));
-        assert!(there.stdout.is_empty() && piped.stderr.contains("wrote stdout"), "{piped:#?}");
+        assert!(there.stdout.is_empty() && piped.stderr.contains("wrote to stdout"), "{piped:#?}");
         assert_eq!(names(folder.path()), [""; 0]);
     }
     fs::write(at("q.jsonl"), "{\"question_id\": 1, \"image\": \"blobs.png\", \"text\": \"?\"}\n")

@@ -45,10 +45,12 @@ fn a_listing_does_not_lead_to_another_server_and_has_an_end() {
     let elsewhere = other.url(&HERE[1..]);
     pull(&paged(2, move |n| format!("{elsewhere}{n}")), folder.path())
         .run()
-        .refused(7, "goes on at another server");
+        .refused(7, "continues on another server");
     assert!(other.log().is_empty());
     for next in ["http://", "ftp://host/", "::"] {
-        pull(&paged(2, move |_| next.into()), folder.path()).run().refused(7, "goes on at another");
+        pull(&paged(2, move |_| next.into()), folder.path())
+            .run()
+            .refused(7, "continues on another");
     }
     let endless = paged(usize::MAX, |n| format!("{HERE}{n}"));
     pull(&endless, folder.path()).run().refused(7, "more than 100 pages");

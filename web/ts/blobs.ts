@@ -1,5 +1,5 @@
 // Files by their SHA-256, in the browser's private file system or in memory. Complete ones carry
-// the hash as their name, incomplete ones end in `.part`: a download goes on where it stopped, also
+// the hash as their name, incomplete ones end in `.part`: a download resumes where it stopped, also
 // after the page was closed.
 
 import { EngineError } from "./errors";

@@ -264,7 +264,7 @@ export class Engine {
   }
 
   /**
-   * What a question would cost with so many image tokens; without them, what *Auto* would choose
+   * What a question would cost with this many image tokens; without them, what *Auto* would choose
    * and why.
    */
   estimate(tokens?: number, question = "", targetMs?: number): Promise<Estimate> {
@@ -287,8 +287,8 @@ export class Engine {
   }
 
   /**
-   * Where each of so many image tokens reads from: [tokens, grid²], each row summing to 1. The same
-   * for every picture.
+   * Where each of the first image tokens reads from: [tokens, grid²], each row summing to 1. The
+   * same for every picture.
    */
   resamplerMap(tokens: number): Promise<Float32Array> {
     return this.race(this.api.resamplerMap(tokens));

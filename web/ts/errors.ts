@@ -1,4 +1,4 @@
-// One error type for the package: what happened, for people in `message`, for programs in `code`
+// One error type for the package: what happened, as a sentence in `message`, for programs in `code`
 // and `facts`.
 
 import { ERROR_CODES, type ErrorCode, type Facts } from "./generated";

@@ -503,7 +503,7 @@ export interface BenchSettings {
 export const DEFAULTS = {
   /** Room for tokens of picture and conversation, where the model allows so many. */
   context: 2048,
-  /** An answer is cut after so many tokens. */
+  /** An answer is cut after this many tokens. */
   maxNewTokens: 512,
   /** Milliseconds to the first token that an automatic choice of image tokens aims for. */
   targetMs: 2000,
@@ -519,8 +519,8 @@ export const DEFAULTS = {
   /** 1 keeps all tokens. */
   topP: 1,
   /**
-   * So many of the likeliest tokens are kept. The reference's library has this whenever it samples;
-   * it has no effect at temperature 0.
+   * How many of the likeliest tokens are kept. The reference's library has this whenever it
+   * samples; it has no effect at temperature 0.
    */
   topK: 50,
   /** 1 changes nothing. */

@@ -10,7 +10,7 @@ const MOST_MANIFEST_BYTES = 8 << 20;
 /** How long the report of a refused address may come after the refusal. */
 const REPORT_MS = 50;
 
-/** An address for people: without name and password, and without what follows a `?`. */
+/** An address to show: without name and password, and without what follows a `?`. */
 export function plainAddress(url: string | URL): string {
   if (!URL.canParse(url)) return shown(String(url), 200);
   const { origin, host, protocol, pathname, search } = new URL(url);

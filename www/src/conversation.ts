@@ -145,7 +145,7 @@ export class Card {
       a.meanProbability !== null &&
         h(
           "span",
-          { title: "how likely the model held its own words, on average" },
+          { title: "mean probability of the generated tokens" },
           `${Math.round(a.meanProbability * 100)} % sure`,
         ),
       a.tokensPerSecond > 0 && h("span", `${a.tokensPerSecond.toFixed(1)} tokens/s`),

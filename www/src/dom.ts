@@ -1,4 +1,4 @@
-// Small things for building the page: elements, numbers for people, a log.
+// Small things for building the page: elements, numbers as text, a log.
 
 type Child = Node | string | null | undefined | false;
 type Props = Record<string, unknown>;

@@ -53,7 +53,7 @@ export function show(notice: Notice): void {
   if (notice.kind === "trouble") area().scrollIntoView({ block: "nearest" });
 }
 
-/** Whoever was at a button of the card before goes on at its like in this one, or at the card. */
+/** Keeps keyboard focus on the equivalent button of the new card, else on the card. */
 function refocus(before: Element): void {
   const first = (button: Element) => button.textContent?.split(" ")[0];
   const buttons = [...area().querySelectorAll<HTMLElement>("button")];

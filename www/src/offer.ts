@@ -12,7 +12,7 @@ const upTo = (max: number): Offer => ({
 
 export const bundledOffer = upTo(__BUNDLED__.imageTokens);
 
-/** Whether the model gives so many. */
+/** Whether the model offers this number. */
 export const gives = ({ max, exactly }: Offer, m: number): boolean =>
   exactly.length > 0 ? exactly.includes(m) : Number.isInteger(m) && m >= 1 && m <= max;
 

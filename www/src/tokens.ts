@@ -10,7 +10,7 @@ import { isOpen } from "./state";
 
 let offer: Offer = bundledOffer;
 let auto = true;
-/** What was asked for: another model, loaded later, may have so many. */
+/** What was asked for: another model, loaded later, may offer it. */
 let wish = 16;
 let m = nearest(offer, wish);
 const listeners: (() => void)[] = [];
@@ -30,7 +30,7 @@ let known: Loaded | undefined;
 /** First words waited for with this model, by m: better than any estimate. */
 const waited = new Map<number, number>();
 
-/** An answer with so many image tokens took so long to its first token. */
+/** Notes how long an answer with this many image tokens took to its first token. */
 export const measured = (tokens: number, ms: number) => void waited.set(tokens, ms);
 
 /** Few tokens tell what a thing is, not how many there are nor what is written. */
@@ -50,7 +50,7 @@ function say(text: string, isWrong = false): void {
 
 const outcome = () => (auto ? "Auto" : String(m));
 
-/** Takes so many, or the nearest number that the model gives. */
+/** Takes this number, or the nearest that the model offers. */
 export function choose(value: number): void {
   auto = false;
   wish = Math.max(1, Math.round(value));
@@ -60,7 +60,7 @@ export function choose(value: number): void {
   void refresh().then(() => app.prepare());
 }
 
-/** What somebody typed: taken if the model gives so many. */
+/** What somebody typed: taken if the model offers it. */
 function chooseTyped(text: string): void {
   const value = Number(text);
   if (text !== "" && gives(offer, value)) return choose(value);
@@ -79,7 +79,7 @@ function takeLinked(): void {
     say(
       `The link asks for “${safe(text, 40)}” image tokens: that is not a number of them. It stays at Auto.`,
     );
-  // A model from elsewhere may have so many; that shows when it is loaded.
+  // A model from elsewhere may offer it; that shows when it is loaded.
   if (app.engine || settings.model === undefined) settle("The link asks for");
   else m = nearest(offer, wish);
 }

@@ -113,7 +113,7 @@ export const badModel = ({ message }: EngineError): Notice => ({
   ],
 });
 
-/** Another model was asked for and cannot be used; the one that was here goes on. */
+/** Another model was asked for and cannot be used; the one before stays in use. */
 export function otherModelFailed({ message, code, facts }: EngineError, model: Loadable): Notice {
   const titles: Partial<Record<ErrorCode, string>> = {
     internal: "An internal error",
@@ -137,7 +137,7 @@ export function otherModelFailed({ message, code, facts }: EngineError, model: L
     title: titles[code] ?? "That model cannot be used",
     text: [
       sentence(message) + room,
-      "The model that was here goes on, with its picture and conversation.",
+      "The model before stays in use, with its picture and conversation.",
     ],
     actions: [...actions, otherModel, { label: "Copy report", run: copyReport }],
   };

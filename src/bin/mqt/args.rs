@@ -58,7 +58,7 @@ pub(crate) enum Command {
     /// Check every checksum of a pack
     #[command(after_help = help::VERIFY)]
     Verify(VerifyArgs),
-    /// Fetch a model into the cache; goes on where it was interrupted
+    /// Fetch a model into the cache; resumes where it was interrupted
     #[command(after_help = help::PULL)]
     Pull(PullArgs),
     /// List, remove or check fetched models
@@ -85,7 +85,7 @@ pub(crate) struct AskArgs {
     pub(crate) question: Option<String>,
     #[command(flatten)]
     pub(crate) budget: BudgetArgs,
-    /// Answer first with so many image tokens, for a quick draft
+    /// Answer first with this many image tokens, for a quick draft
     #[arg(
         long,
         value_name = "M",
@@ -95,7 +95,7 @@ pub(crate) struct AskArgs {
         value_parser = image_tokens
     )]
     pub(crate) draft: Option<u64>,
-    /// Then answer again with so many, without looking at the picture again
+    /// Then answer again with this many, without encoding the picture again
     #[arg(
         long,
         value_name = "M",
@@ -164,7 +164,7 @@ pub(crate) struct CompareArgs {
 pub(crate) struct AttentionArgs {
     /// The picture: a file, `-` for stdin, or a data: URL
     pub(crate) image: OsString,
-    /// The first so many image tokens together, 1 to the model's M [default: all]
+    /// How many image tokens to draw together, from the first on: 1 to the model's M [default: all]
     #[arg(
         short = 'm', long, value_name = "N", allow_hyphen_values = true,
         value_parser = image_tokens

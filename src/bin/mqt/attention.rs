@@ -43,7 +43,7 @@ pub(crate) fn run(args: AttentionArgs, console: &Console) -> Result<()> {
         format!("the first {m} image tokens read")
     };
     console.line(&format!(
-        "wrote {}: {tokens} mostly {place} ({:.0} %)",
+        "wrote to {}: {tokens} mostly {place} ({:.0} %)",
         target::shown_path(&args.output),
         share * 100.0
     ));

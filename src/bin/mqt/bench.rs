@@ -61,7 +61,7 @@ pub(crate) fn run(args: BenchArgs, console: &Console) -> Result<()> {
     if args.json { output.json(&report) } else { output.write(&table(&report)) }
 }
 
-/// The report for people.
+/// The report as a table.
 fn table(report: &Report) -> String {
     let mut out = String::new();
     // Writing into a String cannot fail.

@@ -135,7 +135,7 @@ fn announce(preflight: &Preflight, console: &Console) {
                 )
             }
         };
-        let memory = free.map_or("how much memory it has it does not tell".into(), |free| {
+        let memory = free.map_or("the device does not report its memory".into(), |free| {
             format!("{:.1} GB are free", gb(free))
         });
         console.stats(&format!(
@@ -236,7 +236,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// Asks about the picture; Ctrl-C stops it and what there is is the answer.
+    /// Asks about the picture; Ctrl-C stops it, and the text so far becomes the answer.
     pub(crate) fn ask(
         &mut self,
         request: Request,

@@ -73,7 +73,7 @@ fn announce(prospect: Prospect, asked: WeightsChoice, console: &Console) {
     console.line(&format!("weights: {weights}{chosen}{how}"));
 }
 
-/// A rough length of time, for people.
+/// A rough length of time, as text.
 fn duration(seconds: f64) -> String {
     if seconds < 90.0 {
         format!("{:.0} s", seconds.max(1.0))

@@ -155,7 +155,7 @@ fn answer(
         talk.session.start_anew();
         let answer =
             talk.ask(args.answer.request(&question.text, Budget::Fixed(m)), &mut |_| {})?;
-        // Half an answer is none: it would be scored.
+        // A cancelled answer is not recorded: it would be scored.
         if answer.finish_reason == FinishReason::Cancelled {
             return Err(Failure::interrupted());
         }

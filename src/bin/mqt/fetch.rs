@@ -212,7 +212,7 @@ pub(crate) fn read(
     body.read(buffer).map_err(|error| Trouble::passing(io_words(&error)))
 }
 
-/// What went wrong on the way to a server or back, for people.
+/// What went wrong on the way to a server or back, as a sentence.
 fn words(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Io(error) => io_words(error),

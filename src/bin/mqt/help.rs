@@ -107,10 +107,10 @@ Examples:
   mqt pull https://example.org/mqt-7b-q4/manifest.json
   mqt ask photo.jpg \"What is unusual?\" --model \"$(mqt pull owner/name --quiet)\"
 
-HF_ENDPOINT is another server, HF_TOKEN a token for it. Sizes and SHA-256 are checked as far as the server tells them. Ctrl-C, a
-cut line or a stalled server lose nothing: run it again. A file that no pull has written is never replaced, and a second pull into
-the same folder waits for the first. The folder is printed on stdout. A file is resumed if the server marks its version (ETag or Last-Modified) or its SHA-256 is
-known; else it begins again.";
+HF_ENDPOINT is another server, HF_TOKEN a token for it. Sizes and SHA-256 are checked as far as the server tells
+them. Interruptions lose nothing: run it again. A file is resumed if the server marks its version (ETag or
+Last-Modified) or its SHA-256 is known; else it begins again. A file that no pull has written is never replaced,
+and a second pull into the same folder waits for the first. The folder is printed on stdout.";
 
 pub(crate) const CACHE: &str = "\
 Examples:

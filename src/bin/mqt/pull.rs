@@ -30,7 +30,7 @@ pub(crate) fn run(args: PullArgs, console: &Console) -> Result<()> {
     let (bar, told) = (shown.clone(), *console);
     Interrupt::install()?.farewell(move || {
         bar.get().into_iter().for_each(|bar| bar.finish_and_clear());
-        told.note("what arrived is kept; the same command goes on from there");
+        told.note("what arrived is kept; run the same command again to resume");
     });
     // The token is for the hub, not for whoever has a manifest.
     let token = if is_address(&args.model) { None } else { token()? };

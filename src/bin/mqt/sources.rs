@@ -202,7 +202,7 @@ fn entries(client: &Client, listing: &Address) -> Result<Vec<Entry>> {
         let Some(next) = page.next else { return Ok(entries) };
         let next = at.join(&next).filter(|next| next.is_same_server(listing));
         at = next.ok_or_else(|| {
-            network(listing, "its listing goes on at another server, which is not followed")
+            network(listing, "its listing continues on another server, which is not followed")
         })?;
     }
     Err(network(listing, &format!("its listing has more than {PAGES} pages")))

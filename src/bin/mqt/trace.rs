@@ -50,7 +50,7 @@ pub(crate) fn run(args: TraceArgs, console: &Console) -> Result<()> {
     let adapter = &model.adapter().name;
     let (name, weights) = (model.name(), model.weights_name());
     let path = target::shown_path(&args.output);
-    console.line(&format!("wrote {path}: {name} ({weights}) on {adapter} · m {m} · {spliced} positions · {} arithmetic", model.arithmetic()));
+    console.line(&format!("wrote to {path}: {name} ({weights}) on {adapter} · m {m} · {spliced} positions · {} arithmetic", model.arithmetic()));
     Ok(())
 }
 

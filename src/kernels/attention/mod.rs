@@ -15,6 +15,7 @@ pub mod step;
 
 use crate::gpu::{Gpu, Recorder, Storage, Tensor};
 use cache::{HeadShape, KvLayer};
+use groups::attention_groups;
 use lanes::attention_lanes;
 
 /// How queries are shared among lanes.
@@ -86,10 +87,10 @@ pub fn attention_by(
         n_keys <= kv.capacity && n <= out.rows && out.cols == shape.heads * shape.head_dim,
         "attention: {n} queries, {n_keys} keys"
     );
-    if way == Way::Lanes {
-        return attention_lanes(rec, q, n, kv, mask, out);
+    match way {
+        Way::Groups => attention_groups(rec, q, n, kv, mask, out),
+        Way::Lanes => attention_lanes(rec, q, n, kv, mask, out),
     }
-    groups::attention_groups(rec, q, n, kv, mask, out);
 }
 
 /// The twin: q [n, heads · head_dim] scaled, keys and values [≥ keys, kv_heads · head_dim] → [n,

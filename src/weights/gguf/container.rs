@@ -13,7 +13,7 @@ use std::ops::Range;
 
 /// Bytes that are read first: enough for the header of most vision towers.
 const FIRST: u64 = 1 << 20;
-/// Tensors are aligned to so many bytes unless the file says otherwise.
+/// Tensors are aligned to this many bytes unless the file says otherwise.
 const ALIGNMENT: u64 = 32;
 /// The most dimensions of a tensor.
 const DIMENSIONS: u32 = 4;

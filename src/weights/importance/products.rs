@@ -71,7 +71,7 @@ fn dots(w: [&[f32]; TILE.0], x: [&[f32]; TILE.1]) -> [[f32; TILE.1]; TILE.0] {
     })
 }
 
-/// About how long measuring on so many tokens takes here, in seconds: a small product is timed.
+/// About how long measuring on this many tokens takes here, in seconds: a small product is timed.
 pub fn seconds(config: &Config, tokens: usize) -> f64 {
     let layers = layout(config)
         .into_iter()

@@ -26,7 +26,7 @@ pub(crate) struct BudgetArgs {
         allow_hyphen_values = true, value_parser = tokens
     )]
     tokens: Tokens,
-    /// With -m auto: the first token shall come within so many milliseconds
+    /// With -m auto: aim for the first token within this many milliseconds
     #[arg(
         long, value_name = "MS", allow_hyphen_values = true, default_value_t = defaults::TARGET_MS,
         value_parser = milliseconds
@@ -36,7 +36,7 @@ pub(crate) struct BudgetArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct AnswerArgs {
-    /// Cut the answer after so many tokens
+    /// Cut the answer after this many tokens
     #[arg(
         long, value_name = "N", allow_hyphen_values = true,
         default_value_t = defaults::MAX_NEW_TOKENS as u32, value_parser = positive
@@ -54,7 +54,7 @@ pub(crate) struct AnswerArgs {
         value_parser = probability, help_heading = "Sampling"
     )]
     top_p: f32,
-    /// Choose among so many of the likeliest tokens; 0 is all
+    /// Choose among this many of the likeliest tokens; 0 is all
     #[arg(
         long, value_name = "K", allow_hyphen_values = true, default_value_t = defaults::TOP_K,
         value_parser = count, help_heading = "Sampling"
@@ -110,8 +110,8 @@ pub(crate) struct ModelArgs {
     /// The graphics adapter: part of its name, or `cpu` for none
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = adapter)]
     pub(crate) adapter: AdapterChoice,
-    /// Room for so many tokens of picture and conversation [default: 2048, or what the model allows
-    /// if that is less]
+    /// Room for this many tokens of picture and conversation [default: 2048, or what the model
+    /// allows if that is less]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = count)]
     pub(crate) context: Option<usize>,
     /// exact: the same on every device; fast: whatever is fastest here [default: fast; exact in

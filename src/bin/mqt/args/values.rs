@@ -2,7 +2,7 @@
 
 use mqt::gpu::AdapterChoice;
 
-/// `-m`: `auto` or a number; whether the model has so many is known once it is loaded.
+/// `-m`: `auto` or a number; whether the model offers it is known once it is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tokens {
     Auto,
@@ -55,7 +55,7 @@ pub(super) fn probability(text: &str) -> std::result::Result<f32, String> {
     number(text, |&n: &f32| n > 0.0 && n <= 1.0, "a number above 0, at most 1")
 }
 
-/// A number of image tokens; whether the model gives so many is known once it is loaded.
+/// A number of image tokens; whether the model offers it is known once it is loaded.
 pub(super) fn image_tokens(text: &str) -> std::result::Result<u64, String> {
     number(text, |_| true, "a whole number, 1 to the model's M")
 }
