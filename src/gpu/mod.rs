@@ -1,6 +1,7 @@
 //! Mechanism only: adapters, buffers, pipelines, recording, read-back. Knows no formula.
 //!
-//! The only folder that names `wgpu`, and the only one with `cfg(target_arch)`.
+//! The only folder that names `wgpu`, and, beside `future.rs`, the only one with
+//! `cfg(target_arch)`.
 
 mod bind;
 mod chosen;
