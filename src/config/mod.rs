@@ -9,7 +9,8 @@ pub(crate) mod silent;
 use crate::budget::Offer;
 use crate::defaults;
 use crate::error::{Error, Result};
-use crate::image::{Aspect, ImageSpec};
+use crate::image::tiles::Tiling;
+use crate::image::{Aspect, Filter, ImageSpec};
 use crate::kernels::attention::cache::HeadShape;
 use pictures::are_usable;
 
@@ -25,12 +26,35 @@ pub struct Config {
     pub language: LanguageConfig,
     /// Whether pictures are padded to a square (else their middle is cut out).
     pub pad_to_square: bool,
+    /// What else happens to pictures.
+    #[serde(default, skip_serializing_if = "Preparing::is_plain")]
+    pub preparing: Preparing,
     /// Normalisation: mean per channel.
     pub mean: [f64; 3],
     /// Normalisation: standard deviation per channel.
     pub std: [f64; 3],
     /// Tokens that end an answer.
     pub end_ids: Vec<u32>,
+}
+
+/// How pictures become squares, where it is more than padding or cutting.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Preparing {
+    /// Both edges become the tower's side, each by its own factor; neither padded nor cut.
+    pub stretch: bool,
+    /// How samples between pixels are made.
+    pub filter: Filter,
+    /// The reference puts transparent pixels over white.
+    pub over_white: bool,
+    /// Whether one picture becomes several squares.
+    pub tiling: Tiling,
+}
+
+impl Preparing {
+    fn is_plain(&self) -> bool {
+        *self == Preparing::default()
+    }
 }
 
 /// A CLIP-style vision transformer.
@@ -207,8 +231,15 @@ impl Config {
 
     /// How pictures become the tower's input.
     pub fn image_spec(&self) -> ImageSpec {
-        let aspect = if self.pad_to_square { Aspect::Pad } else { Aspect::CropCenter };
-        ImageSpec { size: self.vision.image_size, aspect, mean: self.mean, std: self.std }
+        let Preparing { stretch, filter, over_white, tiling } = self.preparing.clone();
+        let aspect = match (stretch, self.pad_to_square) {
+            (true, _) => Aspect::Stretch,
+            (false, true) => Aspect::Pad,
+            (false, false) => Aspect::CropCenter,
+        };
+        let (mean, std) = (self.mean, self.std);
+        let size = self.vision.image_size;
+        ImageSpec { size, aspect, filter, tiling, over_white, mean, std }
     }
 
     /// Checks that the numbers are plausible and fit together, wherever they come from; what

@@ -1,7 +1,9 @@
 //! Named shapes: the numbers of models without their weights, for benchmarks and synthetic
 //! checkpoints.
 
-use super::{Config, LanguageConfig, MlpConfig, Projector, ResamplerConfig, VisionConfig};
+use super::{
+    Config, LanguageConfig, MlpConfig, Preparing, Projector, ResamplerConfig, VisionConfig,
+};
 use crate::image::ImageSpec;
 use crate::kernels::attention::cache::HeadShape;
 
@@ -30,7 +32,8 @@ pub fn named(name: &str) -> Option<Config> {
         _ => return None,
     };
     let ImageSpec { mean, std, .. } = ImageSpec::clip(vision.image_size);
-    Some(Config { vision, projector, language, pad_to_square: true, mean, std, end_ids: vec![2] })
+    let (preparing, end_ids) = (Preparing::default(), vec![2]);
+    Some(Config { vision, projector, language, pad_to_square: true, preparing, mean, std, end_ids })
 }
 
 /// CLIP ViT-L/14-336 up to its second-to-last layer.

@@ -31,6 +31,7 @@ mod read;
 mod resample;
 #[cfg(test)]
 mod tests;
+pub mod tiles;
 mod turn;
 mod webp;
 
@@ -39,6 +40,7 @@ use sha2::{Digest, Sha256};
 use self::container::unreadable;
 pub use self::read::Picture;
 use self::resample::{Resize, resize};
+use self::tiles::Tiling;
 use crate::error::Result;
 
 /// The most pixels a picture may have: Pillow's own limit against decompression bombs.
@@ -52,6 +54,12 @@ pub struct ImageSpec {
     pub size: usize,
     /// What happens to pictures that are not square.
     pub aspect: Aspect,
+    /// How samples between pixels are made.
+    pub filter: Filter,
+    /// Whether one picture becomes several squares.
+    pub tiling: Tiling,
+    /// The reference puts transparent pixels over white instead of dropping alpha.
+    pub over_white: bool,
     /// Subtracted from each channel, on a scale of 0 to 1.
     pub mean: [f64; 3],
     /// Each channel is divided by it.
@@ -64,6 +72,9 @@ impl ImageSpec {
         ImageSpec {
             size,
             aspect: Aspect::Pad,
+            filter: Filter::Bicubic,
+            tiling: Tiling::Square,
+            over_white: false,
             mean: [0.48145466, 0.4578275, 0.40821073],
             std: [0.26862954, 0.26130258, 0.27577711],
         }
@@ -87,6 +98,21 @@ pub enum Aspect {
     Pad,
     /// Shorter edge to S, then the middle S × S: the ends of the longer edge are lost.
     CropCenter,
+    /// Both edges to S, each by its own factor.
+    Stretch,
+}
+
+/// How samples between pixels are made; both as Pillow does it.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Filter {
+    /// Cubic, two samples to each side.
+    #[default]
+    Bicubic,
+    /// Three samples to each side.
+    Lanczos,
 }
 
 /// Whose eyes a file is read with; the table above says where they differ.
@@ -182,6 +208,13 @@ fn plan(width: usize, height: usize, spec: &ImageSpec) -> Resize {
                 colour,
             }
         }
+        Aspect::Stretch => Resize {
+            canvas: (width, height),
+            origin: (0, 0),
+            output: (size, size),
+            window: (0..size, 0..size),
+            colour,
+        },
     }
 }
 

@@ -8,6 +8,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tokenizer;
+use crate::image::tiles::Plan;
+
+/// A piece of a prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// Tokens.
+    Ids(Vec<u32>),
+    /// So many image tokens, the next of the picture's.
+    Slots(usize),
+}
 
 /// Names and strings of a conversation; no template language.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +78,12 @@ impl Template {
         let mut ids = vec![tokenizer.bos()];
         ids.extend(tokenizer.encode(&format!("{system}{sep}{user}: ")));
         ids
+    }
+
+    /// What stands for one picture in the prompt: its `tokens` image tokens in all, and whatever
+    /// the family writes around them and between its squares.
+    pub fn picture(&self, _: &Tokenizer, _: &Plan, tokens: usize) -> Vec<Part> {
+        vec![Part::Slots(tokens)]
     }
 
     /// Ids of what follows the picture in the first turn.

@@ -6,7 +6,7 @@ use super::tower::Tower;
 use crate::config::pictures::{Pictures, pictures, short};
 use crate::config::published::{self, Fields, Seen};
 use crate::config::silent;
-use crate::config::{Config, Projector};
+use crate::config::{Config, Preparing, Projector};
 use crate::error::{Error, Result};
 use crate::text::Tokenizer;
 use serde_json::Value;
@@ -83,7 +83,9 @@ impl Described<'_> {
         let generation = generation.map(|value| Fields { file: "generation_config.json", value });
         let end_ids = published::end_ids(&[Some(text), Some(fields), generation], tokenizer.eos())?;
         let Pictures { mean, std, padded: pad_to_square } = pictures;
-        let config = Config { vision, projector, language, pad_to_square, mean, std, end_ids };
+        let preparing = Preparing::default();
+        let config =
+            Config { vision, projector, language, pad_to_square, preparing, mean, std, end_ids };
         config.check("config.json")?;
         Ok(config)
     }
