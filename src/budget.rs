@@ -2,6 +2,8 @@
 
 use crate::defaults;
 use crate::error::{Error, Result};
+use crate::image::tiles::Level;
+use std::collections::BTreeSet;
 
 /// What the caller wants spent.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,7 +14,7 @@ pub enum Budget {
         /// Milliseconds from the question to the first token.
         target_ms: f64,
     },
-    /// Exactly this many image tokens.
+    /// This many image tokens; where the picture decides which numbers there are, at most so many.
     Fixed(u64),
 }
 
@@ -37,6 +39,8 @@ pub enum Mode {
 pub struct Choice {
     /// Image tokens.
     pub m: usize,
+    /// How the picture is cut for them.
+    pub level: Level,
     /// Who chose.
     pub mode: Mode,
     /// Why, as a sentence to show.
@@ -46,7 +50,7 @@ pub struct Choice {
 /// Speeds of this model on this device, as measured so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Speed {
-    /// Milliseconds to encode a picture (tower and resampler).
+    /// Milliseconds to encode one square of a picture (tower and connector).
     pub encode_ms: Option<f64>,
     /// Milliseconds per prompt token.
     pub prefill_ms_per_token: Option<f64>,
@@ -88,33 +92,74 @@ fn blend(old: &mut Option<f64>, new: f64) {
     *old = Some(old.map_or(new, |old| old * (1.0 - NEW) + new * NEW));
 }
 
-/// Which m a model offers.
+/// One choice of m: how many image tokens, and how the picture is cut for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// m.
+    pub tokens: usize,
+    /// How the picture is cut.
+    pub level: Level,
+    /// Squares of the picture at this level: runs of the tower.
+    pub squares: usize,
+}
+
+impl Step {
+    /// So many tokens of one square.
+    pub fn square(tokens: usize) -> Step {
+        Step { tokens, level: Level::Square, squares: 1 }
+    }
+}
+
+/// Which m a model offers, for one picture or for any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
-    /// M.
+    /// The most image tokens.
     pub max: usize,
-    /// The values there are, rising; empty: every one from 1 to M.
+    /// The values there are, rising; empty: every one up to the first level's, then the levels'.
     pub exactly: Vec<usize>,
+    /// Whole levels, rising in tokens. Fewer than the first one's are some of its tokens.
+    pub levels: Vec<Step>,
     /// What an automatic budget chooses from, rising.
-    pub steps: Vec<usize>,
+    pub steps: Vec<Step>,
 }
 
 impl Offer {
     /// Every m from 1 to `max`.
     pub fn up_to(max: usize) -> Offer {
-        Offer { max, exactly: Vec::new(), steps: ladder(max) }
+        let steps = ladder(max).into_iter().map(Step::square).collect();
+        Offer { max, exactly: Vec::new(), levels: vec![Step::square(max)], steps }
     }
 
     /// Only these, rising. An automatic budget takes the last one unless the model is `elastic`.
-    pub fn exactly(levels: Vec<usize>, elastic: bool) -> Offer {
-        let max = levels.last().copied().unwrap_or(1);
-        let steps = if elastic { levels.clone() } else { vec![max] };
-        Offer { max, exactly: levels, steps }
+    pub fn exactly(values: Vec<usize>, elastic: bool) -> Offer {
+        let max = values.last().copied().unwrap_or(1);
+        let steps = if elastic { values.clone() } else { vec![max] };
+        let steps = steps.into_iter().map(Step::square).collect();
+        Offer { max, exactly: values, levels: vec![Step::square(max)], steps }
     }
 
-    /// The m worth comparing: the ladder, or all there are.
+    /// Levels of tiling, and `thinned` numbers of tokens of the first one; an automatic budget takes
+    /// no level before `least`.
+    pub fn tiled(mut levels: Vec<Step>, thinned: &[usize], least: Level) -> Offer {
+        levels.sort_by_key(|step| (step.tokens, step.squares));
+        // A level that gives as many tokens for more squares is of no use.
+        levels.dedup_by_key(|step| step.tokens);
+        let first = levels.first().copied().unwrap_or(Step::square(1));
+        let from = levels.iter().position(|step| step.level == least).unwrap_or(0);
+        let thinned = thinned.iter().filter(|&&m| from == 0 && m < first.tokens);
+        let thinned = thinned.map(|&tokens| Step { tokens, ..first });
+        let steps = thinned.chain(levels[from..].iter().copied()).collect();
+        let max = levels.last().unwrap_or(&first).tokens;
+        Offer { max, exactly: Vec::new(), levels, steps }
+    }
+
+    /// The m worth comparing, rising.
     pub fn ladder(&self) -> Vec<usize> {
-        if self.exactly.is_empty() { ladder(self.max) } else { self.exactly.clone() }
+        if !self.exactly.is_empty() {
+            return self.exactly.clone();
+        }
+        let steps = self.steps.iter().chain(&self.levels);
+        steps.map(|step| step.tokens).collect::<BTreeSet<_>>().into_iter().collect()
     }
 }
 
@@ -125,85 +170,126 @@ pub fn ladder(max: usize) -> Vec<usize> {
     steps
 }
 
-/// Checks a caller's m.
+/// The step of a caller's m: the largest there is up to m.
 ///
 /// # Errors
 /// [`Error::BudgetOutOfRange`]; [`Error::BudgetNotOffered`] where only some values exist.
-pub fn fixed(m: u64, offer: &Offer) -> Result<usize> {
-    match usize::try_from(m) {
-        Ok(m) if !(1..=offer.max).contains(&m) => {
-            Err(Error::BudgetOutOfRange { m: m as u64, max: offer.max })
-        }
-        Ok(m) if !offer.exactly.is_empty() && !offer.exactly.contains(&m) => {
-            Err(Error::BudgetNotOffered { m: m as u64, offered: offer.exactly.clone() })
-        }
-        Ok(m) => Ok(m),
-        Err(_) => Err(Error::BudgetOutOfRange { m, max: offer.max }),
+pub fn fixed(m: u64, offer: &Offer) -> Result<Step> {
+    let out = Error::BudgetOutOfRange { m, max: offer.max };
+    let Some(m) = usize::try_from(m).ok().filter(|m| (1..=offer.max).contains(m)) else {
+        return Err(out);
+    };
+    if !offer.exactly.is_empty() && !offer.exactly.contains(&m) {
+        return Err(Error::BudgetNotOffered { m: m as u64, offered: offer.exactly.clone() });
+    }
+    Ok(at_most(m, offer))
+}
+
+/// The largest step of up to `m` tokens.
+pub fn at_most(m: usize, offer: &Offer) -> Step {
+    let first = offer.levels.first().copied().unwrap_or(Step::square(1));
+    let whole = offer.levels.iter().rfind(|step| step.tokens <= m);
+    whole.copied().unwrap_or(Step { tokens: m.max(1), ..first })
+}
+
+/// What a choice depends on besides what the caller wants.
+pub struct Situation<'a> {
+    /// Which m there are.
+    pub offer: &'a Offer,
+    /// What was measured.
+    pub speed: &'a Speed,
+    /// Milliseconds already spent on this picture.
+    pub spent: f64,
+    /// Tokens of the prompt to compute besides the image tokens.
+    pub question: usize,
+    /// Tokens that the context has room for.
+    pub free: usize,
+    /// Levels that are encoded already.
+    pub encoded: &'a [Level],
+}
+
+impl Situation<'_> {
+    /// Squares that the tower has yet to encode for this step.
+    fn squares(&self, step: &Step) -> usize {
+        if self.encoded.contains(&step.level) { 0 } else { step.squares }
+    }
+
+    /// Milliseconds to the first token; `None` where a speed was not measured.
+    pub fn first_token_ms(&self, step: &Step) -> Option<f64> {
+        let tower = match self.squares(step) {
+            0 => 0.0,
+            n => self.speed.encode_ms? * n as f64,
+        };
+        Some(self.spent + tower + self.speed.first_token_ms(step.tokens + self.question)?)
     }
 }
 
-/// Chooses m: `encode` the milliseconds already spent on this picture, `question` the tokens after
-/// it, `free` the room the context leaves for it.
+/// Chooses m.
 ///
 /// # Errors
-/// As [`fixed`]. A fixed m that exceeds `free` is left to the context check.
-pub fn choose(
-    budget: &Budget,
-    offer: &Offer,
-    speed: &Speed,
-    encode: f64,
-    question: usize,
-    free: usize,
-) -> Result<Choice> {
+/// As [`fixed`]. A fixed m that exceeds the room is left to the context check.
+pub fn choose(budget: &Budget, situation: &Situation) -> Result<Choice> {
+    let Situation { offer, free, .. } = *situation;
     let target_ms = match *budget {
         Budget::Fixed(m) => {
-            return Ok(Choice {
-                m: fixed(m, offer)?,
-                mode: Mode::Fixed,
-                reason: "asked for".into(),
-            });
+            let Step { tokens, level, .. } = fixed(m, offer)?;
+            let reason = if tokens as u64 == m {
+                "asked for".into()
+            } else {
+                format!("the most this picture gives up to the {m} asked for")
+            };
+            return Ok(Choice { m: tokens, level, mode: Mode::Fixed, reason });
         }
         Budget::Auto { target_ms } => target_ms,
     };
-    let (steps, max) = (&offer.steps, offer.max);
-    if let [only] = steps[..] {
-        return Ok(Choice {
-            m: only,
-            mode: Mode::Auto,
-            reason: "the number this model was trained with".into(),
-        });
-    }
-    let fits = |m: &&usize| **m <= free.max(steps[0]);
-    let Some(rate) = speed.prefill_ms_per_token else {
-        let m = *steps.iter().filter(fits).rfind(|&&m| m <= 16).unwrap_or(&steps[0]);
-        return Ok(Choice { m, mode: Mode::Auto, reason: "nothing measured yet".into() });
+    let chosen = |step: &Step, reason: String| {
+        let Step { tokens, level, .. } = *step;
+        Ok(Choice { m: tokens, level, mode: Mode::Auto, reason })
     };
-    let predicted = |m: usize| encode + rate * (m + question) as f64;
+    let steps = &offer.steps;
+    if let [only] = &steps[..] {
+        return chosen(only, "the number this model was trained with".into());
+    }
+    let (least, most) = (&steps[0], &steps[steps.len() - 1]);
+    let fits = |step: &&Step| step.tokens <= free.max(least.tokens);
+    let Some(soonest) = situation.first_token_ms(least) else {
+        let cautious = |step: &&Step| step.tokens <= 16 && step.squares == least.squares;
+        let step = steps.iter().filter(fits).rfind(cautious).unwrap_or(least);
+        return chosen(step, "nothing measured yet".into());
+    };
+    let predicted = |step: &Step| situation.first_token_ms(step).unwrap_or(f64::INFINITY);
     // If even the smallest m misses the target, take every m that costs at most 10 % more.
-    let limit = target_ms.max(predicted(steps[0]) * HARDLY_MORE);
-    let m = *steps.iter().filter(fits).rfind(|&&m| predicted(m) <= limit).unwrap_or(&steps[0]);
+    let limit = target_ms.max(soonest * HARDLY_MORE);
+    let step = steps.iter().filter(fits).rfind(|step| predicted(step) <= limit).unwrap_or(least);
     let seconds = |ms: f64| format!("{:.1} s", ms / 1e3);
-    let reason = if predicted(m) > target_ms {
+    let reason = if predicted(step) > target_ms {
         let what =
-            if m == steps[0] { "the least there is" } else { "fewer would hardly be faster" };
-        format!("{what}: this device needs about {} to the first token", seconds(predicted(m)))
-    } else if m == max {
+            if step == least { "the least there is" } else { "fewer would hardly be faster" };
+        format!("{what}: this device needs about {} to the first token", seconds(predicted(step)))
+    } else if step == most {
         format!("all of them: the first token still comes within {}", seconds(target_ms))
-    } else if m == *steps.iter().rfind(fits).unwrap_or(&steps[0]) {
+    } else if Some(step) == steps.iter().rfind(fits) {
         "as many as the context has room for".into()
     } else {
         format!("keeps the first token under {} here", seconds(target_ms))
     };
-    Ok(Choice { m, mode: Mode::Auto, reason })
+    chosen(step, reason)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn auto(rate: f64, free: usize) -> usize {
+    /// A question of 20 tokens about a picture that is encoded, `spent` milliseconds ago.
+    fn chosen(offer: &Offer, rate: f64, spent: f64, free: usize) -> Choice {
         let speed = Speed { prefill_ms_per_token: Some(rate), ..Default::default() };
-        choose(&Budget::default(), &Offer::up_to(256), &speed, 0.0, 20, free).unwrap().m
+        let encoded = &[Level::Square];
+        let situation = Situation { offer, speed: &speed, spent, question: 20, free, encoded };
+        choose(&Budget::default(), &situation).unwrap()
+    }
+
+    fn auto(rate: f64, free: usize) -> usize {
+        chosen(&Offer::up_to(256), rate, 0.0, free).m
     }
 
     #[test]
@@ -214,21 +300,9 @@ mod tests {
         );
         assert_eq!(auto(0.1, 100), 64);
         // Time spent on the tower counts: 1.5 of the 2 seconds are gone.
-        let speed = Speed { prefill_ms_per_token: Some(10.0), ..Default::default() };
-        assert_eq!(
-            choose(&Budget::default(), &Offer::up_to(256), &speed, 1500.0, 20, 2000).unwrap().m,
-            16
-        );
+        assert_eq!(chosen(&Offer::up_to(256), 10.0, 1500.0, 2000).m, 16);
         // All of them are gone: fewer tokens would hardly be faster.
-        let choice = choose(
-            &Budget::default(),
-            &Offer::up_to(256),
-            &Speed { prefill_ms_per_token: Some(1.0), ..speed },
-            3000.0,
-            20,
-            2000,
-        )
-        .unwrap();
+        let choice = chosen(&Offer::up_to(256), 1.0, 3000.0, 2000);
         assert_eq!(
             (choice.m, choice.reason.starts_with("fewer would hardly be faster")),
             (256, true)
@@ -247,7 +321,7 @@ mod tests {
         for m in [0, 257, u64::MAX] {
             assert!(fixed(m, &Offer::up_to(256)).is_err());
         }
-        assert_eq!(fixed(1, &Offer::up_to(256)).unwrap(), 1);
+        assert_eq!(fixed(1, &Offer::up_to(256)).unwrap(), Step::square(1));
     }
 
     #[test]
@@ -255,10 +329,59 @@ mod tests {
         let levels = vec![1, 9, 36, 144, 576];
         let (fixed_size, elastic) =
             (Offer::exactly(levels.clone(), false), Offer::exactly(levels, true));
-        assert_eq!(fixed(36, &fixed_size).unwrap(), 36);
+        assert_eq!(fixed(36, &fixed_size).unwrap(), Step::square(36));
         assert!(fixed(37, &fixed_size).unwrap_err().to_string().contains("1, 9, 36, 144 or 576"));
-        let speed = Speed { prefill_ms_per_token: Some(10.0), ..Default::default() };
-        let auto = |offer| choose(&Budget::default(), offer, &speed, 0.0, 20, 2000).unwrap().m;
+        let auto = |offer| chosen(offer, 10.0, 0.0, 2000).m;
         assert_eq!([auto(&fixed_size), auto(&elastic)], [576, 144]);
+    }
+
+    /// SmolVLM's levels of a square picture.
+    fn levels() -> Vec<Step> {
+        let level = |n, squares| Step { tokens: 64 * squares, level: Level::Edge(n), squares };
+        vec![level(1, 1), level(2, 5), level(3, 10), level(4, 17)]
+    }
+
+    #[test]
+    fn tiled_models_offer_levels_and_fewer_tokens_of_the_first() {
+        let offer = Offer::tiled(levels(), &[16, 32], Level::Edge(1));
+        assert_eq!(offer.ladder(), [16, 32, 64, 320, 640, 1088]);
+        let at = |m| fixed(m, &offer).map(|step| (step.tokens, step.squares)).unwrap();
+        assert_eq!(
+            [1, 63, 64, 319, 640, 1088].map(at),
+            [(1, 1), (63, 1), (64, 1), (64, 1), (640, 10), (1088, 17)]
+        );
+        assert!(fixed(1089, &offer).is_err());
+        // Models that read documents are not given a coarser picture than they were trained with.
+        let documents = Offer::tiled(levels(), &[16, 32], Level::Edge(4));
+        assert_eq!(documents.steps.len(), 1);
+        assert_eq!(documents.ladder(), [64, 320, 640, 1088]);
+    }
+
+    #[test]
+    fn squares_that_are_not_encoded_yet_cost_their_time() {
+        let offer = Offer::tiled(levels(), &[16, 32], Level::Edge(1));
+        let speed = Speed {
+            encode_ms: Some(300.0),
+            prefill_ms_per_token: Some(0.5),
+            decode_ms_per_token: None,
+        };
+        let m = |encoded: &[Level]| {
+            let (offer, speed) = (&offer, &speed);
+            let situation =
+                Situation { offer, speed, spent: 0.0, question: 20, free: 4000, encoded };
+            choose(&Budget::default(), &situation).unwrap().m
+        };
+        assert_eq!([m(&[]), m(&[Level::Edge(3)]), m(&[Level::Edge(4)])], [320, 640, 1088]);
+        // Nothing is known of the tower: one square is the least that can be tried.
+        let speed = Speed { prefill_ms_per_token: Some(0.5), ..Default::default() };
+        let situation = Situation {
+            offer: &offer,
+            speed: &speed,
+            spent: 0.0,
+            question: 20,
+            free: 4000,
+            encoded: &[],
+        };
+        assert_eq!(choose(&Budget::default(), &situation).unwrap().level, Level::Edge(1));
     }
 }

@@ -10,6 +10,9 @@ pub const CONTEXT: usize = 2048;
 /// An answer is cut after this many tokens.
 pub const MAX_NEW_TOKENS: usize = 512;
 
+/// The same for models that write documents.
+pub const DOCUMENT_TOKENS: usize = 4096;
+
 /// Milliseconds to the first token that an automatic choice of image tokens aims for.
 pub const TARGET_MS: f64 = 2000.0;
 

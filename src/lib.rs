@@ -28,6 +28,7 @@ mod parallel;
 pub mod plain;
 pub mod quant;
 pub mod sample;
+pub mod select;
 pub mod session;
 #[cfg(feature = "native")]
 pub mod synth;

@@ -12,12 +12,12 @@ use draft::case;
 use mqt::cancel::Cancel;
 use mqt::convert::{Conversion, convert};
 use mqt::gpu::AdapterChoice;
-use mqt::image::{Pixels, Reading};
+use mqt::image::{Picture, Reading};
 use mqt::model::{Arithmetic, LoadOptions, ModelSource, Weights};
 use mqt::session::Trace;
 use mqt::weights::gguf::{Pair, on_disk};
 use mqt::weights::tensors::Folder;
-use mqt::{Budget, Model, Session};
+use mqt::{Budget, Model, Request, Session};
 use pollster::block_on;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
@@ -105,10 +105,11 @@ fn trace(model: &Arc<Model>) -> Trace {
     let bytes =
         std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/models/toybox/samples/toybox-1.png"))
             .unwrap();
-    let pixels = Pixels::decode(&bytes, model.image_spec(), Reading::Reference).unwrap();
+    let picture = Picture::read(&bytes, Reading::Reference).unwrap();
     let mut session = block_on(Session::new(model.clone(), 512, &Cancel::new())).unwrap();
-    let (question, m) = ("How many red circles\nare <mark> there? Größe 3", Budget::Fixed(4));
-    block_on(session.trace(&pixels, question, &m, &Cancel::new())).unwrap()
+    let mut request = Request::new("How many red circles\nare <mark> there? Größe 3");
+    request.budget = Budget::Fixed(4);
+    block_on(session.trace(&picture, &request, &Cancel::new())).unwrap()
 }
 
 #[test]

@@ -7,7 +7,7 @@ use mqt::budget::Budget;
 use mqt::cancel::Cancel;
 use mqt::convert::{Calibration, Conversion, convert};
 use mqt::gpu::AdapterChoice;
-use mqt::image::Pixels;
+use mqt::image::Picture;
 use mqt::model::{Arithmetic, LoadOptions, ModelSource, Weights};
 use mqt::session::Request;
 use mqt::synth::{Layout, Synth};
@@ -41,10 +41,9 @@ fn ids(model: &Arc<Model>, budgets: &[u64]) -> Vec<Vec<u32>> {
     let bytes =
         std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/models/toybox/samples/toybox-1.png"))
             .unwrap();
-    let pixels =
-        Pixels::decode(&bytes, model.image_spec(), mqt::image::Reading::Reference).unwrap();
+    let picture = Picture::read(&bytes, mqt::image::Reading::Reference).unwrap();
     let mut session = block_on(Session::new(model.clone(), 256, &Cancel::new())).unwrap();
-    block_on(session.look(&pixels, &Cancel::new())).unwrap();
+    block_on(session.look(&picture, &Cancel::new())).unwrap();
     let ask = |m: &u64| {
         session.start_anew();
         let mut request = Request::new("How many?");

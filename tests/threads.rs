@@ -1,7 +1,7 @@
 //! Futures can be spawned natively: what a server awaits moves between threads.
 
 use mqt::gpu::AdapterChoice;
-use mqt::image::{Pixels, Reading};
+use mqt::image::{Picture, Reading};
 use mqt::model::{LoadOptions, ModelSource};
 use mqt::{Budget, Cancel, Model, Request, Session};
 use std::sync::Arc;
@@ -20,9 +20,9 @@ fn loading_looking_and_asking_move_between_threads() {
     .unwrap();
     let text = elsewhere(async move {
         let bytes = std::fs::read("models/toybox/samples/toybox-1.png").unwrap();
-        let pixels = Pixels::decode(&bytes, model.image_spec(), Reading::People)?;
+        let picture = Picture::read(&bytes, Reading::People)?;
         let mut session = Session::new(model.clone(), 512, &Cancel::new()).await?;
-        session.look(&pixels, &Cancel::new()).await?;
+        session.look(&picture, &Cancel::new()).await?;
         let mut request = Request::new("How many things are there?");
         request.budget = Budget::Fixed(64);
         let mut heard = String::new();

@@ -6,7 +6,7 @@
 
 use mqt::budget::{Budget, ladder};
 use mqt::gpu::{AdapterChoice, Gpu};
-use mqt::image::{Pixels, Reading};
+use mqt::image::{Picture, Reading};
 use mqt::model::{Arithmetic, LoadOptions, ModelSource, Weights};
 use mqt::{Cancel, Model, Request, Session};
 use pollster::block_on;
@@ -61,17 +61,12 @@ fn answers(
     questions: &[(String, String, String)],
     m: usize,
 ) -> Vec<Vec<u32>> {
-    let mut pictures: BTreeMap<&str, Pixels> = BTreeMap::new();
+    let mut pictures: BTreeMap<&str, Picture> = BTreeMap::new();
     let mut out = Vec::new();
     for (image, question, _) in questions {
-        let spec = session.model().image_spec().clone();
         let decode = || {
-            Pixels::decode(
-                &std::fs::read(toybox().join("heldout").join(image)).unwrap(),
-                &spec,
-                Reading::Reference,
-            )
-            .unwrap()
+            let bytes = std::fs::read(toybox().join("heldout").join(image)).unwrap();
+            Picture::read(&bytes, Reading::Reference).unwrap()
         };
         block_on(session.look(pictures.entry(image).or_insert_with(decode), &Cancel::new()))
             .unwrap();

@@ -1,12 +1,12 @@
 //! The numbers of a model, read from its configuration and its tensors' shapes; nothing below
 //! hard-codes one.
 
+mod offer;
 pub(crate) mod pictures;
 pub(crate) mod published;
 pub mod shapes;
 pub(crate) mod silent;
 
-use crate::budget::Offer;
 use crate::defaults;
 use crate::error::{Error, Result};
 use crate::image::tiles::Tiling;
@@ -29,12 +29,21 @@ pub struct Config {
     /// What else happens to pictures.
     #[serde(default, skip_serializing_if = "Preparing::is_plain")]
     pub preparing: Preparing,
+    /// It reads documents: pictures are never given coarser than the model was trained with unless
+    /// somebody asks for it, and answers are long.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub reads_documents: bool,
     /// Normalisation: mean per channel.
     pub mean: [f64; 3],
     /// Normalisation: standard deviation per channel.
     pub std: [f64; 3],
     /// Tokens that end an answer.
     pub end_ids: Vec<u32>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// How pictures become squares, where it is more than padding or cutting.
@@ -166,56 +175,14 @@ impl Config {
         }
     }
 
-    /// Which m there are.
-    pub fn offer(&self) -> Offer {
-        match &self.projector {
-            Projector::Resampler(r) => Offer::up_to(r.m_max),
-            Projector::Mlp(mlp) => {
-                let sides = self.pool_sides();
-                let levels =
-                    sides.iter().rev().map(|side| side * side).chain([self.m_max()]).collect();
-                Offer::exactly(levels, mlp.elastic)
-            }
-        }
-    }
-
-    /// Sides of the pooled grids, finest first: halved while that divides them, then one token (M3:
-    /// 24 → 12, 6, 3, 1).
-    pub(crate) fn pool_sides(&self) -> Vec<usize> {
-        if matches!(self.projector, Projector::Resampler(_)) {
-            return Vec::new();
-        }
-        let mut side = self.vision.grid();
-        let mut sides = Vec::new();
-        while side > 1 {
-            side = if side.is_multiple_of(2) { side / 2 } else { 1 };
-            sides.push(side);
-        }
-        sides
-    }
-
-    /// Image tokens computed per picture: M, then the pooled grids, finest first.
-    pub(crate) fn visual_rows(&self) -> usize {
-        self.m_max() + self.pool_sides().iter().map(|side| side * side).sum::<usize>()
-    }
-
-    /// The first of those rows for `m` tokens; `m` is one of [`Config::offer`].
-    pub(crate) fn first_visual(&self, m: usize) -> usize {
-        if matches!(self.projector, Projector::Resampler(_)) || m == self.m_max() {
-            return 0;
-        }
-        self.m_max()
-            + self
-                .pool_sides()
-                .iter()
-                .map(|side| side * side)
-                .take_while(|&level| level != m)
-                .sum::<usize>()
-    }
-
     /// The longest context, in tokens.
     pub fn max_context(&self) -> usize {
         self.language.max_positions
+    }
+
+    /// An answer is cut after this many tokens, where nobody says otherwise.
+    pub fn default_new_tokens(&self) -> usize {
+        if self.reads_documents { defaults::DOCUMENT_TOKENS } else { defaults::MAX_NEW_TOKENS }
     }
 
     /// The context where nobody asks for another: [`defaults::CONTEXT`], or the longest one if that

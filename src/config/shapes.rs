@@ -32,8 +32,18 @@ pub fn named(name: &str) -> Option<Config> {
         _ => return None,
     };
     let ImageSpec { mean, std, .. } = ImageSpec::clip(vision.image_size);
-    let (preparing, end_ids) = (Preparing::default(), vec![2]);
-    Some(Config { vision, projector, language, pad_to_square: true, preparing, mean, std, end_ids })
+    let (preparing, end_ids, reads_documents) = (Preparing::default(), vec![2], false);
+    Some(Config {
+        vision,
+        projector,
+        language,
+        pad_to_square: true,
+        preparing,
+        reads_documents,
+        mean,
+        std,
+        end_ids,
+    })
 }
 
 /// CLIP ViT-L/14-336 up to its second-to-last layer.

@@ -4,6 +4,9 @@
 //! Upstream: transformers' `image_processing_idefics3` (edges) and
 //! `image_processing_llava_onevision` (pinpoints).
 
+use super::{ImageSpec, Picture, Pixels};
+use crate::error::Result;
+
 /// How a family cuts pictures.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -79,4 +82,26 @@ impl Plan {
     pub fn squares(&self) -> usize {
         self.rows * self.columns + 1
     }
+}
+
+impl ImageSpec {
+    /// The levels there are, cheapest first.
+    pub fn levels(&self) -> Vec<Level> {
+        vec![Level::Square]
+    }
+
+    /// The squares of a picture of this size at this level.
+    pub fn plan(&self, level: Level, width: usize, height: usize) -> Plan {
+        Plan { level, picture: (width, height), rows: 0, columns: 0, whole: Whole::Alone }
+    }
+}
+
+/// Cuts a picture: its plan, and its squares in the order of the plan.
+///
+/// # Errors
+/// [`Error::ImageUnreadable`](crate::error::Error::ImageUnreadable) if it is too large or too thin.
+pub fn squares(picture: &Picture, spec: &ImageSpec, level: Level) -> Result<(Plan, Vec<Pixels>)> {
+    let mut pixels = Pixels::from_rgb(&picture.rgb, picture.width, picture.height, spec)?;
+    pixels.readings_differ = picture.readings_differ;
+    Ok((spec.plan(level, picture.width, picture.height), vec![pixels]))
 }

@@ -36,10 +36,12 @@ use crate::budget;
 use crate::cancel::{Cancel, Stage};
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterInfo, Counters, Gpu, Learned, Letter, Tensor};
+use crate::image::tiles::Plan;
 use crate::image::{ImageSpec, Pixels};
 use crate::quant::Format;
 use crate::sample::{Picked, Sampling};
 use crate::text::{Template, Tokenizer};
+use std::ops::Range;
 use std::time::Duration;
 
 /// Slots to compute together: where they go in the cache, the picture they speak of, what is wanted
@@ -190,12 +192,31 @@ impl Model {
         Ok(Cache { kv, len: 0, capacity: context, limit: 0, config: self.config.clone() })
     }
 
-    /// Encodes a picture into its M image tokens.
+    /// Encodes the squares of a picture, cut as `plan` says, into its image tokens.
     ///
     /// # Errors
     /// [`Error::Cancelled`], or the device's failures.
-    pub async fn look(&self, pixels: &Pixels, cancel: &Cancel) -> Result<(ImageTokens, Looked)> {
-        self.look_at(pixels, self.config.visual_rows(), cancel).await
+    pub async fn look(
+        &self,
+        squares: &[Pixels],
+        _: &Plan,
+        cancel: &Cancel,
+    ) -> Result<(ImageTokens, Looked)> {
+        self.look_at(&squares[0], self.config.visual_rows(), cancel).await
+    }
+
+    /// Encodes one square, cut in the cheapest way there is: for measuring.
+    ///
+    /// # Errors
+    /// As [`Model::look`].
+    pub(crate) async fn look_once(
+        &self,
+        square: &Pixels,
+        cancel: &Cancel,
+    ) -> Result<(ImageTokens, Looked)> {
+        let level = self.spec.levels().first().copied().unwrap_or_default();
+        let plan = self.spec.plan(level, square.size, square.size);
+        self.look(std::slice::from_ref(square), &plan, cancel).await
     }
 
     /// The same with only the first `n` image tokens computed, where they come from a resampler.
@@ -240,7 +261,7 @@ impl Model {
     /// # Errors
     /// The model does not give `m` tokens; [`Error::DeviceLost`].
     pub async fn resampler_map(&self, m: usize) -> Result<Vec<f32>> {
-        budget::fixed(m as u64, &self.config.offer())?;
+        budget::fixed(m as u64, &self.config.mapped())?;
         let map = match &self.network {
             Network::Gpu(net) => net.map().await?,
             Network::Cpu(net) => net.map().await?,
@@ -260,18 +281,17 @@ impl Model {
             * if half { 2 } else { 4 }
     }
 
-    /// The image tokens of budget `m`, [m, hidden].
+    /// Rows of the image tokens, [rows, hidden].
     ///
     /// # Errors
     /// [`Error::DeviceLost`].
     ///
     /// # Panics
     /// The image tokens are of a model on another device.
-    pub async fn read_visual(&self, visual: &ImageTokens, m: usize) -> Result<Vec<f32>> {
-        let first = self.config.first_visual(m);
+    pub async fn read_visual(&self, visual: &ImageTokens, rows: Range<usize>) -> Result<Vec<f32>> {
         match &self.network {
-            Network::Gpu(net) => net.read_visual(visual.gpu(), first..first + m).await,
-            Network::Cpu(net) => net.read_visual(visual.cpu(), first..first + m).await,
+            Network::Gpu(net) => net.read_visual(visual.gpu(), rows).await,
+            Network::Cpu(net) => net.read_visual(visual.cpu(), rows).await,
         }
     }
 

@@ -147,7 +147,7 @@ mod tests {
     use crate::cancel::Cancel;
     use crate::config::shapes::named;
     use crate::gpu::AdapterChoice;
-    use crate::image::Pixels;
+    use crate::image::Picture;
     use crate::kernels::check::gpu_or_skip;
     use crate::model::open::{LoadOptions, ModelSource};
     use crate::{Model, Session};
@@ -175,9 +175,9 @@ mod tests {
                 let needs = Needs::of(model.config(), model.weights(), arithmetic, 256);
                 let mut session =
                     block_on(Session::new(model.clone(), 256, &Cancel::new())).unwrap();
-                let pixels =
-                    Pixels::from_rgb(&[90; 3 * 16 * 16], 16, 16, model.image_spec()).unwrap();
-                block_on(session.look(&pixels, &Cancel::new())).unwrap();
+                let rgb = vec![90; 3 * 16 * 16];
+                let picture = Picture { rgb, width: 16, height: 16, readings_differ: false };
+                block_on(session.look(&picture, &Cancel::new())).unwrap();
                 let got = model.counters().bytes;
                 let want = needs.total();
                 assert!(

@@ -16,7 +16,8 @@ use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::future::Boxed;
 use crate::gpu::{AdapterChoice, Learned};
-use crate::image::{Pixels, Reading};
+use crate::image::tiles::{self, Level};
+use crate::image::{Picture, Reading};
 use crate::kernels::product::cut::{self, Via};
 use crate::parallel::Guarded;
 use crate::quant::{BLOCK, Format, PANEL, Packed};
@@ -162,7 +163,7 @@ impl Supply for Nothing {
 }
 
 struct Asked {
-    pixels: Pixels,
+    picture: Picture,
     text: String,
     question: Vec<u32>,
     /// What f32 answers; the logits before each of these are compared.
@@ -173,14 +174,13 @@ struct Asked {
 /// itself if there is none yet.
 fn logits(model: &Model, asked: &mut Asked, m: usize) -> Vec<f32> {
     let cancel = Cancel::new();
-    let (visual, _) = block_on(model.look(&asked.pixels, &cancel)).unwrap();
+    let (plan, squares) =
+        tiles::squares(&asked.picture, model.image_spec(), Level::Square).unwrap();
+    let (visual, _) = block_on(model.look(&squares, &plan, &cancel)).unwrap();
     let mut cache = block_on(model.new_cache(512)).unwrap();
     let mut slots: Vec<Slot> =
         model.template().prefix_ids(model.tokenizer()).into_iter().map(Slot::Token).collect();
-    let first = model.config().first_visual(m);
-    slots.extend(
-        (first..first + m).map(|index| Slot::Visual { picture: [0; 8], index: index as u32 }),
-    );
+    slots.extend((0..m).map(|index| Slot::Visual { picture: [0; 8], index: index as u32 }));
     slots.extend(asked.question.iter().map(|id| Slot::Token(*id)));
     let mut extend = |slots: &[Slot]| match block_on(model.extend(
         &mut cache,
@@ -249,10 +249,10 @@ fn questions(path: &Path, n: usize) -> Vec<Asked> {
     let ask = |line: &str| {
         let question: serde_json::Value = serde_json::from_str(line).unwrap();
         let bytes = std::fs::read(folder.join(question["image"].as_str().unwrap())).unwrap();
-        let pixels = Pixels::decode(&bytes, model.image_spec(), Reading::Reference).unwrap();
+        let picture = Picture::read(&bytes, Reading::Reference).unwrap();
         let text = question["text"].as_str().unwrap().to_owned();
         let ids = model.template().question_ids(model.tokenizer(), &text);
-        Asked { pixels, text, question: ids, answer: Vec::new() }
+        Asked { picture, text, question: ids, answer: Vec::new() }
     };
     text.lines().take(n).map(ask).collect()
 }
@@ -306,7 +306,7 @@ fn table(title: &str, path: &Path, asked: usize, m: usize) -> Vec<(Weights, f64,
 fn generated(model: Model, asked: &[Asked], m: usize) -> Vec<Vec<u32>> {
     let mut session = block_on(Session::new(Arc::new(model), 512, &Cancel::new())).unwrap();
     let ask = |asked: &Asked| {
-        block_on(session.look(&asked.pixels, &Cancel::new())).unwrap();
+        block_on(session.look(&asked.picture, &Cancel::new())).unwrap();
         session.start_anew();
         let request = Request {
             budget: Budget::Fixed(m as u64),

@@ -88,7 +88,10 @@ pub(super) async fn rehearse(
     let cancel = Cancel::new();
     let size = model.spec.size;
     let (visual, _) = model
-        .look(&Pixels::from_rgb(&vec![128; size * size * 3], size, size, &model.spec)?, &cancel)
+        .look_once(
+            &Pixels::from_rgb(&vec![128; size * size * 3], size, size, &model.spec)?,
+            &cancel,
+        )
         .await?;
     tell();
     let mut cache = model.new_cache(TOKENS + 2).await?;

@@ -92,12 +92,29 @@ pub struct LoadTimes {
 }
 
 /// What looking at a picture took.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Looked {
-    /// 1 if the tower ran, 0 if the picture was the same as before.
+    /// Squares that the tower encoded; 0 if the picture was the same as before.
     pub vision_runs: u32,
     /// Milliseconds of the tower.
     pub vision_ms: f64,
-    /// Milliseconds of the resampler.
+    /// Milliseconds of the connector, and of ordering its tokens.
     pub resample_ms: f64,
+}
+
+impl Looked {
+    /// Milliseconds of all of it.
+    pub fn ms(&self) -> f64 {
+        self.vision_ms + self.resample_ms
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Looked) -> Looked {
+        Looked {
+            vision_runs: self.vision_runs + other.vision_runs,
+            vision_ms: self.vision_ms + other.vision_ms,
+            resample_ms: self.resample_ms + other.resample_ms,
+        }
+    }
 }

@@ -6,7 +6,8 @@
 use super::*;
 use crate::budget::Budget;
 use crate::gpu::AdapterChoice;
-use crate::image::Reading;
+use crate::image::tiles::{self, Level};
+use crate::image::{Picture, Reading};
 use crate::kernels::check::{compare, gpu_or_skip};
 use crate::session::{Request, Session};
 use pollster::block_on;
@@ -43,7 +44,7 @@ fn adapters() -> Vec<AdapterChoice> {
 }
 
 struct Run {
-    pixels: Pixels,
+    picture: Picture,
     question: String,
     m: usize,
     file: safetensors::SafeTensors<'static>,
@@ -73,7 +74,7 @@ impl Run {
 }
 
 /// The PyTorch runs of a case, from its index.json.
-fn runs(case: &str, spec: &ImageSpec) -> Vec<Run> {
+fn runs(case: &str) -> Vec<Run> {
     let folder = golden().join(case);
     let index: serde_json::Value =
         serde_json::from_slice(&std::fs::read(folder.join("index.json")).unwrap()).unwrap();
@@ -82,7 +83,7 @@ fn runs(case: &str, spec: &ImageSpec) -> Vec<Run> {
         let bytes: &'static [u8] =
             std::fs::read(folder.join(run["file"].as_str().unwrap())).unwrap().leak();
         Run {
-            pixels: Pixels::decode(&picture, spec, Reading::Reference).unwrap(),
+            picture: Picture::read(&picture, Reading::Reference).unwrap(),
             question: run["question"].as_str().unwrap().to_owned(),
             m: run["m"].as_u64().unwrap() as usize,
             file: safetensors::SafeTensors::deserialize(bytes).unwrap(),
@@ -97,20 +98,19 @@ fn every_stage_equals_pytorch() {
         for adapter in adapters() {
             let model = load(case, adapter, Weights::F32);
             let mut session = block_on(Session::new(model.clone(), 256, &Cancel::new())).unwrap();
-            let runs = runs(case, model.image_spec());
+            let runs = runs(case);
             assert!(runs.len() >= 5);
             for run in &runs {
                 let what = format!("{case} m={} on {}", run.m, model.adapter().name);
+                let mut request = Request::new(run.question.as_str());
+                request.budget = Budget::Fixed(run.m as u64);
+                request.select = Some(model.config().mapped_select());
+                request.max_new_tokens = 12;
+                let trace =
+                    block_on(session.trace(&run.picture, &request, &Cancel::new())).unwrap();
                 if let Some(pixels) = run.floats("pixel_values") {
-                    assert_eq!(run.pixels.data, pixels, "{what}: pixels");
+                    assert_eq!(trace.pixel_values, pixels, "{what}: pixels");
                 }
-                let trace = block_on(session.trace(
-                    &run.pixels,
-                    &run.question,
-                    &Budget::Fixed(run.m as u64),
-                    &Cancel::new(),
-                ))
-                .unwrap();
                 let close = |stage: &str, got: &[f32], want: &[f32], limit: f64| {
                     let check = compare(got, want, limit);
                     assert!(check.ok, "{what}: {stage}: {}", check.message);
@@ -133,9 +133,6 @@ fn every_stage_equals_pytorch() {
                     .collect();
                 close("logits", &got, &run.floats("logits").unwrap(), LOGITS);
 
-                let mut request = Request::new(run.question.as_str());
-                request.budget = Budget::Fixed(run.m as u64);
-                request.max_new_tokens = 12;
                 let answer = block_on(session.ask(&request, &Cancel::new(), &mut |_| {})).unwrap();
                 let want: Vec<u32> =
                     run.ints("generated_ids").iter().map(|&id| id as u32).collect();
@@ -153,12 +150,14 @@ fn the_first_m_of_all_equal_a_run_with_m_bit_for_bit() {
         for adapter in adapters() {
             for weights in [Weights::F32, Weights::Q4] {
                 let model = load(case, adapter.clone(), weights);
-                let run = &runs(case, model.image_spec())[0];
+                let run = &runs(case)[0];
                 let (hidden, max) = (model.config().language.hidden, model.config().m_max());
                 let tokens = |n: usize| {
+                    let (_, squares) =
+                        tiles::squares(&run.picture, model.image_spec(), Level::Square).unwrap();
                     let (visual, _) =
-                        block_on(model.look_at(&run.pixels, n, &Cancel::new())).unwrap();
-                    block_on(model.read_visual(&visual, n)).unwrap()
+                        block_on(model.look_at(&squares[0], n, &Cancel::new())).unwrap();
+                    block_on(model.read_visual(&visual, 0..n)).unwrap()
                 };
                 let all = tokens(max);
                 for m in [1, 2, 3, max - 1] {
@@ -179,11 +178,12 @@ fn every_format_gives_the_same_ids_on_gpu_and_cpu() {
         for weights in [Weights::F16, Weights::Q8, Weights::Q5, Weights::Q4] {
             let ids = |adapter| {
                 let model = load(case, adapter, weights);
-                let run = &runs(case, model.image_spec())[1];
+                let run = &runs(case)[1];
                 let mut session = block_on(Session::new(model, 256, &Cancel::new())).unwrap();
-                block_on(session.look(&run.pixels, &Cancel::new())).unwrap();
+                block_on(session.look(&run.picture, &Cancel::new())).unwrap();
                 let mut request = Request::new(run.question.as_str());
                 request.budget = Budget::Fixed(run.m as u64);
+                request.select = Some(session.model().config().mapped_select());
                 request.max_new_tokens = 8;
                 block_on(session.ask(&request, &Cancel::new(), &mut |_| {})).unwrap().token_ids
             };

@@ -10,13 +10,15 @@ use crate::budget::{self, Budget};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::future::Callback;
-use crate::image::Pixels;
-use crate::model::{Cache, ImageTokens, Model, Slot, Want};
+use crate::model::{Cache, Model, Slot, Want};
 use crate::sample::Sampling;
+use look::Seen;
 use std::sync::Arc;
 use web_time::Instant;
 use writer::{Written, write_answer};
 
+mod estimate;
+mod look;
 mod prompt;
 mod record;
 mod request;
@@ -30,11 +32,6 @@ pub use record::{
     Answer, AnswerAdapter, AnswerModel, Estimate, FinishReason, Timings, Trace, Turn,
 };
 pub use request::Request;
-
-struct Picture {
-    hash: [u8; 32],
-    visual: ImageTokens,
-}
 
 /// A turn as the prompt takes it.
 struct Told {
@@ -53,6 +50,9 @@ impl Told {
 /// Tokens that must be left for question and answer.
 const LEAST_ROOM: usize = 8;
 
+/// Tokens of an answer that room is made for within a conversation.
+const LEAST_ANSWER: usize = 64;
+
 /// Tokens that an unwritten question counts as.
 const SHORT_QUESTION: usize = 12;
 
@@ -60,9 +60,11 @@ const SHORT_QUESTION: usize = 12;
 pub struct Session {
     model: Arc<Model>,
     cache: Cache,
+    /// The most tokens there may be room for.
+    most: usize,
     cached: Vec<Slot>,
     prefix: Vec<u32>,
-    picture: Option<Picture>,
+    picture: Option<Seen>,
     pending: Looked,
     turns: Vec<Told>,
     /// Turns removed by `take_back`, restored if the next `ask` fails.
@@ -99,6 +101,7 @@ impl Session {
         let mut session = Session {
             model,
             cache,
+            most: context,
             cached: Vec::new(),
             prefix,
             picture,
@@ -109,6 +112,33 @@ impl Session {
         };
         session.warm_up(cancel).await?;
         Ok(session)
+    }
+
+    /// A new conversation whose room follows from what is asked: the default context, more where a
+    /// prompt and its answer need more, as far as model and memory allow.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub async fn growing(model: Arc<Model>, cancel: &Cancel) -> Result<Session> {
+        let (context, most) = (model.config().default_context(), model.config().max_context());
+        let session = Session::new(model, context, cancel).await?;
+        Ok(Session { most, ..session })
+    }
+
+    /// Makes room for `need` tokens, up to the most there may be. What was computed is computed
+    /// again, so room grows by half at least.
+    ///
+    /// # Errors
+    /// The device's failures; nothing has changed then.
+    async fn make_room(&mut self, need: usize) -> Result<()> {
+        let have = self.cache.capacity();
+        if need <= have || have >= self.most {
+            return Ok(());
+        }
+        let room = need.max(have + have / 2).next_multiple_of(256).min(self.most);
+        self.cache = self.model.new_cache(room).await?;
+        self.cached.clear();
+        Ok(())
     }
 
     /// Runs every kernel once on the system prompt, so that the first question waits for no
@@ -166,36 +196,14 @@ impl Session {
         self.turns.iter().map(|told| &told.turn)
     }
 
-    /// Tokens there is room for.
+    /// Tokens there can be room for.
     pub fn context(&self) -> usize {
-        self.cache.capacity()
+        self.most
     }
 
     /// Measured speeds, for estimates.
     pub fn speed(&self) -> &budget::Speed {
         &self.speed
-    }
-
-    /// Looks at a picture: encodes it unless it is the one already seen. Another picture starts a
-    /// new conversation.
-    ///
-    /// All M image tokens are kept; every m is a view of them.
-    ///
-    /// # Errors
-    /// [`Error::Cancelled`] (the previous picture is kept), or the device's failures.
-    pub async fn look(&mut self, pixels: &Pixels, cancel: &Cancel) -> Result<Looked> {
-        let hash = pixels.hash();
-        if self.picture.as_ref().is_some_and(|p| p.hash == hash) {
-            return Ok(Looked::default());
-        }
-        let (visual, looked) = self.model.look(pixels, cancel).await?;
-        self.speed.encoded(looked.vision_ms + looked.resample_ms);
-        // The cache may hold the previous picture's tokens: the slots carry the picture's hash, so
-        // they will not match.
-        self.picture = Some(Picture { hash, visual });
-        self.start_anew();
-        self.pending = looked;
-        Ok(looked)
     }
 
     /// Forgets the turns, keeps the picture.
@@ -226,39 +234,6 @@ impl Session {
             self.turns.push(Told { turn: turn.clone(), question });
         }
         Ok(())
-    }
-
-    /// What a question would cost, before it is asked. An empty one counts as a short sentence of
-    /// 12 tokens.
-    ///
-    /// # Errors
-    /// [`Error::BudgetOutOfRange`].
-    pub fn estimate(&self, budget: &Budget, question: &str) -> Result<Estimate> {
-        let question = if question.trim().is_empty() {
-            SHORT_QUESTION
-        } else {
-            self.question_ids(question).len()
-        };
-        let encode = if self.picture.is_some() { 0.0 } else { self.speed.encode_ms.unwrap_or(0.0) };
-        let unread = self.unread();
-        let choice =
-            self.choose(&Request { budget: budget.clone(), ..Request::new("") }, question, encode)?;
-        let shared = self.cached.iter().take(self.prefix.len() + choice.m).skip(self.prefix.len());
-        let prepared =
-            if unread > 0 { 0 } else { shared.filter(|slot| slot.token().is_none()).count() };
-        Ok(Estimate {
-            image_tokens: choice.m,
-            reason: choice.reason,
-            first_token_ms: self
-                .speed
-                .first_token_ms(choice.m - prepared + unread + question)
-                .map(|ms| ms + encode),
-            first_token_from_scratch_ms: self.speed.first_token_ms(choice.m + question),
-            tokens_per_second: self.speed.decode_ms_per_token.map(|ms| 1e3 / ms),
-            cache_bytes: choice.m as u64 * self.model.cache_bytes_per_token(),
-            context_used: self.prefix.len() + choice.m + self.told() + question,
-            context: self.cache.capacity(),
-        })
     }
 
     /// Takes back the last turn, so that its question can be asked again with another budget
@@ -302,8 +277,17 @@ impl Session {
     ) -> Result<Answer> {
         let encode = if request.seen_ahead { 0.0 } else { looked.vision_ms + looked.resample_ms };
         let question = self.question_ids(&request.question);
-        let choice = self.choose(request, question.len(), encode)?;
-        let prompt = self.whole_prompt(choice.m, &question, &request.so_far)?;
+        let select = self.model.config().checked_select(request.select)?;
+        let offer = self.offer(Some(select))?;
+        let choice = self.choose(request, &offer, question.len(), encode)?;
+        let more = self.encode(&choice, select, cancel).await?;
+        let looked = looked.and(more);
+        let length = self.prompt(&choice, select, &question).len() + request.so_far.len();
+        let answer = request.max_new_tokens.saturating_sub(request.so_far.len());
+        // Room that only a long answer would need is worth no second reading of the prompt.
+        let answer = if self.turns.is_empty() { answer } else { answer.min(LEAST_ANSWER) };
+        self.make_room((length + answer).min(self.most)).await?;
+        let prompt = self.whole_prompt(&choice, select, &question, &request.so_far)?;
 
         let cached_tokens = self.keep_common_prefix(&prompt);
         let prefill = Instant::now();
@@ -349,7 +333,9 @@ impl Session {
             finish_reason,
             image_tokens: choice.m,
             image_tokens_mode: choice.mode,
+            images: self.images(&choice),
             image_tokens_reason: choice.reason,
+            select,
             prompt_tokens: prompt.len(),
             completion_tokens: token_ids.len(),
             vision_runs: looked.vision_runs,
@@ -373,8 +359,12 @@ impl Session {
     /// As [`Session::ask`].
     pub async fn prepare(&mut self, budget: &Budget, cancel: &Cancel) -> Result<()> {
         let request = Request { budget: budget.clone(), ..Request::new("") };
-        let m = self.choose(&request, SHORT_QUESTION, 0.0)?.m;
-        let prompt = self.prompt(m, &[]);
+        let (select, offer) = (self.model.config().checked_select(None)?, self.offer(None)?);
+        let choice = self.choose(&request, &offer, SHORT_QUESTION, 0.0)?;
+        let looked = self.encode(&choice, select, cancel).await?;
+        self.pending = self.pending.and(looked);
+        let prompt = self.prompt(&choice, select, &[]);
+        self.make_room(prompt.len() + SHORT_QUESTION + LEAST_ANSWER).await?;
         let kept = self.keep_common_prefix(&prompt).min(prompt.len());
         self.extend(&prompt[kept..], Want::Nothing, cancel).await?;
         Ok(())

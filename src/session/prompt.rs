@@ -1,10 +1,15 @@
 //! From a conversation to the slots of its prompt, and what of them is in the cache already.
 
+use super::look::View;
+use super::record::AnswerImage;
 use super::{Request, Session, Told};
-use crate::budget::{self, Budget, Mode};
+use crate::budget::{self, Budget, Choice, Mode, Offer, Situation, Step};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
+use crate::image::tiles::Level;
 use crate::model::{Slot, Want, Wanted};
+use crate::select::Select;
+use crate::text::Part;
 
 impl Session {
     pub(super) fn question_ids(&self, question: &str) -> Vec<u32> {
@@ -19,27 +24,45 @@ impl Session {
     pub(super) fn choose(
         &self,
         request: &Request,
+        offer: &Offer,
         question: usize,
-        encode: f64,
-    ) -> Result<budget::Choice> {
+        spent: f64,
+    ) -> Result<Choice> {
         if let (Budget::Auto { .. }, Some(told)) = (&request.budget, self.turns.last()) {
             // Another m would compute every earlier turn again.
-            return Ok(budget::Choice {
-                m: told.turn.image_tokens,
-                mode: Mode::Auto,
-                reason: "as in the turn before".into(),
-            });
+            let Step { tokens, level, .. } = budget::at_most(told.turn.image_tokens, offer);
+            let reason = "as in the turn before".into();
+            return Ok(Choice { m: tokens, level, mode: Mode::Auto, reason });
         }
         let used = self.prefix.len() + self.told() + question + 1;
-        let free = self.cache.capacity().saturating_sub(used);
-        budget::choose(
-            &request.budget,
-            &self.model.config().offer(),
-            &self.speed,
-            encode,
-            self.unread() + question,
-            free,
-        )
+        let free = self.most.saturating_sub(used);
+        let encoded = self.encoded(offer);
+        let (speed, question) = (&self.speed, self.unread() + question);
+        let situation = Situation { offer, speed, spent, question, free, encoded: &encoded };
+        budget::choose(&request.budget, &situation)
+    }
+
+    /// Levels that cost no run of the tower: those encoded. Before the first picture was measured,
+    /// families of one square count as such, since their m does not change that cost.
+    pub(super) fn encoded(&self, offer: &Offer) -> Vec<Level> {
+        match &self.picture {
+            Some(seen) => seen.encoded(),
+            None if self.speed.encode_ms.is_none() && offer.levels.len() == 1 => {
+                offer.levels.iter().map(|step| step.level).collect()
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// The pictures of an answer, as its record lists them.
+    pub(super) fn images(&self, choice: &Choice) -> Vec<AnswerImage> {
+        let view = self.picture.as_ref().and_then(|seen| seen.view(choice.level));
+        let of = |view: &View| AnswerImage {
+            image: None,
+            image_tokens: choice.m,
+            tiles: view.plan.squares(),
+        };
+        view.map(of).into_iter().collect()
     }
 
     /// Tokens of prefix and turns to be read again because the conversation opens with other words
@@ -63,12 +86,9 @@ impl Session {
     }
 
     /// The whole conversation as slots: prefix, m image tokens, turns, the new question.
-    pub(super) fn prompt(&self, m: usize, question: &[u32]) -> Vec<Slot> {
+    pub(super) fn prompt(&self, choice: &Choice, select: Select, question: &[u32]) -> Vec<Slot> {
         let mut slots: Vec<Slot> = self.prefix.iter().map(|&id| Slot::Token(id)).collect();
-        let picture = self.picture.as_ref().map_or([0; 8], |p| first8(&p.hash));
-        let m = if self.picture.is_some() { m } else { 0 };
-        let first = self.model.config().first_visual(m);
-        slots.extend((first..first + m).map(|index| Slot::Visual { picture, index: index as u32 }));
+        slots.extend(self.picture_slots(choice, select));
         let tokens = |slots: &mut Vec<Slot>, ids: &[u32]| {
             slots.extend(ids.iter().map(|&id| Slot::Token(id)))
         };
@@ -78,6 +98,29 @@ impl Session {
             tokens(&mut slots, &[self.model.tokenizer().eos()]);
         }
         tokens(&mut slots, question);
+        slots
+    }
+
+    /// What stands for the picture: its image tokens, and the tokens around and between them.
+    fn picture_slots(&self, choice: &Choice, select: Select) -> Vec<Slot> {
+        let seen = self.picture.as_ref();
+        let Some((seen, view)) = seen.and_then(|seen| Some((seen, seen.view(choice.level)?)))
+        else {
+            return Vec::new();
+        };
+        let picture = seen.key(choice.level);
+        let rows = view.rows(self.model.config(), select, choice.m);
+        let parts = self.model.template().picture(self.model.tokenizer(), &view.plan, rows.len());
+        let mut rows = rows.into_iter();
+        let mut slots = Vec::new();
+        for part in parts {
+            match part {
+                Part::Ids(ids) => slots.extend(ids.into_iter().map(Slot::Token)),
+                Part::Slots(n) => {
+                    slots.extend(rows.by_ref().take(n).map(|index| Slot::Visual { picture, index }))
+                }
+            }
+        }
         slots
     }
 
@@ -98,7 +141,7 @@ impl Session {
         want: Want,
         cancel: &Cancel,
     ) -> Result<Wanted> {
-        let visual = self.picture.as_ref().map(|p| &p.visual);
+        let visual = self.picture.as_ref().and_then(|seen| seen.named_in(slots));
         let wanted = self.model.extend(&mut self.cache, slots, visual, want, cancel).await;
         // A cancelled prefill leaves whole chunks behind: they are as good as any.
         let done = self.cache.len() - self.cached.len();
@@ -112,7 +155,8 @@ impl Session {
     /// [`Error::InvalidSetting`] if `so_far` is not of this model, [`Error::ContextFull`].
     pub(super) fn whole_prompt(
         &self,
-        m: usize,
+        choice: &Choice,
+        select: Select,
         question: &[u32],
         so_far: &[u32],
     ) -> Result<Vec<Slot>> {
@@ -121,13 +165,9 @@ impl Session {
             let why = format!("{id} is no token of this model");
             return Err(Error::InvalidSetting { what: "so far".into(), why });
         }
-        let mut prompt = self.prompt(m, question);
+        let mut prompt = self.prompt(choice, select, question);
         prompt.extend(so_far.iter().map(|&id| Slot::Token(id)));
         let (need, have) = (prompt.len() + 1, self.cache.capacity());
         if need > have { Err(Error::ContextFull { need, have }) } else { Ok(prompt) }
     }
-}
-
-fn first8(hash: &[u8; 32]) -> [u8; 8] {
-    std::array::from_fn(|i| hash[i])
 }

@@ -7,6 +7,7 @@
 use crate::budget::Mode;
 use crate::gpu::AdapterInfo;
 use crate::model::{Arithmetic, Model};
+use crate::select::Select;
 
 /// An answer and what it took: `mqt.answer/1`, whose fields and their order are a contract.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -31,11 +32,16 @@ pub struct Answer {
     pub image_tokens_mode: Mode,
     /// Why this many, as a text to show.
     pub image_tokens_reason: String,
+    /// The pictures that were asked about, in the order of the prompt.
+    pub images: Vec<AnswerImage>,
+    /// How image tokens were chosen.
+    pub select: Select,
     /// Tokens of the whole prompt, image tokens included.
     pub prompt_tokens: usize,
     /// Tokens generated.
     pub completion_tokens: usize,
-    /// How often the vision tower ran for this answer: 0 or 1.
+    /// How often the vision tower ran for this answer: once for each square that was not encoded
+    /// before.
     pub vision_runs: u32,
     /// Milliseconds per stage.
     pub timings_ms: Timings,
@@ -54,6 +60,19 @@ pub struct Answer {
     pub mean_probability: Option<f32>,
     /// Of the prompt's tokens, how many were already in the cache.
     pub cached_tokens: usize,
+}
+
+/// A picture that was asked about.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct AnswerImage {
+    /// What the caller calls it, if it has a name there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Its image tokens.
+    pub image_tokens: usize,
+    /// The squares it was cut into; 1 is the whole picture.
+    pub tiles: usize,
 }
 
 /// Why an answer ended.
@@ -219,11 +238,15 @@ pub struct Estimate {
 pub struct Trace {
     /// m.
     pub image_tokens: usize,
-    /// [patches, d_vision]
+    /// Squares the picture was cut into.
+    pub tiles: usize,
+    /// The tower's input, [tiles, 3, S, S].
+    pub pixel_values: Vec<f32>,
+    /// [tiles, patches, d_vision]
     pub vision_features: Vec<f32>,
     /// [m, hidden]
     pub visual_tokens: Vec<f32>,
-    /// The prompt; −200 marks the picture.
+    /// The prompt; −200 marks each unbroken run of image tokens.
     pub input_ids: Vec<i32>,
     /// [prompt with the picture spliced in, vocab]
     pub logits: Vec<f32>,

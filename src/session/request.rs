@@ -3,6 +3,7 @@
 use crate::budget::Budget;
 use crate::defaults;
 use crate::sample::Sampling;
+use crate::select::Select;
 
 /// One question.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +13,8 @@ pub struct Request {
     pub question: String,
     /// How many image tokens to spend.
     pub budget: Budget,
+    /// How image tokens are chosen; `None`: the model's own way.
+    pub select: Option<Select>,
     /// How the next token is chosen; greedy by default.
     pub sampling: Sampling,
     /// The answer is cut after this many tokens.
@@ -33,6 +36,7 @@ impl Request {
         Request {
             question: question.into(),
             budget: Budget::default(),
+            select: None,
             sampling: Sampling::default(),
             max_new_tokens: defaults::MAX_NEW_TOKENS,
             stop: Vec::new(),

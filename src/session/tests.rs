@@ -7,6 +7,7 @@ use super::*;
 use crate::budget::Mode;
 use crate::cancel::Stage;
 use crate::gpu::AdapterChoice;
+use crate::image::Picture;
 use crate::kernels::check::gpu_or_skip;
 use crate::model::{Arithmetic, LoadOptions, ModelSource};
 use pollster::block_on;
@@ -24,7 +25,7 @@ fn models() -> Vec<Arc<Model>> {
 }
 
 /// A red square on white, somewhere.
-fn picture(model: &Model, at: usize) -> Pixels {
+fn picture(at: usize) -> Picture {
     let side = 112;
     let mut rgb = vec![250u8; side * side * 3];
     for y in at..at + 30 {
@@ -32,7 +33,7 @@ fn picture(model: &Model, at: usize) -> Pixels {
             rgb[(y * side + x) * 3..][..3].copy_from_slice(&[220, 30, 30]);
         }
     }
-    Pixels::from_rgb(&rgb, side, side, model.image_spec()).unwrap()
+    Picture { rgb, width: side, height: side, readings_differ: false }
 }
 
 fn session(model: &Arc<Model>, context: usize) -> Session {
@@ -42,7 +43,7 @@ fn session(model: &Arc<Model>, context: usize) -> Session {
 /// One that has a picture before it.
 fn looking(model: &Arc<Model>, context: usize, at: usize) -> Session {
     let mut session = session(model, context);
-    block_on(session.look(&picture(model, at), &Cancel::new())).unwrap();
+    block_on(session.look(&picture(at), &Cancel::new())).unwrap();
     session
 }
 
@@ -60,7 +61,7 @@ fn nothing_is_computed_twice() {
         let mut s = session(&model, 512);
         let prefix = s.prefix.len();
         let look = |s: &mut Session, at| {
-            block_on(s.look(&picture(&model, at), &Cancel::new())).unwrap().vision_runs
+            block_on(s.look(&picture(at), &Cancel::new())).unwrap().vision_runs
         };
         assert_eq!(look(&mut s, 10), 1);
         let first = ask(&mut s, "What is this?", 16);
@@ -166,7 +167,7 @@ fn history_of_the_cache_does_not_change_answers() {
         };
         let mut s = looking(&model, 512, 60);
         ask(&mut s, "Where is the square?", 64);
-        block_on(s.look(&picture(&model, 30), &Cancel::new())).unwrap();
+        block_on(s.look(&picture(30), &Cancel::new())).unwrap();
         for m in [64, 2, 16, 1, 36, 63] {
             s.start_anew();
             assert_eq!(ask(&mut s, "How many shapes are there?", m).token_ids, fresh(m), "m = {m}");
@@ -254,7 +255,7 @@ fn a_prepared_picture_leaves_only_the_question() {
 fn stopping_keeps_the_text_and_the_session() {
     for model in models() {
         let mut s = session(&model, 512);
-        let pixels = picture(&model, 30);
+        let pixels = picture(30);
         let cancelled = Cancel::new();
         cancelled.cancel();
         assert!(matches!(block_on(s.look(&pixels, &cancelled)), Err(Error::Cancelled)));
@@ -289,7 +290,7 @@ fn two_conversations_at_once_do_not_mix() {
     for model in models() {
         let start = |at| {
             let mut s = session(&model, 512);
-            block_on(s.look(&picture(&model, at), &Cancel::new())).unwrap();
+            block_on(s.look(&picture(at), &Cancel::new())).unwrap();
             s
         };
         let question = "Where is the square?";
@@ -390,7 +391,7 @@ fn work_before_the_first_token_says_how_far_it_is() {
             );
         };
         assert_eq!(cancel.progress(), None);
-        block_on(s.look(&picture(&model, 10), &cancel)).unwrap();
+        block_on(s.look(&picture(10), &cancel)).unwrap();
         far(Stage::Picture);
         block_on(s.ask(&request("What is this?", 16), &cancel, &mut |_| {})).unwrap();
         far(Stage::Prompt);

@@ -1,44 +1,89 @@
 //! The stages of one prompt, to compare with another implementation.
 
 use super::{Request, Session, Trace};
-use crate::budget::Budget;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::image::Pixels;
-use crate::model::{Want, Wanted};
+use crate::image::{Picture, tiles};
+use crate::model::{Slot, Want, Wanted};
 
 impl Session {
-    /// The stages of one prompt, from pixels to the logits of every position.
+    /// The stages of one prompt, from pixels to the logits of every position. Of the request, the
+    /// question, the budget and the way of choosing count.
     ///
     /// # Errors
     /// As [`Session::ask`].
     pub async fn trace(
         &mut self,
-        pixels: &Pixels,
-        question: &str,
-        budget: &Budget,
+        picture: &Picture,
+        request: &Request,
         cancel: &Cancel,
     ) -> Result<Trace> {
-        self.look(pixels, cancel).await?;
+        self.look(picture, cancel).await?;
         self.start_anew();
-        let question = self.question_ids(question);
-        let request = Request { budget: budget.clone(), ..Request::new("") };
-        let m = self.choose(&request, question.len(), 0.0)?.m;
-        let prompt = self.prompt(m, &question);
+        let question = self.question_ids(&request.question);
+        let select = self.model.config().checked_select(request.select)?;
+        let offer = self.offer(Some(select))?;
+        let choice = self.choose(request, &offer, question.len(), 0.0)?;
+        self.encode(&choice, select, cancel).await?;
+        let prompt = self.prompt(&choice, select, &question);
+        self.make_room(prompt.len()).await?;
         if prompt.len() > self.cache.capacity() {
             return Err(Error::ContextFull { need: prompt.len(), have: self.cache.capacity() });
         }
-        let vision_features = self.model.vision_features(pixels, cancel).await?;
+        let (plan, squares) = tiles::squares(picture, self.model.image_spec(), choice.level)?;
+        let mut vision_features = Vec::new();
+        for square in &squares {
+            vision_features.extend(self.model.vision_features(square, cancel).await?);
+        }
+        let pixel_values = squares.into_iter().flat_map(|square| square.data).collect();
         self.cache.rewind(0);
         self.cached.clear();
         let logits = match self.extend(&prompt, Want::AllLogits, cancel).await? {
             Wanted::Logits(logits) => logits,
-            _ => unreachable!("all logits were asked for"),
+            Wanted::Nothing => unreachable!("all logits were asked for"),
         };
-        let picture = self.picture.as_ref().expect("`look` has set the picture");
-        let visual_tokens = self.model.read_visual(&picture.visual, m).await?;
-        let ids = self.prefix.iter().map(|&id| id as i32);
-        let input_ids = ids.chain([-200]).chain(question.iter().map(|&id| id as i32)).collect();
-        Ok(Trace { image_tokens: m, vision_features, visual_tokens, input_ids, logits })
+        Ok(Trace {
+            image_tokens: choice.m,
+            tiles: plan.squares(),
+            pixel_values,
+            vision_features,
+            visual_tokens: self.visual_tokens(&prompt).await?,
+            input_ids: runs_as_one(&prompt),
+            logits,
+        })
+    }
+
+    /// The image tokens that a prompt reads, in its order, [m, hidden].
+    async fn visual_tokens(&self, prompt: &[Slot]) -> Result<Vec<f32>> {
+        let rows: Vec<usize> = prompt
+            .iter()
+            .filter_map(|slot| match slot {
+                Slot::Visual { index, .. } => Some(*index as usize),
+                Slot::Token(_) => None,
+            })
+            .collect();
+        let Some(visual) = self.picture.as_ref().and_then(|seen| seen.named_in(prompt)) else {
+            return Ok(Vec::new());
+        };
+        let hidden = self.model.config().language.hidden;
+        let most = rows.iter().map(|row| row + 1).max().unwrap_or(0);
+        let all = self.model.read_visual(visual, 0..most).await?;
+        Ok(rows.iter().flat_map(|row| &all[row * hidden..][..hidden]).copied().collect())
     }
 }
+
+/// The prompt's ids; each unbroken run of image tokens is one −200.
+fn runs_as_one(prompt: &[Slot]) -> Vec<i32> {
+    let mut ids: Vec<i32> = Vec::new();
+    for (i, slot) in prompt.iter().enumerate() {
+        match slot.token() {
+            Some(id) => ids.push(id as i32),
+            None if i > 0 && prompt[i - 1].token().is_none() => {}
+            None => ids.push(PICTURE),
+        }
+    }
+    ids
+}
+
+/// What LLaVA's code puts where a picture's tokens go.
+const PICTURE: i32 = -200;

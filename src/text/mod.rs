@@ -13,7 +13,7 @@ mod stream;
 mod tests;
 pub mod tokenizer;
 
-pub use self::prompt::Template;
+pub use self::prompt::{Part, Template};
 #[cfg(feature = "native")]
 pub(crate) use self::sentencepiece::synthetic_model;
 pub(crate) use self::sentencepiece::{SentencePieces, sentencepiece_model};

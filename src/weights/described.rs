@@ -84,8 +84,17 @@ impl Described<'_> {
         let end_ids = published::end_ids(&[Some(text), Some(fields), generation], tokenizer.eos())?;
         let Pictures { mean, std, padded: pad_to_square } = pictures;
         let preparing = Preparing::default();
-        let config =
-            Config { vision, projector, language, pad_to_square, preparing, mean, std, end_ids };
+        let config = Config {
+            vision,
+            projector,
+            language,
+            pad_to_square,
+            preparing,
+            reads_documents: false,
+            mean,
+            std,
+            end_ids,
+        };
         config.check("config.json")?;
         Ok(config)
     }

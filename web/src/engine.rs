@@ -7,7 +7,7 @@ use crate::store::{Store, StoredFiles};
 use crate::{from_js, to_js};
 use js_sys::Date;
 use mqt::gpu::{AdapterInfo, Choices};
-use mqt::image::{Pixels, Reading};
+use mqt::image::{Picture, Pixels, Reading};
 use mqt::model::{Arithmetic, Loading, Model, Tuning};
 use mqt::session::{Session, Turn};
 use mqt::{Budget, Cancel, attention, bench, defaults};
@@ -205,13 +205,14 @@ impl Engine {
     /// The bytes are not a picture, stopped, or the device's failures.
     pub async fn look(&mut self, picture: &[u8], stop: &Stop) -> Result<View> {
         let start = Date::now();
-        let pixels = Pixels::decode(picture, self.session.model().image_spec(), Reading::People)?;
+        let picture = Picture::read(picture, Reading::People)?;
         let decode_image_ms = Date::now() - start;
-        let looked = self.session.look(&pixels, &stop.cancel).await?;
+        let looked = self.session.look(&picture, &stop.cancel).await?;
         // Of a picture that another has replaced nothing is counted.
         let before = if looked.vision_runs > 0 { 0.0 } else { self.decode_image_ms };
         self.decode_image_ms = before + decode_image_ms;
-        Ok(View::of(pixels, looked.vision_ms + looked.resample_ms))
+        let shown = self.session.shown().ok_or_else(|| Failure::invalid("no picture was kept"))?;
+        Ok(View::of(shown.clone(), looked.ms()))
     }
 
     /// What the model would see of a picture file; the picture in front of it stays the same.

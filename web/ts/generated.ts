@@ -71,6 +71,17 @@ export type ImageTokensMode =
   /** The caller. */
   | "fixed";
 
+/** How image tokens are chosen. */
+export type Select =
+  /** The first m, as an MQT model was trained to nest them. */
+  | "nested"
+  /** Each next token is the one farthest from those already chosen (DivPrune, arXiv 2503.02175). */
+  | "spread"
+  /** Averages over squares of the grid. */
+  | "pool"
+  /** By chance, the same for every picture. */
+  | "random";
+
 /** How numbers are computed. */
 export type Arithmetic =
   /** Float activations and caches; a row's result does not depend on its neighbours. */
@@ -101,11 +112,18 @@ export interface Answer {
   imageTokensMode: ImageTokensMode;
   /** Why this many, as a text to show. */
   imageTokensReason: string;
+  /** The pictures that were asked about, in the order of the prompt. */
+  images: AnswerImage[];
+  /** How image tokens were chosen. */
+  select: Select;
   /** Tokens of the whole prompt, image tokens included. */
   promptTokens: number;
   /** Tokens generated. */
   completionTokens: number;
-  /** How often the vision tower ran for this answer: 0 or 1. */
+  /**
+   * How often the vision tower ran for this answer: once for each square that was not encoded
+   * before.
+   */
   visionRuns: number;
   /** Milliseconds per stage. */
   timingsMs: Timings;
@@ -126,6 +144,16 @@ export interface Answer {
   meanProbability: number | null;
   /** Of the prompt's tokens, how many were already in the cache. */
   cachedTokens: number;
+}
+
+/** A picture that was asked about. */
+export interface AnswerImage {
+  /** What the caller calls it, if it has a name there. */
+  image?: string;
+  /** Its image tokens. */
+  imageTokens: number;
+  /** The squares it was cut into; 1 is the whole picture. */
+  tiles: number;
 }
 
 /** Why an answer ended. */
@@ -505,6 +533,8 @@ export const DEFAULTS = {
   context: 2048,
   /** An answer is cut after this many tokens. */
   maxNewTokens: 512,
+  /** The same for models that write documents. */
+  documentTokens: 4096,
   /** Milliseconds to the first token that an automatic choice of image tokens aims for. */
   targetMs: 2000,
   /**

@@ -30,12 +30,14 @@ type Names = &'static [(&'static str, &'static str)];
 const ITEMS: &[(&str, As, Names)] = &[
     ("src/error/code.rs", As::Record, &[("Facts", "Facts")]),
     ("src/budget.rs", As::Record, &[("Mode", "ImageTokensMode")]),
+    ("src/select.rs", As::Record, &[("Select", "Select")]),
     ("src/model/slot.rs", As::Record, &[("Arithmetic", "Arithmetic")]),
     (
         "src/session/record.rs",
         As::Record,
         &[
             ("Answer", "Answer"),
+            ("AnswerImage", "AnswerImage"),
             ("FinishReason", "FinishReason"),
             ("Timings", "Timings"),
             ("AnswerAdapter", "AnswerAdapter"),

@@ -6,9 +6,10 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use mqt::defaults;
 use mqt::gpu::AdapterChoice;
+use mqt::select::Select;
 use mqt::weights::WeightsChoice;
-use shared::WEIGHTS;
 pub(crate) use shared::{AnswerArgs, BudgetArgs, ModelArgs, SystemArgs, question, source};
+use shared::{SELECT, WEIGHTS};
 use std::ffi::OsString;
 use std::path::PathBuf;
 pub(crate) use values::{Tokens, tokens};
@@ -189,6 +190,12 @@ pub(crate) struct TraceArgs {
         value_parser = image_tokens
     )]
     pub(crate) tokens: u64,
+    /// How image tokens are chosen: nested, spread, pool or random [default: the model's own way]
+    #[arg(
+        long, value_name = "HOW", hide_possible_values = true,
+        value_parser = PossibleValuesParser::new(SELECT).try_map(|text| text.parse::<Select>())
+    )]
+    pub(crate) select: Option<Select>,
     /// The safetensors file to write
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,

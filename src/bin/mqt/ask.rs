@@ -3,7 +3,7 @@
 use crate::answer::{self, Style};
 use crate::args::{self, AskArgs};
 use crate::console::Console;
-use crate::conversation::Conversation;
+use crate::conversation::{Budgets, Conversation};
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::picture::{Picture, has_scheme};
@@ -48,7 +48,8 @@ pub(crate) fn run(mut args: AskArgs, console: &Console) -> Result<()> {
         .iter()
         .filter_map(|budget| if let Budget::Fixed(m) = budget { Some(*m) } else { None })
         .collect();
-    let mut conversation = Conversation::start(&args.model, Arithmetic::Fast, &checked, console)?;
+    let budgets = Budgets { fixed: &checked, select: args.answer.select };
+    let mut conversation = Conversation::start(&args.model, Arithmetic::Fast, budgets, console)?;
     conversation.session.instruct(args.opening.system.as_deref())?;
     let mut output = Output::new();
     let style = Style::new(args.json);
@@ -66,7 +67,8 @@ pub(crate) fn run(mut args: AskArgs, console: &Console) -> Result<()> {
             if round > 0 {
                 conversation.session.take_back();
             }
-            let request = args.answer.request(&question, budget.clone());
+            let request =
+                args.answer.request(&question, budget.clone(), conversation.model().config());
             let answer =
                 answer::show(&mut conversation, request, &label, style, &mut output, console)?;
             answer::unless_cancelled(&answer)?;

@@ -3,7 +3,7 @@
 use crate::answer::{self, Style};
 use crate::args::{self, ChatArgs, Tokens};
 use crate::console::Console;
-use crate::conversation::Conversation;
+use crate::conversation::{Budgets, Conversation};
 use crate::failure::{Failure, Result};
 use crate::help::CHAT_COMMANDS;
 use crate::lines;
@@ -29,14 +29,18 @@ pub(crate) fn run(args: ChatArgs, console: &Console) -> Result<()> {
     let picture = Picture::find(&args.image)?;
     let budget = args.budget.budget();
     let fixed: Vec<u64> = if let Budget::Fixed(m) = budget { vec![m] } else { Vec::new() };
-    let mut conversation = Conversation::start(&args.model, Arithmetic::Fast, &fixed, console)?;
+    let budgets = Budgets { fixed: &fixed, select: args.answer.select };
+    let mut conversation = Conversation::start(&args.model, Arithmetic::Fast, budgets, console)?;
     conversation.session.instruct(args.opening.system.as_deref())?;
     conversation.look(&picture, Reading::People)?;
     let mut lines = Lines::open()?;
     let model = conversation.model();
     if lines.interactive() {
-        let (name, adapter, max) =
-            (mqt::untrusted::one_line(model.name()), &model.adapter().name, model.config().m_max());
+        let (name, adapter, max) = (
+            mqt::untrusted::one_line(model.name()),
+            &model.adapter().name,
+            conversation.session.offer(args.answer.select)?.max,
+        );
         console.line(&format!("{name} on {adapter}, up to {max} image tokens; looking at {}. /help lists the commands.", picture.name));
     }
     let mut chat = Chat {
@@ -152,7 +156,8 @@ impl Chat {
     }
 
     fn ask(&mut self, question: &str, budget: Budget) -> Result<()> {
-        let request = self.args.answer.request(question, budget);
+        let request =
+            self.args.answer.request(question, budget, self.conversation.model().config());
         let style = Style::new(self.args.json);
         let asked = answer::show(
             &mut self.conversation,
@@ -209,7 +214,7 @@ impl Chat {
                 )));
             }
         };
-        let m = budget::fixed(m, &self.offer())?;
+        let m = budget::fixed(m, &self.offer())?.tokens;
         let Some(last) = &self.last else {
             return Err(Failure::usage("there is no answer to refine yet"));
         };
@@ -246,15 +251,19 @@ impl Chat {
     }
 
     fn max(&self) -> usize {
-        self.conversation.model().config().m_max()
+        self.offer().max
     }
 
     fn offer(&self) -> budget::Offer {
-        self.conversation.model().config().offer()
+        let config = self.conversation.model().config();
+        // The way of choosing was checked before the model was loaded.
+        let select = self.args.answer.select.unwrap_or(config.select());
+        let session = &self.conversation.session;
+        session.offer(Some(select)).unwrap_or_else(|_| config.offer())
     }
 
     fn context(&self) -> usize {
-        crate::conversation::context(&self.args.model, self.conversation.model())
+        self.conversation.session.context()
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::answer::{self, Style};
 use crate::args::{self, CompareArgs};
 use crate::console::Console;
-use crate::conversation::Conversation;
+use crate::conversation::{Budgets, Conversation};
 use crate::failure::Result;
 use crate::output::Output;
 use crate::picture::Picture;
@@ -14,20 +14,21 @@ use mqt::model::Arithmetic;
 pub(crate) fn run(args: CompareArgs, console: &Console) -> Result<()> {
     args::question(&args.question)?;
     let picture = Picture::find(&args.image)?;
-    let mut conversation =
-        Conversation::start(&args.model, Arithmetic::Fast, &args.tokens, console)?;
+    let budgets = Budgets { fixed: &args.tokens, select: args.answer.select };
+    let mut conversation = Conversation::start(&args.model, Arithmetic::Fast, budgets, console)?;
     conversation.session.instruct(args.opening.system.as_deref())?;
     let mut tokens = args.tokens;
+    conversation.look(&picture, Reading::People)?;
     if tokens.is_empty() {
-        tokens =
-            conversation.model().config().offer().ladder().into_iter().map(|m| m as u64).collect();
+        let offer = conversation.session.offer(args.answer.select)?;
+        tokens = offer.ladder().into_iter().map(|m| m as u64).collect();
     }
     tokens.sort_unstable();
     tokens.dedup();
-    conversation.look(&picture, Reading::People)?;
     let mut output = Output::new();
     for m in tokens {
-        let request = args.answer.request(&args.question, Budget::Fixed(m));
+        let request =
+            args.answer.request(&args.question, Budget::Fixed(m), conversation.model().config());
         let answer = answer::show(
             &mut conversation,
             request,

@@ -11,9 +11,10 @@ use mqt::budget;
 use mqt::cancel::Cancel;
 use mqt::defaults;
 use mqt::future::Callback;
-use mqt::image::{Pixels, Reading};
+use mqt::image::{self, Reading};
 use mqt::model::preflight::Preflight;
 use mqt::model::{Arithmetic, LoadOptions, Loading, Model, ModelSource, Opened, Tuning};
+use mqt::select::Select;
 use mqt::session::{Answer, Request, Session};
 use mqt::weights::WeightsChoice;
 use pollster::block_on;
@@ -157,9 +158,23 @@ fn announce(preflight: &Preflight, console: &Console) {
     }
 }
 
-/// Room for tokens: what was asked for, else the default as far as the model allows.
-pub(crate) fn context(args: &ModelArgs, model: &Model) -> usize {
-    args.context.unwrap_or(model.config().default_context())
+/// A session with the room that was asked for, else as much as its questions need.
+pub(crate) fn open_session(
+    model: &Arc<Model>,
+    args: &ModelArgs,
+    cancel: &Cancel,
+) -> Result<Session> {
+    Ok(match args.context {
+        Some(context) => block_on(Session::new(model.clone(), context, cancel))?,
+        None => block_on(Session::growing(model.clone(), cancel))?,
+    })
+}
+
+/// Numbers of image tokens and the way they are chosen, to check before a model is loaded.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Budgets<'a> {
+    pub(crate) fixed: &'a [u64],
+    pub(crate) select: Option<Select>,
 }
 
 /// A session, and what its next answer has to account for.
@@ -179,20 +194,21 @@ impl Conversation {
     pub(crate) fn start(
         args: &ModelArgs,
         default: Arithmetic,
-        budgets: &[u64],
+        budgets: Budgets,
         console: &Console,
     ) -> Result<Conversation> {
         let start = Instant::now();
         let interrupt = Interrupt::install()?;
         let options = options(args, default, TUNING, interrupt.cancel());
         let opened = block_on(Opened::at(&args.source()?, &options))?;
-        for &m in budgets {
-            budget::fixed(m, &opened.config().offer())?;
+        let select = opened.config().checked_select(budgets.select)?;
+        let offer = opened.config().offer_by(select);
+        for &m in budgets.fixed {
+            budget::fixed(m, &offer)?;
         }
         let model = interrupt.during(|_| load_opened(opened, &options, args, console))?;
         let spinner = console.spinner("warming up");
-        let session =
-            block_on(Session::new(model.clone(), context(args, &model), &interrupt.cancel()))?;
+        let session = open_session(&model, args, &interrupt.cancel())?;
         spinner.finish_and_clear();
         let load_ms = ms(start);
         Ok(Conversation {
@@ -219,15 +235,18 @@ impl Conversation {
     /// pixels.
     pub(crate) fn look(&mut self, picture: &Picture, reading: Reading) -> Result<()> {
         let start = Instant::now();
-        let pixels = decode(picture, self.model(), reading)?;
+        let decoded = decode(picture, self.model(), reading)?;
         let decode_image_ms = ms(start);
         let spinner = self.console.spinner("looking at the picture");
-        let looked = self.interrupt.during(|cancel| block_on(self.session.look(&pixels, cancel)));
+        let looked = self.interrupt.during(|cancel| block_on(self.session.look(&decoded, cancel)));
         spinner.finish_and_clear();
-        looked?;
+        looked.map_err(|error| match error {
+            mqt::Error::ImageUnreadable { .. } => Failure::from(error).about(&picture.name),
+            _ => error.into(),
+        })?;
         self.decode_image_ms += decode_image_ms;
         self.image.clone_from(&picture.name);
-        if pixels.readings_differ && reading == Reading::People {
+        if decoded.readings_differ && reading == Reading::People {
             let name = &picture.name;
             self.console.note(&format!(
                 "{name} is rotated by EXIF, transparent or 16-bit: it was read as a person sees it; the PyTorch reference reads other pixels"
@@ -249,15 +268,17 @@ impl Conversation {
         let decode_image = std::mem::take(&mut self.decode_image_ms);
         let mut answer = answer.counting(load, decode_image);
         answer.image = Some(self.image.clone());
+        for image in &mut answer.images {
+            image.image = Some(self.image.clone());
+        }
         Ok(answer)
     }
 }
 
-/// The picture as this model's tower takes it.
-pub(crate) fn decode(picture: &Picture, model: &Model, reading: Reading) -> Result<Pixels> {
+/// The picture, read for a person or as this model's reference reads it.
+pub(crate) fn decode(picture: &Picture, _: &Model, reading: Reading) -> Result<image::Picture> {
     let bytes = picture.bytes()?;
-    Pixels::decode(&bytes, model.image_spec(), reading)
-        .map_err(|error| Failure::from(error).about(&picture.name))
+    image::Picture::read(&bytes, reading).map_err(|error| Failure::from(error).about(&picture.name))
 }
 
 fn ms(since: Instant) -> f64 {

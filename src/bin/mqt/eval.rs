@@ -2,7 +2,7 @@
 
 use crate::args::EvalArgs;
 use crate::console::Console;
-use crate::conversation::Conversation;
+use crate::conversation::{Budgets, Conversation};
 use crate::exact::{Id, Key};
 use crate::failure::{Failure, Result};
 use crate::ledger::Ledger;
@@ -67,11 +67,11 @@ pub(crate) fn run(args: EvalArgs, console: &Console) -> Result<()> {
     if let Some(note) = ledger.damage_note() {
         console.note(&note);
     }
-    let mut conversation =
-        Conversation::start(&args.model, Arithmetic::Exact, &args.tokens, console)?;
+    let budgets = Budgets { fixed: &args.tokens, select: args.answer.select };
+    let mut conversation = Conversation::start(&args.model, Arithmetic::Exact, budgets, console)?;
     let model = conversation.model();
     let mut tokens = if args.tokens.is_empty() {
-        vec![model.config().m_max() as u64]
+        vec![model.config().offer_by(model.config().checked_select(args.answer.select)?).max as u64]
     } else {
         args.tokens.clone()
     };
@@ -153,8 +153,8 @@ fn answer(
     talk.look(&picture, Reading::Reference)?;
     for &m in open {
         talk.session.start_anew();
-        let answer =
-            talk.ask(args.answer.request(&question.text, Budget::Fixed(m)), &mut |_| {})?;
+        let request = args.answer.request(&question.text, Budget::Fixed(m), talk.model().config());
+        let answer = talk.ask(request, &mut |_| {})?;
         // A cancelled answer is not recorded: it would be scored.
         if answer.finish_reason == FinishReason::Cancelled {
             return Err(Failure::interrupted());

@@ -2,7 +2,7 @@
 
 use crate::args::{self, TraceArgs};
 use crate::console::Console;
-use crate::conversation::{context, decode, load_model};
+use crate::conversation::{decode, load_model, open_session};
 use crate::failure::Result;
 use crate::picture::Picture;
 use crate::target::{self, Target};
@@ -10,7 +10,7 @@ use mqt::budget::{self, Budget};
 use mqt::cancel::Cancel;
 use mqt::image::Reading;
 use mqt::model::Arithmetic;
-use mqt::session::Session;
+use mqt::session::Request;
 use pollster::block_on;
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -21,22 +21,26 @@ pub(crate) fn run(args: TraceArgs, console: &Console) -> Result<()> {
     target::keep_from_inputs("-o", &args.output, &picture, &args.model)?;
     let model = load_model(&args.model, Arithmetic::Exact, console)?;
     let budget = Budget::Fixed(args.tokens);
-    budget::fixed(args.tokens, &model.config().offer())?;
-    let pixels = decode(&picture, &model, Reading::Reference)?;
+    let config = model.config();
+    budget::fixed(args.tokens, &config.offer_by(config.checked_select(args.select)?))?;
+    let decoded = decode(&picture, &model, Reading::Reference)?;
     let cancel = Cancel::new();
-    let context = context(&args.model, &model);
-    let mut session = block_on(Session::new(model.clone(), context, &cancel))?;
-    let trace = block_on(session.trace(&pixels, &args.question, &budget, &cancel))?;
+    let mut session = open_session(&model, &args.model, &cancel)?;
+    let mut request = Request::new(args.question);
+    (request.budget, request.select) = (budget, args.select);
+    let trace = block_on(session.trace(&decoded, &request, &cancel))?;
     let m = trace.image_tokens;
 
-    let config = model.config();
-    let size = pixels.size;
-    let spliced = trace.input_ids.len() - 1 + m;
+    let size = config.vision.image_size;
+    let spliced = trace.logits.len() / config.language.vocab;
+    // One square that could not have been several has no axis for them.
+    let tiles: &[usize] = if config.is_tiled() { &[trace.tiles] } else { &[] };
+    let with_tiles = |rest: &[usize]| [tiles, rest].concat();
     let files = [
-        Tensor::f32("pixel_values", [3, size, size].into(), &pixels.data),
+        Tensor::f32("pixel_values", with_tiles(&[3, size, size]), &trace.pixel_values),
         Tensor::f32(
             "vision_features",
-            [config.vision.patches(), config.vision.hidden].into(),
+            with_tiles(&[config.vision.patches(), config.vision.hidden]),
             &trace.vision_features,
         ),
         Tensor::f32("visual_tokens", [m, config.language.hidden].into(), &trace.visual_tokens),

@@ -6,10 +6,12 @@ use crate::failure::{Failure, Result};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use mqt::budget::Budget;
+use mqt::config::Config;
 use mqt::defaults;
 use mqt::gpu::AdapterChoice;
 use mqt::model::{Arithmetic, ModelSource};
 use mqt::sample::Sampling;
+use mqt::select::Select;
 use mqt::session::Request;
 use mqt::untrusted::limits;
 use mqt::weights::WeightsChoice;
@@ -17,6 +19,9 @@ use std::path::{Path, PathBuf};
 
 /// What `--weights` takes.
 pub(super) const WEIGHTS: [&str; 6] = ["auto", "f32", "f16", "q8", "q5", "q4"];
+
+/// What `--select` takes.
+pub(super) const SELECT: [&str; 4] = ["nested", "spread", "pool", "random"];
 
 #[derive(Debug, Args)]
 pub(crate) struct BudgetArgs {
@@ -36,12 +41,17 @@ pub(crate) struct BudgetArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct AnswerArgs {
-    /// Cut the answer after this many tokens
+    /// How image tokens are chosen: `nested` as the model was trained to, `spread` as far apart as
+    /// they can be, `pool` averages of squares, `random` [default: the model's own way]
     #[arg(
-        long, value_name = "N", allow_hyphen_values = true,
-        default_value_t = defaults::MAX_NEW_TOKENS as u32, value_parser = positive
+        long, value_name = "HOW", hide_possible_values = true,
+        value_parser = PossibleValuesParser::new(SELECT).try_map(|text| text.parse::<Select>())
     )]
-    max_new_tokens: u32,
+    pub(crate) select: Option<Select>,
+    /// Cut the answer after this many tokens [default: 512, or 4096 for models that write
+    /// documents]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = positive)]
+    max_new_tokens: Option<u32>,
     /// 0 always takes the likeliest token; higher is more varied
     #[arg(
         long, value_name = "T", allow_hyphen_values = true, default_value_t = defaults::TEMPERATURE,
@@ -110,8 +120,8 @@ pub(crate) struct ModelArgs {
     /// The graphics adapter: part of its name, or `cpu` for none
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = adapter)]
     pub(crate) adapter: AdapterChoice,
-    /// Room for this many tokens of picture and conversation [default: 2048, or what the model
-    /// allows if that is less]
+    /// Room for this many tokens of picture and conversation [default: what they need, 2048 at
+    /// least, as far as the model allows]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = count)]
     pub(crate) context: Option<usize>,
     /// exact: the same on every device; fast: whatever is fastest here [default: fast; exact in
@@ -139,13 +149,15 @@ impl BudgetArgs {
 }
 
 impl AnswerArgs {
-    /// These flags as a request.
-    pub(crate) fn request(&self, question: &str, budget: Budget) -> Request {
+    /// These flags as a request to a model of these numbers.
+    pub(crate) fn request(&self, question: &str, budget: Budget, config: &Config) -> Request {
         let AnswerArgs { temperature, top_p, top_k, repetition_penalty, seed, .. } = *self;
         let mut request = Request::new(question);
         request.budget = budget;
         request.sampling = Sampling { temperature, top_p, top_k, repetition_penalty, seed };
-        request.max_new_tokens = self.max_new_tokens as usize;
+        request.select = self.select;
+        request.max_new_tokens =
+            self.max_new_tokens.map_or(config.default_new_tokens(), |most| most as usize);
         request.stop.clone_from(&self.stop);
         request
     }

@@ -26,7 +26,7 @@ fn the_definition_is_sound() {
 fn defaults() {
     let args = ask("mqt ask a.png what?");
     assert_eq!(args.budget.budget(), Budget::default());
-    let request = args.answer.request("what?", args.budget.budget());
+    let request = args.answer.request("what?", args.budget.budget(), &toybox());
     assert_eq!(
         (request.sampling, request.max_new_tokens),
         (Sampling::default(), defaults::MAX_NEW_TOKENS)
@@ -57,7 +57,7 @@ fn every_flag_of_ask() {
     let line = "mqt ask a.png b.png -q what? -m 16 --model dir --weights q8 --adapter llvm --context 99 --max-new-tokens 7 \
                 --arithmetic exact --temperature 0.5 --top-p 0.9 --top-k 3 --repetition-penalty 1.1 --seed 5 --stop a --stop b --json --quiet";
     let args = ask(line);
-    let request = args.answer.request("what?", args.budget.budget());
+    let request = args.answer.request("what?", args.budget.budget(), &toybox());
     assert_eq!(request.budget, Budget::Fixed(16));
     assert_eq!(
         request.sampling,
@@ -168,4 +168,8 @@ fn numbers_without_sense() {
 #[test]
 fn urls_are_no_models() {
     assert_eq!(source(Some(&PathBuf::from("https://example.org/m"))).unwrap_err().code, 2);
+}
+
+fn toybox() -> mqt::Config {
+    mqt::config::shapes::named("toybox").unwrap()
 }
