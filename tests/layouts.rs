@@ -9,6 +9,7 @@ use mqt::convert::{Calibration, Conversion, convert};
 use mqt::gpu::AdapterChoice;
 use mqt::image::Picture;
 use mqt::model::{Arithmetic, LoadOptions, ModelSource, Weights};
+use mqt::select::Select;
 use mqt::session::Request;
 use mqt::synth::{Layout, Synth};
 use mqt::{Model, Session};
@@ -90,9 +91,9 @@ fn the_same_model_in_every_layout_of_llava_gives_the_same_answers() {
     });
     let models: Vec<_> = models.collect();
     let first = models[0].config();
-    assert_eq!(first.offer().exactly, [1, 4, 16, 64]);
-    let answers =
-        ids(&models[0], &first.offer().exactly.iter().map(|&m| m as u64).collect::<Vec<_>>());
+    assert_eq!(first.offer_by(Select::Pool).exactly, [1, 4, 16, 64]);
+    assert_eq!(first.offer().ladder(), [2, 4, 8, 16, 36, 64]);
+    let answers = ids(&models[0], &[1, 4, 16, 64]);
     assert!(
         answers.iter().any(|ids| *ids != answers[0]),
         "{answers:?}: the picture does not matter"

@@ -187,7 +187,7 @@ impl Bench<'_> {
         cache.rewind(kept);
         let start = Instant::now();
         self.model.begin(cache, kept + n, 1, &Sampling::default(), &[], &[]);
-        self.model.extend(cache, &slots, None, Want::Pick, &self.plan.cancel).await?;
+        self.model.extend(cache, &slots, &[], Want::Pick, &self.plan.cancel).await?;
         self.model.picked(cache).await?;
         Ok(start.elapsed().as_secs_f64())
     }
@@ -196,7 +196,7 @@ impl Bench<'_> {
     async fn fill(&mut self, cache: &mut Cache, length: usize) -> Result<()> {
         cache.rewind(0);
         let slots = slots(self.model, 0, length);
-        self.model.extend(cache, &slots, None, Want::Nothing, &self.plan.cancel).await?;
+        self.model.extend(cache, &slots, &[], Want::Nothing, &self.plan.cancel).await?;
         Ok(())
     }
 
@@ -332,7 +332,7 @@ impl Bench<'_> {
         cache.rewind(context - 1);
         self.model.begin(cache, context, limit, &Sampling::default(), &[], &[]);
         self.model
-            .extend(cache, &slots(self.model, context - 1, 1), None, Want::Pick, &self.plan.cancel)
+            .extend(cache, &slots(self.model, context - 1, 1), &[], Want::Pick, &self.plan.cancel)
             .await?;
         Ok(())
     }

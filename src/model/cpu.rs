@@ -231,13 +231,13 @@ async fn forward(
     cancel: &Cancel,
 ) -> Result<Wanted> {
     let l = &config.language;
-    let Chunk { slots, position, visual, want } = chunk;
+    let Chunk { slots, position, want, .. } = chunk;
     let mut x = Vec::with_capacity(slots.len() * l.hidden);
     for slot in slots {
         match slot {
             Slot::Token(id) => x.extend(embed::reference(&[*id], &w.embed)),
-            Slot::Visual { index, .. } => {
-                let visual = visual.expect("visual slots come with a picture");
+            Slot::Visual { picture, index } => {
+                let visual = chunk.visual(*picture);
                 x.extend_from_slice(&visual[*index as usize * l.hidden..][..l.hidden]);
             }
         }

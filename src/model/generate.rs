@@ -73,7 +73,7 @@ impl<'a> Generation<'a> {
     async fn next_alone(&mut self, cancel: &Cancel) -> Result<Picked> {
         if self.taken > 0 {
             let last = self.ahead.known[self.taken - 1].token;
-            self.model.extend(self.cache, &[Slot::Token(last)], None, Want::Pick, cancel).await?;
+            self.model.extend(self.cache, &[Slot::Token(last)], &[], Want::Pick, cancel).await?;
         }
         let picked = self.model.picked(self.cache).await?;
         self.ahead.known.push(picked);

@@ -27,7 +27,7 @@ pub use load::Loading;
 pub use open::{LoadOptions, ModelSource, Opened, Tuning};
 pub use parts::Progress;
 pub(crate) use parts::bytes as bytes_of;
-pub use slot::{Arithmetic, LoadTimes, Looked, Slot, Want, Wanted};
+pub use slot::{Arithmetic, LoadTimes, Looked, PictureKey, Slot, Want, Wanted};
 
 use back_end::{BackEnd, CHUNK, Encoded, Start};
 
@@ -44,14 +44,22 @@ use crate::text::{Template, Tokenizer};
 use std::ops::Range;
 use std::time::Duration;
 
-/// Slots to compute together: where they go in the cache, the picture they speak of, what is wanted
-/// of the last one.
-struct Chunk<'a, V: ?Sized> {
+/// Slots to compute together: where they go in the cache, the pictures they speak of, what is
+/// wanted of the last one.
+struct Chunk<'a, V> {
     slots: &'a [Slot],
     position: usize,
-    /// [M, hidden]
-    visual: Option<&'a V>,
+    /// [M, hidden] each
+    visuals: &'a [(PictureKey, &'a V)],
     want: Want,
+}
+
+impl<V> Chunk<'_, V> {
+    /// The image tokens of a picture that a slot names.
+    fn visual(&self, key: PictureKey) -> &V {
+        let found = self.visuals.iter().find(|(own, _)| *own == key);
+        found.expect("visual slots come with their pictures").1
+    }
 }
 
 enum Network {
@@ -356,11 +364,14 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::ContextFull`], [`Error::Cancelled`], or the device's failures.
+    ///
+    /// # Panics
+    /// A slot names a picture that is not among `visuals`.
     pub async fn extend(
         &self,
         cache: &mut Cache,
         slots: &[Slot],
-        visual: Option<&ImageTokens>,
+        visuals: &[(PictureKey, &ImageTokens)],
         want: Want,
         cancel: &Cancel,
     ) -> Result<Wanted> {
@@ -377,7 +388,7 @@ impl Model {
         }
         for (i, slots) in chunks.enumerate() {
             let want = if i == last || want == Want::AllLogits { want } else { Want::Nothing };
-            let result = self.extend_chunk(cache, slots, visual, want, cancel).await;
+            let result = self.extend_chunk(cache, slots, visuals, want, cancel).await;
             if result.is_err() {
                 // A half-computed chunk leaves keys behind that nothing may see.
                 let len = cache.len;
@@ -396,20 +407,20 @@ impl Model {
         &self,
         cache: &mut Cache,
         slots: &[Slot],
-        visual: Option<&ImageTokens>,
+        visuals: &[(PictureKey, &ImageTokens)],
         want: Want,
         cancel: &Cancel,
     ) -> Result<Wanted> {
         let (config, position) = (&self.config, cache.len);
         match &self.network {
             Network::Gpu(net) => {
-                let visual = visual.map(ImageTokens::gpu);
-                let chunk = Chunk { slots, position, visual, want };
+                let visuals: Vec<_> = visuals.iter().map(|(key, v)| (*key, v.gpu())).collect();
+                let chunk = Chunk { slots, position, visuals: &visuals, want };
                 net.extend(config, cache.gpu(), chunk, cancel).await
             }
             Network::Cpu(net) => {
-                let visual = visual.map(ImageTokens::cpu);
-                let chunk = Chunk { slots, position, visual, want };
+                let visuals: Vec<_> = visuals.iter().map(|(key, v)| (*key, v.cpu())).collect();
+                let chunk = Chunk { slots, position, visuals: &visuals, want };
                 net.extend(config, cache.cpu(), chunk, cancel).await
             }
         }

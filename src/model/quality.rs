@@ -185,7 +185,7 @@ fn logits(model: &Model, asked: &mut Asked, m: usize) -> Vec<f32> {
     let mut extend = |slots: &[Slot]| match block_on(model.extend(
         &mut cache,
         slots,
-        Some(&visual),
+        &[([0; 8], &visual)],
         Want::Logits,
         &cancel,
     ))

@@ -4,7 +4,7 @@
 //! Where fetching takes long, as in a browser, the device would otherwise idle until the last byte
 //! and compile only then.
 
-use super::{Config, LoadOptions, LoadTimes, Opened, Progress, Slot, Tuning, Want};
+use super::{Config, LoadOptions, LoadTimes, Opened, PictureKey, Progress, Slot, Tuning, Want};
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::future::{Boxed, Callback};
@@ -95,11 +95,12 @@ pub(super) async fn rehearse(
         .await?;
     tell();
     let mut cache = model.new_cache(TOKENS + 2).await?;
+    const PICTURE: PictureKey = [0; 8];
     let slots: Vec<Slot> = (0..TOKENS)
-        .map(|i| if i == 1 { Slot::Visual { picture: [0; 8], index: 0 } } else { Slot::Token(0) })
+        .map(|i| if i == 1 { Slot::Visual { picture: PICTURE, index: 0 } } else { Slot::Token(0) })
         .collect();
     model.begin(&mut cache, slots.len(), 2, &Sampling::default(), &[], &[]);
-    model.extend(&mut cache, &slots, Some(&visual), Want::Pick, &cancel).await?;
+    model.extend(&mut cache, &slots, &[(PICTURE, &visual)], Want::Pick, &cancel).await?;
     tell();
     let mut generation = model.generation(&mut cache);
     while generation.next(&cancel).await?.is_some() {}

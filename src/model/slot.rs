@@ -2,15 +2,18 @@
 
 use crate::error::Result;
 
+/// What slots call a picture: the start of its hash, and how it is cut.
+pub type PictureKey = [u8; 8];
+
 /// One position of a prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Slot {
     /// A token of the vocabulary.
     Token(u32),
-    /// An image token: the picture (the start of its hash) and which of its M.
+    /// An image token: the picture and which of its M.
     Visual {
-        /// First bytes of the picture's hash.
-        picture: [u8; 8],
+        /// The picture's name here.
+        picture: PictureKey,
         /// 0-based.
         index: u32,
     },

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::image::tiles::{self, Level, Plan};
 use crate::image::{Picture, Pixels};
-use crate::model::{ImageTokens, Looked, Slot};
+use crate::model::{ImageTokens, Looked, PictureKey};
 use crate::select::{self, Select};
 use sha2::{Digest, Sha256};
 use web_time::Instant;
@@ -47,18 +47,13 @@ impl Seen {
         self.views.iter().map(|view| view.plan.level).collect()
     }
 
-    /// The image tokens that these slots name; `None` if they name none.
-    pub(super) fn named_in(&self, slots: &[Slot]) -> Option<&ImageTokens> {
-        let key = slots.iter().find_map(|slot| match slot {
-            Slot::Visual { picture, .. } => Some(*picture),
-            Slot::Token(_) => None,
-        })?;
-        let view = self.views.iter().find(|view| self.key(view.plan.level) == key)?;
-        Some(&view.visual)
+    /// What is encoded, under the names that slots use.
+    pub(super) fn visuals(&self) -> Vec<(PictureKey, &ImageTokens)> {
+        self.views.iter().map(|view| (self.key(view.plan.level), &view.visual)).collect()
     }
 
     /// What slots call the picture at this level.
-    pub(super) fn key(&self, level: Level) -> [u8; 8] {
+    pub(super) fn key(&self, level: Level) -> PictureKey {
         let [kind, n] = match level {
             Level::Square => [0, 0],
             Level::Edge(n) => [1, n],

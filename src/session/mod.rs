@@ -146,7 +146,7 @@ impl Session {
     async fn warm_up(&mut self, cancel: &Cancel) -> Result<()> {
         let slots: Vec<Slot> = self.prefix.iter().map(|&id| Slot::Token(id)).collect();
         self.model.begin(&mut self.cache, slots.len(), 2, &Sampling::default(), &[], &[]);
-        self.model.extend(&mut self.cache, &slots, None, Want::Pick, cancel).await?;
+        self.model.extend(&mut self.cache, &slots, &[], Want::Pick, cancel).await?;
         let mut generation = self.model.generation(&mut self.cache);
         for _ in 0..2 {
             generation.next(cancel).await?;
@@ -155,7 +155,7 @@ impl Session {
         self.cache.rewind(0);
         let start = Instant::now();
         self.model.begin(&mut self.cache, slots.len(), 1, &Sampling::default(), &[], &[]);
-        self.model.extend(&mut self.cache, &slots, None, Want::Pick, cancel).await?;
+        self.model.extend(&mut self.cache, &slots, &[], Want::Pick, cancel).await?;
         self.model.picked(&mut self.cache).await?;
         self.speed.prefilled(slots.len(), ms(start));
         self.cached = slots;

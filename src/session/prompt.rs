@@ -1,6 +1,6 @@
 //! From a conversation to the slots of its prompt, and what of them is in the cache already.
 
-use super::look::View;
+use super::look::{Seen, View};
 use super::record::AnswerImage;
 use super::{Request, Session, Told};
 use crate::budget::{self, Budget, Choice, Mode, Offer, Situation, Step};
@@ -141,8 +141,8 @@ impl Session {
         want: Want,
         cancel: &Cancel,
     ) -> Result<Wanted> {
-        let visual = self.picture.as_ref().and_then(|seen| seen.named_in(slots));
-        let wanted = self.model.extend(&mut self.cache, slots, visual, want, cancel).await;
+        let visuals: Vec<_> = self.picture.iter().flat_map(Seen::visuals).collect();
+        let wanted = self.model.extend(&mut self.cache, slots, &visuals, want, cancel).await;
         // A cancelled prefill leaves whole chunks behind: they are as good as any.
         let done = self.cache.len() - self.cached.len();
         self.cached.extend_from_slice(&slots[..done]);

@@ -1,10 +1,11 @@
 //! The stages of one prompt, to compare with another implementation.
 
+use super::look::Seen;
 use super::{Request, Session, Trace};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::image::{Picture, tiles};
-use crate::model::{Slot, Want, Wanted};
+use crate::model::{PictureKey, Slot, Want, Wanted};
 
 impl Session {
     /// The stages of one prompt, from pixels to the logits of every position. Of the request, the
@@ -55,20 +56,24 @@ impl Session {
 
     /// The image tokens that a prompt reads, in its order, [m, hidden].
     async fn visual_tokens(&self, prompt: &[Slot]) -> Result<Vec<f32>> {
-        let rows: Vec<usize> = prompt
-            .iter()
-            .filter_map(|slot| match slot {
-                Slot::Visual { index, .. } => Some(*index as usize),
-                Slot::Token(_) => None,
-            })
-            .collect();
-        let Some(visual) = self.picture.as_ref().and_then(|seen| seen.named_in(prompt)) else {
-            return Ok(Vec::new());
-        };
+        let visuals: Vec<_> = self.picture.iter().flat_map(Seen::visuals).collect();
         let hidden = self.model.config().language.hidden;
-        let most = rows.iter().map(|row| row + 1).max().unwrap_or(0);
-        let all = self.model.read_visual(visual, 0..most).await?;
-        Ok(rows.iter().flat_map(|row| &all[row * hidden..][..hidden]).copied().collect())
+        let mut tokens = Vec::new();
+        for (key, visual) in visuals {
+            let rows: Vec<usize> = prompt.iter().filter_map(|slot| row(slot, key)).collect();
+            let most = rows.iter().map(|row| row + 1).max().unwrap_or(0);
+            let all = self.model.read_visual(visual, 0..most).await?;
+            tokens.extend(rows.iter().flat_map(|row| &all[row * hidden..][..hidden]).copied());
+        }
+        Ok(tokens)
+    }
+}
+
+/// The row of this picture's tokens that a slot reads.
+fn row(slot: &Slot, key: PictureKey) -> Option<usize> {
+    match slot {
+        Slot::Visual { picture, index } => (*picture == key).then_some(*index as usize),
+        Slot::Token(_) => None,
     }
 }
 

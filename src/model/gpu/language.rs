@@ -186,10 +186,17 @@ fn gather(run: &mut Paced, w: &Language<Matrix, Tensor>, a: &Scratch, chunk: &Ch
     let ids: Vec<u32> = chunk.slots.iter().map(|s| s.token().unwrap_or(0)).collect();
     run.rec.gpu().write(&a.ids, 0, bytemuck::cast_slice(&ids));
     embed(&mut run.rec, &a.ids, ids.len(), &w.embed, &a.x, 0);
-    for (row, slot) in chunk.slots.iter().enumerate() {
-        if let Slot::Visual { index, .. } = slot {
-            let visual = chunk.visual.expect("visual slots come with a picture");
-            run.rec.copy_rows(visual, *index as usize, &a.x, row, 1);
-        }
+    let mut row = 0;
+    while let Some(slot) = chunk.slots.get(row) {
+        let Slot::Visual { picture, index } = *slot else {
+            row += 1;
+            continue;
+        };
+        // A run of neighbouring image tokens is one copy.
+        let next = |i: usize| Slot::Visual { picture, index: index + i as u32 };
+        let run_of = |slots: &[Slot]| (0..).zip(slots).take_while(|(i, s)| **s == next(*i)).count();
+        let n = run_of(&chunk.slots[row..]);
+        run.rec.copy_rows(chunk.visual(picture), index as usize, &a.x, row, n);
+        row += n;
     }
 }
