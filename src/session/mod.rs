@@ -326,6 +326,7 @@ impl Session {
             token_ids.len().saturating_sub(usize::from(finish_reason != FinishReason::Stop));
         self.speed.decoded(steps, timings.decode);
         let tokens_per_second = if steps > 0 { steps as f64 * 1e3 / timings.decode } else { 0.0 };
+        let images = self.images(&choice);
         let answer = Answer {
             image: None,
             question: request.question.clone(),
@@ -333,7 +334,8 @@ impl Session {
             finish_reason,
             image_tokens: choice.m,
             image_tokens_mode: choice.mode,
-            images: self.images(&choice),
+            tiles: images.iter().map(|image| image.tiles).sum(),
+            images,
             image_tokens_reason: choice.reason,
             select,
             prompt_tokens: prompt.len(),

@@ -34,6 +34,8 @@ pub struct Answer {
     pub image_tokens_reason: String,
     /// The pictures that were asked about, in the order of the prompt.
     pub images: Vec<AnswerImage>,
+    /// Squares that the pictures were cut into, in all.
+    pub tiles: usize,
     /// How image tokens were chosen.
     pub select: Select,
     /// Tokens of the whole prompt, image tokens included.
@@ -246,6 +248,9 @@ pub struct Trace {
     pub vision_features: Vec<f32>,
     /// [m, hidden]
     pub visual_tokens: Vec<f32>,
+    /// Rows of the picture's tokens that `visual_tokens` are, where fewer than all were chosen by
+    /// spread or by chance, [m].
+    pub selected: Option<Vec<u32>>,
     /// The prompt; −200 marks each unbroken run of image tokens.
     pub input_ids: Vec<i32>,
     /// [prompt with the picture spliced in, vocab]

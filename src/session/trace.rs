@@ -6,6 +6,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::image::{Picture, tiles};
 use crate::model::{PictureKey, Slot, Want, Wanted};
+use crate::select::Select;
 
 impl Session {
     /// The stages of one prompt, from pixels to the logits of every position. Of the request, the
@@ -48,6 +49,7 @@ impl Session {
             tiles: plan.squares(),
             pixel_values,
             vision_features,
+            selected: matches!(select, Select::Spread | Select::Random).then(|| selected(&prompt)),
             visual_tokens: self.visual_tokens(&prompt).await?,
             input_ids: runs_as_one(&prompt),
             logits,
@@ -67,6 +69,15 @@ impl Session {
         }
         Ok(tokens)
     }
+}
+
+/// The rows that a prompt's image tokens are of their picture's.
+fn selected(prompt: &[Slot]) -> Vec<u32> {
+    let index = |slot: &Slot| match slot {
+        Slot::Visual { index, .. } => Some(*index),
+        Slot::Token(_) => None,
+    };
+    prompt.iter().filter_map(index).collect()
 }
 
 /// The row of this picture's tokens that a slot reads.

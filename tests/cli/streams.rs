@@ -5,7 +5,7 @@ use base64::Engine;
 use std::fs;
 
 /// The fields of `mqt.answer/1`, in order.
-const FIELDS: [&str; 20] = [
+const FIELDS: [&str; 23] = [
     "schema",
     "image",
     "question",
@@ -15,6 +15,9 @@ const FIELDS: [&str; 20] = [
     "image_tokens",
     "image_tokens_mode",
     "image_tokens_reason",
+    "images",
+    "tiles",
+    "select",
     "prompt_tokens",
     "completion_tokens",
     "vision_runs",

@@ -114,6 +114,8 @@ export interface Answer {
   imageTokensReason: string;
   /** The pictures that were asked about, in the order of the prompt. */
   images: AnswerImage[];
+  /** Squares that the pictures were cut into, in all. */
+  tiles: number;
   /** How image tokens were chosen. */
   select: Select;
   /** Tokens of the whole prompt, image tokens included. */

@@ -36,7 +36,7 @@ pub(crate) fn run(args: TraceArgs, console: &Console) -> Result<()> {
     // One square that could not have been several has no axis for them.
     let tiles: &[usize] = if config.is_tiled() { &[trace.tiles] } else { &[] };
     let with_tiles = |rest: &[usize]| [tiles, rest].concat();
-    let files = [
+    let mut files = vec![
         Tensor::f32("pixel_values", with_tiles(&[3, size, size]), &trace.pixel_values),
         Tensor::f32(
             "vision_features",
@@ -47,9 +47,13 @@ pub(crate) fn run(args: TraceArgs, console: &Console) -> Result<()> {
         Tensor::i32("input_ids", &trace.input_ids),
         Tensor::f32("logits", [spliced, config.language.vocab].into(), &trace.logits),
     ];
+    if let Some(selected) = &trace.selected {
+        let rows: Vec<i32> = selected.iter().map(|&row| row as i32).collect();
+        files.push(Tensor::i32("selected", &rows));
+    }
     let views = files.iter().map(|tensor| (tensor.name, tensor.view()));
     let bytes = safetensors::serialize(views, None)
-        .expect("five different names, sizes that follow from the shapes");
+        .expect("different names, sizes that follow from the shapes");
     target.write(&bytes)?;
     let adapter = &model.adapter().name;
     let (name, weights) = (model.name(), model.weights_name());
