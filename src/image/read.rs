@@ -1,5 +1,7 @@
 //! File bytes → an RGB picture in 8 bits, for people or as the reference reads it.
 
+use sha2::{Digest, Sha256};
+
 use super::container::{Format, inspect, unreadable};
 use super::{MAX_PIXELS, Reading, bmp, gif, jpeg, png, turn, webp};
 use crate::error::{Error, Result};
@@ -18,6 +20,16 @@ pub struct Picture {
 }
 
 impl Picture {
+    /// SHA-256 of its size and pixels: equal for files that are the same picture.
+    pub fn hash(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for side in [self.width, self.height] {
+            hash.update((side as u64).to_le_bytes());
+        }
+        hash.update(&self.rgb);
+        hash.finalize().into()
+    }
+
     /// Decodes the first frame of a JPEG, PNG, WebP, GIF or BMP file of up to [`MAX_PIXELS`] and
     /// 65535 pixels a side.
     ///
@@ -151,7 +163,7 @@ impl Layout {
             values[..channels].copy_from_slice(pixel);
         }
         let rgb = if channels < 3 { [values[0]; 3] } else { [values[0], values[1], values[2]] };
-        if self.reading == Reading::People && self.samples.has_alpha() {
+        if self.reading != Reading::Reference && self.samples.has_alpha() {
             over_white(rgb, values[channels - 1])
         } else {
             rgb
@@ -161,8 +173,8 @@ impl Layout {
     fn narrow(&self, wide: u16) -> u8 {
         let narrow = match self.reading {
             Reading::People => (u32::from(wide) + 128) / 257,
-            Reading::Reference if self.saturate => u32::from(wide).min(255),
-            Reading::Reference => u32::from(wide) >> 8,
+            _ if self.saturate => u32::from(wide).min(255),
+            _ => u32::from(wide) >> 8,
         };
         u8::try_from(narrow).expect("65535 narrows to 255 on each path")
     }
