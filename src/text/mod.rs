@@ -3,14 +3,18 @@
 
 mod bounded;
 mod build;
+pub mod chat;
 mod clean;
 mod huggingface;
+pub mod pieces;
 pub mod prompt;
 mod sentencepiece;
+pub mod spans;
 mod steps;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tiled;
 pub mod tokenizer;
 
 pub use self::prompt::Template;
