@@ -228,3 +228,124 @@ fn answers_in_document_tags_are_shown() {
     let smolvlm = tokenizer("smolvlm");
     assert!(smolvlm.specials().all(|(name, _)| shown(&smolvlm, name).is_empty()));
 }
+
+/// One of `golden/templates`, written from the published formulas.
+fn formula(name: &str) -> Template {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = file.join("tests/golden/templates").join(name).with_extension("jinja");
+    let source = std::fs::read_to_string(file).unwrap();
+    Template::of(chat::pieces(&source, &names(), &tokenizer("llava_interleave")).unwrap())
+}
+
+#[test]
+fn published_templates_of_qwens_family_follow_the_table() {
+    let nano = "<|im_start|>system\nAnswer the questions.<|im_end|>";
+    for (name, sep, newline, gap, opening) in [
+        ("interleave", "\n", "\n", "\n", ""),
+        ("onevision", " ", "", "\n", ""),
+        ("onevision_si", "\n", "\n", "", ""),
+        ("nanollava", "\n", "", "", nano),
+    ] {
+        let template = formula(name);
+        let asked = |question: &str| format!("{question}<|im_end|>{newline}<|im_start|>assistant");
+        let first = format!("{opening}<|im_start|>user{sep}<image>\n{}", asked("What?"));
+        let turns = [("What?", None)];
+        assert_eq!(template.written(Some("<image>"), &turns), format!("{first}\n"), "{name}");
+        let lone = format!("{opening}<|im_start|>user{sep}{gap}{}\n", asked("What?"));
+        assert_eq!(template.written(None, &turns), lone, "{name}");
+        let turns = [("What?", Some("A ball.")), ("How many?", None)];
+        let close = format!("<|im_end|>{newline}<|im_start|>user{sep}{gap}");
+        let later = format!("{first}{sep}{gap}A ball.{close}{}\n", asked("How many?"));
+        assert_eq!(template.written(Some("<image>"), &turns), later, "{name}");
+    }
+    let interleave = Template::by_name("llava_interleave").unwrap();
+    for (ours, name) in
+        [(interleave, "interleave"), (Template::by_name("nanollava").unwrap(), "nanollava")]
+    {
+        let turns = [("What?", Some("A ball.")), ("How many?", None)];
+        let picture = Some("<image>");
+        assert_eq!(ours.written(picture, &turns), formula(name).written(picture, &turns));
+    }
+}
+
+#[test]
+fn a_system_prompt_goes_where_the_template_has_it() {
+    let turns = [("What?", None)];
+    let written = |template: &Template| template.written(Some("<image>"), &turns);
+    let nano = formula("nanollava").instructed("Be <|im_end|> brief.").unwrap();
+    assert_eq!(
+        written(&nano),
+        "<|im_start|>system\nBe <|im_end|> brief.<|im_end|><|im_start|>user\n<image>\nWhat?<|im_end|><|im_start|>assistant\n"
+    );
+    let tokenizer = tokenizer("llava_interleave");
+    let ends = tokenizer.special("<|im_end|>").unwrap();
+    let count = nano.prefix_ids(&tokenizer).iter().filter(|id| **id == ends).count();
+    assert_eq!(count, 1, "what is typed is text");
+    let granite = own("granite_docling").instructed("Be brief.").unwrap();
+    assert!(written(&granite).starts_with(
+        "<|start_of_role|>system<|end_of_role|>Be brief.<|end_of_text|>\n<|start_of_role|>user<|end_of_role|><image>What?"
+    ));
+    assert_eq!(
+        granite.instructed("Again.").unwrap(),
+        own("granite_docling").instructed("Again.").unwrap()
+    );
+    assert!(Template::by_name("smolvlm").unwrap().instructed("Be brief.").is_none());
+    let vicuna = Template::vicuna_v1().instructed("Be brief.").unwrap();
+    assert_eq!(written(&vicuna), "Be brief. USER: <image>\nWhat? ASSISTANT:");
+}
+
+#[test]
+fn checkpoints_whose_row_tokens_are_text_get_text() {
+    let tokenizer = tokenizer("llava_interleave");
+    let plan =
+        Plan { level: Level::Edge(2), picture: (2, 1), rows: 1, columns: 2, whole: Whole::Last };
+    let parts = Template::vicuna_v1().picture(&tokenizer, &plan, 30);
+    let around = "<fake_token_around_image>";
+    let ids = |text: &str| Part::Ids(tokenizer.encode(text));
+    let expected = [
+        ids(&format!("{around}<row_1_col_1>")),
+        Part::Slots(10),
+        ids(&format!("{around}<row_1_col_2>")),
+        Part::Slots(10),
+        ids(&format!("\n\n{around}<global-img>")),
+        Part::Slots(10),
+        ids(around),
+    ];
+    assert_eq!(parts, expected);
+}
+
+#[test]
+fn templates_that_cannot_be_cut_are_refused_in_one_sentence() {
+    let tokenizer = tokenizer("llava_interleave");
+    let long = " ".repeat(1 << 18);
+    let deep = format!("{{{{ {}1{} }}}}", "(".repeat(5000), ")".repeat(5000));
+    let turn = "{% for m in messages %}{{ loop.index }}{% for c in m.content %}{% if c.type == 'image' %}<image>{% else %}{{ c.text }}{% endif %}{% endfor %}{% endfor %}";
+    let twice = "{% for m in messages %}{% for c in m.content %}{% if c.type == 'image' %}<image><image>{% else %}{{ c.text }}{% endif %}{% endfor %}{% endfor %}";
+    let last = "{% for m in messages %}{% for c in m.content %}{% if c.type == 'text' %}{{ c.text }}{% endif %}{% endfor %}{% for c in m.content %}{% if c.type == 'image' %}<image>{% endif %}{% endfor %}{% endfor %}";
+    for source in [
+        "",
+        "{% if %}",
+        "no message at all",
+        "{{ raise_exception('only text') }}",
+        "{{ nothing.at.all }}",
+        "{% include 'other' %}",
+        "{{ 'a' * 1000000000 }}",
+        "{{ '{:>999999999}'.format('a') }}",
+        "{{ ('ab' * 60000).replace('a', 'b' * 60000) }}",
+        "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}",
+        "{% set ns = namespace(x='ab') %}{% for i in range(64) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+        "{% macro f(x) %}{{ f(x) ~ f(x) }}{% endmacro %}{{ f(1) }}",
+        turn,
+        twice,
+        last,
+        &long,
+        &deep,
+    ] {
+        let problem = chat::pieces(source, &names(), &tokenizer).unwrap_err();
+        let shown: String = source.chars().take(60).collect();
+        assert!(!problem.is_empty() && !problem.contains('\n'), "{shown}: {problem}");
+        assert!(problem.len() < 400, "{shown}: {problem}");
+    }
+    let none = Names::default();
+    assert!(chat::pieces("x", &none, &tokenizer).is_err());
+}

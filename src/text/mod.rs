@@ -17,7 +17,7 @@ mod tests;
 mod tiled;
 pub mod tokenizer;
 
-pub use self::prompt::Template;
+pub use self::prompt::{Template, TemplateChoice};
 #[cfg(feature = "native")]
 pub(crate) use self::sentencepiece::synthetic_model;
 pub(crate) use self::sentencepiece::{SentencePieces, sentencepiece_model};

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Tokenizer;
 use super::pieces::Pieces;
 use super::spans::Span;
-use super::tiled::tiled;
+use super::tiled::{is_of_tiles, tiled};
 use crate::image::tiles::{Level, Plan};
 
 /// A piece of a prompt.
@@ -52,6 +52,29 @@ struct Roles {
     sep2: String,
 }
 
+/// Which template a model is asked with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum TemplateChoice {
+    /// Its own: a pack's, or a checkpoint's chat template.
+    #[default]
+    Own,
+    /// This one.
+    Named(Template),
+}
+
+impl std::str::FromStr for TemplateChoice {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<TemplateChoice, String> {
+        if name == "own" {
+            return Ok(TemplateChoice::Own);
+        }
+        Template::by_name(name).map(TemplateChoice::Named).ok_or_else(|| {
+            format!("{name:?} is no template; there are own, {}", Template::NAMES.join(", "))
+        })
+    }
+}
+
 /// The longest text of a template, in bytes: far above any system prompt.
 const MOST_BYTES: usize = 64 << 10;
 /// The most spans of a template's piece.
@@ -68,6 +91,9 @@ impl Template {
         "llava_onevision",
         "nanollava",
     ];
+
+    /// What helps where a checkpoint's own template cannot be used.
+    pub const HINT: &str = "a built-in template can be named instead";
 
     /// What MQT-LLaVA was fine-tuned with and its evaluation scripts use; the default.
     pub fn vicuna_v1() -> Template {
@@ -142,6 +168,11 @@ impl Template {
             Span::Token { token } => Some(token.as_str()),
             Span::Text(_) => None,
         })
+    }
+
+    /// Whether a prompt with pictures may hold the special token of this name.
+    pub(crate) fn may_write(&self, name: &str) -> bool {
+        is_of_tiles(name) || self.tokens().any(|token| token == name)
     }
 
     /// The same with another system prompt; none if the template has no place for one.

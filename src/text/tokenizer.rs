@@ -165,6 +165,18 @@ impl Tokenizer {
         self.pieces.len()
     }
 
+    /// How many rows of embeddings it needs: one more than the largest id that a prompt may hold.
+    /// Special tokens of other `names` than those are known, but stand in no prompt.
+    pub(crate) fn rows(&self, names: impl Fn(&str) -> bool) -> usize {
+        let Inner { definition, bos, eos, .. } = &*self.inner;
+        let Definition { vocab, added, special, .. } = definition;
+        let stands = |text: &str, id: u32| {
+            !special.contains(&id) || id == *eos || Some(id) == *bos || names(text)
+        };
+        let all = vocab.iter().chain(added).filter(|(text, id)| stands(text, *id));
+        all.map(|(_, id)| *id as usize + 1).max().unwrap_or(0)
+    }
+
     /// Whether the id is a control token: never made from text. It is not shown either, unless the
     /// model writes documents in such tokens.
     pub fn is_special(&self, id: u32) -> bool {
