@@ -6,6 +6,10 @@ use super::container::{Format, inspect, unreadable};
 use super::{MAX_PIXELS, Reading, bmp, gif, jpeg, png, turn, webp};
 use crate::error::{Error, Result};
 
+/// Where a PNG's first chunk says what its colours are, and what it says of RGB.
+const PNG_COLOURS: usize = 25;
+const PNG_RGB: u8 = 2;
+
 /// A decoded picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
@@ -37,14 +41,21 @@ impl Picture {
     /// [`Error::ImageUnreadable`] on anything else, on damaged files and on files whose end is
     /// missing.
     pub fn read(bytes: &[u8], reading: Reading) -> Result<Picture> {
-        let decoded = match inspect(bytes)? {
+        let format = inspect(bytes)?;
+        // Pillow calls an RGB file with one transparent colour RGB, so no reference asks for alpha.
+        let keyed = matches!(format, Format::Png) && bytes.get(PNG_COLOURS) == Some(&PNG_RGB);
+        let seen = match reading {
+            Reading::ReferenceOverWhite if keyed => Reading::Reference,
+            other => other,
+        };
+        let decoded = match format {
             Format::Jpeg => jpeg::decode(bytes)?,
             Format::Png => png::decode(bytes)?,
             Format::Gif => gif::decode(bytes, reading)?,
             Format::WebP => webp::decode(bytes)?,
             Format::Bmp => bmp::decode(bytes, reading)?,
         };
-        let layout = Layout { samples: decoded.kind, saturate: decoded.saturate, reading };
+        let layout = Layout { samples: decoded.kind, saturate: decoded.saturate, reading: seen };
         let turned = decoded.orientation != 1;
         let readings_differ = turned || decoded.kind.wide || !layout.is_opaque(&decoded.samples);
         let picture = Picture {

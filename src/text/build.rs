@@ -3,6 +3,7 @@
 
 use super::steps::Steps;
 use super::stream::{Piece, byte_token};
+use super::tiled::is_of_tiles;
 use super::tokenizer::{Definition, Inner, MAX_IDS, Preparation, Tokenizer};
 use crate::error::{Error, Result};
 use crate::plain::json_error;
@@ -177,7 +178,7 @@ fn cut_out(definition: &Definition) -> Result<HashMap<char, Vec<(String, u32)>>,
 }
 
 /// Tokens around what is asked, told and shown: part of every prompt, of no answer.
-const STRUCTURE: [&str; 11] = [
+const STRUCTURE: [&str; 9] = [
     "<pad>",
     "<|pad|>",
     "<|start_of_role|>",
@@ -187,14 +188,12 @@ const STRUCTURE: [&str; 11] = [
     "<end_of_utterance>",
     "<image>",
     "<video>",
-    "<fake_token_around_image>",
-    "<global-img>",
 ];
 
 /// Whether an answer may hold the special token: a model that knows DocTags writes its documents in
 /// them, and they are special tokens.
 fn is_shown(text: &str) -> bool {
-    !STRUCTURE.contains(&text) && !(text.starts_with("<row_") && text.contains("_col_"))
+    !(STRUCTURE.contains(&text) || is_of_tiles(text))
 }
 
 /// What each id adds to an answer; `hidden` never adds anything.

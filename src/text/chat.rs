@@ -130,7 +130,7 @@ impl Chat<'_> {
         let image = self.names.image.as_str();
         let asked = self.user(true, first);
 
-        let one = self.cut(&[asked.clone()], &[image, first])?;
+        let one = self.cut(std::slice::from_ref(&asked), &[image, first])?;
         let [to_picture, to_question, to_answer] = exactly(&one);
         let talk = [asked, self.says("assistant", ANSWERS[0]), self.user(false, second)];
         let two = self.cut(&talk, &[image, first, ANSWERS[0], second])?;
