@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::model::preflight::Needs;
 use crate::model::{Arithmetic, ModelSource, Opened, WeightsChoice, parts};
 use crate::quant::Format;
+use crate::text::TemplateChoice;
 use crate::untrusted::one_line;
 use crate::weights::gguf::{self, listing::Listing};
 use crate::weights::layout::{Entry, Role, layout};
@@ -83,7 +84,8 @@ fn contexts(m: usize, longest: usize) -> Vec<usize> {
 /// # Errors
 /// As loading it, as far as configuration and names go.
 pub async fn inspect(source: &ModelSource, vision_tower: Option<&Path>) -> Result<Inspection> {
-    Ok(of(&Opened::from_source(source, vision_tower, WeightsChoice::Auto).await?))
+    Ok(of(&Opened::from_source(source, vision_tower, WeightsChoice::Auto, &TemplateChoice::Own)
+        .await?))
 }
 
 /// The same of a pair of GGUF files.

@@ -265,6 +265,7 @@ impl Config {
             ));
         }
         self.check_projector().or_else(bad)?;
+        self.preparing.tiling.check(v.image_size).or_else(bad)?;
         if !are_usable(&self.mean, &self.std) {
             return bad("image_mean or image_std of the pictures is not a usable number".into());
         }

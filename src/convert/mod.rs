@@ -15,7 +15,7 @@ use crate::future::Callback;
 use crate::model::open::{check_vocab, folder_name};
 use crate::model::{Progress, Weights, WeightsChoice};
 use crate::quant::Format;
-use crate::text::Template;
+use crate::text::TemplateChoice;
 use crate::weights::Supply;
 use crate::weights::checkpoint::Checkpoint;
 use crate::weights::files::{Disk, Files, whole};
@@ -59,6 +59,8 @@ pub struct Conversion<'a> {
     pub out: &'a Path,
     /// How matrices are stored.
     pub weights: WeightsChoice,
+    /// The prompt template that the pack gets.
+    pub template: TemplateChoice,
     /// What importance is measured on.
     pub calibration: Calibration<'a>,
     /// Largest shard: [`SHARD_BYTES`] but in tests, which want many of a small model.
@@ -78,6 +80,7 @@ impl<'a> Conversion<'a> {
             vision_tower: None,
             out,
             weights: weights.into(),
+            template: TemplateChoice::default(),
             calibration: Calibration::default(),
             shard_bytes: SHARD_BYTES,
         }
@@ -153,7 +156,9 @@ pub struct Prospect {
 /// The checkpoint, with what weighs its errors.
 async fn open(what: &Conversion<'_>, cancel: &Cancel) -> Result<(Checkpoint, Prospect)> {
     let checkpoint = opened(what).await?;
-    check_vocab(&checkpoint.tokenizer, &checkpoint.config)?;
+    // Before hours of work, not after them.
+    let template = checkpoint.template(&what.template).await?;
+    check_vocab(&checkpoint.tokenizer, &template, &checkpoint.config)?;
     let texts = what.calibration.texts(&checkpoint)?;
     let tokens = texts.iter().map(Vec::len).sum();
     let checkpoint = if texts.is_empty() { checkpoint } else { checkpoint.measured(texts, cancel) };
@@ -335,6 +340,7 @@ async fn finish(
     let card = whole(checkpoint.files(), "README.md").await?.unwrap_or_default();
     let licence = licence(&String::from_utf8_lossy(&card))
         .unwrap_or_else(|| "unknown: see the source".into());
+    let template = checkpoint.template(&what.template).await?;
     let name = folder_name(what.checkpoint);
     let manifest = Manifest {
         format: FORMAT.into(),
@@ -343,7 +349,7 @@ async fn finish(
         licence,
         weights: checkpoint.weights,
         importance: checkpoint.grade,
-        template: Template::vicuna_v1(),
+        template,
         architecture: checkpoint.config.clone(),
         tensors: plan.tensors,
         files,

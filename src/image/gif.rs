@@ -77,7 +77,7 @@ impl<'a> First<'a> {
     fn colours(&self, reading: Reading) -> Vec<[u8; 3]> {
         let palette = match reading {
             // Pillow loses a frame's palette where that is a ramp of greys, and shows the file's.
-            Reading::Reference if is_ramp(self.local) => self.global,
+            Reading::Reference | Reading::ReferenceOverWhite if is_ramp(self.local) => self.global,
             _ if self.local.is_empty() => self.global,
             _ => self.local,
         };
@@ -165,11 +165,13 @@ pub(super) fn decode(bytes: &[u8], reading: Reading) -> Result<Decoded> {
     let indices = first.indices()?;
     let colours = first.colours(reading);
     let ground = match reading {
-        Reading::Reference => colours[usize::from(first.transparent.unwrap_or(0))],
         Reading::People => [255; 3],
+        _ => colours[usize::from(first.transparent.unwrap_or(0))],
     };
     let [r, g, b] = ground;
-    let mut samples = [r, g, b, 0].repeat(width * height);
+    // Colour 0 is opaque for a reference that looks at alpha.
+    let opaque = reading == Reading::ReferenceOverWhite && first.transparent.is_none();
+    let mut samples = [r, g, b, if opaque { 255 } else { 0 }].repeat(width * height);
     for (y, row) in indices.chunks_exact(frame_width).enumerate() {
         let at = ((top + y) * width + left) * 4;
         for (pixel, &index) in samples[at..].chunks_exact_mut(4).zip(row) {

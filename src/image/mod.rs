@@ -1,11 +1,13 @@
 //! Picture files → [`Pixels`], what the vision tower sees.
 //!
-//! bytes → RGB, 8 bits → square (padded or cropped) → S × S by Pillow's bicubic → normalised
-//! [3, S, S]. From the decoded pixels on, everything equals the PyTorch reference bit for bit.
+//! bytes → RGB, 8 bits → square (padded, cropped or stretched) → S × S by Pillow's bicubic or
+//! Lanczos → normalised [3, S, S]. Families that cut a picture into several squares: [`tiles`].
+//! From the decoded pixels on, everything equals the PyTorch reference bit for bit.
 //! Upstream: `process_images` and `expand2square` in `llava/mm_utils.py`, then transformers'
 //! `CLIPImageProcessor`.
 //!
-//! What each kind of file becomes, by [`Reading`]:
+//! What each kind of file becomes, by [`Reading`]; [`Reading::ReferenceOverWhite`] is the last
+//! column but for alpha and transparent palette entries, which go over white:
 //!
 //! | File | People | Reference (Pillow's `convert("RGB")`) |
 //! |---|---|---|
@@ -24,6 +26,7 @@
 
 mod bmp;
 mod container;
+mod cut;
 mod gif;
 mod jpeg;
 mod png;
@@ -80,6 +83,15 @@ impl ImageSpec {
         }
     }
 
+    /// The reading that a picture is read with where `reading` is asked for: families differ in
+    /// what their reference does with alpha.
+    pub fn reading(&self, reading: Reading) -> Reading {
+        match reading {
+            Reading::Reference if self.over_white => Reading::ReferenceOverWhite,
+            other => other,
+        }
+    }
+
     /// The padding colour, the mean in 8 bits: (122, 116, 104) for CLIP.
     #[expect(
         clippy::cast_possible_truncation,
@@ -122,6 +134,8 @@ pub enum Reading {
     People,
     /// As the PyTorch reference reads it, for comparing with it.
     Reference,
+    /// The same, but transparent pixels over white ([`ImageSpec::over_white`]).
+    ReferenceOverWhite,
 }
 
 /// One picture, ready for the tower.
@@ -146,7 +160,11 @@ impl Pixels {
     /// Fails with [`Error::ImageUnreadable`](crate::error::Error::ImageUnreadable) on anything
     /// else, on damaged files and on files whose end is missing.
     pub fn decode(bytes: &[u8], spec: &ImageSpec, reading: Reading) -> Result<Pixels> {
-        let picture = Picture::read(bytes, reading)?;
+        Pixels::of(&Picture::read(bytes, spec.reading(reading))?, spec)
+    }
+
+    /// The one square of a decoded picture.
+    fn of(picture: &Picture, spec: &ImageSpec) -> Result<Pixels> {
         let mut pixels = Pixels::from_rgb(&picture.rgb, picture.width, picture.height, spec)?;
         pixels.readings_differ = picture.readings_differ;
         Ok(pixels)
@@ -154,25 +172,15 @@ impl Pixels {
 
     /// From decoded pixels, `rgb` [height, width, 3]; each side 1 to 65535.
     pub fn from_rgb(rgb: &[u8], width: usize, height: usize, spec: &ImageSpec) -> Result<Pixels> {
-        let (Ok(wide @ 1..), Ok(high @ 1..)) = (u16::try_from(width), u16::try_from(height)) else {
-            return Err(unreadable(format!(
-                "it is {width} × {height} pixels; each side must be 1 to 65535"
-            )));
-        };
-        if rgb.len() != width * height * 3 {
-            return Err(unreadable(format!(
-                "{} bytes are not {width} × {height} RGB pixels",
-                rgb.len()
-            )));
-        }
+        let source = check(rgb, width, height)?;
         let rgb = resize(rgb, (width, height), &plan(width, height, spec));
-        Ok(Pixels {
-            size: spec.size,
-            data: normalise(&rgb, spec),
-            rgb,
-            source: (u32::from(wide), u32::from(high)),
-            readings_differ: false,
-        })
+        Ok(Pixels::square(rgb, source, spec))
+    }
+
+    /// From a finished square, [S, S, 3].
+    fn square(rgb: Vec<u8>, source: (u32, u32), spec: &ImageSpec) -> Pixels {
+        let data = normalise(&rgb, spec);
+        Pixels { size: spec.size, data, rgb, source, readings_differ: false }
     }
 
     /// SHA-256 of the 8-bit pixels the model sees: equal for files that look equal to it.
@@ -181,10 +189,26 @@ impl Pixels {
     }
 }
 
+/// Refuses pixels that are no picture; its width and height.
+fn check(rgb: &[u8], width: usize, height: usize) -> Result<(u32, u32)> {
+    let (Ok(wide @ 1..), Ok(high @ 1..)) = (u16::try_from(width), u16::try_from(height)) else {
+        return Err(unreadable(format!(
+            "it is {width} × {height} pixels; each side must be 1 to 65535"
+        )));
+    };
+    if rgb.len() != width * height * 3 {
+        return Err(unreadable(format!(
+            "{} bytes are not {width} × {height} RGB pixels",
+            rgb.len()
+        )));
+    }
+    Ok((u32::from(wide), u32::from(high)))
+}
+
 /// Where a picture lies on the canvas, and which part of the result is kept.
 fn plan(width: usize, height: usize, spec: &ImageSpec) -> Resize {
     let size = spec.size;
-    let colour = spec.padding();
+    let (colour, filter) = (spec.padding(), spec.filter);
     match spec.aspect {
         Aspect::Pad => {
             let side = width.max(height);
@@ -194,6 +218,7 @@ fn plan(width: usize, height: usize, spec: &ImageSpec) -> Resize {
                 output: (size, size),
                 window: (0..size, 0..size),
                 colour,
+                filter,
             }
         }
         Aspect::CropCenter => {
@@ -206,15 +231,10 @@ fn plan(width: usize, height: usize, spec: &ImageSpec) -> Resize {
                 output,
                 window: (left..left + size, top..top + size),
                 colour,
+                filter,
             }
         }
-        Aspect::Stretch => Resize {
-            canvas: (width, height),
-            origin: (0, 0),
-            output: (size, size),
-            window: (0..size, 0..size),
-            colour,
-        },
+        Aspect::Stretch => Resize::stretch((width, height), (size, size), filter),
     }
 }
 

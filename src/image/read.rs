@@ -1,8 +1,14 @@
 //! File bytes → an RGB picture in 8 bits, for people or as the reference reads it.
 
+use sha2::{Digest, Sha256};
+
 use super::container::{Format, inspect, unreadable};
 use super::{MAX_PIXELS, Reading, bmp, gif, jpeg, png, turn, webp};
 use crate::error::{Error, Result};
+
+/// Where a PNG's first chunk says what its colours are, and what it says of RGB.
+const PNG_COLOURS: usize = 25;
+const PNG_RGB: u8 = 2;
 
 /// A decoded picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +24,16 @@ pub struct Picture {
 }
 
 impl Picture {
+    /// SHA-256 of its size and pixels: equal for files that are the same picture.
+    pub fn hash(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for side in [self.width, self.height] {
+            hash.update((side as u64).to_le_bytes());
+        }
+        hash.update(&self.rgb);
+        hash.finalize().into()
+    }
+
     /// Decodes the first frame of a JPEG, PNG, WebP, GIF or BMP file of up to [`MAX_PIXELS`] and
     /// 65535 pixels a side.
     ///
@@ -25,14 +41,21 @@ impl Picture {
     /// [`Error::ImageUnreadable`] on anything else, on damaged files and on files whose end is
     /// missing.
     pub fn read(bytes: &[u8], reading: Reading) -> Result<Picture> {
-        let decoded = match inspect(bytes)? {
+        let format = inspect(bytes)?;
+        // Pillow calls an RGB file with one transparent colour RGB, so no reference asks for alpha.
+        let keyed = matches!(format, Format::Png) && bytes.get(PNG_COLOURS) == Some(&PNG_RGB);
+        let seen = match reading {
+            Reading::ReferenceOverWhite if keyed => Reading::Reference,
+            other => other,
+        };
+        let decoded = match format {
             Format::Jpeg => jpeg::decode(bytes)?,
             Format::Png => png::decode(bytes)?,
             Format::Gif => gif::decode(bytes, reading)?,
             Format::WebP => webp::decode(bytes)?,
             Format::Bmp => bmp::decode(bytes, reading)?,
         };
-        let layout = Layout { samples: decoded.kind, saturate: decoded.saturate, reading };
+        let layout = Layout { samples: decoded.kind, saturate: decoded.saturate, reading: seen };
         let turned = decoded.orientation != 1;
         let readings_differ = turned || decoded.kind.wide || !layout.is_opaque(&decoded.samples);
         let picture = Picture {
@@ -151,7 +174,7 @@ impl Layout {
             values[..channels].copy_from_slice(pixel);
         }
         let rgb = if channels < 3 { [values[0]; 3] } else { [values[0], values[1], values[2]] };
-        if self.reading == Reading::People && self.samples.has_alpha() {
+        if self.reading != Reading::Reference && self.samples.has_alpha() {
             over_white(rgb, values[channels - 1])
         } else {
             rgb
@@ -161,8 +184,8 @@ impl Layout {
     fn narrow(&self, wide: u16) -> u8 {
         let narrow = match self.reading {
             Reading::People => (u32::from(wide) + 128) / 257,
-            Reading::Reference if self.saturate => u32::from(wide).min(255),
-            Reading::Reference => u32::from(wide) >> 8,
+            _ if self.saturate => u32::from(wide).min(255),
+            _ => u32::from(wide) >> 8,
         };
         u8::try_from(narrow).expect("65535 narrows to 255 on each path")
     }

@@ -1,11 +1,14 @@
-//! Pillow's bicubic resize, bit for bit, on a canvas that is never built.
+//! Pillow's bicubic and Lanczos resize, bit for bit, on a canvas that is never built.
 //!
 //! The picture, [height, width, 3] in 8 bits, lies somewhere on a larger canvas of one colour.
 //! Samples outside the picture are that colour, so their weights are summed once per output
 //! position: a 20000 × 10 picture costs its own 200 000 pixels, not its square's 400 million.
 //! Upstream: `ImagingResample` in `src/libImaging/Resample.c` of Pillow 13.
 
+use std::f64::consts::PI;
 use std::ops::Range;
+
+use super::Filter;
 
 /// Fraction bits of a weight, as in Pillow: 32 − 8 for the sample − 2 for overshoot.
 const PRECISION_BITS: u32 = 22;
@@ -24,9 +27,23 @@ pub(super) struct Resize {
     pub(super) window: (Range<usize>, Range<usize>),
     /// Colour of the canvas outside the picture.
     pub(super) colour: [u8; 3],
+    /// How samples between pixels are made.
+    pub(super) filter: Filter,
 }
 
 impl Resize {
+    /// The whole picture to another size, each side by its own factor.
+    pub(super) fn stretch(from: (usize, usize), to: (usize, usize), filter: Filter) -> Resize {
+        Resize {
+            canvas: from,
+            origin: (0, 0),
+            output: to,
+            window: (0..to.0, 0..to.1),
+            colour: [0; 3],
+            filter,
+        }
+    }
+
     /// Pillow's order of passes since version 13 (before, columns were always first): rows first
     /// where the height shrinks by more than twice what the width does. Never on a square canvas.
     fn rows_first(&self) -> bool {
@@ -42,8 +59,11 @@ impl Resize {
 /// the second reads.
 pub(super) fn resize(rgb: &[u8], (width, height): (usize, usize), plan: &Resize) -> Vec<u8> {
     assert_eq!(rgb.len(), width * height * 3, "resize: {width} × {height} RGB");
-    let across = Axis::new(plan.canvas.0, plan.output.0, &plan.window.0, plan.origin.0, width);
-    let down = Axis::new(plan.canvas.1, plan.output.1, &plan.window.1, plan.origin.1, height);
+    let along = |input, output, window, origin, extent| {
+        Axis::new(plan.filter, input, output, window, origin..origin + extent)
+    };
+    let across = along(plan.canvas.0, plan.output.0, &plan.window.0, plan.origin.0, width);
+    let down = along(plan.canvas.1, plan.output.1, &plan.window.1, plan.origin.1, height);
     let columns = plan.window.0.len();
     let bare: Vec<u8> = plan.colour.iter().copied().cycle().take(width * 3).collect();
     if plan.rows_first() {
@@ -76,8 +96,8 @@ struct Tap {
 }
 
 impl Axis {
-    /// `input` → `output` samples, for the positions in `window`; the picture is the `extent`
-    /// samples from `origin`. The arithmetic is Pillow's `precompute_coeffs` and
+    /// `input` → `output` samples, for the positions in `window`; the picture is the samples in
+    /// `picture`. The arithmetic is Pillow's `precompute_coeffs` and
     /// `normalize_coeffs_8bpc`, operation by operation.
     #[expect(
         clippy::cast_possible_truncation,
@@ -86,15 +106,19 @@ impl Axis {
         reason = "sizes are far below 2^31, and truncation is Pillow's rounding"
     )]
     fn new(
+        filter: Filter,
         input: usize,
         output: usize,
         window: &Range<usize>,
-        origin: usize,
-        extent: usize,
+        picture: Range<usize>,
     ) -> Axis {
+        let (reach, kernel): (f64, fn(f64) -> f64) = match filter {
+            Filter::Bicubic => (2.0, bicubic),
+            Filter::Lanczos => (3.0, lanczos),
+        };
         let scale = input as f64 / output as f64;
         let filter_scale = scale.max(1.0);
-        let support = 2.0 * filter_scale;
+        let support = reach * filter_scale;
         let inverse = 1.0 / filter_scale;
         let mut axis = Axis { taps: Vec::with_capacity(window.len()), weights: Vec::new() };
         let mut exact = Vec::new();
@@ -103,7 +127,7 @@ impl Axis {
             let low = (centre - support + 0.5).max(0.0) as usize;
             let high = ((centre + support + 0.5) as usize).min(input);
             exact.clear();
-            exact.extend((low..high).map(|i| bicubic((i as f64 - centre + 0.5) * inverse)));
+            exact.extend((low..high).map(|i| kernel((i as f64 - centre + 0.5) * inverse)));
             let total: f64 = exact.iter().sum();
 
             let begin = axis.weights.len();
@@ -113,8 +137,8 @@ impl Axis {
                 let weight = if total == 0.0 { weight } else { weight / total };
                 let scaled = weight * f64::from(1 << PRECISION_BITS);
                 let fixed = (if weight < 0.0 { scaled - 0.5 } else { scaled + 0.5 }) as i32;
-                if (origin..origin + extent).contains(&sample) {
-                    first.get_or_insert(sample - origin);
+                if picture.contains(&sample) {
+                    first.get_or_insert(sample - picture.start);
                     axis.weights.push(fixed);
                 } else {
                     outside += fixed;
@@ -194,6 +218,19 @@ fn bicubic(x: f64) -> f64 {
     } else {
         0.0
     }
+}
+
+/// sinc(x)·sinc(x/3), in Pillow's order of operations.
+fn lanczos(x: f64) -> f64 {
+    if (-3.0..3.0).contains(&x) { sinc(x) * sinc(x / 3.0) } else { 0.0 }
+}
+
+fn sinc(x: f64) -> f64 {
+    if x == 0.0 {
+        return 1.0;
+    }
+    let x = x * PI;
+    x.sin() / x
 }
 
 /// Fixed point → 8 bits.

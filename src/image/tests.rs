@@ -81,6 +81,9 @@ fn alpha_is_laid_over_white_or_dropped() {
     let reference = Picture::read(&file, Reading::Reference).unwrap();
     assert_eq!(reference.rgb, [10, 20, 30].repeat(3));
     assert!(people.readings_differ && reference.readings_differ);
+    let white = ImageSpec { over_white: true, ..ImageSpec::clip(8) }.reading(Reading::Reference);
+    assert_eq!(Picture::read(&file, white).unwrap().rgb, people.rgb);
+    assert_eq!(ImageSpec::clip(8).reading(Reading::Reference), Reading::Reference);
 
     let opaque = png(&[10, 255, 30, 255], 2, 1, ExtendedColorType::La8);
     assert!(!Picture::read(&opaque, Reading::People).unwrap().readings_differ);

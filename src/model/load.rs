@@ -54,7 +54,10 @@ impl Model {
         options: &LoadOptions,
         on_loading: &mut Callback<'_, Loading>,
     ) -> Result<Model> {
-        Opened::new(files, None, options.weights).await?.load(options, on_loading).await
+        Opened::new(files, None, options.weights, &options.template)
+            .await?
+            .load(options, on_loading)
+            .await
     }
 }
 

@@ -10,12 +10,13 @@ use crate::error::{Error, Result};
 use crate::future::Boxed;
 use crate::gpu::{AdapterChoice, Choices};
 use crate::quant::Packed;
-use crate::text::{Template, Tokenizer};
+use crate::text::{Template, TemplateChoice, Tokenizer};
 use crate::weights::Supply;
 use crate::weights::checkpoint::Checkpoint;
 use crate::weights::files::Files;
 use crate::weights::layout::Entry;
 use crate::weights::pack::Pack;
+use crate::weights::template::chosen;
 use std::time::Duration;
 
 /// Where a model comes from.
@@ -54,6 +55,8 @@ pub struct LoadOptions {
     pub arithmetic: Arithmetic,
     /// The vision tower's folder, for checkpoints that do not name it.
     pub vision_tower: Option<std::path::PathBuf>,
+    /// The prompt template.
+    pub template: TemplateChoice,
     /// What was learned before, by adapter, as [`super::Model::learned`] told: variants of kernels,
     /// counts of pipelines.
     pub choices: Choices,
@@ -75,6 +78,7 @@ impl Default for LoadOptions {
             weights: WeightsChoice::default(),
             arithmetic: Arithmetic::default(),
             vision_tower: None,
+            template: TemplateChoice::default(),
             choices: Choices::default(),
             tuning: Tuning::default(),
             context: defaults::CONTEXT,
@@ -106,9 +110,10 @@ impl Opened {
         files: Box<dyn Files>,
         tower: Option<Box<dyn Files>>,
         weights: WeightsChoice,
+        template: &TemplateChoice,
     ) -> Result<Opened> {
-        let opened = Opened::open(files, tower, weights).await?;
-        check_vocab(&opened.tokenizer, &opened.config)?;
+        let opened = Opened::open(files, tower, weights, template).await?;
+        check_vocab(&opened.tokenizer, &opened.template, &opened.config)?;
         Ok(opened)
     }
 
@@ -116,14 +121,18 @@ impl Opened {
         files: Box<dyn Files>,
         tower: Option<Box<dyn Files>>,
         weights: WeightsChoice,
+        choice: &TemplateChoice,
     ) -> Result<Opened> {
         if files.size("manifest.json").await?.is_some() {
             let pack = Pack::open(files).await?;
-            let (config, template) =
-                (pack.manifest.architecture.clone(), pack.manifest.template.clone());
+            let config = pack.manifest.architecture.clone();
             let (name, weights, sha256) =
                 (pack.manifest.name.clone(), pack.manifest.weights, pack.sha256.clone());
             let tokenizer = pack.tokenizer().await?;
+            let template = match choice {
+                TemplateChoice::Own => pack.manifest.template.clone(),
+                TemplateChoice::Named(template) => chosen(template, &tokenizer)?,
+            };
             return Ok(Opened {
                 config,
                 tokenizer,
@@ -139,24 +148,29 @@ impl Opened {
         let name = std::path::Path::new(&path)
             .file_name()
             .map_or(path.clone(), |n| n.to_string_lossy().into_owned());
-        Ok(Opened::checkpoint(name, Checkpoint::open(files, tower, weights).await?))
+        Opened::checkpoint(name, Checkpoint::open(files, tower, weights).await?, choice).await
     }
 
     /// A checkpoint that was opened, under this name.
-    fn checkpoint(name: String, checkpoint: Checkpoint) -> Opened {
+    async fn checkpoint(
+        name: String,
+        checkpoint: Checkpoint,
+        choice: &TemplateChoice,
+    ) -> Result<Opened> {
+        let template = checkpoint.template(choice).await?;
         let (config, sha256) = (checkpoint.config.clone(), checkpoint.fingerprint());
         let (tokenizer, weights) = (checkpoint.tokenizer.clone(), checkpoint.weights);
         let supply = Box::new(checkpoint);
-        Opened {
+        Ok(Opened {
             config,
             tokenizer,
-            template: Template::vicuna_v1(),
+            template,
             name,
             weights,
             sha256,
             supply,
             is_checkpoint: true,
-        }
+        })
     }
 
     /// A pair of GGUF files.
@@ -168,8 +182,10 @@ impl Opened {
     ) -> Result<Opened> {
         let pair = crate::weights::gguf::pair_on_disk(model, Some(mmproj), None, weights).await?;
         let Some(checkpoint) = pair else { unreachable!("two files are a pair or an error") };
-        check_vocab(&checkpoint.tokenizer, &checkpoint.config)?;
-        Ok(Opened::checkpoint(folder_name(model), checkpoint))
+        let name = folder_name(model);
+        let opened = Opened::checkpoint(name, checkpoint, &TemplateChoice::Own).await?;
+        check_vocab(&opened.tokenizer, &opened.template, &opened.config)?;
+        Ok(opened)
     }
 
     /// Opens what `source` names, and reads no weight yet.
@@ -178,7 +194,8 @@ impl Opened {
     /// The model's ([`Error::exit_code`] 3).
     #[cfg(feature = "native")]
     pub async fn at(source: &ModelSource, options: &LoadOptions) -> Result<Opened> {
-        Opened::from_source(source, options.vision_tower.as_deref(), options.weights).await
+        let LoadOptions { vision_tower, weights, template, .. } = options;
+        Opened::from_source(source, vision_tower.as_deref(), *weights, template).await
     }
 
     /// The numbers.
@@ -205,13 +222,17 @@ impl Opened {
 
     /// Random weights; the tokenizer is the bundled model's, whose ids every vocabulary here has.
     #[cfg(feature = "native")]
-    async fn synthetic(name: &str, weights: WeightsChoice) -> Result<Opened> {
+    async fn synthetic(
+        name: &str,
+        weights: WeightsChoice,
+        choice: &TemplateChoice,
+    ) -> Result<Opened> {
         let Some(config) = crate::config::shapes::named(name) else {
             let why = format!("{name:?} is none of {}", crate::config::shapes::NAMES.join(", "));
             return Err(Error::InvalidSetting { what: "shape".into(), why });
         };
         let Opened { tokenizer, template, .. } =
-            Opened::new(Box::new(bundled::files()), None, weights).await?;
+            Opened::new(Box::new(bundled::files()), None, weights, choice).await?;
         let weights = weights.settle(&config);
         let supply = Box::new(crate::weights::synthetic::Synthetic { weights });
         Ok(Opened {
@@ -231,20 +252,21 @@ impl Opened {
         source: &ModelSource,
         tower: Option<&std::path::Path>,
         weights: WeightsChoice,
+        template: &TemplateChoice,
     ) -> Result<Opened> {
         use crate::weights::files::Disk;
         let path = match source {
             ModelSource::Bundled => {
-                return Opened::new(Box::new(bundled::files()), None, weights).await;
+                return Opened::new(Box::new(bundled::files()), None, weights, template).await;
             }
             ModelSource::Path(path) => path,
-            ModelSource::Shape(name) => return Opened::synthetic(name, weights).await,
+            ModelSource::Shape(name) => return Opened::synthetic(name, weights, template).await,
         };
         let tower = match tower {
             Some(tower) => Some(Box::new(Disk::open(tower)?) as Box<dyn Files>),
             None => None,
         };
-        let mut opened = Opened::new(Box::new(Disk::open(path)?), tower, weights).await?;
+        let mut opened = Opened::new(Box::new(Disk::open(path)?), tower, weights, template).await?;
         if opened.is_checkpoint {
             opened.name = folder_name(path);
         }
@@ -274,12 +296,18 @@ impl Supply for Stoppable {
     }
 }
 
-/// The tokenizer's ids index the embedding table.
+/// The ids of a prompt index the embedding table. Special tokens that stand in none may lie beyond
+/// it.
 ///
 /// # Errors
 /// [`Error::ModelCorrupt`] if some would not.
-pub(crate) fn check_vocab(tokenizer: &Tokenizer, config: &Config) -> Result<()> {
-    let (tokens, vocab) = (tokenizer.vocab_size(), config.language.vocab);
+pub(crate) fn check_vocab(
+    tokenizer: &Tokenizer,
+    template: &Template,
+    config: &Config,
+) -> Result<()> {
+    let tokens = tokenizer.rows(|name| template.may_write(name));
+    let vocab = config.language.vocab;
     if tokens <= vocab {
         return Ok(());
     }

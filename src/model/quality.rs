@@ -23,6 +23,7 @@ use crate::parallel::Guarded;
 use crate::quant::{BLOCK, Format, PANEL, Packed};
 use crate::session::{Request, Session};
 use crate::synth::Synth;
+use crate::text::TemplateChoice;
 use crate::weights::Supply;
 use crate::weights::layout::{Entry, Role, layout};
 use pollster::block_on;
@@ -91,7 +92,9 @@ impl Supply for Rounded {
 fn load(path: &Path, weights: Weights) -> (Model, Errors) {
     let errors = Arc::new(Guarded::new(Errors::new()));
     let source = ModelSource::Path(path.to_owned());
-    let mut opened = block_on(Opened::from_source(&source, None, Weights::F32.into())).unwrap();
+    let mut opened =
+        block_on(Opened::from_source(&source, None, Weights::F32.into(), &TemplateChoice::Own))
+            .unwrap();
     let inner = std::mem::replace(&mut opened.supply, Box::new(Nothing));
     opened.supply = Box::new(Rounded { inner, weights, errors: errors.clone() });
     let options = LoadOptions {
@@ -120,7 +123,8 @@ fn load_with_floats(path: &Path, weights: Weights) -> Model {
 /// are halves, as in all that is fast.
 fn load_with_bytes(path: &Path, weights: Weights) -> Model {
     let source = ModelSource::Path(path.to_owned());
-    let opened = block_on(Opened::from_source(&source, None, weights.into())).unwrap();
+    let opened =
+        block_on(Opened::from_source(&source, None, weights.into(), &TemplateChoice::Own)).unwrap();
     let entries = layout(&opened.config)
         .into_iter()
         .filter(|entry| matches!(entry.role, Role::Layer | Role::LastLayer | Role::Head));

@@ -168,11 +168,15 @@ impl Session {
     /// # Errors
     /// [`Error::InvalidSetting`] if it leaves no room for a question; nothing has changed then.
     pub fn instruct(&mut self, system: Option<&str>) -> Result<()> {
-        let mut template = self.model.template().clone();
-        if let Some(system) = system {
-            system.clone_into(&mut template.system);
-        }
-        let prefix = template.prefix_ids(self.model.tokenizer());
+        let own = self.model.template();
+        let instructed = system.map(|system| {
+            own.instructed(system).ok_or_else(|| Error::InvalidSetting {
+                what: "the system prompt".into(),
+                why: "this model's prompt has no place for one".into(),
+            })
+        });
+        let template = instructed.transpose()?;
+        let prefix = template.as_ref().unwrap_or(own).prefix_ids(self.model.tokenizer());
         let picture = self.model.config().offer().ladder().first().copied().unwrap_or(1);
         if prefix.len() + picture + SHORT_QUESTION + LEAST_ROOM > self.cache.capacity() {
             let why = format!(

@@ -95,7 +95,7 @@ impl Session {
         for told in &self.turns {
             tokens(&mut slots, &told.question);
             tokens(&mut slots, &told.turn.token_ids);
-            tokens(&mut slots, &[self.model.tokenizer().eos()]);
+            tokens(&mut slots, &self.model.template().answer_end_ids(self.model.tokenizer()));
         }
         tokens(&mut slots, question);
         slots

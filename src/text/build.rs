@@ -3,6 +3,7 @@
 
 use super::steps::Steps;
 use super::stream::{Piece, byte_token};
+use super::tiled::is_of_tiles;
 use super::tokenizer::{Definition, Inner, MAX_IDS, Preparation, Tokenizer};
 use crate::error::{Error, Result};
 use crate::plain::json_error;
@@ -25,6 +26,7 @@ pub(super) struct Config {
     bos_token: Option<Name>,
     eos_token: Option<Name>,
     unk_token: Option<Name>,
+    pad_token: Option<Name>,
     #[serde(default)]
     added_tokens_decoder: HashMap<u32, AddedToken>,
 }
@@ -52,14 +54,26 @@ impl Config {
         };
         let config: Config =
             serde_json::from_slice(bytes).map_err(|error| corrupt(json_error(&error)))?;
-        // Every prompt begins with the one and goes on after the text.
-        if config.add_bos_token == Some(false) {
-            return Err(corrupt("add_bos_token false is not supported".to_string()));
-        }
+        // Every prompt goes on after the text.
         if config.add_eos_token == Some(true) {
             return Err(corrupt("add_eos_token true is not supported".to_string()));
         }
         Ok(config)
+    }
+
+    /// Whether every prompt begins with BOS, where this file decides it.
+    ///
+    /// # Errors
+    /// [`Error::ModelCorrupt`] for SentencePiece without BOS, as no published LLaMA has it.
+    pub(super) fn check(&self, definition: &Definition) -> Result<()> {
+        let pieces = matches!(definition.preparation, Preparation::SentencePiece { .. });
+        if pieces && self.add_bos_token == Some(false) {
+            return Err(Error::ModelCorrupt {
+                file: "tokenizer_config.json".to_string(),
+                problem: "add_bos_token false is not supported".to_string(),
+            });
+        }
+        Ok(())
     }
 }
 
@@ -104,11 +118,14 @@ pub(super) fn build(
             usual[0]
         )),
     };
-    let bos = find(
-        config.bos_token.as_ref(),
-        definition.bos,
-        &["<s>", "<|begin_of_text|>", "<|endoftext|>"],
-    )?;
+    let begins = match (&definition.preparation, config.add_bos_token) {
+        (Preparation::SentencePiece { .. }, _) | (_, Some(true)) => true,
+        (_, Some(false)) => false,
+        (_, None) => definition.bos.is_some(),
+    };
+    let usual = ["<s>", "<|begin_of_text|>", "<|endoftext|>"];
+    let named = find(config.bos_token.as_ref(), definition.bos, &usual);
+    let bos = if begins { Some(named.clone()?) } else { None };
     let eos = find(
         config.eos_token.as_ref(),
         definition.eos,
@@ -116,10 +133,14 @@ pub(super) fn build(
     )?;
     let unknown = definition.unknown.as_ref().and_then(|name| ids.get(name.as_str()).copied());
     let unk = find(config.unk_token.as_ref(), unknown, &["<unk>"]).unwrap_or(eos);
-    definition.special.extend([bos, eos]);
+    let pad = find(config.pad_token.as_ref(), None, &["<pad>", "<|pad|>"]).ok();
+    // A token that the file names as its beginning is one, though no prompt may begin with it.
+    let named = named.ok().filter(|_| bos.is_some() || config.bos_token.is_some());
+    definition.special.extend(named.into_iter().chain([eos]));
 
-    let pieces = pieces(&definition)?;
-    for (name, id) in [("beginning", bos), ("end", eos)] {
+    let roles = [named, Some(eos), pad];
+    let pieces = pieces(&definition, &roles)?;
+    for (name, id) in bos.map(|bos| ("beginning", bos)).into_iter().chain([("end", eos)]) {
         if pieces.get(id as usize).is_none_or(|piece| *piece == Piece::Missing) {
             return Err(format!("its token for the {name}, {id}, is not in the vocabulary"));
         }
@@ -156,8 +177,27 @@ fn cut_out(definition: &Definition) -> Result<HashMap<char, Vec<(String, u32)>>,
     }
 }
 
-/// What each id adds to an answer.
-fn pieces(definition: &Definition) -> Result<Vec<Piece>, String> {
+/// Tokens around what is asked, told and shown: part of every prompt, of no answer.
+const STRUCTURE: [&str; 9] = [
+    "<pad>",
+    "<|pad|>",
+    "<|start_of_role|>",
+    "<|end_of_role|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<end_of_utterance>",
+    "<image>",
+    "<video>",
+];
+
+/// Whether an answer may hold the special token: a model that knows DocTags writes its documents in
+/// them, and they are special tokens.
+fn is_shown(text: &str) -> bool {
+    !(STRUCTURE.contains(&text) || is_of_tiles(text))
+}
+
+/// What each id adds to an answer; `hidden` never adds anything.
+fn pieces(definition: &Definition, hidden: &[Option<u32>]) -> Result<Vec<Piece>, String> {
     let all = || definition.vocab.iter().chain(&definition.added);
     let largest = all().map(|(_, id)| *id).max().ok_or("it has no tokens")?;
     if largest >= MAX_IDS {
@@ -172,9 +212,14 @@ fn pieces(definition: &Definition) -> Result<Vec<Piece>, String> {
             text.len()
         ));
     }
+    let writes_tags = definition.added.iter().any(|(text, _)| text == "<doctag>");
+    let is_hidden = |text: &str, id: u32| {
+        definition.special.contains(&id)
+            && !(writes_tags && is_shown(text) && !hidden.contains(&Some(id)))
+    };
     let mut pieces = vec![Piece::Missing; largest as usize + 1];
     for (text, id) in all() {
-        pieces[*id as usize] = if definition.special.contains(id) {
+        pieces[*id as usize] = if is_hidden(text, *id) {
             Piece::Special
         } else if definition.byte_level {
             Piece::byte_level(text)
@@ -182,7 +227,7 @@ fn pieces(definition: &Definition) -> Result<Vec<Piece>, String> {
             Piece::sentencepiece(text)
         };
     }
-    for (text, id) in definition.added.iter().filter(|(_, id)| !definition.special.contains(id)) {
+    for (text, id) in definition.added.iter().filter(|(text, id)| !is_hidden(text, *id)) {
         pieces[*id as usize] = Piece::Bytes(text.as_bytes().into());
     }
     Ok(pieces)

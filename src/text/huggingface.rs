@@ -209,12 +209,11 @@ fn template_tokens(post_processor: &Value) -> (Option<u32>, Option<u32>) {
     let first = post_processor
         .get("single")
         .and_then(|single| single.get(0)?.get("SpecialToken")?.get("id"));
-    let Some(first) = first else { return (None, None) };
     let names = post_processor.get("special_tokens").and_then(Value::as_object);
     let mut others =
-        names.into_iter().flatten().map(|(name, _)| json!(name)).filter(|name| name != first);
+        names.into_iter().flatten().map(|(name, _)| json!(name)).filter(|name| Some(name) != first);
     let other = others.next().filter(|_| others.next().is_none());
-    (id_of(first), other.and_then(|name| id_of(&name)))
+    (first.and_then(id_of), other.and_then(|name| id_of(&name)))
 }
 
 /// Writes what [`read`] reads and the `tokenizers` library understands.
@@ -222,14 +221,13 @@ pub(super) fn write(
     definition: &Definition,
     model: &BPE,
     legacy: bool,
-    bos: u32,
+    bos: Option<u32>,
     eos: u32,
 ) -> Vec<u8> {
     let text_of = |id: u32| {
         let mut all = definition.vocab.iter().chain(&definition.added);
         all.find(|(_, other)| *other == id).map_or("", |(text, _)| text.as_str())
     };
-    let (bos_text, eos_text) = (text_of(bos), text_of(eos));
     let (normalizer, pre_tokenizer, decoder) = match &definition.preparation {
         Preparation::Steps { normalizer, pre_tokenizer, decoder } => {
             (normalizer.clone(), pre_tokenizer.clone(), decoder.clone())
@@ -255,9 +253,14 @@ pub(super) fn write(
     let special = definition.special.iter().map(|&id| token(id, text_of(id), true));
     let ordinary = definition.added.iter().filter(|(_, id)| !definition.special.contains(id));
     let added = ordinary.map(|(text, id)| token(*id, text, false));
-    let listed = |text: &str, id: u32| json!({"id": text, "ids": [id], "tokens": [text]});
     let sequence = |name: &str, part: u32| json!({"Sequence": {"id": name, "type_id": part}});
-    let opening = |part: u32| json!({"SpecialToken": {"id": bos_text, "type_id": part}});
+    let opening =
+        |part: u32| bos.map(|id| json!({"SpecialToken": {"id": text_of(id), "type_id": part}}));
+    let put = |pieces: [Option<Value>; 4]| Value::from_iter(pieces.into_iter().flatten());
+    let listed = bos.into_iter().chain([eos]).map(|id| {
+        let text = text_of(id);
+        (text.to_string(), json!({"id": text, "ids": [id], "tokens": [text]}))
+    });
     let file = json!({
         "version": "1.0",
         "truncation": null,
@@ -267,9 +270,9 @@ pub(super) fn write(
         "pre_tokenizer": pre_tokenizer,
         "post_processor": {
             "type": "TemplateProcessing",
-            "single": [opening(0), sequence("A", 0)],
-            "pair": [opening(0), sequence("A", 0), opening(1), sequence("B", 1)],
-            "special_tokens": {bos_text: listed(bos_text, bos), eos_text: listed(eos_text, eos)},
+            "single": put([opening(0), Some(sequence("A", 0)), None, None]),
+            "pair": put([opening(0), Some(sequence("A", 0)), opening(1), Some(sequence("B", 1))]),
+            "special_tokens": Value::from_iter(listed),
         },
         "decoder": decoder,
         "model": model,

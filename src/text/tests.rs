@@ -51,7 +51,7 @@ fn merges_cannot_spell_a_control_token() {
     assert_eq!(tokenizer.encode("ab</s>"), [16, 9, 14, 15]);
     assert_eq!(
         (tokenizer.bos(), tokenizer.eos(), tokenizer.unk(), tokenizer.vocab_size()),
-        (1, 2, 0, 18)
+        (Some(1), 2, 0, 18)
     );
     assert!(tokenizer.is_special(2) && !tokenizer.is_special(14) && !tokenizer.is_special(99));
 }
@@ -86,11 +86,11 @@ fn the_config_names_control_tokens() {
     let tokenizer =
         Tokenizer::from_files(Some(&file(|_| {})), None, Some(config.to_string().as_bytes()))
             .unwrap();
-    assert_eq!((tokenizer.bos(), tokenizer.eos(), tokenizer.vocab_size()), (8, 9, 20));
+    assert_eq!((tokenizer.bos(), tokenizer.eos(), tokenizer.vocab_size()), (Some(8), 9, 20));
     assert!(tokenizer.is_special(18));
     assert_eq!(tokenizer.encode("/ba/"), [7, 11, 19, 11]);
     let again = Tokenizer::from_files(Some(&tokenizer.to_json()), None, None).unwrap();
-    assert_eq!((again.bos(), again.eos(), again.encode("/ba/")), (8, 9, vec![7, 11, 19, 11]));
+    assert_eq!((again.bos(), again.eos(), again.encode("/ba/")), (Some(8), 9, vec![7, 11, 19, 11]));
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(super) struct Definition {
     pub(super) vocab: Vec<(String, u32)>,
     /// Pairs that may be joined, best first.
     pub(super) merges: Vec<(String, String)>,
-    /// Ids of control tokens: never made from text, never shown.
+    /// Ids of control tokens: never made from text.
     pub(super) special: BTreeSet<u32>,
     /// Tokens outside the merges; those that are not special are cut out of the text first.
     pub(super) added: Vec<(String, u32)>,
@@ -85,7 +85,8 @@ pub(super) struct Inner {
     /// What prepares text, unless SentencePiece's way does.
     pub(super) steps: Option<Steps>,
     pub(super) legacy: bool,
-    pub(super) bos: u32,
+    /// What every prompt begins with, if the tokenizer itself says so.
+    pub(super) bos: Option<u32>,
     pub(super) eos: u32,
     pub(super) unk: u32,
 }
@@ -112,6 +113,7 @@ impl Tokenizer {
             }
         };
         let config = config.map(Config::read).transpose()?;
+        config.as_ref().map_or(Ok(()), |config| config.check(&definition))?;
         build(definition, config)
             .map_err(|problem| Error::ModelCorrupt { file: file.to_string(), problem })
     }
@@ -130,9 +132,22 @@ impl Tokenizer {
         self.inner.encode(text, self.inner.legacy)
     }
 
-    /// The token that opens every prompt.
-    pub fn bos(&self) -> u32 {
+    /// The token that opens every prompt; none where the tokenizer adds none by itself. A template
+    /// may write one all the same.
+    pub fn bos(&self) -> Option<u32> {
         self.inner.bos
+    }
+
+    /// The special token of this name, such as `<|im_start|>`.
+    pub fn special(&self, name: &str) -> Option<u32> {
+        self.specials().find(|(text, _)| *text == name).map(|(_, id)| id)
+    }
+
+    /// Every special token, its name and its id.
+    pub fn specials(&self) -> impl Iterator<Item = (&str, u32)> {
+        let Definition { vocab, added, special, .. } = &self.inner.definition;
+        let all = vocab.iter().chain(added);
+        all.filter(|(_, id)| special.contains(id)).map(|(text, id)| (text.as_str(), *id))
     }
 
     /// The token that ends every answer.
@@ -150,9 +165,22 @@ impl Tokenizer {
         self.pieces.len()
     }
 
-    /// Whether the id is a control token: never made from text, never shown.
+    /// How many rows of embeddings it needs: one more than the largest id that a prompt may hold.
+    /// Special tokens of other `names` than those are known, but stand in no prompt.
+    pub(crate) fn rows(&self, names: impl Fn(&str) -> bool) -> usize {
+        let Inner { definition, bos, eos, .. } = &*self.inner;
+        let Definition { vocab, added, special, .. } = definition;
+        let stands = |text: &str, id: u32| {
+            !special.contains(&id) || id == *eos || Some(id) == *bos || names(text)
+        };
+        let all = vocab.iter().chain(added).filter(|(text, id)| stands(text, *id));
+        all.map(|(_, id)| *id as usize + 1).max().unwrap_or(0)
+    }
+
+    /// Whether the id is a control token: never made from text. It is not shown either, unless the
+    /// model writes documents in such tokens.
     pub fn is_special(&self, id: u32) -> bool {
-        self.pieces.get(id as usize) == Some(&Piece::Special)
+        self.inner.definition.special.contains(&id)
     }
 
     /// A whole answer as text: control tokens and unknown ids left out, one leading space dropped.

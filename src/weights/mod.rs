@@ -20,6 +20,7 @@ mod remembered;
 pub mod safetensors;
 #[cfg(feature = "native")]
 pub(crate) mod synthetic;
+pub(crate) mod template;
 pub mod tensors;
 mod tower;
 

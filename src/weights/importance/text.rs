@@ -20,7 +20,7 @@ const WINDOW: usize = 256;
 pub fn windows(tokenizer: &Tokenizer, text: &str, longest: usize) -> Vec<Vec<u32>> {
     let ids = tokenizer.encode(text);
     let window = WINDOW.min(longest).max(2) - 1;
-    let behind = |ids: &[u32]| [&[tokenizer.bos()], ids].concat();
+    let behind = |ids: &[u32]| tokenizer.bos().into_iter().chain(ids.iter().copied()).collect();
     ids[..ids.len().min(TOKENS)].chunks(window).map(behind).collect()
 }
 

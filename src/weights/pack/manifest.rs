@@ -56,9 +56,6 @@ pub(super) struct Head {
     pub(super) format: serde_json::Value,
 }
 
-/// The longest text of a prompt template, in bytes: far above any system prompt.
-const TEMPLATE_BYTES: usize = 64 << 10;
-
 impl Manifest {
     /// Checks the numbers, names and sizes that what follows relies on.
     ///
@@ -67,12 +64,7 @@ impl Manifest {
     pub(super) fn check(&self, file: &str) -> Result<()> {
         let corrupt = |problem: String| Err(Error::ModelCorrupt { file: file.into(), problem });
         self.architecture.check(file)?;
-        let Template { system, roles: [user, assistant], sep, sep2, .. } = &self.template;
-        if [system, user, assistant, sep, sep2].iter().any(|text| text.len() > TEMPLATE_BYTES) {
-            return corrupt(format!(
-                "its prompt template has a text of more than {TEMPLATE_BYTES} bytes"
-            ));
-        }
+        self.template.check().or_else(corrupt)?;
         let all = self.shards.len() + self.files.len();
         if all > limits::FILES {
             return corrupt(format!(
