@@ -169,9 +169,9 @@ impl Bench<'_> {
         self.say("vision tower")?;
         let pixels = sample_picture(self.model);
         let (mut tower, mut resampler) = (Samples::default(), Samples::default());
-        self.model.look(&pixels, &self.plan.cancel).await?;
+        self.model.look_at_square(&pixels, &self.plan.cancel).await?;
         while !self.enough(&tower) {
-            let (_, looked) = self.model.look(&pixels, &self.plan.cancel).await?;
+            let (_, looked) = self.model.look_at_square(&pixels, &self.plan.cancel).await?;
             tower.push(looked.vision_ms / 1e3);
             resampler.push(looked.resample_ms / 1e3);
         }

@@ -62,7 +62,7 @@ impl Bench<'_> {
         if self.plan.vision {
             self.say("profile of the tower")?;
             gpu.watch(Watch::Dispatches);
-            self.model.look(&sample_picture(self.model), &self.plan.cancel).await?;
+            self.model.look_at_square(&sample_picture(self.model), &self.plan.cancel).await?;
             stages.push(stage("tower and projector", gpu).await?);
         }
         let prompt = PROMPT.min(cache.capacity());

@@ -36,10 +36,12 @@ use crate::budget;
 use crate::cancel::{Cancel, Stage};
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterInfo, Counters, Gpu, Learned, Letter, Tensor};
+use crate::image::tiles::{Level, Plan};
 use crate::image::{ImageSpec, Pixels};
 use crate::quant::Format;
 use crate::sample::{Picked, Sampling};
 use crate::text::{Template, Tokenizer};
+use std::ops::Range;
 use std::time::Duration;
 
 /// Slots to compute together: where they go in the cache, the picture they speak of, what is wanted
@@ -190,11 +192,34 @@ impl Model {
         Ok(Cache { kv, len: 0, capacity: context, limit: 0, config: self.config.clone() })
     }
 
-    /// Encodes a picture into its M image tokens.
+    /// Encodes a picture, cut into `squares` as `plan` says, into its image tokens: those of
+    /// [`Config::tokens`] in the order of the prompt. Behind those of a single square lie averages
+    /// of them, where the model's kind of projector allows that.
     ///
     /// # Errors
-    /// [`Error::Cancelled`], or the device's failures.
-    pub async fn look(&self, pixels: &Pixels, cancel: &Cancel) -> Result<(ImageTokens, Looked)> {
+    /// [`Error::Cancelled`], also between two squares, or the device's failures.
+    ///
+    /// # Panics
+    /// There are more or fewer squares than in the plan.
+    pub async fn look(
+        &self,
+        squares: &[Pixels],
+        plan: &Plan,
+        cancel: &Cancel,
+    ) -> Result<(ImageTokens, Looked)> {
+        assert_eq!(squares.len(), plan.squares(), "look: squares");
+        self.encode(squares, plan, self.config.visual_rows(), cancel).await
+    }
+
+    /// The same for one square with every token of it, whatever the family.
+    ///
+    /// # Errors
+    /// As [`Model::look`].
+    pub async fn look_at_square(
+        &self,
+        pixels: &Pixels,
+        cancel: &Cancel,
+    ) -> Result<(ImageTokens, Looked)> {
         self.look_at(pixels, self.config.visual_rows(), cancel).await
     }
 
@@ -205,25 +230,41 @@ impl Model {
         n: usize,
         cancel: &Cancel,
     ) -> Result<(ImageTokens, Looked)> {
-        cancel.begin(Stage::Picture, self.config.vision.layers);
+        let picture = (pixels.source.0 as usize, pixels.source.1 as usize);
+        let plan = Plan { level: Level::Square, ..self.config.least_plan(picture) };
+        self.encode(std::slice::from_ref(pixels), &plan, n, cancel).await
+    }
+
+    async fn encode(
+        &self,
+        squares: &[Pixels],
+        plan: &Plan,
+        n: usize,
+        cancel: &Cancel,
+    ) -> Result<(ImageTokens, Looked)> {
+        cancel.begin(Stage::Picture, self.config.vision.layers * squares.len());
         let (visual, vision, resample) = match &self.network {
             Network::Gpu(net) => {
                 let Encoded { visual, vision, resample } =
-                    net.look(&self.config, pixels, n, cancel).await?;
+                    net.look(&self.config, squares, plan, n, cancel).await?;
                 (Visual::Gpu(visual), vision, resample)
             }
             Network::Cpu(net) => {
                 let Encoded { visual, vision, resample } =
-                    net.look(&self.config, pixels, n, cancel).await?;
+                    net.look(&self.config, squares, plan, n, cancel).await?;
                 (Visual::Cpu(visual), vision, resample)
             }
         };
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
-        let looked = Looked { vision_runs: 1, vision_ms: ms(vision), resample_ms: ms(resample) };
+        let looked = Looked {
+            vision_runs: squares.len() as u32,
+            vision_ms: ms(vision),
+            resample_ms: ms(resample),
+        };
         Ok((ImageTokens(visual), looked))
     }
 
-    /// The tower's features, [patches, d]: `mqt trace`.
+    /// The tower's features of one square, [patches, d]: `mqt trace`.
     ///
     /// # Errors
     /// As [`Model::look`].
@@ -269,9 +310,24 @@ impl Model {
     /// The image tokens are of a model on another device.
     pub async fn read_visual(&self, visual: &ImageTokens, m: usize) -> Result<Vec<f32>> {
         let first = self.config.first_visual(m);
+        self.read_visual_rows(visual, first..first + m).await
+    }
+
+    /// Rows of the image tokens as [`Model::look`] made them, [rows, hidden].
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    ///
+    /// # Panics
+    /// There are fewer rows, or the image tokens are of a model on another device.
+    pub async fn read_visual_rows(
+        &self,
+        visual: &ImageTokens,
+        rows: Range<usize>,
+    ) -> Result<Vec<f32>> {
         match &self.network {
-            Network::Gpu(net) => net.read_visual(visual.gpu(), first..first + m).await,
-            Network::Cpu(net) => net.read_visual(visual.cpu(), first..first + m).await,
+            Network::Gpu(net) => net.read_visual(visual.gpu(), rows).await,
+            Network::Cpu(net) => net.read_visual(visual.cpu(), rows).await,
         }
     }
 
@@ -346,6 +402,12 @@ impl Model {
     ) -> Result<Wanted> {
         if cache.len + slots.len() > cache.capacity {
             return Err(Error::ContextFull { need: cache.len + slots.len(), have: cache.capacity });
+        }
+        // Some tokenizers know tokens beyond the table.
+        let vocab = self.config.language.vocab;
+        if let Some(id) = slots.iter().filter_map(Slot::token).find(|id| *id as usize >= vocab) {
+            let problem = format!("token {id} has no row in the embedding table of {vocab} rows");
+            return Err(Error::ModelCorrupt { file: "the tokenizer".into(), problem });
         }
         let mut wanted = Wanted::Nothing;
         let mut all = Vec::new();

@@ -274,13 +274,14 @@ impl Supply for Stoppable {
     }
 }
 
-/// The tokenizer's ids index the embedding table.
+/// The tokenizer's ids index the embedding table; beyond it there may be control tokens, which no
+/// text becomes.
 ///
 /// # Errors
-/// [`Error::ModelCorrupt`] if some would not.
+/// [`Error::ModelCorrupt`] if some text would.
 pub(crate) fn check_vocab(tokenizer: &Tokenizer, config: &Config) -> Result<()> {
     let (tokens, vocab) = (tokenizer.vocab_size(), config.language.vocab);
-    if tokens <= vocab {
+    if (vocab..tokens).all(|id| tokenizer.is_special(id as u32)) {
         return Ok(());
     }
     let problem = format!("it has {tokens} tokens, the model's embedding table {vocab} rows");

@@ -173,7 +173,7 @@ struct Asked {
 /// itself if there is none yet.
 fn logits(model: &Model, asked: &mut Asked, m: usize) -> Vec<f32> {
     let cancel = Cancel::new();
-    let (visual, _) = block_on(model.look(&asked.pixels, &cancel)).unwrap();
+    let (visual, _) = block_on(model.look_at_square(&asked.pixels, &cancel)).unwrap();
     let mut cache = block_on(model.new_cache(512)).unwrap();
     let mut slots: Vec<Slot> =
         model.template().prefix_ids(model.tokenizer()).into_iter().map(Slot::Token).collect();

@@ -188,7 +188,7 @@ impl Session {
         if self.picture.as_ref().is_some_and(|p| p.hash == hash) {
             return Ok(Looked::default());
         }
-        let (visual, looked) = self.model.look(pixels, cancel).await?;
+        let (visual, looked) = self.model.look_at_square(pixels, cancel).await?;
         self.speed.encoded(looked.vision_ms + looked.resample_ms);
         // The cache may hold the previous picture's tokens: the slots carry the picture's hash, so
         // they will not match.

@@ -250,7 +250,7 @@ fn vision(list: &mut List, prefix: &str, v: &VisionConfig) {
     );
     list.add(
         format!("{prefix}embeddings.position_embedding.weight"),
-        &[v.patches() + 1, d],
+        &[v.tokens(), d],
         Kind::Weight(0.3),
     );
     list.norm(&format!("{prefix}pre_layrnorm"), d);

@@ -63,7 +63,7 @@ impl Synth {
                 return Err(Error::InvalidSetting { what: "layout".into(), why });
             }
             (Layout::MqtLlava, _) => {}
-            _ => config.projector = Projector::Mlp(MlpConfig { linears: 2, elastic: false }),
+            _ => config.projector = Projector::Mlp(MlpConfig::plain(2)),
         }
         Ok((config, layout))
     }

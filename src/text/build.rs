@@ -52,8 +52,8 @@ impl Config {
         };
         let config: Config =
             serde_json::from_slice(bytes).map_err(|error| corrupt(json_error(&error)))?;
-        // Every prompt begins with the one and goes on after the text.
-        if config.add_bos_token == Some(false) {
+        // Every prompt begins with the one, if there is one, and goes on after the text.
+        if config.add_bos_token == Some(false) && config.bos_token.is_some() {
             return Err(corrupt("add_bos_token false is not supported".to_string()));
         }
         if config.add_eos_token == Some(true) {
