@@ -5,7 +5,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "families/settings.rs"]
+mod settings;
+
 use mqt::cancel::Cancel;
+use mqt::convert::{Conversion, convert};
 use mqt::gpu::AdapterChoice;
 use mqt::image::Pixels;
 use mqt::image::tiles::{Level, Plan, Whole};
@@ -266,4 +270,19 @@ fn greedy(
         }
     }
     ids
+}
+
+/// A pack of every case gives what its folder gives.
+#[test]
+fn packs_of_every_family_equal_pytorch() {
+    for case in &CASES {
+        let folder_of_packs = tempfile::tempdir().unwrap();
+        let (checkpoint, pack) =
+            (folder(case.name).join("checkpoint"), folder_of_packs.path().join("pack"));
+        let what = Conversion::new(&checkpoint, &pack, Weights::F32);
+        block_on(convert(&what, &Cancel::new(), &mut |_| {}, &mut |_| {})).unwrap();
+        let model = load(pack, AdapterChoice::Cpu).unwrap();
+        assert_eq!(*model.config(), settings::Changed::of(case.name).open().unwrap());
+        run(case, &model);
+    }
 }

@@ -67,6 +67,30 @@ impl Config {
         Plan { level, picture, rows: 0, columns: 0, whole: Whole::Alone }
     }
 
+    /// The plans that take most of a device, with a picture of the plan's own size; none where every
+    /// picture is one square.
+    pub(crate) fn largest_plans(&self) -> Vec<Plan> {
+        let side = self.vision.image_size;
+        match &self.preparing.tiling {
+            Tiling::Square => Vec::new(),
+            Tiling::Edges { published, .. } => {
+                let (n, edge) = (*published, *published * side);
+                let (level, whole) = (Level::Edge(n as u8), Whole::Last);
+                vec![Plan { level, picture: (edge, edge), rows: n, columns: n, whole }]
+            }
+            Tiling::Pinpoints { sizes, .. } => {
+                let plan = |[height, width]: &[usize; 2]| Plan {
+                    level: Level::Pinpoints(u8::MAX),
+                    picture: (*width, *height),
+                    rows: height / side,
+                    columns: width / side,
+                    whole: Whole::First,
+                };
+                sizes.iter().map(plan).collect()
+            }
+        }
+    }
+
     /// Whether the tokens of the squares are put together into other rows than they come in.
     pub(crate) fn is_assembled(plan: &Plan) -> bool {
         matches!(plan.level, Level::Frame | Level::Padded | Level::Pinpoints(_))

@@ -5,6 +5,7 @@ use super::{Arithmetic, Weights, bytes_of};
 use crate::config::{Config, Projector};
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterInfo, Gpu};
+use crate::image::tiles::Plan;
 use crate::kernels::attention::cache::{HeadShape, KvLayer};
 use crate::quant::{Format, PANEL, padded_cols};
 use crate::weights::layout::{Role, gate_up_rows, layout};
@@ -74,7 +75,14 @@ fn activations(config: &Config) -> u64 {
         + rows(CHUNK, l.ffn)
         + rows(1, l.vocab);
     let pooled = rows(config.visual_rows() - made, l.hidden);
-    tower + projector + pooled + decoder + rows(config.visual_rows(), l.hidden)
+    // A picture in several squares: the tokens of each, and what they are put together into.
+    let picture = |plan: &Plan| {
+        let apart = rows(plan.squares() * made + 1, l.hidden);
+        apart + if Config::is_assembled(plan) { rows(config.tokens(plan), l.hidden) } else { 0 }
+    };
+    let picture = config.largest_plans().iter().map(picture).max().unwrap_or_default();
+    let one_square = rows(config.visual_rows(), l.hidden);
+    tower + projector + pooled + decoder + picture.max(one_square)
 }
 
 /// A model's needs beside a device's means.

@@ -6,7 +6,7 @@
 use super::*;
 use crate::budget::Budget;
 use crate::gpu::AdapterChoice;
-use crate::image::Reading;
+use crate::image::{Pixels, Reading};
 use crate::kernels::check::{compare, gpu_or_skip};
 use crate::session::{Request, Session};
 use pollster::block_on;
