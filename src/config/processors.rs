@@ -1,8 +1,8 @@
 //! Preprocessors of the families with SigLIP towers: pictures are stretched to a square, or cut
 //! into several. What would give other pixels is refused by name.
 //!
-//! Upstream: transformers' `SiglipImageProcessor`, `Idefics3ImageProcessor`, `SmolVLMImageProcessor`
-//! and `LlavaOnevisionImageProcessor`.
+//! Upstream: transformers' `SiglipImageProcessor`, `Idefics3ImageProcessor`,
+//! `SmolVLMImageProcessor` and `LlavaOnevisionImageProcessor`.
 
 use super::Preparing;
 use super::families::PictureRule;

@@ -67,8 +67,8 @@ impl Config {
         Plan { level, picture, rows: 0, columns: 0, whole: Whole::Alone }
     }
 
-    /// The plans that take most of a device, with a picture of the plan's own size; none where every
-    /// picture is one square.
+    /// The plans that take most of a device, with a picture of the plan's own size; none where
+    /// every picture is one square.
     pub(crate) fn largest_plans(&self) -> Vec<Plan> {
         let side = self.vision.image_size;
         match &self.preparing.tiling {

@@ -70,8 +70,8 @@ impl Taps {
     }
 }
 
-/// Records values [rows that `taps` names, cols] → rows `to..to + taps.rows()` of `out` [rows, cols];
-/// `uploaded` is what [`Taps::upload`] gave.
+/// Records values [rows that `taps` names, cols] → rows `to..to + taps.rows()` of `out`
+/// [rows, cols]; `uploaded` is what [`Taps::upload`] gave.
 pub fn gather(
     rec: &mut Recorder,
     taps: &Taps,

@@ -13,8 +13,8 @@ pub(super) fn variants() -> Vec<Variant> {
     vec![Variant { kernel: &KERNEL, preludes: vec![], constants: vec![] }]
 }
 
-/// Records rows `first..first + grid²` of x [tokens, d] → out [(grid / scale)², scale² · d]; `scale`
-/// divides `grid`.
+/// Records rows `first..first + grid²` of x [tokens, d] → out [(grid / scale)², scale² · d];
+/// `scale` divides `grid`.
 pub fn shuffle(
     rec: &mut Recorder,
     x: &Tensor,

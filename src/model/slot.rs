@@ -94,7 +94,7 @@ pub struct LoadTimes {
 /// What looking at a picture took.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Looked {
-    /// 1 if the tower ran, 0 if the picture was the same as before.
+    /// Squares that the tower ran on, 0 if the picture was the same as before.
     pub vision_runs: u32,
     /// Milliseconds of the tower.
     pub vision_ms: f64,

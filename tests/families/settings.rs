@@ -175,7 +175,6 @@ fn what_llavas_with_siglip_ask_that_is_not_done_is_refused_by_name() {
             case,
             &[
                 (CONFIG, "/vision_feature_layer", json!([-1, -2])),
-                (CONFIG, "/vision_feature_layer", json!(9)),
                 (CONFIG, "/vision_feature_select_strategy", json!("default")),
                 (CONFIG, "/projector_hidden_act", json!("relu")),
                 (CONFIG, "/text_config/use_sliding_window", json!(true)),
@@ -227,6 +226,8 @@ fn a_feature_layer_is_counted_from_either_end() {
         let copy = Changed::of("llava_interleave");
         copy.set(CONFIG, "/vision_feature_layer", json!(layer)).open().unwrap().vision.layers
     };
+    let beyond = Changed::of("llava_interleave").set(CONFIG, "/vision_feature_layer", json!(9));
+    assert!(beyond.open().unwrap_err().to_string().contains("vision layer 9 of 5"));
     assert_eq!([layers(-1), layers(5), layers(-2), layers(4), layers(1)], [5, 5, 4, 4, 1]);
 }
 
