@@ -97,10 +97,10 @@ fn adapters() -> Vec<AdapterChoice> {
     [AdapterChoice::Cpu].into_iter().chain(gpu).collect()
 }
 
-fn load(checkpoint: PathBuf, adapter: AdapterChoice) -> Result<Model, Error> {
+fn load(checkpoint: PathBuf, adapter: AdapterChoice, weights: Weights) -> Result<Model, Error> {
     let options = LoadOptions {
         adapter,
-        weights: Weights::F32.into(),
+        weights: weights.into(),
         arithmetic: Arithmetic::Exact,
         ..Default::default()
     };
@@ -165,7 +165,7 @@ fn check(what: &str, got: &[f32], want: &[f32], limit: f64) -> f64 {
 fn every_stage_equals_pytorch() {
     for case in &CASES {
         for adapter in adapters() {
-            let model = load(folder(case.name).join("checkpoint"), adapter).unwrap();
+            let model = load(folder(case.name).join("checkpoint"), adapter, Weights::F32).unwrap();
             run(case, &model);
         }
     }
@@ -272,6 +272,33 @@ fn greedy(
     ids
 }
 
+/// Quantised networks differ from the f32 one, but not from themselves on another device.
+#[test]
+fn every_format_gives_the_same_image_tokens_on_gpu_and_cpu() {
+    let adapters = adapters();
+    for case in &CASES {
+        let expected = Expected::of(case.name);
+        for weights in [Weights::F16, Weights::Q8, Weights::Q4] {
+            let &(tokens, level, rows, columns, whole) = case.plans.last().unwrap();
+            let seen: Vec<Vec<f32>> = adapters
+                .iter()
+                .map(|adapter| {
+                    let checkpoint = folder(case.name).join("checkpoint");
+                    let model = load(checkpoint, adapter.clone(), weights).unwrap();
+                    let plan = Plan { level, picture: (61, 150), rows, columns, whole };
+                    let squares = squares(&expected, tokens, model.image_spec().size);
+                    let (visual, _) =
+                        block_on(model.look(&squares, &plan, &Cancel::new())).unwrap();
+                    block_on(model.read_visual_rows(&visual, 0..tokens)).unwrap()
+                })
+                .collect();
+            for other in &seen[1..] {
+                check(&format!("{} {weights}", case.name), other, &seen[0], 1e-5);
+            }
+        }
+    }
+}
+
 /// A pack of every case gives what its folder gives.
 #[test]
 fn packs_of_every_family_equal_pytorch() {
@@ -281,7 +308,7 @@ fn packs_of_every_family_equal_pytorch() {
             (folder(case.name).join("checkpoint"), folder_of_packs.path().join("pack"));
         let what = Conversion::new(&checkpoint, &pack, Weights::F32);
         block_on(convert(&what, &Cancel::new(), &mut |_| {}, &mut |_| {})).unwrap();
-        let model = load(pack, AdapterChoice::Cpu).unwrap();
+        let model = load(pack, AdapterChoice::Cpu, Weights::F32).unwrap();
         let (mut config, read) =
             (model.config().clone(), settings::Changed::of(case.name).open().unwrap());
         // Numbers in JSON are read to within a last bit.

@@ -159,11 +159,18 @@ impl Config {
                         && columns >= 1
                         && rows.saturating_mul(columns) <= MOST_SQUARES
                 };
-                sizes.iter().find(|size| !fits(size)).map_or(Ok(()), |size| {
-                    Err(format!(
+                if let Some(size) = sizes.iter().find(|size| !fits(size)) {
+                    return Err(format!(
                         "image_grid_pinpoints has {size:?}, which is not up to {MOST_SQUARES} squares of the tower's {side} pixels"
-                    ))
-                })
+                    ));
+                }
+                let tokens = self.largest_plans().iter().map(|plan| self.tokens(plan)).max();
+                match tokens.filter(|tokens| *tokens > MOST_TOKENS) {
+                    Some(tokens) => Err(format!(
+                        "its largest pictures are {tokens} image tokens; {MOST_TOKENS} is the most"
+                    )),
+                    None => Ok(()),
+                }
             }
             Tiling::Square | Tiling::Edges { .. } => Ok(()),
         }
@@ -178,6 +185,9 @@ const MOST_PIXELS: usize = 4096;
 
 /// The most squares along a side of a picture: [`crate::image::tiles::Level::Edge`] counts them.
 const MOST_EDGE: usize = 16;
+/// The most image tokens of a picture in several squares: each is a workgroup along a dimension, of
+/// which WebGPU runs at most 65 535.
+const MOST_TOKENS: usize = 65_535;
 /// The most squares of a picture, and the most sizes that a checkpoint may list.
 const MOST_SQUARES: usize = 256;
 const MOST_PINPOINTS: usize = 256;
