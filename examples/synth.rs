@@ -18,7 +18,7 @@ struct Args {
     /// The folder to write, made if it does not exist
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
-    /// mqt-llava, llava-1.5, llava-hf or llava-hf-new [default: the shape's own]
+    /// mqt-llava, llava-1.5, llava-hf, llava-hf-new, smolvlm or mobilevlm [default: the shape's]
     #[arg(long)]
     layout: Option<Layout>,
     /// Chooses the values

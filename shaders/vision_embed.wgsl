@@ -1,7 +1,7 @@
-// vision_embed: out[0] = class + position[0]; out[1 + p] = patches[p] + position[1 + p]
-// patches [patches, hidden] f32 - class [1, hidden] f32 - position [patches + 1, hidden] f32 - out
-//   [patches + 1, hidden] f32
-// grid: (hidden / 64, patches + 1) of 64 lanes
+// vision_embed: out[0] = class + position[0]; out[CLASS + p] = patches[p] + position[CLASS + p]
+// patches [patches, hidden] f32 - class [1, hidden] f32 - position [tokens, hidden] f32 - out
+//   [tokens, hidden] f32; tokens = patches + CLASS
+// grid: (hidden / 64, tokens) of 64 lanes; constant CLASS (1 with a class token, else 0)
 struct Params { cols: u32, stride: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> patches: array<f32>;
@@ -13,9 +13,9 @@ struct Params { cols: u32, stride: u32 }
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x >= params.cols { return; }
     let at = id.y * params.stride + id.x;
-    if id.y == 0u {
+    if CLASS == 1u && id.y == 0u {
         out[at] = class_token[id.x] + position[at];
     } else {
-        out[at] = patches[at - params.stride] + position[at];
+        out[at] = patches[at - CLASS * params.stride] + position[at];
     }
 }

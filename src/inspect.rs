@@ -192,6 +192,16 @@ impl std::fmt::Display for Inspection {
                 "projector {} linear layers, {} image tokens",
                 mlp.linears, self.image_tokens_max
             )?,
+            Projector::Shuffle(shuffle) => writeln!(
+                f,
+                "projector {0} × {0} patches to a token, {1} image tokens a square",
+                shuffle.scale, self.image_tokens_max
+            )?,
+            Projector::Ldp2(_) => writeln!(
+                f,
+                "projector 2 linear layers, means and a convolution, {} image tokens",
+                self.image_tokens_max
+            )?,
         }
         let shape = l.shape;
         let context = l.max_positions;

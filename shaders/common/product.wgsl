@@ -1,6 +1,7 @@
 // product: what the product kernels share: where a token's row of x begins, and what becomes of a
 //   sum
-// constants ADD, BIAS, ACT (0 none, 1 quick-GELU, 2 GELU); uses params, bias and out of the kernel
+// constants ADD, BIAS, ACT (0 none, 1 quick-GELU, 2 GELU, 3 GELU by tanh); uses params, bias and
+//   out of the kernel
 fn row_of(token: u32) -> u32 {
     // Tokens past the end repeat the last one; their sums are not stored.
     return (params.first_token + min(token, params.n_tokens - 1u)) * (params.x_stride / 4u);
@@ -16,6 +17,8 @@ fn erf(v: f32) -> f32 {
 fn activate(v: f32) -> f32 {
     if ACT == 1u { return v / (1.0 + exp(-1.702 * v)); }
     if ACT == 2u { return 0.5 * v * (1.0 + erf(v * 0.70710678)); }
+    // (1 + tanh(u)) / 2 is the sigmoid of 2u, which does not overflow where drivers' tanh does.
+    if ACT == 3u { return v / (1.0 + exp(-1.5957691 * (v + 0.044715 * v * v * v))); }
     return v;
 }
 

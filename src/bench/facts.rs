@@ -62,7 +62,7 @@ pub(super) fn cache_bytes(model: &Model, context: usize) -> u64 {
 /// 10⁹ operations of the tower: matrices and attention.
 pub(super) fn vision_gflop(model: &Model) -> f64 {
     let v = &model.config().vision;
-    let (tokens, d) = ((v.patches() + 1) as f64, v.hidden as f64);
+    let (tokens, d) = (v.tokens() as f64, v.hidden as f64);
     let matrices = 4.0 * d * d + 2.0 * d * v.mlp as f64;
     let layer = 2.0 * tokens * matrices + 4.0 * tokens * tokens * d;
     let patch = 2.0 * v.patches() as f64 * d * (3 * v.patch * v.patch) as f64;

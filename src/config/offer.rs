@@ -19,9 +19,11 @@ impl Config {
     pub fn selects(&self) -> &'static [Select] {
         match &self.projector {
             Projector::Resampler(_) => &[Select::Nested],
-            Projector::Mlp(mlp) if mlp.elastic => &[Select::Pool, Select::Spread, Select::Random],
+            Projector::Mlp(mlp) if mlp.elastic && !self.is_tiled() => {
+                &[Select::Pool, Select::Spread, Select::Random]
+            }
             _ if self.is_tiled() => &[Select::Spread, Select::Random],
-            Projector::Mlp(_) => &[Select::Spread, Select::Pool, Select::Random],
+            _ => &[Select::Spread, Select::Pool, Select::Random],
         }
     }
 
@@ -69,10 +71,11 @@ impl Config {
     pub fn offer_for(&self, select: Select, (width, height): (usize, usize)) -> Offer {
         match (select, &self.projector) {
             (Select::Nested, Projector::Resampler(r)) => return Offer::up_to(r.m_max),
-            (Select::Pool, Projector::Mlp(mlp)) => {
+            (Select::Pool, projector) => {
+                let elastic = matches!(projector, Projector::Mlp(mlp) if mlp.elastic);
                 let sides = self.pool_sides();
                 let values = sides.iter().rev().map(|side| side * side).chain([self.m_max()]);
-                return Offer::exactly(values.collect(), mlp.elastic);
+                return Offer::exactly(values.collect(), elastic);
             }
             _ if !self.is_tiled() => {
                 let steps = ladder(self.m_max()).into_iter().map(Step::square).collect();
@@ -105,12 +108,7 @@ impl Config {
         if self.selects().contains(&Select::Pool) { Select::Pool } else { self.select() }
     }
 
-    /// Image tokens of a picture cut like this.
-    pub fn tokens(&self, _: &Plan) -> usize {
-        self.m_max()
-    }
-
-    /// Of these, how many at the end are no candidates when fewer are chosen: newlines.
+    /// Of a picture's tokens, how many at the end are no candidates when fewer are chosen: newlines.
     pub(crate) fn newlines(&self, plan: &Plan) -> usize {
         usize::from(matches!(plan.level, Level::Frame | Level::Padded))
     }
@@ -121,7 +119,7 @@ impl Config {
         if !self.selects().contains(&Select::Pool) {
             return Vec::new();
         }
-        let mut side = self.vision.grid();
+        let mut side = self.square_side();
         let mut sides = Vec::new();
         while side > 1 {
             let factor = (2..=side).find(|&n| side.is_multiple_of(n)).unwrap_or(side);

@@ -4,13 +4,14 @@
 //! Upstream: transformers' `CLIPImageProcessor`, and `LlavaImageProcessor`, which can pad.
 //! `docs/checkpoints.md` lists every field.
 
+use super::Preparing;
 use crate::config::published::Fields;
 use crate::error::Result;
 use crate::image::ImageSpec;
 use serde_json::Value;
 
 /// What a checkpoint says of its pictures, as far as models differ in it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Pictures {
     /// Subtracted, per channel.
     pub(crate) mean: [f64; 3],
@@ -18,10 +19,12 @@ pub(crate) struct Pictures {
     pub(crate) std: [f64; 3],
     /// Padded to a square with the mean colour.
     pub(crate) padded: bool,
+    /// What else happens to them.
+    pub(crate) preparing: Preparing,
 }
 
 /// Processors whose steps are those of [`ImageSpec`].
-const PROCESSORS: [&str; 5] = [
+pub(super) const PROCESSORS: [&str; 5] = [
     "CLIPImageProcessor",
     "CLIPImageProcessorFast",
     "CLIPFeatureExtractor",
@@ -70,30 +73,18 @@ const BICUBIC: i64 = 3;
 pub(crate) fn pictures(fields: Option<Fields>, side: usize, padded: bool) -> Result<Pictures> {
     let clip = ImageSpec::clip(side);
     let Some(fields) = fields else {
-        return Ok(Pictures { mean: clip.mean, std: clip.std, padded });
+        let preparing = Preparing::default();
+        return Ok(Pictures { mean: clip.mean, std: clip.std, padded, preparing });
     };
-    refuse_unknown(&fields)?;
+    refuse_unknown(&fields, &READ)?;
     for key in ["image_processor_type", "feature_extractor_type"] {
         fields.only(key, &PROCESSORS)?;
     }
-    for key in ["do_convert_rgb", "do_resize", "do_rescale", "do_normalize"] {
-        if fields.get(key).is_some() && !fields.flag(key)? {
-            return Err(fields
-                .bad(format!("{key} false is not supported; pictures are always {}", done(key))));
-        }
-    }
+    check_steps(&fields)?;
     let resample = fields.get("resample").filter(|value| value.as_f64() != Some(BICUBIC as f64));
     if let Some(other) = resample {
         return Err(fields
             .bad(format!("resample {} is not supported; {BICUBIC}, bicubic, is", short(other))));
-    }
-    let factor = fields
-        .get("rescale_factor")
-        .filter(|value| value.as_f64().is_none_or(|v| (v * 255.0 - 1.0).abs() > 1e-6));
-    if let Some(other) = factor {
-        return Err(
-            fields.bad(format!("rescale_factor {} is not supported; 1 / 255 is", short(other)))
-        );
     }
     let pads = fields.flag("do_pad")?;
     if pads
@@ -117,14 +108,42 @@ pub(crate) fn pictures(fields: Option<Fields>, side: usize, padded: bool) -> Res
     }
     check_size(&fields, "size", side, padded)?;
     check_size(&fields, "crop_size", side, true)?;
-    let mean = fields.triple("image_mean")?.unwrap_or(clip.mean);
-    let std = fields.triple("image_std")?.unwrap_or(clip.std);
+    let (mean, std) = normalisation(&fields, (clip.mean, clip.std))?;
+    Ok(Pictures { mean, std, padded, preparing: Preparing::default() })
+}
+
+/// Refuses steps that are left out, and samples on another scale.
+pub(super) fn check_steps(fields: &Fields) -> Result<()> {
+    for key in ["do_convert_rgb", "do_resize", "do_rescale", "do_normalize"] {
+        if fields.get(key).is_some() && !fields.flag(key)? {
+            return Err(fields
+                .bad(format!("{key} false is not supported; pictures are always {}", done(key))));
+        }
+    }
+    let factor = fields
+        .get("rescale_factor")
+        .filter(|value| value.as_f64().is_none_or(|v| (v * 255.0 - 1.0).abs() > 1e-6));
+    if let Some(other) = factor {
+        return Err(
+            fields.bad(format!("rescale_factor {} is not supported; 1 / 255 is", short(other)))
+        );
+    }
+    Ok(())
+}
+
+/// Mean and deviation, `usual` where the file has none.
+pub(super) fn normalisation(
+    fields: &Fields,
+    usual: ([f64; 3], [f64; 3]),
+) -> Result<([f64; 3], [f64; 3])> {
+    let mean = fields.triple("image_mean")?.unwrap_or(usual.0);
+    let std = fields.triple("image_std")?.unwrap_or(usual.1);
     if !are_usable(&mean, &std) {
         return Err(fields.bad(format!(
             "image_mean {mean:?} and image_std {std:?} cannot be used; a deviation has to be above 0, and neither may be too large or too small for 32-bit floats"
         )));
     }
-    Ok(Pictures { mean, std, padded })
+    Ok((mean, std))
 }
 
 /// Whether pixels can be normalised with these, as the 32-bit floats that they become.
@@ -162,8 +181,8 @@ fn check_size(fields: &Fields, key: &str, side: usize, square: bool) -> Result<(
 }
 
 /// A field that nobody here knows may change pixels, unless it says no.
-fn refuse_unknown(fields: &Fields) -> Result<()> {
-    let known = |key: &str| HARMLESS.contains(&key) || READ.contains(&key);
+pub(super) fn refuse_unknown(fields: &Fields, read: &[&str]) -> Result<()> {
+    let known = |key: &str| HARMLESS.contains(&key) || read.contains(&key);
     let off = |value: &Value| matches!(value, Value::Null | Value::Bool(false));
     let unknown = fields
         .value
@@ -259,7 +278,8 @@ mod tests {
 
     #[test]
     fn what_gives_the_same_pixels_is_read() {
-        let plain = Pictures { mean: [0.5; 3], std: [0.25; 3], padded: false };
+        let preparing = Preparing::default();
+        let plain = Pictures { mean: [0.5; 3], std: [0.25; 3], padded: false, preparing };
         for change in [
             json!({}),
             json!({"size": 112, "crop_size": 112, "feature_extractor_type": "CLIPFeatureExtractor", "image_processor_type": null}),
@@ -272,14 +292,14 @@ mod tests {
             json!({"size": {"height": 112, "width": 112}}),
             json!({"do_pad": true}),
         ] {
-            assert_eq!(read(change, true).unwrap(), Pictures { padded: true, ..plain });
+            assert_eq!(read(change, true).unwrap(), Pictures { padded: true, ..plain.clone() });
         }
         let llava = json!({"image_processor_type": "LlavaImageProcessorFast", "do_pad": true});
-        assert_eq!(read(llava, false).unwrap(), Pictures { padded: true, ..plain });
+        assert_eq!(read(llava, false).unwrap(), Pictures { padded: true, ..plain.clone() });
         let clip = ImageSpec::clip(112);
         assert_eq!(
             pictures(None, 112, true).unwrap(),
-            Pictures { mean: clip.mean, std: clip.std, padded: true }
+            Pictures { mean: clip.mean, std: clip.std, ..Pictures { padded: true, ..plain } }
         );
     }
 }

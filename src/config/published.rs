@@ -1,8 +1,11 @@
 //! Published JSON files → the numbers of a [`Config`](super::Config): checked one by one, with the
 //! file named where one is wrong.
 
+use super::families::{Family, Tower, activation};
 use super::pictures::short;
-use super::{LARGEST, LanguageConfig, MlpConfig, ResamplerConfig, VisionConfig};
+use super::{
+    LARGEST, LanguageConfig, Ldp2Config, MlpConfig, ResamplerConfig, ShuffleConfig, VisionConfig,
+};
 use crate::error::{Error, Result};
 use crate::kernels::attention::cache::HeadShape;
 use crate::untrusted::cut;
@@ -35,7 +38,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A positive whole number, or `None` if absent.
-    fn count_or_none(&self, key: &str) -> Result<Option<usize>> {
+    pub(crate) fn count_or_none(&self, key: &str) -> Result<Option<usize>> {
         let Some(value) = self.get(key) else { return Ok(None) };
         match value.as_u64() {
             Some(n) if (1..=LARGEST).contains(&n) => Ok(Some(n as usize)),
@@ -115,10 +118,19 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Reads the tower's numbers: `vision` its (inner) configuration, `select` the checkpoint's
-/// `mm_vision_select_layer`, `there` how many layers have tensors.
-pub(crate) fn vision(vision: Fields, select: i64, there: usize) -> Result<VisionConfig> {
-    let layers_all = vision.count("num_hidden_layers")?;
+/// Reads the tower's numbers: `vision` its (inner) configuration, `select` the layer that is read,
+/// `there` how many layers have tensors.
+pub(crate) fn vision(
+    vision: Fields,
+    (family, tower): (&Family, &Tower),
+    select: i64,
+    there: usize,
+) -> Result<VisionConfig> {
+    let count = |key: &str, default: Option<usize>| match (vision.count_or_none(key)?, default) {
+        (Some(n), _) | (None, Some(n)) => Ok(n),
+        (None, None) => vision.count(key),
+    };
+    let layers_all = count("num_hidden_layers", tower.layers)?;
     // hidden_states has one entry more than there are layers: index 0 is the input of the first.
     let layers = if select < 0 { layers_all as i64 + 1 + select } else { select };
     if layers < 1 || layers > layers_all as i64 {
@@ -131,22 +143,25 @@ pub(crate) fn vision(vision: Fields, select: i64, there: usize) -> Result<Vision
             "num_hidden_layers is {layers_all}, but the tower has tensors of {there} layers"
         )));
     }
-    let act = vision.text("hidden_act")?.unwrap_or("quick_gelu");
     if vision.count_or_none("num_channels")?.is_some_and(|n| n != 3) {
         return Err(vision.bad("num_channels is not 3".into()));
     }
-    let config = VisionConfig {
+    vision.only("hidden_act", &["quick_gelu", "gelu", "gelu_pytorch_tanh"])?;
+    let act = vision.text("hidden_act")?.unwrap_or(tower.act);
+    Ok(VisionConfig {
         image_size: vision.count("image_size")?,
         patch: vision.count("patch_size")?,
         hidden: vision.count("hidden_size")?,
-        heads: vision.count("num_attention_heads")?,
-        mlp: vision.count("intermediate_size")?,
+        heads: count("num_attention_heads", family.heads.or(tower.heads))?,
+        mlp: count("intermediate_size", tower.mlp)?,
         layers: layers as usize,
-        eps: vision.number("layer_norm_eps", 1e-5)? as f32,
-        exact_gelu: act == "gelu",
-    };
-    vision.only("hidden_act", &["quick_gelu", "gelu"])?;
-    Ok(config)
+        eps: vision.number("layer_norm_eps", tower.eps)? as f32,
+        act: activation(act).expect("one of those above"),
+        class_token: tower.class_token,
+        pre_norm: tower.pre_norm,
+        patch_bias: tower.patch_bias,
+        post_norm: family.post_norm,
+    })
 }
 
 /// Reads the resampler's numbers: M = `queries`, from the tensor's shape.
@@ -159,7 +174,7 @@ pub(crate) fn resampler(config: Fields, queries: usize) -> Result<ResamplerConfi
 
 /// Reads the projector's numbers: `linears` from the tensors' names. M3 checkpoints name their
 /// scales in the configuration.
-pub(crate) fn mlp(config: Fields, linears: usize) -> Result<MlpConfig> {
+pub(crate) fn mlp(config: Fields, linears: usize, newline: bool) -> Result<MlpConfig> {
     config.only("projector_hidden_act", &["gelu"])?;
     if let Some(kind) = config.text("mm_projector_type")? {
         let named = match kind {
@@ -173,7 +188,22 @@ pub(crate) fn mlp(config: Fields, linears: usize) -> Result<MlpConfig> {
             return Err(config.bad(format!("mm_projector_type {:?} does not fit a projector of {linears} linear layers with GELU", cut(kind, 60))));
         }
     }
-    Ok(MlpConfig { linears, elastic: config.get("matryoshka_vis_token_scale").is_some() })
+    let key = "multimodal_projector_bias";
+    let bias = config.get(key).is_none() || config.flag(key)?;
+    let elastic = config.get("matryoshka_vis_token_scale").is_some();
+    Ok(MlpConfig { linears, elastic, bias, newline })
+}
+
+/// Reads the numbers of Idefics3's projector.
+pub(crate) fn shuffle(config: Fields) -> Result<ShuffleConfig> {
+    Ok(ShuffleConfig { scale: config.count_or_none("scale_factor")?.unwrap_or(2) })
+}
+
+/// Reads the numbers of MobileVLM V2's projector, whose tokens are always 12 × 12.
+pub(crate) fn ldp2(config: Fields) -> Result<Ldp2Config> {
+    config.only("mm_projector_type", &["ldpnetv2"])?;
+    config.only("vision_tower_type", &["clip"])?;
+    Ok(Ldp2Config { side: 12 })
 }
 
 /// What the decoder's tensors say of it.
@@ -185,8 +215,8 @@ pub(crate) struct Seen {
     pub(crate) ffn: usize,
     /// Layers.
     pub(crate) layers: usize,
-    /// There is an output head.
-    pub(crate) head: bool,
+    /// The embedding table is the head: there is no other, or the configuration says so.
+    pub(crate) tied: bool,
     /// q, k and v have biases.
     pub(crate) qkv_bias: bool,
 }
@@ -208,14 +238,15 @@ pub(crate) fn language(config: Fields, seen: Seen) -> Result<LanguageConfig> {
         };
     config.only("hidden_act", &["silu"])?;
     let mut max_positions = config.count_or_none("max_position_embeddings")?.unwrap_or(2048);
-    let windowed =
-        config.get("use_sliding_window").is_none() || config.flag("use_sliding_window")?;
+    if config.flag("use_sliding_window")? {
+        return Err(config.bad("use_sliding_window true is not supported".into()));
+    }
     // Where it is switched off, some files hold the text "None".
+    let windowed = config.get("use_sliding_window").is_none();
     if let Some(window) = if windowed { config.count_or_none("sliding_window")? } else { None } {
         // Within the window a sliding mask and a plain one are the same.
         max_positions = max_positions.min(window);
     }
-    let tied = config.flag("tie_word_embeddings")? || !seen.head;
     Ok(LanguageConfig {
         hidden,
         layers: config.count_or_none("num_hidden_layers")?.unwrap_or(seen.layers),
@@ -226,7 +257,7 @@ pub(crate) fn language(config: Fields, seen: Seen) -> Result<LanguageConfig> {
         max_positions,
         inv_freq: inv_freq(config, head_dim)?,
         qkv_bias: seen.qkv_bias,
-        tied,
+        tied: seen.tied,
     })
 }
 
@@ -278,22 +309,24 @@ fn inv_freq(config: Fields, head_dim: usize) -> Result<Vec<f64>> {
     }
 }
 
-/// End tokens: `eos_token_id` as a number or a list, from any of the given files; else the
-/// tokenizer's.
+/// End tokens: `eos_token_id` as a number or a list, from the first of the given files that has
+/// one; else the tokenizer's.
 pub(crate) fn end_ids(sources: &[Option<Fields>], tokenizer: u32) -> Result<Vec<u32>> {
-    let mut ids = vec![tokenizer];
+    let mut found = None;
     for fields in sources.iter().flatten() {
         let Some(value) = fields.get("eos_token_id") else { continue };
         let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
         let numbers: Option<Vec<u32>> =
             list.iter().map(|id| u32::try_from(id.as_u64()?).ok()).collect();
-        ids.extend(numbers.ok_or_else(|| {
+        let numbers = numbers.ok_or_else(|| {
             fields.bad(format!(
                 "eos_token_id is {}, not a token's id or a list of them",
                 short(value)
             ))
-        })?);
+        })?;
+        found = found.or(Some(numbers).filter(|ids| !ids.is_empty()));
     }
+    let mut ids = found.unwrap_or_else(|| vec![tokenizer]);
     ids.sort_unstable();
     ids.dedup();
     Ok(ids)

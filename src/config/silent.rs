@@ -1,6 +1,7 @@
 //! Fields of published configurations that nothing here computes with: one of a wrong type, or one
 //! that says something else than the tensors, is refused by name and never passed over.
 
+use super::families::Tower;
 use super::pictures::short;
 use super::published::{Fields, Seen};
 use crate::error::Result;
@@ -143,19 +144,20 @@ pub(crate) fn check_decoder(fields: Fields, seen: Seen) -> Result<()> {
     }
 }
 
-/// Refuses towers that are not CLIP's, by what their configuration says: `tower` is the whole file
-/// or the `vision_config` inside it.
+/// Refuses towers of another kind than `kind`, by what their configuration says: `tower` is the
+/// whole file or the `vision_config` inside it.
 ///
 /// # Errors
 /// [`Error::ModelCorrupt`](crate::Error::ModelCorrupt), naming the field.
-pub(crate) fn check_tower(tower: Fields) -> Result<()> {
+pub(crate) fn check_tower(tower: Fields, kind: &Tower) -> Result<()> {
     check_kinds(tower)?;
-    tower.only("model_type", &["clip_vision_model", "clip"])?;
     let classes = tower.get("architectures").and_then(Value::as_array).into_iter().flatten();
-    if let Some(other) = classes.filter_map(Value::as_str).find(|name| !name.starts_with("CLIP")) {
+    let other = |name: &&str| !name.starts_with(kind.class);
+    if let Some(other) = classes.filter_map(Value::as_str).find(other) {
         return Err(tower.bad(format!(
-            "architectures {:?} is not supported; CLIP's towers are",
-            cut(other, 60)
+            "architectures {:?} is not supported; {}'s towers are",
+            cut(other, 60),
+            kind.name
         )));
     }
     Ok(())

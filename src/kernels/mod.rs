@@ -7,8 +7,10 @@
 
 pub mod attention;
 pub mod check;
+pub mod depthwise;
 pub mod embed;
 pub mod embed_step;
+pub mod gather;
 pub mod layer_norm;
 #[cfg(test)]
 mod lint;
@@ -17,6 +19,7 @@ pub mod patchify;
 pub mod pick;
 pub mod product;
 pub mod rms_norm;
+pub mod shuffle;
 pub mod state;
 pub mod swiglu;
 pub mod vision_embed;
@@ -101,15 +104,17 @@ macro_rules! table {
 
 /// Every kernel of a network. The lint compares this with `shaders/`; a test asserts that the cases
 /// run each of them.
-static KERNELS: [Row; 19] = table![
+static KERNELS: [Row; 22] = table![
     attention / groups,
     attention / heads,
     attention / join,
     attention / lanes,
     attention / solo,
     attention / step,
+    depthwise,
     embed,
     embed_step,
+    gather,
     layer_norm,
     mix,
     patchify,
@@ -119,6 +124,7 @@ static KERNELS: [Row; 19] = table![
     product / step,
     product / tiles,
     rms_norm,
+    shuffle,
     swiglu,
     vision_embed,
 ];

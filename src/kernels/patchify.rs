@@ -1,5 +1,6 @@
 //! Cuts pixels into patch rows, so that the patch convolution becomes a matrix product.
-//! Upstream: `CLIPVisionEmbeddings.patch_embedding` (stride = kernel, no bias).
+//! Upstream: `CLIPVisionEmbeddings.patch_embedding` (stride = kernel). Pixels that no whole
+//! patch covers are left out.
 
 use super::check::{Case, EXACT, random};
 use super::{Variant, groups, kernel, params};

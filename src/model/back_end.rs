@@ -6,6 +6,7 @@ use crate::cancel::Cancel;
 use crate::config::Config;
 use crate::error::Result;
 use crate::image::Pixels;
+use crate::image::tiles::Plan;
 use crate::quant::Format;
 use crate::sample::{Picked, Sampling};
 use std::ops::Range;
@@ -29,7 +30,8 @@ pub(super) struct Start<'a> {
 
 /// A picture's image tokens, and what they took.
 pub(super) struct Encoded<V> {
-    /// [[`Config::visual_rows`] or fewer, hidden]
+    /// [rows, hidden]: [`Config::tokens`] of the plan; of a single square averages of them follow,
+    /// [`Config::visual_rows`] in all.
     pub(super) visual: V,
     /// Time of the tower.
     pub(super) vision: Duration,
@@ -47,15 +49,17 @@ pub(super) trait BackEnd {
     /// An empty cache for `context` positions; `format` says how a GPU keeps it.
     async fn new_cache(&self, config: &Config, format: Format, context: usize) -> Result<Self::Kv>;
 
-    /// The tower's features, [patches, d].
+    /// The tower's features of one square, [patches, d].
     async fn features(&self, config: &Config, pixels: &Pixels, cancel: &Cancel)
     -> Result<Vec<f32>>;
 
-    /// A picture's image tokens: all, or the first `n` where they come from a resampler.
+    /// A picture's image tokens from its squares, in the order of the prompt: all, or the first `n`
+    /// where they come from a resampler.
     async fn look(
         &self,
         config: &Config,
-        pixels: &Pixels,
+        squares: &[Pixels],
+        plan: &Plan,
         n: usize,
         cancel: &Cancel,
     ) -> Result<Encoded<Self::Visual>>;

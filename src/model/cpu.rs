@@ -2,22 +2,26 @@
 //! where there is no adapter.
 
 use super::back_end::{BackEnd, Encoded, Start};
-use super::parts::{Language, Parts, Projector, Vision};
+use super::parts::{Language, Linear, Parts, Projector, Vision, Way};
 use super::{Chunk, Slot, Want, Wanted};
 use crate::cancel::Cancel;
 use crate::config::Config;
 use crate::error::Result;
 use crate::image::Pixels;
+use crate::image::tiles::Plan;
 use crate::kernels::attention::heads::{self, rope_table};
 use crate::kernels::attention::{self, Mask};
+use crate::kernels::gather::{self, Taps};
 use crate::kernels::product::Act;
 use crate::kernels::{
-    embed, layer_norm, mix, patchify, pick, product, rms_norm, swiglu, vision_embed,
+    depthwise, embed, layer_norm, mix, patchify, pick, product, rms_norm, shuffle, swiglu,
+    vision_embed,
 };
 use crate::quant::{Format, Packed};
 use crate::sample::{self, Picked, Sampling};
 use crate::weights::fold;
 use std::ops::Range;
+use std::time::Duration;
 use web_time::Instant;
 
 /// The network on the processor.
@@ -49,21 +53,30 @@ impl BackEnd for Network {
     async fn look(
         &self,
         config: &Config,
-        pixels: &Pixels,
+        squares: &[Pixels],
+        plan: &Plan,
         n: usize,
         cancel: &Cancel,
     ) -> Result<Encoded<Vec<f32>>> {
-        let start = Instant::now();
-        let features = encode(config, &self.0.vision, pixels, cancel).await?;
+        let (mut vision, mut resample) = (Duration::ZERO, Duration::ZERO);
+        let mut visual = Vec::new();
+        for pixels in squares {
+            let start = Instant::now();
+            let features = encode(config, &self.0.vision, pixels, cancel).await?;
+            let encoded = Instant::now();
+            visual.extend(project(config, &self.0.projector, &features, n));
+            vision += encoded - start;
+            resample += encoded.elapsed();
+        }
         let encoded = Instant::now();
-        let visual = project(config, &self.0.projector, &features, n);
-        Ok(Encoded { visual, vision: encoded - start, resample: encoded.elapsed() })
+        let visual = put_together(config, &self.0.projector, visual, plan);
+        Ok(Encoded { visual, vision, resample: resample + encoded.elapsed() })
     }
 
     async fn map(&self) -> Result<Option<Vec<f32>>> {
         Ok(match &self.0.projector {
             Projector::Resampler(r) => Some(r.map.clone()),
-            Projector::Mlp(_) => None,
+            Projector::Gridded(_) => None,
         })
     }
 
@@ -164,11 +177,14 @@ async fn encode(
 ) -> Result<Vec<f32>> {
     let v = &config.vision;
     let (d, shape) = (v.hidden, v.shape());
-    let act = if v.exact_gelu { Act::Gelu } else { Act::QuickGelu };
+    let act = v.act.into();
     let patches = patchify::reference(&pixels.data, v.image_size, v.patch);
-    let embedded = product::reference(&patches, &w.patch, None, Act::None);
-    let x = vision_embed::reference(&embedded, &w.class, &w.position);
-    let mut x = layer_norm::reference(&x, d, Some((&w.pre_norm.weight, &w.pre_norm.bias)), v.eps);
+    let embedded =
+        product::reference(&patches, &w.patch.weight, w.patch.bias.as_deref(), Act::None);
+    let mut x = vision_embed::reference(&embedded, w.class.as_deref(), &w.position);
+    if let Some(norm) = &w.pre_norm {
+        x = layer_norm::reference(&x, d, Some((&norm.weight, &norm.bias)), v.eps);
+    }
     for layer in &w.layers {
         cancel.breathe().await?;
         let normed =
@@ -176,7 +192,7 @@ async fn encode(
         let qkv =
             product::reference(&normed, &layer.qkv.weight, layer.qkv.bias.as_deref(), Act::None);
         let (q, keys, values) = heads::reference(&qkv, shape, None, 0);
-        let mixed = attention::reference(&q, &keys, &values, shape, Mask::All(v.patches() + 1));
+        let mixed = attention::reference(&q, &keys, &values, shape, Mask::All(v.tokens()));
         add(
             &mut x,
             &product::reference(&mixed, &layer.out.weight, layer.out.bias.as_deref(), Act::None),
@@ -189,7 +205,10 @@ async fn encode(
             &product::reference(&wide, &layer.fc2.weight, layer.fc2.bias.as_deref(), Act::None),
         );
     }
-    Ok(x.split_off(d))
+    if let Some(norm) = &w.post_norm {
+        x = layer_norm::reference(&x, d, Some((&norm.weight, &norm.bias)), v.eps);
+    }
+    Ok(x.split_off(v.first_patch() * d))
 }
 
 /// features [patches, d] → image tokens, as the GPU's `Connector::project`.
@@ -207,19 +226,56 @@ fn project(
             let gathered = mix::reference(&w.map, w.heads, w.tokens, &values, d, n);
             product::reference(&gathered, &w.out, Some(&w.bias), Act::None)
         }
-        Projector::Mlp(w) => {
+        Projector::Gridded(w) => grid(config, &w.way, features),
+    }
+}
+
+/// features [patches, d] → the tokens of one square, as the GPU's `Steps::run`.
+fn grid(config: &Config, way: &Way<Packed, Vec<f32>>, features: &[f32]) -> Vec<f32> {
+    let apply = |x: &[f32], linear: &Linear<Packed, Vec<f32>>, act: Act| {
+        product::reference(x, &linear.weight, linear.bias.as_deref(), act)
+    };
+    let (patches, side) = (config.vision.grid(), config.square_side());
+    match way {
+        Way::Mlp { linears, .. } => {
             let mut tokens = features.to_vec();
-            for (i, linear) in w.linears.iter().enumerate() {
-                let act = if i + 1 < w.linears.len() { Act::Gelu } else { Act::None };
-                tokens = product::reference(&tokens, &linear.weight, linear.bias.as_deref(), act);
-            }
-            if let Some(map) = &w.pool {
-                let n = config.visual_rows() - config.vision.patches();
-                tokens.extend(mix::reference(map, 1, n, &tokens, config.language.hidden, n));
+            for (i, linear) in linears.iter().enumerate() {
+                let act = if i + 1 < linears.len() { Act::Gelu } else { Act::None };
+                tokens = apply(&tokens, linear, act);
             }
             tokens
         }
+        Way::Shuffle(linear) => {
+            let d = config.vision.hidden;
+            apply(&shuffle::reference(features, d, patches, patches / side), linear, Act::None)
+        }
+        Way::Ldp2 { linears, weight, bias } => {
+            let wide = apply(features, &linears[0], Act::Gelu);
+            let means = gather::reference(&Taps::means(patches, side), &wide, bias.len());
+            depthwise::reference(&apply(&means, &linears[1], Act::None), weight, bias, side)
+        }
     }
+}
+
+/// The tokens of all squares in the order of the prompt, as the GPU's `Connector::finish`.
+fn put_together(
+    config: &Config,
+    w: &Projector<Packed, Vec<f32>, Vec<f32>>,
+    mut tokens: Vec<f32>,
+    plan: &Plan,
+) -> Vec<f32> {
+    let (Projector::Gridded(w), hidden) = (w, config.language.hidden) else { return tokens };
+    if Config::is_assembled(plan) {
+        if let Way::Mlp { newline: Some(newline), .. } = &w.way {
+            tokens.extend(newline);
+        }
+        return gather::reference(&config.assembly(plan), &tokens, hidden);
+    }
+    if let (Some(map), 1) = (&w.pool, plan.squares()) {
+        let n = config.visual_rows() - config.square_tokens();
+        tokens.extend(mix::reference(map, 1, n, &tokens, hidden, n));
+    }
+    tokens
 }
 
 /// Computes a chunk, as the GPU's `language::forward`.

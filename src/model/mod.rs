@@ -8,6 +8,7 @@ mod cpu;
 mod generate;
 mod gpu;
 mod load;
+mod look;
 pub(crate) mod open;
 pub(crate) mod parts;
 pub mod preflight;
@@ -24,25 +25,21 @@ pub use cache::Cache;
 use cache::Kv;
 pub use generate::Generation;
 pub use load::Loading;
+pub use look::ImageTokens;
 pub use open::{LoadOptions, ModelSource, Opened, Tuning};
 pub use parts::Progress;
 pub(crate) use parts::bytes as bytes_of;
 pub use slot::{Arithmetic, LoadTimes, Looked, PictureKey, Slot, Want, Wanted};
 
-use back_end::{BackEnd, CHUNK, Encoded, Start};
+use back_end::{BackEnd, CHUNK, Start};
 
-use crate::attention;
-use crate::budget;
 use crate::cancel::{Cancel, Stage};
 use crate::error::{Error, Result};
-use crate::gpu::{AdapterInfo, Counters, Gpu, Learned, Letter, Tensor};
-use crate::image::tiles::Plan;
-use crate::image::{ImageSpec, Pixels};
+use crate::gpu::{AdapterInfo, Counters, Gpu, Learned, Letter};
+use crate::image::ImageSpec;
 use crate::quant::Format;
 use crate::sample::{Picked, Sampling};
 use crate::text::{Template, Tokenizer};
-use std::ops::Range;
-use std::time::Duration;
 
 /// Slots to compute together: where they go in the cache, the pictures they speak of, what is
 /// wanted of the last one.
@@ -65,30 +62,6 @@ impl<V> Chunk<'_, V> {
 enum Network {
     Gpu(Box<gpu::Network>),
     Cpu(Box<cpu::Network>),
-}
-
-/// All M image tokens of one picture; m of them are its first m rows.
-pub struct ImageTokens(Visual);
-
-enum Visual {
-    Gpu(Tensor),
-    Cpu(Vec<f32>),
-}
-
-impl ImageTokens {
-    fn gpu(&self) -> &Tensor {
-        match &self.0 {
-            Visual::Gpu(tensor) => tensor,
-            Visual::Cpu(_) => cache::foreign(),
-        }
-    }
-
-    fn cpu(&self) -> &Vec<f32> {
-        match &self.0 {
-            Visual::Cpu(values) => values,
-            Visual::Gpu(_) => cache::foreign(),
-        }
-    }
 }
 
 /// A loaded model. Conversations ([`crate::Session`]) share it.
@@ -200,107 +173,12 @@ impl Model {
         Ok(Cache { kv, len: 0, capacity: context, limit: 0, config: self.config.clone() })
     }
 
-    /// Encodes the squares of a picture, cut as `plan` says, into its image tokens.
-    ///
-    /// # Errors
-    /// [`Error::Cancelled`], or the device's failures.
-    pub async fn look(
-        &self,
-        squares: &[Pixels],
-        _: &Plan,
-        cancel: &Cancel,
-    ) -> Result<(ImageTokens, Looked)> {
-        self.look_at(&squares[0], self.config.visual_rows(), cancel).await
-    }
-
-    /// Encodes one square, cut in the cheapest way there is: for measuring.
-    ///
-    /// # Errors
-    /// As [`Model::look`].
-    pub(crate) async fn look_once(
-        &self,
-        square: &Pixels,
-        cancel: &Cancel,
-    ) -> Result<(ImageTokens, Looked)> {
-        let level = self.spec.levels().first().copied().unwrap_or_default();
-        let plan = self.spec.plan(level, square.size, square.size);
-        self.look(std::slice::from_ref(square), &plan, cancel).await
-    }
-
-    /// The same with only the first `n` image tokens computed, where they come from a resampler.
-    pub(crate) async fn look_at(
-        &self,
-        pixels: &Pixels,
-        n: usize,
-        cancel: &Cancel,
-    ) -> Result<(ImageTokens, Looked)> {
-        cancel.begin(Stage::Picture, self.config.vision.layers);
-        let (visual, vision, resample) = match &self.network {
-            Network::Gpu(net) => {
-                let Encoded { visual, vision, resample } =
-                    net.look(&self.config, pixels, n, cancel).await?;
-                (Visual::Gpu(visual), vision, resample)
-            }
-            Network::Cpu(net) => {
-                let Encoded { visual, vision, resample } =
-                    net.look(&self.config, pixels, n, cancel).await?;
-                (Visual::Cpu(visual), vision, resample)
-            }
-        };
-        let ms = |time: Duration| time.as_secs_f64() * 1e3;
-        let looked = Looked { vision_runs: 1, vision_ms: ms(vision), resample_ms: ms(resample) };
-        Ok((ImageTokens(visual), looked))
-    }
-
-    /// The tower's features, [patches, d]: `mqt trace`.
-    ///
-    /// # Errors
-    /// As [`Model::look`].
-    pub async fn vision_features(&self, pixels: &Pixels, cancel: &Cancel) -> Result<Vec<f32>> {
-        match &self.network {
-            Network::Gpu(net) => net.features(&self.config, pixels, cancel).await,
-            Network::Cpu(net) => net.features(&self.config, pixels, cancel).await,
-        }
-    }
-
-    /// Where each of `m` image tokens reads from, [m, patches]: the resampler's weights, averaged
-    /// over its heads; rows sum to 1. They are a constant of the model, the same for every picture.
-    ///
-    /// # Errors
-    /// The model does not give `m` tokens; [`Error::DeviceLost`].
-    pub async fn resampler_map(&self, m: usize) -> Result<Vec<f32>> {
-        budget::fixed(m as u64, &self.config.mapped())?;
-        let map = match &self.network {
-            Network::Gpu(net) => net.map().await?,
-            Network::Cpu(net) => net.map().await?,
-        };
-        let vision = &self.config.vision;
-        Ok(match map {
-            Some(map) => attention::mean(&map, self.config.m_max(), vision.patches(), m),
-            None => attention::pooled(vision.grid(), m),
-        })
-    }
-
     /// Bytes that one position of a conversation takes in the cache.
     pub fn cache_bytes_per_token(&self) -> u64 {
         let shape = self.config.language.shape;
         let half = matches!(self.network, Network::Gpu(_)) && self.arithmetic == Arithmetic::Fast;
         (self.config.language.layers * shape.kv_heads * shape.head_dim * 2) as u64
             * if half { 2 } else { 4 }
-    }
-
-    /// Rows of the image tokens, [rows, hidden].
-    ///
-    /// # Errors
-    /// [`Error::DeviceLost`].
-    ///
-    /// # Panics
-    /// The image tokens are of a model on another device.
-    pub async fn read_visual(&self, visual: &ImageTokens, rows: Range<usize>) -> Result<Vec<f32>> {
-        match &self.network {
-            Network::Gpu(net) => net.read_visual(visual.gpu(), rows).await,
-            Network::Cpu(net) => net.read_visual(visual.cpu(), rows).await,
-        }
     }
 
     /// Makes ready for an answer: how its tokens are picked, how many at most (`limit`), which
@@ -377,6 +255,12 @@ impl Model {
     ) -> Result<Wanted> {
         if cache.len + slots.len() > cache.capacity {
             return Err(Error::ContextFull { need: cache.len + slots.len(), have: cache.capacity });
+        }
+        // Some tokenizers know tokens beyond the table.
+        let vocab = self.config.language.vocab;
+        if let Some(id) = slots.iter().filter_map(Slot::token).find(|id| *id as usize >= vocab) {
+            let problem = format!("token {id} has no row in the embedding table of {vocab} rows");
+            return Err(Error::ModelCorrupt { file: "the tokenizer".into(), problem });
         }
         let mut wanted = Wanted::Nothing;
         let mut all = Vec::new();

@@ -1,7 +1,7 @@
 //! The network's weights as fields with names, once for both places they can live: GPU buffers or
 //! host memory.
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, VisionConfig};
 use crate::error::Result;
 use crate::future::Callback;
 use crate::gpu::{Gpu, Matrix, Tensor};
@@ -43,13 +43,14 @@ pub(super) struct VisionLayer<M, V> {
 /// The vision tower, up to the selected layer.
 pub(super) struct Vision<M, V> {
     /// [hidden, 3 · patch²]
-    pub(super) patch: M,
+    pub(super) patch: Linear<M, V>,
     /// [1, hidden]
-    pub(super) class: V,
-    /// [patches + 1, hidden]
+    pub(super) class: Option<V>,
+    /// [tokens, hidden]
     pub(super) position: V,
-    pub(super) pre_norm: Norm<V>,
+    pub(super) pre_norm: Option<Norm<V>>,
     pub(super) layers: Vec<VisionLayer<M, V>>,
+    pub(super) post_norm: Option<Norm<V>>,
 }
 
 /// The folded resampler.
@@ -68,19 +69,51 @@ pub(super) struct Resampler<M, V, A> {
     pub(super) tokens: usize,
 }
 
-/// LLaVA's projector.
-pub(super) struct Mlp<M, V, A> {
-    /// With GELU between them.
-    pub(super) linears: Vec<Linear<M, V>>,
-    /// [1, pooled tokens, patches]: averages over squares of patches, finest grid first; `None`
-    /// where there is one patch.
+/// How the features of a grid of patches become a grid of tokens.
+pub(super) enum Way<M, V> {
+    /// Linears with GELU between them, patch by patch.
+    Mlp {
+        linears: Vec<Linear<M, V>>,
+        /// [1, hidden]: ends the rows of a picture in several squares.
+        newline: Option<V>,
+    },
+    /// [hidden, scale² · d], over squares of patches.
+    Shuffle(Linear<M, V>),
+    /// Two Linears with GELU between them, and a convolution over means of squares.
+    Ldp2 {
+        linears: [Linear<M, V>; 2],
+        /// [hidden, 9]
+        weight: V,
+        /// [1, hidden]
+        bias: V,
+    },
+}
+
+impl<M, V> Way<M, V> {
+    /// Its matrices, in the order in which they are used.
+    pub(super) fn matrices(&self) -> impl Iterator<Item = &M> {
+        let linears = match self {
+            Way::Mlp { linears, .. } => linears.as_slice(),
+            Way::Shuffle(linear) => std::slice::from_ref(linear),
+            Way::Ldp2 { linears, .. } => linears.as_slice(),
+        };
+        linears.iter().map(|linear| &linear.weight)
+    }
+}
+
+/// A projector whose tokens lie in a grid, as the patches do.
+pub(super) struct Gridded<M, V, A> {
+    pub(super) way: Way<M, V>,
+    /// [1, pooled tokens, tokens]: averages over squares of tokens, finest grid first; `None` where
+    /// there are none.
     pub(super) pool: Option<A>,
 }
 
 /// What stands between tower and decoder.
+#[allow(clippy::large_enum_variant, reason = "a model has one")]
 pub(super) enum Projector<M, V, A> {
     Resampler(Resampler<M, V, A>),
-    Mlp(Mlp<M, V, A>),
+    Gridded(Gridded<M, V, A>),
 }
 
 /// One layer of the decoder.
@@ -232,6 +265,69 @@ impl<P: Place> Fetch<'_, P> {
             bias: self.vector(&format!("{name}.bias")).await?,
         })
     }
+    async fn norm_if(&mut self, there: bool, name: &str) -> Result<Option<Norm<P::Vector>>> {
+        if there { self.norm(name).await.map(Some) } else { Ok(None) }
+    }
+
+    async fn vision(&mut self, v: &VisionConfig) -> Result<Vision<P::Matrix, P::Vector>> {
+        let patch = self.linear("vision.patch").await?;
+        let class = if v.class_token { Some(self.vector("vision.class").await?) } else { None };
+        let position = self.vector("vision.position").await?;
+        let pre_norm = self.norm_if(v.pre_norm, "vision.pre_norm").await?;
+        let mut layers = Vec::new();
+        for i in 0..v.layers {
+            let name = |part: &str| format!("vision.layers.{i}.{part}");
+            layers.push(VisionLayer {
+                norm1: self.norm(&name("norm1")).await?,
+                qkv: self.linear(&name("qkv")).await?,
+                out: self.linear(&name("out")).await?,
+                norm2: self.norm(&name("norm2")).await?,
+                fc1: self.linear(&name("fc1")).await?,
+                fc2: self.linear(&name("fc2")).await?,
+            });
+        }
+        let post_norm = self.norm_if(v.post_norm, "vision.post_norm").await?;
+        Ok(Vision { patch, class, position, pre_norm, layers, post_norm })
+    }
+
+    async fn projector(
+        &mut self,
+        config: &Config,
+    ) -> Result<Projector<P::Matrix, P::Vector, P::Map>> {
+        let way = match &config.projector {
+            config::Projector::Resampler(r) => {
+                let entry = self.entry("resampler.map");
+                let map = self.supply.vector(&entry).await?;
+                let shape = [r.heads, r.m_max, config.vision.patches()];
+                let map = self.place.map(map, shape, (self.format)(Role::Map)).await?;
+                self.tick(&entry);
+                return Ok(Projector::Resampler(Resampler {
+                    map,
+                    value: self.matrix("resampler.value").await?,
+                    out: self.matrix("resampler.out").await?,
+                    bias: self.vector("resampler.bias").await?,
+                    heads: r.heads,
+                    tokens: r.m_max,
+                }));
+            }
+            config::Projector::Mlp(mlp) => {
+                let mut linears = Vec::new();
+                for i in 0..mlp.linears {
+                    linears.push(self.linear(&format!("projector.{i}")).await?);
+                }
+                let newline = "projector.newline";
+                let newline = if mlp.newline { Some(self.vector(newline).await?) } else { None };
+                Way::Mlp { linears, newline }
+            }
+            config::Projector::Shuffle(_) => Way::Shuffle(self.linear("projector.0").await?),
+            config::Projector::Ldp2(_) => Way::Ldp2 {
+                linears: [self.linear("projector.0").await?, self.linear("projector.1").await?],
+                weight: self.vector("projector.depthwise").await?,
+                bias: self.vector("projector.depthwise.bias").await?,
+            },
+        };
+        Ok(Projector::Gridded(Gridded { way, pool: pool(self.place, config).await? }))
+    }
 }
 
 /// Bytes of one tensor on the device.
@@ -261,50 +357,8 @@ pub(super) async fn load<P: Place>(
     let entries = entries.into_iter().map(|e| (e.name.clone(), e)).collect();
     let progress = Progress { phase: "loading weights", done: 0, total };
     let mut f = Fetch { place, supply, entries, format, progress, on_progress };
-    let mut layers = Vec::new();
-    let (patch, class, position) = (
-        f.matrix("vision.patch").await?,
-        f.vector("vision.class").await?,
-        f.vector("vision.position").await?,
-    );
-    let pre_norm = f.norm("vision.pre_norm").await?;
-    for i in 0..config.vision.layers {
-        let name = |part: &str| format!("vision.layers.{i}.{part}");
-        layers.push(VisionLayer {
-            norm1: f.norm(&name("norm1")).await?,
-            qkv: f.linear(&name("qkv")).await?,
-            out: f.linear(&name("out")).await?,
-            norm2: f.norm(&name("norm2")).await?,
-            fc1: f.linear(&name("fc1")).await?,
-            fc2: f.linear(&name("fc2")).await?,
-        });
-    }
-    let vision = Vision { patch, class, position, pre_norm, layers };
-    let projector = match &config.projector {
-        config::Projector::Resampler(r) => {
-            let entry = f.entry("resampler.map");
-            let map = f.supply.vector(&entry).await?;
-            let map = f
-                .place
-                .map(map, [r.heads, r.m_max, config.vision.patches()], (f.format)(Role::Map))
-                .await?;
-            f.tick(&entry);
-            let (value, out, bias) = (
-                f.matrix("resampler.value").await?,
-                f.matrix("resampler.out").await?,
-                f.vector("resampler.bias").await?,
-            );
-            let (heads, tokens) = (r.heads, r.m_max);
-            Projector::Resampler(Resampler { map, value, out, bias, heads, tokens })
-        }
-        config::Projector::Mlp(mlp) => {
-            let mut linears = Vec::new();
-            for i in 0..mlp.linears {
-                linears.push(f.linear(&format!("projector.{i}")).await?);
-            }
-            Projector::Mlp(Mlp { linears, pool: pool(f.place, config).await? })
-        }
-    };
+    let vision = f.vision(&config.vision).await?;
+    let projector = f.projector(config).await?;
     let embed = f.matrix("language.embed").await?;
     let mut layers = Vec::new();
     for i in 0..config.language.layers {
@@ -325,7 +379,7 @@ pub(super) async fn load<P: Place>(
 
 /// The averages that pooled tokens are, as a mixing map of one head.
 async fn pool<P: Place>(place: &P, config: &Config) -> Result<Option<P::Map>> {
-    let (grid, sides) = (config.vision.grid(), config.pool_sides());
+    let (grid, sides) = (config.square_side(), config.pool_sides());
     if sides.is_empty() {
         return Ok(None);
     }

@@ -5,6 +5,7 @@ use super::{Arithmetic, Weights, bytes_of};
 use crate::config::{Config, Projector};
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterInfo, Gpu};
+use crate::image::tiles::Plan;
 use crate::kernels::attention::cache::{HeadShape, KvLayer};
 use crate::quant::{Format, PANEL, padded_cols};
 use crate::weights::layout::{Role, gate_up_rows, layout};
@@ -44,7 +45,7 @@ fn activations(config: &Config) -> u64 {
     let (v, l) = (&config.vision, &config.language);
     let rows = |rows: usize, cols: usize| (rows * padded_cols(cols) * 4) as u64;
     let attended = |rows: usize, shape: HeadShape| (rows * shape.heads * shape.dims() * 4) as u64;
-    let (patches, tokens) = (v.patches(), v.patches() + 1);
+    let (patches, tokens, made) = (v.patches(), v.tokens(), config.square_tokens());
     let tower = rows(1, 3 * v.image_size * v.image_size)
         + rows(patches, 3 * v.patch * v.patch)
         + rows(patches, v.hidden)
@@ -57,7 +58,14 @@ fn activations(config: &Config) -> u64 {
         Projector::Resampler(r) => {
             2 * rows(patches, v.hidden) + rows(r.m_max, v.hidden) + rows(r.m_max, l.hidden)
         }
-        Projector::Mlp(_) => 2 * rows(patches, l.hidden) + rows(config.visual_rows(), l.hidden),
+        Projector::Mlp(_) => 2 * rows(patches, l.hidden),
+        Projector::Shuffle(shuffle) => {
+            rows(made, shuffle.scale * shuffle.scale * v.hidden) + rows(made, l.hidden)
+        }
+        // The taps of the means: a row and a weight for each patch.
+        Projector::Ldp2(_) => {
+            rows(patches, l.hidden) + 2 * rows(made, l.hidden) + (patches * 8) as u64
+        }
     };
     let decoder = 2 * rows(CHUNK, l.hidden)
         + rows(CHUNK, l.shape.sections().2)
@@ -66,7 +74,15 @@ fn activations(config: &Config) -> u64 {
         + rows(CHUNK, gate_up_rows(l.ffn))
         + rows(CHUNK, l.ffn)
         + rows(1, l.vocab);
-    tower + projector + decoder + rows(config.visual_rows(), l.hidden)
+    let pooled = rows(config.visual_rows() - made, l.hidden);
+    // A picture in several squares: the tokens of each, and what they are put together into.
+    let picture = |plan: &Plan| {
+        let apart = rows(plan.squares() * made + 1, l.hidden);
+        apart + if Config::is_assembled(plan) { rows(config.tokens(plan), l.hidden) } else { 0 }
+    };
+    let picture = config.largest_plans().iter().map(picture).max().unwrap_or_default();
+    let one_square = rows(config.visual_rows(), l.hidden);
+    tower + projector + pooled + decoder + picture.max(one_square)
 }
 
 /// A model's needs beside a device's means.

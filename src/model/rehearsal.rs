@@ -87,12 +87,9 @@ pub(super) async fn rehearse(
     let model = small.place(Some(gpu.clone()), LoadTimes::default(), &options, &mut |_| ()).await?;
     let cancel = Cancel::new();
     let size = model.spec.size;
-    let (visual, _) = model
-        .look_once(
-            &Pixels::from_rgb(&vec![128; size * size * 3], size, size, &model.spec)?,
-            &cancel,
-        )
-        .await?;
+    let grey = Pixels::from_rgb(&vec![128; size * size * 3], size, size, &model.spec)?;
+    let plan = model.config.least_plan((size, size));
+    let (visual, _) = model.look(std::slice::from_ref(&grey), &plan, &cancel).await?;
     tell();
     let mut cache = model.new_cache(TOKENS + 2).await?;
     const PICTURE: PictureKey = [0; 8];

@@ -15,6 +15,11 @@ pub enum Layout {
     LlavaHf,
     /// llava-hf, as exported since.
     LlavaHfNew,
+    /// HuggingFaceTB/SmolVLM-256M-Instruct and ibm-granite/granite-docling-258M: bf16, the tower
+    /// inside.
+    SmolVlm,
+    /// mtgv/MobileVLM_V2-1.7B: the tower inside.
+    MobileVlm,
 }
 
 impl std::str::FromStr for Layout {
@@ -26,7 +31,11 @@ impl std::str::FromStr for Layout {
             "llava-1.5" => Ok(Layout::Llava15),
             "llava-hf" => Ok(Layout::LlavaHf),
             "llava-hf-new" => Ok(Layout::LlavaHfNew),
-            _ => Err(format!("{text:?} is none of mqt-llava, llava-1.5, llava-hf, llava-hf-new")),
+            "smolvlm" => Ok(Layout::SmolVlm),
+            "mobilevlm" => Ok(Layout::MobileVlm),
+            _ => Err(format!(
+                "{text:?} is none of mqt-llava, llava-1.5, llava-hf, llava-hf-new, smolvlm, mobilevlm"
+            )),
         }
     }
 }
@@ -124,9 +133,28 @@ impl List {
 const CLIP: &str = "openai/clip-vit-large-patch14-336";
 
 impl Layout {
+    /// The layout that a model of these numbers is published in.
+    pub(super) fn own(config: &Config) -> Layout {
+        match &config.projector {
+            Projector::Resampler(_) => Layout::MqtLlava,
+            Projector::Mlp(_) if config.vision.class_token => Layout::Llava15,
+            Projector::Mlp(_) => Layout::LlavaHf,
+            Projector::Shuffle(_) => Layout::SmolVlm,
+            Projector::Ldp2(_) => Layout::MobileVlm,
+        }
+    }
+
+    /// One of LLaVA's, which any CLIP tower and LLaMA decoder can be written in.
+    pub(super) fn is_llava(self) -> bool {
+        matches!(self, Layout::Llava15 | Layout::LlavaHf | Layout::LlavaHfNew)
+    }
+
     /// The element type of its main files.
     pub(super) fn dtype(self) -> Dtype {
-        if self == Layout::MqtLlava { Dtype::Bf16 } else { Dtype::F16 }
+        match self {
+            Layout::MqtLlava | Layout::SmolVlm => Dtype::Bf16,
+            _ => Dtype::F16,
+        }
     }
 
     /// What `mm_vision_tower` says of this tower.
@@ -142,34 +170,53 @@ impl Layout {
     pub(super) fn tensors(self, config: &Config) -> Vec<Tensor> {
         let mut list = List::default();
         let (language_prefix, head) = match self {
-            Layout::MqtLlava | Layout::Llava15 => ("model.", "lm_head.weight"),
+            Layout::MqtLlava | Layout::Llava15 | Layout::MobileVlm => ("model.", "lm_head.weight"),
+            Layout::SmolVlm => ("model.text_model.", "lm_head.weight"),
             Layout::LlavaHf => ("language_model.model.", "language_model.lm_head.weight"),
             Layout::LlavaHfNew => ("model.language_model.", "lm_head.weight"),
         };
         language(&mut list, language_prefix, head, &config.language, self.vocab(config));
         let (d, hidden) = (config.vision.hidden, config.language.hidden);
-        let projector = match self {
+        let projector: &[&str] = match self {
             Layout::MqtLlava => {
                 resampler(&mut list, config);
-                None
+                &[]
             }
-            Layout::Llava15 => Some(["model.mm_projector.0", "model.mm_projector.2"]),
+            Layout::SmolVlm => {
+                shuffle(&mut list, config);
+                &[]
+            }
+            Layout::Llava15 => &["model.mm_projector.0", "model.mm_projector.2"],
             Layout::LlavaHf => {
-                Some(["multi_modal_projector.linear_1", "multi_modal_projector.linear_2"])
+                &["multi_modal_projector.linear_1", "multi_modal_projector.linear_2"]
             }
-            Layout::LlavaHfNew => Some([
-                "model.multi_modal_projector.linear_1",
-                "model.multi_modal_projector.linear_2",
-            ]),
+            Layout::LlavaHfNew => {
+                &["model.multi_modal_projector.linear_1", "model.multi_modal_projector.linear_2"]
+            }
+            Layout::MobileVlm => &["model.mm_projector.mlp.mlp.0", "model.mm_projector.mlp.mlp.2"],
         };
-        for (i, name) in projector.iter().flatten().enumerate() {
+        for (i, name) in projector.iter().enumerate() {
             list.begin(&format!("projector.{i}"), name);
             list.linear(name, hidden, if i == 0 { d } else { hidden });
         }
+        match &config.projector {
+            Projector::Ldp2(_) => {
+                let peg = "model.mm_projector.peg.peg.0";
+                list.begin("projector.depthwise", peg);
+                list.add(format!("{peg}.weight"), &[hidden, 1, 3, 3], Kind::Weight(0.1));
+                list.add(format!("{peg}.bias"), &[hidden], Kind::Bias);
+            }
+            Projector::Mlp(mlp) if mlp.newline => {
+                list.begin("projector.newline", "image_newline");
+                list.add("image_newline".into(), &[hidden], Kind::Weight(0.02));
+            }
+            _ => {}
+        }
         match self {
-            Layout::MqtLlava => {
+            Layout::MqtLlava | Layout::MobileVlm => {
                 vision(&mut list, "model.vision_tower.vision_tower.vision_model.", &config.vision)
             }
+            Layout::SmolVlm => vision(&mut list, "model.vision_model.", &config.vision),
             Layout::Llava15 => {}
             Layout::LlavaHf => vision(&mut list, "vision_tower.vision_model.", &config.vision),
             Layout::LlavaHfNew => {
@@ -190,9 +237,11 @@ impl Layout {
         Some((Layout::tower_name(config), list.tensors))
     }
 
-    /// Rows of the embedding table: llava-hf adds `<image>`, `<pad>` and padding.
+    /// Rows of the embedding table: llava-hf adds `<image>`, `<pad>` and padding to LLaMA's.
     pub(super) fn vocab(self, config: &Config) -> usize {
-        let extra = if matches!(self, Layout::LlavaHf | Layout::LlavaHfNew) { 64 } else { 0 };
+        let adds =
+            matches!(self, Layout::LlavaHf | Layout::LlavaHfNew) && config.vision.class_token;
+        let extra = if adds { 64 } else { 0 };
         config.language.vocab + extra
     }
 }
@@ -207,9 +256,14 @@ fn language(list: &mut List, prefix: &str, head: &str, l: &LanguageConfig, vocab
     for i in 0..l.layers {
         let name = |part: &str| format!("{prefix}layers.{i}.{part}.weight");
         list.add(name("input_layernorm"), &[l.hidden], Kind::Norm);
-        list.add(name("self_attn.q_proj"), &[heads * head_dim, l.hidden], Kind::Weight(0.02));
-        list.add(name("self_attn.k_proj"), &[kv_heads * head_dim, l.hidden], Kind::Weight(0.02));
-        list.add(name("self_attn.v_proj"), &[kv_heads * head_dim, l.hidden], Kind::Weight(0.02));
+        for (part, n) in [("q", heads), ("k", kv_heads), ("v", kv_heads)] {
+            let part = format!("self_attn.{part}_proj");
+            list.add(name(&part), &[n * head_dim, l.hidden], Kind::Weight(0.02));
+            if l.qkv_bias {
+                let bias = format!("{prefix}layers.{i}.{part}.bias");
+                list.add(bias, &[n * head_dim], Kind::Bias);
+            }
+        }
         list.add(name("self_attn.o_proj"), &[l.hidden, heads * head_dim], Kind::Weight(added));
         list.add(name("post_attention_layernorm"), &[l.hidden], Kind::Norm);
         list.add(name("mlp.gate_proj"), &[l.ffn, l.hidden], Kind::Weight(0.02));
@@ -217,8 +271,20 @@ fn language(list: &mut List, prefix: &str, head: &str, l: &LanguageConfig, vocab
         list.add(name("mlp.down_proj"), &[l.hidden, l.ffn], Kind::Weight(added));
     }
     list.add(format!("{prefix}norm.weight"), &[l.hidden], Kind::Norm);
-    list.begin("head", head);
-    list.add(head.into(), &[vocab, l.hidden], Kind::Rows(0.02, l.vocab));
+    if !l.tied {
+        list.begin("head", head);
+        list.add(head.into(), &[vocab, l.hidden], Kind::Rows(0.02, l.vocab));
+    }
+}
+
+/// Idefics3's connector.
+fn shuffle(list: &mut List, config: &Config) {
+    let Projector::Shuffle(shuffle) = &config.projector else { return };
+    let input = shuffle.scale * shuffle.scale * config.vision.hidden;
+    let name = "model.connector.modality_projection.proj.weight";
+    list.begin("projector.0", "model.connector.modality_projection.proj");
+    let weight = Kind::Weight(0.6 / (input as f32).sqrt());
+    list.add(name.into(), &[config.language.hidden, input], weight);
 }
 
 fn resampler(list: &mut List, config: &Config) {
@@ -237,24 +303,31 @@ fn resampler(list: &mut List, config: &Config) {
     list.add(name("proj"), &[d, hidden], Kind::Weight(0.3 / (d as f32).sqrt()));
 }
 
-/// All layers, one more than run, and the last norm.
+/// All layers, of CLIP's one more than run, and the last norm.
 fn vision(list: &mut List, prefix: &str, v: &VisionConfig) {
     let d = v.hidden;
     list.begin("vision", prefix);
     let patches = Kind::Weight(1.0 / (3.0 * (v.patch * v.patch) as f32).sqrt());
-    list.add(format!("{prefix}embeddings.class_embedding"), &[d], Kind::Weight(0.3));
+    if v.class_token {
+        list.add(format!("{prefix}embeddings.class_embedding"), &[d], Kind::Weight(0.3));
+    }
     list.add(
         format!("{prefix}embeddings.patch_embedding.weight"),
         &[d, 3, v.patch, v.patch],
         patches,
     );
+    if v.patch_bias {
+        list.add(format!("{prefix}embeddings.patch_embedding.bias"), &[d], Kind::Bias);
+    }
     list.add(
         format!("{prefix}embeddings.position_embedding.weight"),
-        &[v.patches() + 1, d],
+        &[v.tokens(), d],
         Kind::Weight(0.3),
     );
-    list.norm(&format!("{prefix}pre_layrnorm"), d);
-    layers(list, prefix, v.layers + 1, d, v.mlp);
+    if v.pre_norm {
+        list.norm(&format!("{prefix}pre_layrnorm"), d);
+    }
+    layers(list, prefix, v.layers + usize::from(v.class_token), d, v.mlp);
     list.norm(&format!("{prefix}post_layernorm"), d);
 }
 

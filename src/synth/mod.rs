@@ -1,8 +1,12 @@
 //! Synthetic checkpoints: random weights of a named shape in a published layout, so that everything
 //! around real ones can be tried at their size without them. The same seed gives the same bytes.
 
+mod bytes;
+mod families;
 mod layout;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod values;
 
 pub use layout::Layout;
@@ -50,20 +54,24 @@ impl Synth {
                 format!("{:?} is no shape; there are {}", self.shape, shapes::NAMES.join(", "));
             return Err(Error::InvalidSetting { what: "shape".into(), why });
         };
-        let own = if matches!(config.projector, Projector::Mlp(_)) {
-            Layout::Llava15
-        } else {
-            Layout::MqtLlava
-        };
+        let own = Layout::own(&config);
         let layout = self.layout.unwrap_or(own);
-        match (layout, &config.projector) {
-            (Layout::MqtLlava, Projector::Mlp(_)) => {
-                let why =
-                    format!("{} has no query transformer, which mqt-llava is about", self.shape);
-                return Err(Error::InvalidSetting { what: "layout".into(), why });
+        let refused = |why: String| Error::InvalidSetting { what: "layout".into(), why };
+        match &config.projector {
+            _ if layout == own => {}
+            // LLaVA's layouts go with each other, and stand for MQT's tower and decoder, too.
+            Projector::Mlp(_) if layout == Layout::MqtLlava => {
+                return Err(refused(format!(
+                    "{} has no query transformer, which mqt-llava is about",
+                    self.shape
+                )));
             }
-            (Layout::MqtLlava, _) => {}
-            _ => config.projector = Projector::Mlp(MlpConfig { linears: 2, elastic: false }),
+            Projector::Resampler(_) | Projector::Mlp(_)
+                if layout.is_llava() && config.vision.class_token =>
+            {
+                config.projector = Projector::Mlp(MlpConfig::plain(2));
+            }
+            _ => return Err(refused(format!("{} is published in one layout only", self.shape))),
         }
         Ok((config, layout))
     }
@@ -80,9 +88,20 @@ impl Synth {
         on_progress: &mut Callback<'_, Progress>,
     ) -> Result<()> {
         let (config, layout) = self.config()?;
+        self.write_config(&config, layout, out, cancel, on_progress)
+    }
+
+    fn write_config(
+        &self,
+        config: &Config,
+        layout: Layout,
+        out: &Path,
+        cancel: &Cancel,
+        on_progress: &mut Callback<'_, Progress>,
+    ) -> Result<()> {
         let mut folders =
-            vec![(out.to_owned(), layout.tensors(&config), layout.dtype(), self.shard_bytes)];
-        if let Some((folder, tensors)) = layout.tower(&config) {
+            vec![(out.to_owned(), layout.tensors(config), layout.dtype(), self.shard_bytes)];
+        if let Some((folder, tensors)) = layout.tower(config) {
             folders.push((out.join(folder), tensors, Dtype::F32, u64::MAX));
         }
         let total = folders
@@ -106,7 +125,7 @@ impl Synth {
                 put_json(&folder.join("model.safetensors.index.json"), &index(&files, *dtype))?;
             }
         }
-        settings::write(&config, layout, &self.shape, out)
+        settings::write(config, layout, &self.shape, out)
     }
 
     fn shard(

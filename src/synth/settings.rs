@@ -1,8 +1,7 @@
 //! The small files beside the weights: configuration, tokenizer, what transformers writes.
 
 use super::layout::Layout;
-use super::{put, put_json};
-use crate::config::shapes::ROPE_THETA;
+use super::{families, put, put_json};
 use crate::config::{Config, LanguageConfig, VisionConfig};
 use crate::error::Result;
 use crate::text::{Tokenizer, synthetic_model};
@@ -11,11 +10,22 @@ use std::path::Path;
 
 /// Writes everything but the weights.
 pub(super) fn write(config: &Config, layout: Layout, shape: &str, out: &Path) -> Result<()> {
+    let card = format!(
+        "---\nlicense: cc0-1.0\n---\nRandom weights of the shape {shape}. They answer nothing.\n"
+    );
+    put(&out.join("README.md"), card.as_bytes())?;
+    if !config.vision.class_token {
+        return families::write(config, out);
+    }
     let nested = matches!(layout, Layout::LlavaHf | Layout::LlavaHfNew);
-    put_json(
-        &out.join("config.json"),
-        &if nested { nested_config(config, layout) } else { flat_config(config, layout) },
-    )?;
+    let json = match layout {
+        _ if nested => nested_config(config, layout),
+        Layout::MobileVlm => {
+            families::mobile(&config.language, &config.vision, Layout::tower_name(config))
+        }
+        _ => flat_config(config, layout),
+    };
+    put_json(&out.join("config.json"), &json)?;
     put_json(
         &out.join("generation_config.json"),
         &json!({"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}),
@@ -38,10 +48,6 @@ pub(super) fn write(config: &Config, layout: Layout, shape: &str, out: &Path) ->
     } else {
         put(&out.join("tokenizer.model"), &model)?;
     }
-    let card = format!(
-        "---\nlicense: cc0-1.0\n---\nRandom weights of the shape {shape}. They answer nothing.\n"
-    );
-    put(&out.join("README.md"), card.as_bytes())?;
     let tower = out.join(Layout::tower_name(config));
     if layout == Layout::Llava15 || !nested && Layout::tower_name(config) == "vision_tower" {
         std::fs::create_dir_all(&tower).map_err(|e| super::failed(&tower, &e))?;
@@ -82,13 +88,24 @@ fn nested_config(config: &Config, layout: Layout) -> Value {
     })
 }
 
-fn text_config(l: &LanguageConfig, vocab: usize) -> Value {
+pub(super) fn text_config(l: &LanguageConfig, vocab: usize) -> Value {
     json!({
         "vocab_size": vocab, "hidden_size": l.hidden, "intermediate_size": l.ffn, "num_hidden_layers": l.layers,
-        "num_attention_heads": l.shape.heads, "num_key_value_heads": l.shape.kv_heads, "hidden_act": "silu", "rms_norm_eps": 1e-5,
-        "rope_theta": ROPE_THETA, "rope_scaling": null, "max_position_embeddings": l.max_positions, "attention_bias": false,
-        "tie_word_embeddings": false, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
+        "num_attention_heads": l.shape.heads, "num_key_value_heads": l.shape.kv_heads, "hidden_act": "silu", "rms_norm_eps": short(l.eps),
+        "rope_theta": theta(l), "rope_scaling": null, "max_position_embeddings": l.max_positions, "attention_bias": false,
+        "tie_word_embeddings": l.tied, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
     })
+}
+
+/// A 32-bit number with no more digits than it needs.
+fn short(value: f32) -> f64 {
+    value.to_string().parse().expect("a number")
+}
+
+/// The base of its rotation frequencies, a whole number.
+fn theta(l: &LanguageConfig) -> f64 {
+    let second = l.inv_freq.get(1).copied().unwrap_or(1.0);
+    second.powf(-(l.shape.head_dim as f64) / 2.0).round()
 }
 
 fn vision_config(v: &VisionConfig) -> Value {
@@ -111,7 +128,7 @@ fn preprocessor(size: usize) -> Value {
     })
 }
 
-fn extend(json: &mut Value, more: Value) {
+pub(super) fn extend(json: &mut Value, more: Value) {
     if let (Value::Object(json), Value::Object(more)) = (json, more) {
         json.extend(more);
     }

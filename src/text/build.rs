@@ -196,6 +196,11 @@ fn is_shown(text: &str) -> bool {
     !(STRUCTURE.contains(&text) || is_of_tiles(text))
 }
 
+/// Whether the model writes documents in tokens of their own.
+pub(super) fn writes_documents(definition: &Definition) -> bool {
+    definition.added.iter().any(|(text, _)| text == "<doctag>")
+}
+
 /// What each id adds to an answer; `hidden` never adds anything.
 fn pieces(definition: &Definition, hidden: &[Option<u32>]) -> Result<Vec<Piece>, String> {
     let all = || definition.vocab.iter().chain(&definition.added);
@@ -212,7 +217,7 @@ fn pieces(definition: &Definition, hidden: &[Option<u32>]) -> Result<Vec<Piece>,
             text.len()
         ));
     }
-    let writes_tags = definition.added.iter().any(|(text, _)| text == "<doctag>");
+    let writes_tags = writes_documents(definition);
     let is_hidden = |text: &str, id: u32| {
         definition.special.contains(&id)
             && !(writes_tags && is_shown(text) && !hidden.contains(&Some(id)))

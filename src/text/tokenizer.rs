@@ -177,6 +177,11 @@ impl Tokenizer {
         all.map(|(_, id)| *id as usize + 1).max().unwrap_or(0)
     }
 
+    /// Whether the model writes documents in tokens of their own (DocTags).
+    pub fn writes_documents(&self) -> bool {
+        super::build::writes_documents(&self.inner.definition)
+    }
+
     /// Whether the id is a control token: never made from text. It is not shown either, unless the
     /// model writes documents in such tokens.
     pub fn is_special(&self, id: u32) -> bool {

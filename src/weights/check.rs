@@ -85,7 +85,9 @@ fn is_ignored(book: &Book, name: &str) -> bool {
         .strip_prefix("encoder.layers.")
         .and_then(|r| r.split('.').next())
         .and_then(|n| n.parse::<usize>().ok());
+    // The last norm where it does not run, and SigLIP's pooling of the whole picture.
     rest.starts_with("post_layernorm.")
+        || rest.starts_with("head.")
         || layer.is_some_and(|n| n >= book.config.vision.layers)
         || book.tower != vision
 }

@@ -3,6 +3,7 @@
 
 use crate::config::{Config, Projector};
 use crate::kernels::attention::cache::HeadShape;
+use crate::kernels::depthwise;
 use crate::quant::padded_rows;
 
 /// What a tensor is for; decides its format.
@@ -68,9 +69,21 @@ pub fn layout(config: &Config) -> Vec<Entry> {
                     Role::Vision,
                     hidden,
                     if i == 0 { d } else { hidden },
-                    true,
+                    mlp.bias,
                 );
             }
+            if mlp.newline {
+                list.add("projector.newline", Role::Vector, 1, hidden);
+            }
+        }
+        Projector::Shuffle(shuffle) => {
+            list.add("projector.0", Role::Vision, hidden, shuffle.scale * shuffle.scale * d);
+        }
+        Projector::Ldp2(_) => {
+            list.linear("projector.0", Role::Vision, hidden, d, true);
+            list.linear("projector.1", Role::Vision, hidden, hidden, true);
+            list.add("projector.depthwise", Role::Vector, hidden, depthwise::TAPS);
+            list.add("projector.depthwise.bias", Role::Vector, 1, hidden);
         }
     }
     language(&mut list, config);
@@ -86,10 +99,14 @@ pub fn decoder_parameters(config: &Config) -> u64 {
 
 fn vision(list: &mut List, config: &Config) {
     let v = &config.vision;
-    list.add("vision.patch", Role::Patch, v.hidden, 3 * v.patch * v.patch);
-    list.add("vision.class", Role::Vector, 1, v.hidden);
-    list.add("vision.position", Role::Vector, v.patches() + 1, v.hidden);
-    list.norm("vision.pre_norm", v.hidden);
+    list.linear("vision.patch", Role::Patch, v.hidden, 3 * v.patch * v.patch, v.patch_bias);
+    if v.class_token {
+        list.add("vision.class", Role::Vector, 1, v.hidden);
+    }
+    list.add("vision.position", Role::Vector, v.tokens(), v.hidden);
+    if v.pre_norm {
+        list.norm("vision.pre_norm", v.hidden);
+    }
     for i in 0..v.layers {
         let layer = format!("vision.layers.{i}");
         list.norm(&format!("{layer}.norm1"), v.hidden);
@@ -98,6 +115,9 @@ fn vision(list: &mut List, config: &Config) {
         list.norm(&format!("{layer}.norm2"), v.hidden);
         list.linear(&format!("{layer}.fc1"), Role::Vision, v.mlp, v.hidden, true);
         list.linear(&format!("{layer}.fc2"), Role::Vision, v.hidden, v.mlp, true);
+    }
+    if v.post_norm {
+        list.norm("vision.post_norm", v.hidden);
     }
 }
 

@@ -14,6 +14,8 @@ pub struct Names {
     pub projector: Option<ProjectorNames>,
     /// Before `embeddings…`, `encoder…`.
     pub vision: Option<String>,
+    /// The token that ends a row of a tiled picture.
+    pub newline: Option<String>,
 }
 
 /// The projector's tensors.
@@ -23,19 +25,31 @@ pub enum ProjectorNames {
     Resampler(String),
     /// Before `.weight` and `.bias` of each Linear, in their order.
     Mlp(Vec<String>),
+    /// Before `.weight` of the one Linear.
+    Shuffle(String),
+    /// Before `.weight` and `.bias` of the two Linears, and of the convolution.
+    Ldp2([String; 2], String),
 }
 
-const LANGUAGE: [&str; 3] = ["model.", "language_model.model.", "model.language_model."];
+const LANGUAGE: [&str; 4] =
+    ["model.", "language_model.model.", "model.language_model.", "model.text_model."];
 const HEAD: [&str; 2] = ["lm_head.weight", "language_model.lm_head.weight"];
 const RESAMPLER: [&str; 2] = ["model.query_abstractor.", "query_abstractor."];
 /// LLaVA's own: `0`, `2`, … of a Sequential, or a bare Linear.
 const MLP: [&str; 2] = ["model.mm_projector", "mm_projector"];
+/// Idefics3's.
+const SHUFFLE: [&str; 2] =
+    ["model.connector.modality_projection.proj", "connector.modality_projection.proj"];
+/// MobileVLM V2's: `mlp.mlp.0`, `mlp.mlp.2` and `peg.peg.0` behind it.
+const LDP2: [&str; 2] = ["model.mm_projector.", "mm_projector."];
+const NEWLINE: [&str; 2] = ["image_newline", "model.image_newline"];
 /// llava-hf's: `linear_1`, `linear_2`.
 const MLP_HF: [&str; 2] = ["multi_modal_projector", "model.multi_modal_projector"];
 /// The tower, from the most to the least specific.
-const VISION: [&str; 7] = [
+const VISION: [&str; 8] = [
     "model.vision_tower.vision_tower.vision_model.",
     "model.vision_tower.vision_model.",
+    "model.vision_model.",
     "vision_tower.vision_model.",
     "model.vision_tower.",
     "vision_tower.",
@@ -60,6 +74,13 @@ pub fn vision_prefix<T>(tensors: &BTreeMap<String, T>) -> Option<String> {
 fn projector<T>(tensors: &BTreeMap<String, T>) -> Option<ProjectorNames> {
     if let Some(prefix) = find(tensors, &RESAMPLER, "query") {
         return Some(ProjectorNames::Resampler(prefix));
+    }
+    if let Some(name) = find(tensors, &SHUFFLE, ".weight") {
+        return Some(ProjectorNames::Shuffle(name));
+    }
+    if let Some(prefix) = find(tensors, &LDP2, "peg.peg.0.weight") {
+        let linears = [0, 2].map(|i| format!("{prefix}mlp.mlp.{i}"));
+        return Some(ProjectorNames::Ldp2(linears, format!("{prefix}peg.peg.0")));
     }
     let there = |name: &String| tensors.contains_key(&format!("{name}.weight"));
     let sequence = |prefix: &str| {
@@ -88,5 +109,6 @@ pub fn recognise<T>(tensors: &BTreeMap<String, T>) -> Option<Names> {
         head: find(tensors, &HEAD, ""),
         projector: projector(tensors),
         vision: vision_prefix(tensors),
+        newline: find(tensors, &NEWLINE, ""),
     })
 }

@@ -127,18 +127,30 @@ impl Book<'_> {
     }
 
     fn projector(&self, rest: &str) -> Section {
-        let (index, bias) = rest.strip_suffix(".bias").map_or((rest, false), |index| (index, true));
-        let index: usize = index.parse().unwrap_or(0);
-        let Some(ProjectorNames::Mlp(linears)) = &self.names.projector else {
-            unreachable!("the layout follows the names")
-        };
         let (d, hidden) = (self.config.vision.hidden, self.config.language.hidden);
-        let (suffix, shape) = if bias {
-            ("bias", vec![hidden])
-        } else {
-            ("weight", vec![hidden, if index == 0 { d } else { hidden }])
+        let (part, bias) = rest.strip_suffix(".bias").map_or((rest, false), |part| (part, true));
+        let section = |name: &str, cols: &[usize]| {
+            let (suffix, tail) = if bias { ("bias", &[][..]) } else { ("weight", cols) };
+            let shape = [&[hidden], tail].concat();
+            Section { tower: false, name: format!("{name}.{suffix}"), shape, partners: 0 }
         };
-        Section { tower: false, name: format!("{}.{suffix}", linears[index]), shape, partners: 0 }
+        let index: usize = part.parse().unwrap_or(0);
+        let input = if index == 0 { d } else { hidden };
+        match (&self.names.projector, &self.config.projector) {
+            (_, _) if part == "newline" => {
+                let name = self.names.newline.clone().unwrap_or_else(|| "image_newline".into());
+                Section { tower: false, name, shape: vec![hidden], partners: 0 }
+            }
+            (Some(ProjectorNames::Mlp(linears)), _) => section(&linears[index], &[input]),
+            (Some(ProjectorNames::Shuffle(name)), Projector::Shuffle(shuffle)) => {
+                section(name, &[shuffle.scale * shuffle.scale * d])
+            }
+            (Some(ProjectorNames::Ldp2(_, convolution)), _) if part == "depthwise" => {
+                section(convolution, &[1, 3, 3])
+            }
+            (Some(ProjectorNames::Ldp2(linears, _)), _) => section(&linears[index], &[input]),
+            _ => unreachable!("the layout follows the names"),
+        }
     }
 
     fn tower(&self, suffix: &str, shape: &[usize]) -> Section {
@@ -158,10 +170,14 @@ impl Book<'_> {
             }
             "class" => self.tower("embeddings.class_embedding", &[v.hidden]),
             "position" => {
-                self.tower("embeddings.position_embedding.weight", &[v.patches() + 1, v.hidden])
+                self.tower("embeddings.position_embedding.weight", &[v.tokens(), v.hidden])
             }
+            "patch.bias" => self.tower("embeddings.patch_embedding.bias", &[v.hidden]),
             // The misspelling is the real name.
-            _ => self.tower(&rest.replace("pre_norm", "pre_layrnorm"), &[v.hidden]),
+            _ => {
+                let name = rest.replace("pre_norm", "pre_layrnorm");
+                self.tower(&name.replace("post_norm", "post_layernorm"), &[v.hidden])
+            }
         }
     }
 

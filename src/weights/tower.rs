@@ -5,6 +5,7 @@ use super::files::{Files, json};
 use super::names::{self, Names};
 use super::quantised;
 use super::tensors::{Folder, Tensor};
+use crate::config::families::Family;
 use crate::config::published::{self, Fields};
 use crate::error::{Error, Result};
 use serde_json::Value;
@@ -20,6 +21,8 @@ pub(super) struct Tower {
     pub(super) config: Value,
     /// What its preprocessor does, and where that was read; first the file that counts.
     pub(super) preprocessors: Vec<(String, Value)>,
+    /// `processor_config.json`, and whose it is.
+    pub(super) processors: Vec<(String, Value)>,
 }
 
 impl Tower {
@@ -45,13 +48,15 @@ pub(super) async fn find(
     let named = fields.text("mm_vision_tower")?.unwrap_or_default();
     // Trained along with the rest: then its values are the checkpoint's, and a folder has those
     // from before.
-    let trained =
-        fields.flag("unfreeze_mm_vision_tower")? && given.is_none() && names.vision.is_some();
+    let trained = (fields.flag("unfreeze_mm_vision_tower")? || Family::of(fields)?.own_tower)
+        && given.is_none()
+        && names.vision.is_some();
     let mut candidates: Vec<Box<dyn Files>> = given.into_iter().collect();
     candidates.extend(files.folder(named).filter(|_| !named.is_empty()));
     candidates.extend(files.folder("vision_tower"));
     let mut config = None;
     let mut preprocessors: Vec<(String, Value)> = Vec::new();
+    let mut processors: Vec<(String, Value)> = Vec::new();
     let mut own = None;
     let mut looked_in = Vec::new();
     for folder in candidates {
@@ -64,7 +69,8 @@ pub(super) async fn find(
             }
         }
         if preprocessors.is_empty() {
-            preprocessors.extend(preprocessor(&*folder, "the vision tower's ").await?);
+            let whose = "the vision tower's ";
+            preprocessors.extend(preprocessor(&*folder, whose, &mut processors).await?);
         }
         let folder = Folder::open(folder).await?;
         quantised::check_tensors(&folder.tensors)?;
@@ -79,7 +85,7 @@ pub(super) async fn find(
             own = Some((folder, prefix));
         }
     }
-    preprocessors.extend(preprocessor(files, "").await?);
+    preprocessors.extend(preprocessor(files, "", &mut processors).await?);
     let config = match (config, fields.get("vision_config").filter(|v| v.is_object())) {
         (Some(config), _) => config,
         (None, Some(inner)) => inner.clone(),
@@ -102,7 +108,7 @@ pub(super) async fn find(
             return Err(Error::TowerMissing { why });
         }
     };
-    Ok(Tower { folder, prefix, config, preprocessors })
+    Ok(Tower { folder, prefix, config, preprocessors, processors })
 }
 
 /// A tower's numbers, where a whole CLIP or LLaVA model has them inside its own.
@@ -117,20 +123,18 @@ fn numbers(json: Value) -> Result<Value> {
 }
 
 /// A folder's `preprocessor_config.json`; since transformers 5 it may lie in
-/// `processor_config.json`.
-async fn preprocessor(files: &dyn Files, whose: &str) -> Result<Option<(String, Value)>> {
-    let (own, joint) = (
-        json(files, "preprocessor_config.json").await?,
-        json(files, "processor_config.json").await?,
-    );
-    let inner = joint.as_ref().map(|value| Fields { file: "processor_config.json", value });
-    let inner = match inner {
-        Some(joint) => {
-            joint.only("vision_feature_select_strategy", &["default"])?;
-            joint.inner("image_processor")?.map(|fields| fields.value.clone())
-        }
-        None => None,
-    };
-    let file = if own.is_some() { "preprocessor_config.json" } else { "processor_config.json" };
-    Ok(own.or(inner).map(|value| (format!("{whose}{file}"), value)))
+/// `processor_config.json`, which goes to `joints` too.
+async fn preprocessor(
+    files: &dyn Files,
+    whose: &str,
+    joints: &mut Vec<(String, Value)>,
+) -> Result<Option<(String, Value)>> {
+    let own = json(files, "preprocessor_config.json").await?;
+    let own = own.map(|value| (format!("{whose}preprocessor_config.json"), value));
+    let Some(joint) = json(files, "processor_config.json").await? else { return Ok(own) };
+    let file = format!("{whose}processor_config.json");
+    let inner = Fields { file: &file, value: &joint }.inner("image_processor")?;
+    let inner = inner.map(|fields| (file.clone(), fields.value.clone()));
+    joints.push((file, joint));
+    Ok(own.or(inner))
 }

@@ -28,7 +28,7 @@ cargo xtask <task>
   web     the same; compile web/ to WebAssembly and build the page into www/dist
   www     serve www/dist on http://localhost:8080 (`cargo xtask www PORT` for another port)
   synth   write a synthetic checkpoint of a named shape
-            --shape NAME -o DIR [--layout mqt-llava|llava-1.5|llava-hf|llava-hf-new] [--seed N] [--shard-bytes N]
+            --shape NAME -o DIR [--layout mqt-llava|llava-1.5|llava-hf|llava-hf-new|smolvlm|mobilevlm] [--seed N] [--shard-bytes N]
   golden  write the reference files of tests/golden again (Python, PyTorch)
   training  the tests of what trains the toybox (Python, PyTorch)
   pictures  read generated pictures of every format with mqt and with Pillow, and compare (Python)

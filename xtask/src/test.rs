@@ -191,6 +191,8 @@ fn swiftshader() -> Result<()> {
         "--test",
         "layouts",
         "--test",
+        "families",
+        "--test",
         "cli",
         "--",
     ]);

@@ -16,6 +16,7 @@ pub(super) fn of(kernel: &'static str, way: Way) -> Vec<Case> {
         (2, 1, 14, 1, 131),
         (2, 2, 128, 4, 70),
         (2, 1, 160, 2, 66),
+        (2, 2, 72, 3, 66),
     ];
     for (heads, kv_heads, head_dim, n, keys) in shapes {
         for format in [Format::F32, Format::F16] {

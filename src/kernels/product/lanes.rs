@@ -21,7 +21,8 @@ pub(in crate::kernels) fn variants() -> Vec<Variant> {
                 (false, Act::None, Store::Replace),
                 (true, Act::QuickGelu, Store::Add),
                 (true, Act::Gelu, Store::Replace),
-            ][i % 3];
+                (true, Act::GeluTanh, Store::Replace),
+            ][i % 4];
             let preludes = vec![
                 cut.prelude(),
                 data_prelude((f + i) % 2 == 0),

@@ -33,6 +33,8 @@ pub enum Act {
     QuickGelu,
     /// x · Φ(x), exact.
     Gelu,
+    /// x · ½(1 + tanh(√(2/π)(x + 0.044715 x³))): SigLIP's.
+    GeluTanh,
 }
 
 /// Whether the result replaces what `out` holds or is added to it (a residual).

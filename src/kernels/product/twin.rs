@@ -49,6 +49,8 @@ pub(super) fn activate(v: f32, act: Act) -> f32 {
         Act::None => v,
         Act::QuickGelu => v / (1.0 + (-1.702 * v).exp()),
         Act::Gelu => 0.5 * v * (1.0 + erf(v * std::f32::consts::FRAC_1_SQRT_2)),
+        // ½(1 + tanh(u)) is the sigmoid of 2u.
+        Act::GeluTanh => v / (1.0 + (-1.595_769 * (v + 0.044_715 * v * v * v)).exp()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The network on a GPU.
 
+mod connector;
 pub(super) mod decode;
 pub(super) mod language;
 pub(super) mod tune;
@@ -13,12 +14,14 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::gpu::{Gpu, Letter, Matrix, Tensor};
 use crate::image::Pixels;
+use crate::image::tiles::Plan;
 use crate::kernels::mix::Map;
 use crate::quant::Format;
 use crate::sample::Picked;
+use connector::Connector;
 use language::KvCache;
 use std::ops::Range;
-use vision::Connector;
+use std::time::Duration;
 use web_time::Instant;
 
 /// Weights and scratch memory on a device.
@@ -78,30 +81,40 @@ impl BackEnd for Network {
         let _busy = self.busy.lock().await;
         let (w, a) = &self.vision;
         let x = vision::encode(&self.gpu, config, w, a, pixels, cancel).await?;
-        self.gpu.read_rows(x, 1, config.vision.patches()).await
+        self.gpu.read_rows(x, config.vision.first_patch(), config.vision.patches()).await
     }
 
     async fn look(
         &self,
         config: &Config,
-        pixels: &Pixels,
+        squares: &[Pixels],
+        plan: &Plan,
         n: usize,
         cancel: &Cancel,
     ) -> Result<Encoded<Tensor>> {
-        let start = Instant::now();
         let _busy = self.busy.lock().await;
         let (w, a) = &self.vision;
-        let x = vision::encode(&self.gpu, config, w, a, pixels, cancel).await?;
-        self.gpu.idle().await?;
+        let (mut vision, mut resample) = (Duration::ZERO, Duration::ZERO);
+        let visual = self.connector.room(&self.gpu, config, plan, n).await?;
+        for (i, pixels) in squares.iter().enumerate() {
+            let start = Instant::now();
+            let x = vision::encode(&self.gpu, config, w, a, pixels, cancel).await?;
+            self.gpu.idle().await?;
+            let encoded = Instant::now();
+            self.connector.project(&self.gpu, config, x, (&visual, i), cancel).await?;
+            vision += encoded - start;
+            resample += encoded.elapsed();
+        }
         let encoded = Instant::now();
-        let visual = self.connector.project(&self.gpu, config, x, n, cancel).await?;
-        Ok(Encoded { visual, vision: encoded - start, resample: encoded.elapsed() })
+        let visual = self.connector.finish(&self.gpu, visual).await?;
+        resample += encoded.elapsed();
+        Ok(Encoded { visual, vision, resample })
     }
 
     async fn map(&self) -> Result<Option<Vec<f32>>> {
         match &self.connector {
             Connector::Resampler { w, .. } => w.map.read(&self.gpu).await.map(Some),
-            Connector::Mlp { .. } => Ok(None),
+            Connector::Gridded { .. } => Ok(None),
         }
     }
 

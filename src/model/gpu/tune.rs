@@ -5,7 +5,7 @@
 //! What is not measured in time keeps its guess, and the next load continues from there.
 
 use super::Network;
-use super::vision::Connector;
+use super::connector::Connector;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Matrix, Recorder, Storage, Tensor};
@@ -119,12 +119,12 @@ fn vision_families(network: &Network) -> Vec<Vec<&Matrix>> {
         layers.iter().map(|layer| &layer.fc2.weight).collect(),
         layers.iter().map(|layer| &layer.qkv.weight).collect(),
         layers.iter().map(|layer| &layer.out.weight).collect(),
-        vec![&network.vision.0.patch],
+        vec![&network.vision.0.patch.weight],
     ];
     match &network.connector {
         Connector::Resampler { w, .. } => families.extend([vec![&w.value], vec![&w.out]]),
-        Connector::Mlp { w, .. } => {
-            families.extend(w.linears.iter().map(|linear| vec![&linear.weight]))
+        Connector::Gridded { w, .. } => {
+            families.extend(w.way.matrices().map(|matrix| vec![matrix]))
         }
     }
     families.retain(|family| !family.is_empty());

@@ -133,6 +133,8 @@ pub(super) fn language(file: &Container) -> Result<(Map<String, Value>, usize)> 
             file.bad(format!("llama.vocab_size is {vocab}, but token_embd.weight has {rows} rows"))
         );
     }
+    let tied = !file.tensors.contains_key("output.weight");
+    config.insert("tie_word_embeddings".into(), json!(tied));
     rope_scaling(&part, &mut config)?;
     let head_dim = usize::try_from(head_dim).ok();
     let head_dim = head_dim.ok_or_else(|| file.bad("its heads are too wide".into()))?;
