@@ -1,7 +1,7 @@
 //! Every family's tiny random checkpoint beside what PyTorch's own classes make of it: features,
 //! image tokens, logits and greedy ids, from the same pixels and the same ids.
 //!
-//! `tests/cases/models/README.md` says how the cases were made.
+//! `tests/families/README.md` says how the cases were made.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -59,7 +59,7 @@ const CASES: [Case; 5] = [
 ];
 
 fn folder(case: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/models").join(case)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/families").join(case)
 }
 
 fn read_json(path: &Path) -> Value {

@@ -1,5 +1,5 @@
 //! Prompts from checkpoints' own chat templates, against transformers' processors
-//! (`cases/models`) and the published templates' formulas.
+//! (`families`) and the published templates' formulas.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -14,7 +14,7 @@ use serde_json::Value;
 const CASES: [&str; 4] = ["smolvlm", "granite_docling", "llava_interleave", "llava_onevision"];
 
 fn folder(case: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/models").join(case)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/families").join(case)
 }
 
 fn json(case: &str, file: &str) -> Value {

@@ -1,4 +1,4 @@
-//! Pictures of families that cut them into squares: against PyTorch's classes (`cases/models`),
+//! Pictures of families that cut them into squares: against PyTorch's classes (`families`),
 //! Pillow (`golden/tiles`) and the published numbers of tokens.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
@@ -35,7 +35,7 @@ fn pinpoints(size: usize, sides: usize, most: usize) -> ImageSpec {
 
 /// A picture of one of the cases is, square by square and bit by bit, what PyTorch was given.
 fn equals(case: &str, spec: &ImageSpec, level: Level, key: &str) {
-    let folder = tests().join("cases/models").join(case);
+    let folder = tests().join("families").join(case);
     let file = std::fs::read(folder.join("image.png")).unwrap();
     let picture = Picture::read(&file, spec.reading(Reading::Reference)).unwrap();
     let (plan, all) = squares(&picture, spec, level).unwrap();
@@ -64,7 +64,6 @@ fn pictures_of_the_cases_equal_the_processors_bit_for_bit() {
     equals("llava_onevision", &onevision, Level::Padded, "pixel_values.50");
     equals("llava_onevision", &onevision, Level::Pinpoints(9), "pixel_values.161");
     equals("mobilevlm_v2", &ImageSpec::clip(72), Level::Square, "pixel_values");
-    equals("farthest_point", &ImageSpec::clip(60), Level::Square, "pixel_values");
 }
 
 /// The formula of `golden/tiles/make.py`.

@@ -76,6 +76,20 @@ fn metaspace_means_not_legacy_unless_the_config_says_so() {
 }
 
 #[test]
+fn whole_pieces_cannot_spell_a_control_token() {
+    let tokenizer = read(|file| {
+        file["model"]["ignore_merges"] = json!(true);
+        file["normalizer"] = Value::Null;
+        file["pre_tokenizer"] = json!({"type": "WhitespaceSplit"});
+        file["decoder"] = Value::Null;
+    });
+    for typed in ["</s>", "a </s> b", "<s>"] {
+        let ids = tokenizer.encode(typed);
+        assert!(!ids.iter().any(|id| tokenizer.is_special(*id)), "{typed}: {ids:?}");
+    }
+}
+
+#[test]
 fn the_config_names_control_tokens() {
     let config = json!({
         "bos_token": {"content": "a"},

@@ -260,6 +260,12 @@ impl Inner {
             return Vec::new();
         }
         let tokens = self.model.tokenize(text).expect("the unknown token was checked at load");
+        // Where whole pieces are looked up before any merge, one may spell a control token.
+        if let ([token], Some((first, rest))) = (tokens.as_slice(), split_first(text))
+            && self.definition.special.contains(&token.id)
+        {
+            return [self.merge(first), self.merge(rest)].concat();
+        }
         tokens.into_iter().map(|token| token.id).collect()
     }
 
@@ -268,4 +274,10 @@ impl Inner {
         let splits = cut.get_splits(OffsetReferential::Normalized, OffsetType::None);
         splits.into_iter().flat_map(|(text, ..)| self.merge(text)).collect()
     }
+}
+
+/// The first character and the rest of a text of at least two.
+fn split_first(text: &str) -> Option<(&str, &str)> {
+    let (second, _) = text.char_indices().nth(1)?;
+    Some(text.split_at(second))
 }

@@ -127,7 +127,7 @@ mod tests {
     /// A copy of a case's small files, changed.
     fn files(case: &str, change: impl FnOnce(&Path)) -> (tempfile::TempDir, Disk, Tokenizer) {
         let copy = tempfile::tempdir().unwrap();
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/models").join(case);
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/families").join(case);
         for entry in std::fs::read_dir(from.join("checkpoint")).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|kind| kind == "json" || kind == "jinja") {
