@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "families/gguf.rs"]
+mod gguf;
 #[path = "families/settings.rs"]
 mod settings;
 
