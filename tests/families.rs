@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "families/gguf.rs"]
+mod gguf;
 #[path = "families/settings.rs"]
 mod settings;
 
@@ -102,6 +104,8 @@ fn load(checkpoint: PathBuf, adapter: AdapterChoice, weights: Weights) -> Result
         adapter,
         weights: weights.into(),
         arithmetic: Arithmetic::Exact,
+        // The kernels of every family run on a network of zeros, too.
+        rehearse: true,
         ..Default::default()
     };
     block_on(Model::load(&ModelSource::Path(checkpoint), &options, &mut |_| {}))

@@ -109,7 +109,8 @@ impl Config {
         // Rounded to seven digits before int(), as the reference does.
         let scaled = |n: f64| ((n * 1e7).round() / 1e7) as usize;
         let inside = |all: usize, n: usize| {
-            let cut = (all - n.clamp(1, all)) / 2;
+            // Of a picture that is all but a line nothing is left, as in the reference.
+            let cut = (all - n.min(all)) / 2;
             cut..all - cut
         };
         let (rows, columns) = if w / h > width as f64 / height as f64 {
@@ -243,6 +244,15 @@ mod tests {
                 let sum: f32 = row.iter().map(|(_, weight)| weight).sum();
                 assert!((sum - 1.0).abs() < 1e-6, "{row:?}");
             }
+        }
+    }
+
+    #[test]
+    fn pictures_that_are_all_but_lines_have_tokens() {
+        let config = named("llava-onevision-0.5b").unwrap();
+        for (picture, rows, columns) in [((1, 60_000), 6, 1), ((60_000, 1), 1, 6), ((1, 1), 1, 1)] {
+            let plan = pinpoints(picture, rows, columns);
+            assert_eq!(config.assembly(&plan).rows(), config.tokens(&plan), "{picture:?}");
         }
     }
 

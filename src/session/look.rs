@@ -10,7 +10,6 @@ use crate::image::tiles::{self, Level, Plan};
 use crate::image::{Picture, Pixels};
 use crate::model::{ImageTokens, Looked, PictureKey};
 use crate::select::{self, Select};
-use sha2::{Digest, Sha256};
 use web_time::Instant;
 
 /// Which fixed permutation `random` is.
@@ -112,7 +111,7 @@ impl Session {
         let (plan, mut squares) = tiles::squares(picture, &spec, level)?;
         let first = squares.first().ok_or_else(no_square)?;
         let is_tiled = self.model.config().is_tiled();
-        let hash = if is_tiled { hash(picture) } else { first.hash() };
+        let hash = if is_tiled { picture.hash() } else { first.hash() };
         if self.picture.as_ref().is_some_and(|seen| seen.hash == hash) {
             return Ok(Looked::default());
         }
@@ -190,15 +189,6 @@ impl Session {
         }
         Ok(looked)
     }
-}
-
-/// SHA-256 of a picture's size and pixels.
-fn hash(picture: &Picture) -> [u8; 32] {
-    let mut sha = Sha256::new();
-    sha.update((picture.width as u64).to_le_bytes());
-    sha.update((picture.height as u64).to_le_bytes());
-    sha.update(&picture.rgb);
-    sha.finalize().into()
 }
 
 fn no_square() -> Error {

@@ -2,6 +2,7 @@
 //! and nowhere else.
 
 use mqt::Error;
+use mqt::text::Template;
 use mqt::untrusted::limits;
 use mqt::weights::files::is_gguf;
 use std::path::Path;
@@ -29,6 +30,9 @@ fn advice(error: &Error) -> Option<String> {
         }
         Error::ModelMissing { path, .. } if has_gguf(path) => {
             "`mqt convert MODEL.gguf --mmproj MMPROJ.gguf -o PACK` makes one"
+        }
+        Error::ModelCorrupt { problem, .. } if problem.ends_with(Template::HINT) => {
+            "`--template NAME` names one"
         }
         Error::TowerMissing { .. } => "give its folder with --vision-tower",
         Error::DeviceRefused { .. } | Error::LimitTooSmall { .. } => "try `--adapter cpu`",
@@ -59,6 +63,8 @@ fn flag(setting: &str) -> String {
         "mmproj" => "--mmproj",
         "vision_tower" => "--vision-tower",
         "shape" => "--shape",
+        "select" => "--select",
+        "template" => "--template",
         "layout" => "--layout",
         "output" => "-o",
         _ => return setting.to_owned(),

@@ -7,13 +7,14 @@ use clap::{Args, Parser, Subcommand};
 use mqt::defaults;
 use mqt::gpu::AdapterChoice;
 use mqt::select::Select;
+use mqt::text::TemplateChoice;
 use mqt::weights::WeightsChoice;
 pub(crate) use shared::{AnswerArgs, BudgetArgs, ModelArgs, SystemArgs, question, source};
 use shared::{SELECT, WEIGHTS};
 use std::ffi::OsString;
 use std::path::PathBuf;
 pub(crate) use values::{Tokens, tokens};
-use values::{adapter, image_tokens, positive};
+use values::{adapter, image_tokens, positive, template};
 use values::{seconds, whole};
 
 mod shared;
@@ -268,6 +269,9 @@ pub(crate) struct ConvertArgs {
     /// The vision tower's folder, if the checkpoint does not lead to it
     #[arg(long, value_name = "DIR")]
     pub(crate) vision_tower: Option<PathBuf>,
+    /// The prompt's template, as in `ask` [default: the checkpoint's own]
+    #[arg(long, value_name = "NAME", value_parser = template)]
+    pub(crate) template: Option<TemplateChoice>,
     /// Largest shard in bytes; for tests, which want many of a small model
     #[arg(
         long, hide = true, allow_hyphen_values = true,

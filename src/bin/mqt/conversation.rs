@@ -61,6 +61,7 @@ fn options(args: &ModelArgs, default: Arithmetic, tuning: Tuning, cancel: Cancel
         weights: args.weights.unwrap_or_default(),
         arithmetic: args.arithmetic.unwrap_or(default),
         vision_tower: args.vision_tower.clone(),
+        template: args.template.clone().unwrap_or_default(),
         choices: choices::read(),
         tuning,
         context: args.context.unwrap_or(defaults::CONTEXT),
@@ -276,9 +277,10 @@ impl Conversation {
 }
 
 /// The picture, read for a person or as this model's reference reads it.
-pub(crate) fn decode(picture: &Picture, _: &Model, reading: Reading) -> Result<image::Picture> {
+pub(crate) fn decode(picture: &Picture, model: &Model, reading: Reading) -> Result<image::Picture> {
     let bytes = picture.bytes()?;
-    image::Picture::read(&bytes, reading).map_err(|error| Failure::from(error).about(&picture.name))
+    image::Picture::read(&bytes, model.image_spec().reading(reading))
+        .map_err(|error| Failure::from(error).about(&picture.name))
 }
 
 fn ms(since: Instant) -> f64 {

@@ -25,6 +25,7 @@ pub(crate) fn run(args: ConvertArgs, console: &Console) -> Result<()> {
     let what = Conversion {
         mmproj: args.mmproj.as_deref(),
         vision_tower: args.vision_tower.as_deref(),
+        template: args.template.clone().unwrap_or_default(),
         shard_bytes: args.shard_bytes,
         calibration: match args.calibrate.to_str() {
             Some("none") => Calibration::Off,

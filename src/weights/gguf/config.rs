@@ -201,18 +201,24 @@ fn triple(file: &Container, key: &str, clip: [f64; 3]) -> Result<[f64; 3]> {
     Ok(if three == clip.map(|x| x as f32) { clip } else { three.map(decimal) })
 }
 
+/// The projector of Idefics3 and SmolVLM.
+const IDEFICS: &str = "idefics3";
+
 /// Which projector it is; `mlp` says nothing of how many layers it has.
 fn projector(part: &Part, config: &mut Map<String, Value>) -> Result<()> {
     let file = part.file;
     for rest in ["projector_type", "vision.projector_type"] {
         match file.text(&part.key(rest))? {
             None | Some("mlp") => {}
+            Some(IDEFICS) => {
+                config.insert("model_type".into(), json!(IDEFICS));
+            }
             Some("linear") => {
                 config.insert("mm_projector_type".into(), json!("linear"));
             }
             Some(other) => {
                 return Err(file.bad(format!(
-                    "clip.{rest} {:?} is not supported yet; mlp and linear, LLaVA-1.5's, are",
+                    "clip.{rest} {:?} is not supported yet; mlp and linear, LLaVA-1.5's, and idefics3 are",
                     cut(other, 60)
                 )));
             }
@@ -241,6 +247,39 @@ fn selected_layer(file: &Container, blocks: u64, width: u64) -> Result<Value> {
     })
 }
 
+/// The same of a SigLIP tower with Idefics3's projector. How pictures are cut is in no key of older
+/// files: they are cut as published, their longer edge into four squares.
+fn idefics(part: &Part, mut config: Map<String, Value>) -> Result<(Map<String, Value>, Value)> {
+    let (side, scale) =
+        (part.count("vision.image_size")?, part.count("vision.projector.scale_factor")?);
+    part.refuse("use_silu", is_false, ": only GELU is")?;
+    config.insert("scale_factor".into(), json!(scale));
+    let eps = part.number("vision.attention.layer_norm_epsilon")?.unwrap_or(1e-6);
+    config.insert(
+        "vision_config".into(),
+        json!({
+            "image_size": side,
+            "patch_size": part.count("vision.patch_size")?,
+            "hidden_size": part.count("vision.embedding_length")?,
+            "intermediate_size": part.count("vision.feed_forward_length")?,
+            "num_attention_heads": part.count("vision.attention.head_count")?,
+            "num_hidden_layers": part.count("vision.block_count")?,
+            "layer_norm_eps": eps,
+        }),
+    );
+    let edge = part.whole("vision.preproc_image_size")?;
+    let edge = edge.unwrap_or_else(|| side.saturating_mul(4));
+    let pictures = json!({
+        "image_mean": triple(part.file, "clip.vision.image_mean", [0.5; 3])?,
+        "image_std": triple(part.file, "clip.vision.image_std", [0.5; 3])?,
+        "image_processor_type": "Idefics3ImageProcessor",
+        "size": {"longest_edge": edge},
+        "max_image_size": {"longest_edge": side},
+        "resample": 1,
+    });
+    Ok((config, pictures))
+}
+
 /// The tower's part of `config.json`, and `preprocessor_config.json`.
 ///
 /// # Errors
@@ -251,9 +290,13 @@ pub(super) fn vision(file: &Container) -> Result<(Map<String, Value>, Value)> {
     check_known(file, part.before, [&VISION, &VISION_IDLE])?;
     let is_true = |value: &Given| *value == Given::Bool(true);
     part.refuse("has_vision_encoder", is_true, ": pictures need one")?;
-    part.refuse("has_llava_projector", is_true, ": only LLaVA's is read")?;
     part.refuse("has_text_encoder", is_false, ": LLaVA has none")?;
     part.refuse("has_audio_encoder", is_false, "")?;
+    projector(&part, &mut config)?;
+    if config.get("model_type").is_some_and(|kind| kind == IDEFICS) {
+        return idefics(&part, config);
+    }
+    part.refuse("has_llava_projector", is_true, ": only LLaVA's is read")?;
     part.refuse("use_silu", is_false, ": only GELU and quick-GELU are")?;
     let merged = |value: &Given| *value == Given::Text("flat".into());
     part.refuse(
@@ -261,7 +304,6 @@ pub(super) fn vision(file: &Container) -> Result<(Map<String, Value>, Value)> {
         merged,
         ": pictures are not cut into several squares",
     )?;
-    projector(&part, &mut config)?;
     // Pictures are padded to a square unless the file says otherwise, as llama.cpp does.
     let aspect = file.text("clip.vision.image_aspect_ratio")?.unwrap_or("pad");
     config.insert("image_aspect_ratio".into(), json!(cut(aspect, limits::NAME)));

@@ -132,7 +132,9 @@ pub(super) fn vision_tensors(file: &Container) -> Result<BTreeMap<String, Tensor
     }
     let hint = "; it is no projector of LLaVA's";
     for needed in ["v.patch_embd.weight", "mm.0.weight"] {
-        let bare = needed.starts_with("mm.") && file.tensors.contains_key("mm.weight");
+        let others = ["mm.weight", "mm.model.fc.weight"];
+        let bare = needed.starts_with("mm.")
+            && others.iter().any(|other| file.tensors.contains_key(*other));
         if !file.tensors.contains_key(needed) && !bare {
             return Err(Error::TensorMissing { name: needed.into(), hint: hint.into() });
         }

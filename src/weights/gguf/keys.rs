@@ -61,7 +61,7 @@ pub(super) const LANGUAGE_IDLE: [&str; 3] =
     ["rope.scaling.attn_factor", "rope.scaling.finetuned", "rope.scaling.original_context_length"];
 
 /// Keys of `clip.` that are read here.
-pub(super) const VISION: [&str; 22] = [
+pub(super) const VISION: [&str; 24] = [
     "has_audio_encoder",
     "has_llava_projector",
     "has_text_encoder",
@@ -82,6 +82,8 @@ pub(super) const VISION: [&str; 22] = [
     "vision.mm_patch_merge_type",
     "vision.mm_projector_type",
     "vision.patch_size",
+    "vision.preproc_image_size",
+    "vision.projector.scale_factor",
     "vision.projector_type",
     "vision.projection_dim",
 ];

@@ -2,6 +2,7 @@
 //! and tensors that a checkpoint folder would have. `docs/gguf.md` says what is read.
 
 pub mod blocks;
+mod bytes;
 mod config;
 pub mod container;
 mod cursor;

@@ -27,8 +27,9 @@ const LANGUAGE_LAYER: [(&str, &str); 10] = [
     ("ffn_down", "mlp.down_proj"),
 ];
 /// Of the tower.
-const VISION: [(&str, &str); 7] = [
+const VISION: [(&str, &str); 8] = [
     ("v.patch_embd.weight", "embeddings.patch_embedding.weight"),
+    ("v.patch_embd.bias", "embeddings.patch_embedding.bias"),
     ("v.class_embd", "embeddings.class_embedding"),
     ("v.position_embd.weight", "embeddings.position_embedding.weight"),
     // The misspelling is the real name.
@@ -37,6 +38,9 @@ const VISION: [(&str, &str); 7] = [
     ("v.post_ln.weight", "post_layernorm.weight"),
     ("v.post_ln.bias", "post_layernorm.bias"),
 ];
+/// Idefics3's projector.
+const SHUFFLE: (&str, &str) =
+    ("mm.model.fc.weight", "model.connector.modality_projection.proj.weight");
 /// Of a layer of the tower, without `.weight` or `.bias`.
 const VISION_LAYER: [(&str, &str); 8] = [
     ("ln1", "layer_norm1"),
@@ -89,6 +93,9 @@ pub(super) fn vision(name: &str, swapped: impl Fn(usize) -> bool) -> Option<Stri
     if let Some(name) = published(&VISION, name) {
         return Some(format!("{TOWER}{name}"));
     }
+    if name == SHUFFLE.0 {
+        return Some(SHUFFLE.1.into());
+    }
     let rest = name.strip_prefix("mm.")?;
     let known = match rest.split_once('.') {
         None => matches!(rest, "weight" | "bias"),
@@ -121,7 +128,7 @@ fn own(name: &str) -> Option<String> {
         return in_layer(&LANGUAGE_LAYER, "", rest);
     }
     let projector = name.strip_prefix("model.mm_projector.").map(|rest| format!("mm.{rest}"));
-    back(&LANGUAGE, name).or(projector)
+    back(&LANGUAGE, name).or(back(&[SHUFFLE], name)).or(projector)
 }
 
 /// The same error in the words of the files: their names of tensors, and which of them is meant.
@@ -143,7 +150,7 @@ pub(super) fn in_files_words(error: Error, model: &str, mmproj: &str) -> Error {
             "the vision tower's config.json" | "preprocessor_config.json" => {
                 about(mmproj, &VISION_FIELDS, &problem)
             }
-            "tokenizer.model" => {
+            "tokenizer.model" | "tokenizer.json" | "tokenizer_config.json" => {
                 Error::ModelCorrupt { file: format!("the tokenizer in {model}"), problem }
             }
             _ => Error::ModelCorrupt { file, problem },
@@ -176,8 +183,10 @@ mod tests {
             "v.class_embd",
             "v.blk.22.ffn_up.bias",
             "v.blk.3.attn_out.weight",
+            "v.patch_embd.bias",
             "mm.2.weight",
             "mm.bias",
+            "mm.model.fc.weight",
         ] {
             assert_eq!(own(&vision(name, |_| false).unwrap()).as_deref(), Some(name));
         }

@@ -37,17 +37,18 @@ impl Pair {
         let (tower, pictures) = config::vision(&vision)?;
         let (tokenizer, ends) = tokenizer::tokenizer(&language)?;
         check_widths(&language, &vision)?;
+        // The projector says which family it is.
         config.extend(tower);
         config.insert("eos_token_id".into(), ends.into());
         let mut tensors = language_tensors(&language, head_dim)?;
         tensors.extend(vision_tensors(&vision)?);
         let json = |value: &serde_json::Value| value.to_string().into_bytes();
-        let small = BTreeMap::from([
+        let mut small = BTreeMap::from([
             ("config.json", json(&config.into())),
             ("preprocessor_config.json", json(&pictures)),
-            ("tokenizer.model", tokenizer),
             ("README.md", card(&language)),
         ]);
+        small.extend(tokenizer);
         Ok(Pair { sources: [model, mmproj], small, tensors })
     }
 

@@ -1,6 +1,8 @@
 //! `tokenizer.ggml.*` → the `tokenizer.model` that a checkpoint would have: a GGUF file keeps
-//! SentencePiece's pieces, scores and types one by one.
+//! SentencePiece's pieces, scores and types one by one. Of a byte-level tokenizer it keeps tokens
+//! and merges, and the name of the steps before them: they become a `tokenizer.json`.
 
+use super::bytes;
 use super::container::Container;
 use super::keys::check_known;
 use crate::error::Result;
@@ -48,21 +50,26 @@ const IDLE: [&str; 19] = [
 /// More tokens than any vocabulary has.
 const MOST: usize = 1 << 20;
 
-/// Refuses what no `tokenizer.model` of ours could say.
-fn check_kind(file: &Container) -> Result<()> {
+/// Refuses what no tokenizer of ours could say; whether its tokens are bytes.
+fn check_kind(file: &Container) -> Result<bool> {
     let key = |rest: &str| format!("tokenizer.ggml.{rest}");
-    match file.text(&key("model"))? {
-        Some("llama") => {}
+    let is_bytes = match file.text(&key("model"))? {
+        Some("llama") => false,
+        Some("gpt2") => true,
         Some(other) => {
             return Err(file.bad(format!(
-                "tokenizer.ggml.model {:?} is not supported yet; llama, which is SentencePiece, is",
+                "tokenizer.ggml.model {:?} is not supported yet; llama, which is SentencePiece, and gpt2 are",
                 cut(other, 60)
             )));
         }
         None => return Err(file.bad("it has no key tokenizer.ggml.model".into())),
-    }
+    };
     let flag = |rest: &str, usual: bool| Ok(file.flag(&key(rest))?.unwrap_or(usual));
     for (rest, only) in [("add_bos_token", true), ("add_eos_token", false)] {
+        // Templates of models with bytes write the token themselves.
+        if is_bytes && rest == "add_bos_token" {
+            continue;
+        }
         if flag(rest, only)? != only {
             return Err(file.bad(format!("tokenizer.ggml.{rest} {} is not supported", !only)));
         }
@@ -72,23 +79,29 @@ fn check_kind(file: &Container) -> Result<()> {
             "tokenizer.ggml.precompiled_charsmap {value} is not supported with this tokenizer"
         )));
     }
-    Ok(())
+    Ok(is_bytes)
 }
 
-/// The bytes of the `tokenizer.model`, and the tokens that end an answer.
+/// Small files by name.
+pub(super) type Small = Vec<(&'static str, Vec<u8>)>;
+
+/// The tokenizer's files, and the tokens that end an answer.
 ///
 /// # Errors
 /// [`Error::ModelCorrupt`](crate::Error::ModelCorrupt), naming the key.
-pub(super) fn tokenizer(file: &Container) -> Result<(Vec<u8>, Vec<u64>)> {
+pub(super) fn tokenizer(file: &Container) -> Result<(Small, Vec<u64>)> {
     check_known(file, "tokenizer.ggml.", [&READ, &IDLE])?;
     let key = |rest: &str| format!("tokenizer.ggml.{rest}");
-    check_kind(file)?;
+    let is_bytes = check_kind(file)?;
     let flag = |rest: &str, usual: bool| Ok(file.flag(&key(rest))?.unwrap_or(usual));
     let Some(tokens) = file.texts(&key("tokens"))?.filter(|tokens| !tokens.is_empty()) else {
         return Err(file.bad("it has no key tokenizer.ggml.tokens: it has no tokenizer".into()));
     };
     if tokens.len() > MOST {
         return Err(file.bad(format!("it has {} tokens; {MOST} is the most", tokens.len())));
+    }
+    if is_bytes {
+        return bytes::tokenizer(file, tokens);
     }
     let (scores, kinds) = (file.floats(&key("scores"))?, file.wholes(&key("token_type"))?);
     let fits = |what: &str, n: Option<usize>| match n {
@@ -122,5 +135,5 @@ pub(super) fn tokenizer(file: &Container) -> Result<(Vec<u8>, Vec<u64>)> {
         dummy_prefix: flag("add_space_prefix", true)?,
         collapse: flag("remove_extra_whitespaces", false)?,
     });
-    Ok((model, ends))
+    Ok((vec![("tokenizer.model", model)], ends))
 }

@@ -1,7 +1,7 @@
 //! Flags that several commands share: the model and its device, image tokens, how to answer.
 
 use super::values::{Tokens, count, milliseconds, penalty, positive};
-use super::values::{adapter, probability, temperature, tokens, whole};
+use super::values::{adapter, probability, temperature, template, tokens, whole};
 use crate::failure::{Failure, Result};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -13,6 +13,7 @@ use mqt::model::{Arithmetic, ModelSource};
 use mqt::sample::Sampling;
 use mqt::select::Select;
 use mqt::session::Request;
+use mqt::text::TemplateChoice;
 use mqt::untrusted::limits;
 use mqt::weights::WeightsChoice;
 use std::path::{Path, PathBuf};
@@ -117,6 +118,10 @@ pub(crate) struct ModelArgs {
     /// The vision tower's folder, if the checkpoint does not lead to it
     #[arg(long, value_name = "DIR")]
     pub(crate) vision_tower: Option<PathBuf>,
+    /// The prompt's template: vicuna_v1, llava_v1, smolvlm, granite_docling, llava_interleave,
+    /// llava_onevision or nanollava [default: the model's own]
+    #[arg(long, value_name = "NAME", value_parser = template)]
+    pub(crate) template: Option<TemplateChoice>,
     /// The graphics adapter: part of its name, or `cpu` for none
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = adapter)]
     pub(crate) adapter: AdapterChoice,

@@ -1,6 +1,7 @@
 //! Values of flags, as they are typed.
 
 use mqt::gpu::AdapterChoice;
+use mqt::text::TemplateChoice;
 
 /// `-m`: `auto` or a number; whether the model offers it is known once it is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,10 @@ pub(crate) fn tokens(text: &str) -> std::result::Result<Tokens, String> {
 }
 
 pub(super) fn adapter(text: &str) -> std::result::Result<AdapterChoice, std::convert::Infallible> {
+    text.parse()
+}
+
+pub(super) fn template(text: &str) -> std::result::Result<TemplateChoice, String> {
     text.parse()
 }
 

@@ -1,0 +1,95 @@
+//! A byte-level tokenizer's keys → `tokenizer.json` and `tokenizer_config.json`. Upstream:
+//! llama.cpp's `_set_vocab_gpt2`, and the expressions of `llama-vocab.cpp` that a name stands for.
+
+use super::container::Container;
+use super::tokenizer::Small;
+use crate::error::Result;
+use crate::untrusted::cut;
+use serde_json::{Map, Value, json};
+
+/// Types of tokens, as GGUF numbers them.
+const CONTROL: i64 = 3;
+const USER_DEFINED: i64 = 4;
+const UNUSED: i64 = 5;
+
+/// The steps before the merges, by the name that the file has for them.
+fn steps(file: &Container) -> Result<Value> {
+    let key = "tokenizer.ggml.pre";
+    match file.text(key)? {
+        Some("smollm") => Ok(json!({"type": "Sequence", "pretokenizers": [
+            {"type": "Digits", "individual_digits": true},
+            {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+        ]})),
+        Some(other) => Err(file.bad(format!(
+            "{key} {:?} is not supported yet; with tokenizer.ggml.model gpt2, smollm is",
+            cut(other, 60)
+        ))),
+        None => {
+            Err(file.bad(format!("it has no key {key}, which tokenizer.ggml.model gpt2 needs")))
+        }
+    }
+}
+
+/// The tokenizer's files, and the tokens that end an answer.
+///
+/// # Errors
+/// [`Error::ModelCorrupt`](crate::Error::ModelCorrupt), naming the key.
+pub(super) fn tokenizer(file: &Container, tokens: &[String]) -> Result<(Small, Vec<u64>)> {
+    let key = |rest: &str| format!("tokenizer.ggml.{rest}");
+    let steps = steps(file)?;
+    let kinds = file.wholes(&key("token_type"))?.unwrap_or_default();
+    if kinds.len() != tokens.len() {
+        return Err(file.bad(format!(
+            "tokenizer.ggml.token_type has {} entries, tokenizer.ggml.tokens {}",
+            kinds.len(),
+            tokens.len()
+        )));
+    }
+    let mut vocab = Map::new();
+    let mut added = Vec::new();
+    for ((id, text), kind) in tokens.iter().enumerate().zip(kinds) {
+        match *kind {
+            UNUSED => {}
+            CONTROL | USER_DEFINED => added.push(json!({
+                "id": id, "content": text, "single_word": false, "lstrip": false, "rstrip": false,
+                "normalized": false, "special": *kind == CONTROL,
+            })),
+            _ if vocab.insert(text.clone(), json!(id)).is_some() => {
+                return Err(file.bad(format!("the token {:?} is there twice", cut(text, 60))));
+            }
+            _ => {}
+        }
+    }
+    let merges = file.texts(&key("merges"))?.ok_or_else(|| {
+        file.bad(
+            "it has no key tokenizer.ggml.merges, which tokenizer.ggml.model gpt2 needs".into(),
+        )
+    })?;
+    let json = json!({
+        "version": "1.0", "added_tokens": added, "normalizer": null, "pre_tokenizer": steps,
+        "post_processor": null, "decoder": {"type": "ByteLevel"},
+        "model": {"type": "BPE", "unk_token": null, "vocab": vocab, "merges": merges},
+    });
+    let id = |rest: &str| match file.whole(&key(rest))? {
+        Some(id) if id >= tokens.len() as u64 => Err(file.bad(format!(
+            "tokenizer.ggml.{rest} is {id}, which none of its {} tokens has",
+            tokens.len()
+        ))),
+        id => Ok(id),
+    };
+    let eos = id("eos_token_id")?;
+    let ends: Vec<u64> = [eos, id("eot_token_id")?].into_iter().flatten().collect();
+    let name = |id: Option<u64>| id.map(|id| tokens[id as usize].clone());
+    let settings = json!({
+        "bos_token": name(id("bos_token_id")?), "eos_token": name(eos),
+        "unk_token": name(id("unknown_token_id")?),
+    });
+    let mut small = vec![
+        ("tokenizer.json", json.to_string().into_bytes()),
+        ("tokenizer_config.json", settings.to_string().into_bytes()),
+    ];
+    if let Some(template) = file.text("tokenizer.chat_template")? {
+        small.push(("chat_template.jinja", template.as_bytes().to_vec()));
+    }
+    Ok((small, ends))
+}
