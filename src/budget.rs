@@ -44,7 +44,7 @@ pub struct Choice {
 }
 
 /// Speeds of this model on this device, as measured so far.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Speed {
     /// Milliseconds to encode a picture (tower and resampler).
     pub encode_ms: Option<f64>,

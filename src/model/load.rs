@@ -6,11 +6,12 @@ use super::ModelSource;
 use super::parts::{self, Progress};
 use super::preflight::Preflight;
 use super::{
-    Arithmetic, LoadOptions, LoadTimes, Model, Network, Opened, cpu, gpu as on_gpu, rehearsal,
+    Arithmetic, LoadOptions, LoadTimes, Model, Network, Opened, cpu, devices, gpu as on_gpu,
+    rehearsal,
 };
 use crate::error::Result;
 use crate::future::Callback;
-use crate::gpu::{AdapterChoice, AdapterInfo, Gpu};
+use crate::gpu::{AdapterInfo, Gpu, Picked};
 use crate::weights::files::Files;
 use crate::weights::layout::Role;
 use on_gpu::tune;
@@ -71,7 +72,11 @@ impl Opened {
         on_loading: &mut Callback<'_, Loading>,
     ) -> Result<Model> {
         let start = Instant::now();
-        let gpu = Gpu::open(&options.adapter).await?;
+        let key = devices::speed_key(&self, options.arithmetic);
+        let picked = Gpu::pick(&options.adapter, |adapter| {
+            devices::times_as_fast(&options.choices, &key, adapter)
+        });
+        let Picked { gpu, reason } = picked.await?;
         let mut times = LoadTimes { device: ms(start), ..LoadTimes::default() };
         let context = options.context.min(self.config.max_context());
         let (weights, arithmetic) = (self.weights, options.arithmetic);
@@ -83,17 +88,18 @@ impl Opened {
             rehearsal::rehearse(gpu, &self, options, &mut on_progress).await?;
             times.pipelines = ms(start);
         }
-        self.place(gpu, times, options, &mut on_progress).await
+        self.place(Picked { gpu, reason }, times, options, &mut on_progress).await
     }
 
     /// Loads the weights to an opened device, or for the processor.
     pub(super) async fn place(
         self,
-        gpu: Option<Gpu>,
+        Picked { gpu, reason }: Picked,
         mut times: LoadTimes,
         options: &LoadOptions,
         on_progress: &mut Callback<'_, Progress>,
     ) -> Result<Model> {
+        let speed_key = devices::speed_key(&self, options.arithmetic);
         let Opened { config, tokenizer, template, name, weights, sha256, supply, .. } =
             self.stoppable(&options.cancel);
         let start = Instant::now();
@@ -105,7 +111,6 @@ impl Opened {
             }
         }
         let adapter = gpu.as_ref().map_or_else(AdapterInfo::cpu, |g| g.info().clone());
-        let fell_back = gpu.is_none() && options.adapter != AdapterChoice::Cpu;
         let network = match gpu {
             Some(gpu) => {
                 let parts = parts::load(&gpu, &*supply, &config, &format, on_progress).await?;
@@ -136,7 +141,8 @@ impl Opened {
             sha256,
             arithmetic,
             adapter,
-            fell_back,
+            reason,
+            speed_key,
             times,
             network,
         })

@@ -5,6 +5,7 @@ mod back_end;
 mod bundled;
 mod cache;
 mod cpu;
+mod devices;
 mod generate;
 mod gpu;
 mod load;
@@ -35,7 +36,7 @@ use crate::attention;
 use crate::budget;
 use crate::cancel::{Cancel, Stage};
 use crate::error::{Error, Result};
-use crate::gpu::{AdapterInfo, Counters, Gpu, Learned, Letter, Tensor};
+use crate::gpu::{AdapterInfo, Counters, Gpu, Letter, Reason, Tensor};
 use crate::image::{ImageSpec, Pixels};
 use crate::quant::Format;
 use crate::sample::{Picked, Sampling};
@@ -92,7 +93,9 @@ pub struct Model {
     sha256: String,
     arithmetic: Arithmetic,
     adapter: AdapterInfo,
-    fell_back: bool,
+    reason: Reason,
+    /// What its speeds are filed under.
+    speed_key: String,
     times: LoadTimes,
     network: Network,
 }
@@ -153,19 +156,9 @@ impl Model {
         &self.adapter
     }
 
-    /// Whether it runs on the processor because no adapter could be used.
-    pub fn fell_back_to_cpu(&self) -> bool {
-        self.fell_back
-    }
-
     /// What the device was asked to do so far; all 0 on the processor.
     pub fn counters(&self) -> Counters {
         self.gpu().map(Gpu::counters).unwrap_or_default()
-    }
-
-    /// What was learned about this device so far: for [`LoadOptions::choices`] next time.
-    pub fn learned(&self) -> Learned {
-        self.gpu().map(Gpu::learned).unwrap_or_default()
     }
 
     /// The device, unless the model runs on the processor.

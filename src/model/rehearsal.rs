@@ -8,7 +8,7 @@ use super::{Config, LoadOptions, LoadTimes, Opened, Progress, Slot, Tuning, Want
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::future::{Boxed, Callback};
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, Picked, Reason};
 use crate::image::Pixels;
 use crate::quant::{Format, Packed};
 use crate::sample::Sampling;
@@ -84,7 +84,8 @@ pub(super) async fn rehearse(
         is_checkpoint: false,
     };
     let options = LoadOptions { tuning: Tuning::Off, ..options.clone() };
-    let model = small.place(Some(gpu.clone()), LoadTimes::default(), &options, &mut |_| ()).await?;
+    let picked = Picked { gpu: Some(gpu.clone()), reason: Reason::Asked };
+    let model = small.place(picked, LoadTimes::default(), &options, &mut |_| ()).await?;
     let cancel = Cancel::new();
     let size = model.spec.size;
     let (visual, _) = model

@@ -17,6 +17,8 @@ use std::sync::Arc;
 use web_time::Instant;
 use writer::{Written, write_answer};
 
+mod look;
+mod probe;
 mod prompt;
 mod record;
 mod request;
@@ -68,6 +70,9 @@ pub struct Session {
     /// Turns removed by `take_back`, restored if the next `ask` fails.
     withdrawn: Vec<Told>,
     speed: budget::Speed,
+    /// Whether kernels were compiled while the last picture was encoded: what that took says
+    /// nothing about the device.
+    encoded_cold: bool,
 }
 
 impl Session {
@@ -106,6 +111,7 @@ impl Session {
             turns: Vec::new(),
             withdrawn,
             speed,
+            encoded_cold: false,
         };
         session.warm_up(cancel).await?;
         Ok(session)
@@ -188,8 +194,7 @@ impl Session {
         if self.picture.as_ref().is_some_and(|p| p.hash == hash) {
             return Ok(Looked::default());
         }
-        let (visual, looked) = self.model.look(pixels, cancel).await?;
-        self.speed.encoded(looked.vision_ms + looked.resample_ms);
+        let (visual, looked) = self.see(pixels, cancel).await?;
         // The cache may hold the previous picture's tokens: the slots carry the picture's hash, so
         // they will not match.
         self.picture = Some(Picture { hash, visual });
@@ -302,11 +307,12 @@ impl Session {
     ) -> Result<Answer> {
         let encode = if request.seen_ahead { 0.0 } else { looked.vision_ms + looked.resample_ms };
         let question = self.question_ids(&request.question);
-        let choice = self.choose(request, question.len(), encode)?;
+        let warm = if self.encoded_cold { self.speed.encode_ms.unwrap_or(0.0) } else { encode };
+        let choice = self.choose(request, question.len(), warm.min(encode))?;
         let prompt = self.whole_prompt(choice.m, &question, &request.so_far)?;
 
         let cached_tokens = self.keep_common_prefix(&prompt);
-        let prefill = Instant::now();
+        let (prefill, compiled) = (Instant::now(), self.model.compiled());
         let seen: Vec<u32> = prompt.iter().filter_map(Slot::token).collect();
         let model = self.model.clone();
         let limit = request.max_new_tokens.saturating_sub(request.so_far.len());
@@ -327,10 +333,12 @@ impl Session {
             prefill: ms(prefill),
             ..Default::default()
         };
-        self.speed.prefilled(prompt.len() - cached_tokens, timings.prefill);
+        if model.compiled() == compiled {
+            self.speed.prefilled(prompt.len() - cached_tokens, timings.prefill);
+        }
         timings.first_token = encode + ms(start);
 
-        let decode = Instant::now();
+        let (decode, compiled) = (Instant::now(), model.compiled());
         let Written { text, token_ids, finish_reason, mean_probability } =
             write_answer(&model, &mut generation, first, request, cancel, on_text).await?;
         let new = &token_ids[request.so_far.len()..];
@@ -340,7 +348,9 @@ impl Session {
         timings.total = encode + ms(start);
         let steps =
             token_ids.len().saturating_sub(usize::from(finish_reason != FinishReason::Stop));
-        self.speed.decoded(steps, timings.decode);
+        if model.compiled() == compiled {
+            self.speed.decoded(steps, timings.decode);
+        }
         let tokens_per_second = if steps > 0 { steps as f64 * 1e3 / timings.decode } else { 0.0 };
         let answer = Answer {
             image: None,

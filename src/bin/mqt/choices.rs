@@ -1,11 +1,12 @@
 //! What was learned about this machine's devices, remembered between runs: which variants of
-//! kernels were fastest, and how many pipelines each model takes.
+//! kernels were fastest, how many pipelines each model takes, and how fast it answers.
 //!
 //! The file is a cache: one that cannot be read counts as empty, one that cannot be written is no
 //! reason to fail.
 
 use crate::cache;
 use crate::target::write_whole;
+use mqt::budget::Speed;
 use mqt::gpu::{AdapterInfo, Choices, Learned};
 use mqt::untrusted::limits;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,8 @@ struct Remembered {
 }
 
 const SCHEMA: &str = "mqt.kernels/2";
+/// Speeds within this factor count as the same.
+const SAME: f64 = 1.25;
 
 fn file() -> Option<PathBuf> {
     Some(cache::base()?.join("kernels.json"))
@@ -50,9 +53,23 @@ pub(crate) fn remember(adapter: &AdapterInfo, learned: Learned) {
     }
 }
 
-fn remember_in(path: &Path, adapter: &str, learned: Learned) {
+/// Whether a speed differs from the known one by more than machines' own ups and downs.
+fn is_news(known: Option<&Learned>, model: &str, speed: &Speed) -> bool {
+    let Some(known) = known.and_then(|known| known.speeds.get(model)) else { return true };
+    let pairs = [
+        (known.encode_ms, speed.encode_ms),
+        (known.prefill_ms_per_token, speed.prefill_ms_per_token),
+        (known.decode_ms_per_token, speed.decode_ms_per_token),
+    ];
+    let is_same = |(a, b): (f64, f64)| a.max(b) <= SAME * a.min(b);
+    !pairs.into_iter().all(|(known, new)| known.zip(new).is_some_and(is_same))
+}
+
+fn remember_in(path: &Path, adapter: &str, mut learned: Learned) {
     let mut adapters = read_from(path);
-    if learned.is_empty() || adapters.get(adapter) == Some(&learned) {
+    let known = adapters.get(adapter);
+    learned.speeds.retain(|model, speed| is_news(known, model, speed));
+    if learned.is_empty() || known == Some(&learned) {
         return;
     }
     adapters.entry(adapter.to_owned()).or_default().extend(learned);
@@ -73,6 +90,7 @@ mod tests {
         Learned {
             variants: [(kernel.to_owned(), variant.to_owned())].into(),
             pipelines: [("fast 0123456789ab".to_owned(), 25)].into(),
+            speeds: Default::default(),
         }
     }
 

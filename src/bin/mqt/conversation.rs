@@ -3,6 +3,7 @@
 use crate::args::ModelArgs;
 use crate::choices;
 use crate::console::Console;
+use crate::devices;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::memory;
@@ -100,9 +101,7 @@ fn load_opened(
             memory::peak()
         ));
     }
-    if model.fell_back_to_cpu() {
-        console.note("no usable graphics adapter was found, so the processor computes; `mqt doctor` says more");
-    }
+    devices::explain(&model, console);
     if let Some(WeightsChoice::Of(weights)) = args.weights.filter(|asked| *asked != held.into()) {
         console.note(&format!(
             "--weights {weights} is for checkpoint folders; this pack holds {}",
@@ -249,6 +248,7 @@ impl Conversation {
         let decode_image = std::mem::take(&mut self.decode_image_ms);
         let mut answer = answer.counting(load, decode_image);
         answer.image = Some(self.image.clone());
+        devices::remember(&self.session);
         Ok(answer)
     }
 }

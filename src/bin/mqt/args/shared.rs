@@ -107,8 +107,12 @@ pub(crate) struct ModelArgs {
     /// The vision tower's folder, if the checkpoint does not lead to it
     #[arg(long, value_name = "DIR")]
     pub(crate) vision_tower: Option<PathBuf>,
-    /// The graphics adapter: part of its name, or `cpu` for none
-    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = adapter)]
+    /// What computes: `cpu`, `gpu` for the best graphics adapter, part of an adapter's name, or
+    /// `auto`: a graphics card, else the faster of the processor and the software drivers
+    #[arg(
+        long, value_name = "NAME", default_value = "auto", env = "MQT_ADAPTER",
+        hide_env_values = true, value_parser = adapter
+    )]
     pub(crate) adapter: AdapterChoice,
     /// Room for this many tokens of picture and conversation [default: 2048, or what the model
     /// allows if that is less]
