@@ -1,5 +1,5 @@
-//! Adapters, and which of them computes: graphics cards first; a software adapter only where it was
-//! measured to be faster than the processor, or asked for.
+//! Adapters, and which of them computes: what was measured to be fastest; before that a graphics
+//! card, and never a software adapter.
 
 use super::device::Gpu;
 use crate::error::{Error, Result};
@@ -7,8 +7,8 @@ use crate::error::{Error, Result};
 /// Which adapter to run on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AdapterChoice {
-    /// The best graphics card: discrete, integrated, virtual. Where there is none, the processor,
-    /// or a software adapter that was measured to be faster.
+    /// The fastest of the devices that were measured. Before that the best graphics card: discrete,
+    /// integrated, virtual; the processor where there is none.
     #[default]
     Auto,
     /// The best graphics adapter, a software one where there is no other.
@@ -136,8 +136,8 @@ impl Gpu {
         Gpu::pick(choice, |_| None).await.map(|picked| picked.gpu)
     }
 
-    /// The same, and why. `measured` says how many times as fast as the processor a software
-    /// adapter is; `None` where that was not measured.
+    /// The same, and why. `measured` says how many times as fast as the processor an adapter is;
+    /// `None` where that was not measured.
     ///
     /// # Errors
     /// As [`Gpu::open`].
@@ -221,37 +221,38 @@ impl Adapters {
         self.all.get(at)
     }
 
-    /// The first graphics card that gives a device; else the faster of the processor and the
-    /// software adapters, as far as that was measured.
+    /// The first graphics card that gives a device, unless it was measured; else the fastest of
+    /// all that were measured, the processor among them.
     async fn pick(&self, measured: impl Fn(&AdapterInfo) -> Option<f64>) -> Picked {
-        let mut software: Vec<(&wgpu::Adapter, AdapterInfo)> = Vec::new();
-        for (adapter, info) in self.all.iter().zip(self.infos()) {
-            if info.is_software() {
-                software.push((adapter, info));
-            } else if let Ok(gpu) = Gpu::from_adapter(adapter, self.packed_dot).await {
-                return Picked { gpu: Some(gpu), reason: Reason::Card };
+        let all: Vec<(&wgpu::Adapter, AdapterInfo)> = self.all.iter().zip(self.infos()).collect();
+        let mut known: Vec<(&wgpu::Adapter, &AdapterInfo, f64)> = Vec::new();
+        for (adapter, info) in &all {
+            let times = measured(info).filter(|times| times.is_finite() && *times > 0.0);
+            match times {
+                Some(times) => known.push((adapter, info, times)),
+                None if info.is_software() => {}
+                None => {
+                    if let Ok(gpu) = Gpu::from_adapter(adapter, self.packed_dot).await {
+                        return Picked { gpu: Some(gpu), reason: Reason::Card };
+                    }
+                }
             }
         }
-        let Some((_, first)) = software.first() else {
-            return Picked { gpu: None, reason: Reason::NoAdapter };
-        };
-        let times = software.iter().filter_map(|(adapter, info)| {
-            let times = measured(info).filter(|times| times.is_finite() && *times > 0.0)?;
-            Some((*adapter, info, times))
-        });
-        let Some((adapter, info, times)) = times.max_by(|a, b| a.2.total_cmp(&b.2)) else {
-            return Picked {
-                gpu: None,
-                reason: Reason::NotMeasured { adapter: first.name.clone() },
-            };
-        };
-        if times > 1.0
-            && let Ok(gpu) = Gpu::from_adapter(adapter, self.packed_dot).await
-        {
-            let reason = Reason::Measured { other: AdapterInfo::cpu().name, times };
-            return Picked { gpu: Some(gpu), reason };
+        known.sort_by(|a, b| b.2.total_cmp(&a.2));
+        for (adapter, info, times) in known.iter().filter(|(.., times)| *times > 1.0) {
+            if let Ok(gpu) = Gpu::from_adapter(adapter, self.packed_dot).await {
+                let measured = Reason::Measured { other: AdapterInfo::cpu().name, times: *times };
+                let reason = if info.is_software() { measured } else { Reason::Card };
+                return Picked { gpu: Some(gpu), reason };
+            }
         }
-        let reason = Reason::Measured { other: info.name.clone(), times: (1.0 / times).max(1.0) };
+        let reason = if let Some((_, info, times)) = known.first() {
+            Reason::Measured { other: info.name.clone(), times: (1.0 / times).max(1.0) }
+        } else if let Some((_, info)) = all.iter().find(|(_, info)| info.is_software()) {
+            Reason::NotMeasured { adapter: info.name.clone() }
+        } else {
+            Reason::NoAdapter
+        };
         Picked { gpu: None, reason }
     }
 }

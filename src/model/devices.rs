@@ -1,7 +1,7 @@
 //! Where a model runs and why: which device answers its questions faster, from what was measured
 //! with it before.
 
-use super::{Arithmetic, Model, Opened};
+use super::{Arithmetic, LoadOptions, Model, Opened};
 use crate::budget::Speed;
 use crate::gpu::{AdapterInfo, Choices, Gpu, Learned, Reason};
 
@@ -20,15 +20,26 @@ pub(super) fn speed_key(opened: &Opened, arithmetic: Arithmetic) -> String {
 
 /// How many times as fast as the processor an adapter answers; `None` unless both were measured.
 pub(super) fn times_as_fast(choices: &Choices, key: &str, adapter: &AdapterInfo) -> Option<f64> {
-    let known = |info: &AdapterInfo| typical_ms(choices.get(&info.key())?.speeds.get(key)?);
+    let known = |info: &AdapterInfo| choices.get(&info.key())?.speeds.get(key)?.typical_ms();
     Some(known(&AdapterInfo::cpu())? / known(adapter)?)
 }
 
-/// Milliseconds of a typical answer, once all of it was measured.
-fn typical_ms(speed: &Speed) -> Option<f64> {
-    let (prompt, generated) = TYPICAL;
-    let decode = speed.decode_ms_per_token? * generated as f64;
-    Some(speed.encode_ms? + speed.first_token_ms(prompt)? + decode)
+impl Speed {
+    /// Milliseconds of a typical answer: one picture, 64 prompt tokens, 24 generated ones; `None`
+    /// before all of that was measured.
+    pub fn typical_ms(&self) -> Option<f64> {
+        let (prompt, generated) = TYPICAL;
+        let decode = self.decode_ms_per_token? * generated as f64;
+        Some(self.encode_ms? + self.first_token_ms(prompt)? + decode)
+    }
+}
+
+impl Opened {
+    /// How fast this model was on a device before, if [`LoadOptions::choices`] say so.
+    pub fn measured(&self, options: &LoadOptions, device: &AdapterInfo) -> Option<Speed> {
+        let key = speed_key(self, options.arithmetic);
+        options.choices.get(&device.key())?.speeds.get(&key).cloned()
+    }
 }
 
 impl Model {
@@ -57,7 +68,7 @@ impl Model {
     /// next time. Nothing, before a picture, a prompt and an answer have been measured.
     pub fn learned_speed(&self, speed: &Speed) -> Learned {
         let mut learned = Learned::default();
-        if typical_ms(speed).is_some() {
+        if speed.typical_ms().is_some() {
             learned.speeds.insert(self.speed_key.clone(), speed.clone());
         }
         learned

@@ -5,10 +5,12 @@
 use super::ModelSource;
 use super::parts::{self, Progress};
 use super::preflight::Preflight;
+use super::rehearsal::Beside;
 use super::{
-    Arithmetic, LoadOptions, LoadTimes, Model, Network, Opened, cpu, devices, gpu as on_gpu,
-    rehearsal,
+    Arithmetic, LoadOptions, LoadTimes, Model, Network, Opened, Rehearsal, cpu, devices,
+    gpu as on_gpu, rehearsal,
 };
+use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::future::Callback;
 use crate::gpu::{AdapterInfo, Gpu, Picked};
@@ -61,7 +63,7 @@ impl Model {
 
 impl Opened {
     /// Opens the device, says what the model takes of it, compiles kernels if
-    /// [`LoadOptions::rehearse`] says so, loads the weights (the tower's first), and chooses
+    /// [`LoadOptions::rehearsal`] says so, loads the weights (the tower's first), and chooses
     /// kernels by measuring as [`LoadOptions::tuning`] allows.
     ///
     /// # Errors
@@ -83,12 +85,22 @@ impl Opened {
         let preflight = Preflight::new(&self.config, weights, arithmetic, context, gpu.as_ref())?;
         on_loading(&Loading::Preflight(Box::new(preflight)));
         let mut on_progress = |progress: &Progress| on_loading(&Loading::Progress(*progress));
-        if let (Some(gpu), true) = (&gpu, options.rehearse) {
-            let start = Instant::now();
-            rehearsal::rehearse(gpu, &self, options, &mut on_progress).await?;
-            times.pipelines = ms(start);
+        let mut beside = None;
+        match (&gpu, options.rehearsal) {
+            (None, _) | (_, Rehearsal::Off) => {}
+            #[cfg(feature = "native")]
+            (Some(gpu), Rehearsal::Beside) => {
+                beside = Some(Beside::start(gpu, &self, options));
+            }
+            (Some(gpu), _) => {
+                let (start, cancel) = (Instant::now(), Cancel::new());
+                let small = rehearsal::small(&self);
+                rehearsal::rehearse(gpu, small, options, &cancel, &mut on_progress).await?;
+                times.pipelines = ms(start);
+            }
         }
-        self.place(Picked { gpu, reason }, times, options, &mut on_progress).await
+        let picked = Picked { gpu, reason };
+        self.place(picked, times, options, beside.take(), &mut on_progress).await
     }
 
     /// Loads the weights to an opened device, or for the processor.
@@ -97,10 +109,11 @@ impl Opened {
         Picked { gpu, reason }: Picked,
         mut times: LoadTimes,
         options: &LoadOptions,
+        beside: Option<Beside>,
         on_progress: &mut Callback<'_, Progress>,
     ) -> Result<Model> {
         let speed_key = devices::speed_key(&self, options.arithmetic);
-        let Opened { config, tokenizer, template, name, weights, sha256, supply, .. } =
+        let Opened { config, tokenizer, template, name, weights, sha256, identity, supply, .. } =
             self.stoppable(&options.cancel);
         let start = Instant::now();
         let format = |role: Role| weights.format(role);
@@ -116,6 +129,12 @@ impl Opened {
                 let parts = parts::load(&gpu, &*supply, &config, &format, on_progress).await?;
                 let network = on_gpu::Network::new(gpu, &config, parts).await?;
                 network.gpu.idle().await?;
+                if let Some(beside) = beside {
+                    let start = Instant::now();
+                    on_progress(&Progress { phase: "compiling kernels", done: 0, total: 0 });
+                    beside.finish();
+                    times.pipelines = ms(start);
+                }
                 if let Some(budget) = tune::budget(&network.gpu, options) {
                     on_progress(&Progress { phase: "choosing kernels", done: 0, total: 0 });
                     tune::tune(&network, &config, budget).await?;
@@ -139,6 +158,7 @@ impl Opened {
             name,
             weights,
             sha256,
+            identity,
             arithmetic,
             adapter,
             reason,

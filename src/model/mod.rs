@@ -11,6 +11,7 @@ mod gpu;
 mod load;
 pub(crate) mod open;
 pub(crate) mod parts;
+mod pictures;
 pub mod preflight;
 #[cfg(all(test, feature = "native"))]
 mod quality;
@@ -25,9 +26,10 @@ pub use cache::Cache;
 use cache::Kv;
 pub use generate::Generation;
 pub use load::Loading;
-pub use open::{LoadOptions, ModelSource, Opened, Tuning};
+pub use open::{LoadOptions, ModelSource, Opened, Rehearsal, Tuning};
 pub use parts::Progress;
 pub(crate) use parts::bytes as bytes_of;
+pub use pictures::{PictureKey, PictureStore};
 pub use slot::{Arithmetic, LoadTimes, Looked, Slot, Want, Wanted};
 
 use back_end::{BackEnd, CHUNK, Encoded, Start};
@@ -91,6 +93,7 @@ pub struct Model {
     name: String,
     weights: Weights,
     sha256: String,
+    identity: Option<String>,
     arithmetic: Arithmetic,
     adapter: AdapterInfo,
     reason: Reason,

@@ -43,6 +43,19 @@ pub enum Tuning {
     Whole,
 }
 
+/// When kernels compile: by running once on a network of zeros of the same widths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rehearsal {
+    /// When they are first needed.
+    #[default]
+    Off,
+    /// Before the weights are read: for weights that take long to arrive, and one thread.
+    Before,
+    /// While the weights are read, on a thread of its own; the loaded model has compiled what a
+    /// first question needs. In the browser as [`Rehearsal::Before`].
+    Beside,
+}
+
 /// How to load a model.
 #[derive(Clone, Debug)]
 pub struct LoadOptions {
@@ -62,8 +75,8 @@ pub struct LoadOptions {
     /// Tokens of context that the preflight counts memory for, at most what the model allows. A
     /// [`crate::Session`] has its own.
     pub context: usize,
-    /// Compile the kernels before the weights are read: for weights that take long to arrive.
-    pub rehearse: bool,
+    /// When the kernels compile.
+    pub rehearsal: Rehearsal,
     /// Stops the loading between two tensors.
     pub cancel: Cancel,
 }
@@ -78,7 +91,7 @@ impl Default for LoadOptions {
             choices: Choices::default(),
             tuning: Tuning::default(),
             context: defaults::CONTEXT,
-            rehearse: false,
+            rehearsal: Rehearsal::default(),
             cancel: Cancel::default(),
         }
     }
@@ -92,6 +105,8 @@ pub struct Opened {
     pub(crate) name: String,
     pub(crate) weights: Weights,
     pub(crate) sha256: String,
+    /// What tells the weights from any others, if anything does.
+    pub(crate) identity: Option<String>,
     pub(crate) supply: Box<dyn Supply>,
     #[cfg_attr(
         not(feature = "native"),
@@ -130,6 +145,7 @@ impl Opened {
                 template,
                 name,
                 weights,
+                identity: Some(sha256.clone()),
                 sha256,
                 supply: Box::new(pack),
                 is_checkpoint: false,
@@ -146,6 +162,10 @@ impl Opened {
     fn checkpoint(name: String, checkpoint: Checkpoint) -> Opened {
         let (config, sha256) = (checkpoint.config.clone(), checkpoint.fingerprint());
         let (tokenizer, weights) = (checkpoint.tokenizer.clone(), checkpoint.weights);
+        #[cfg(feature = "native")]
+        let identity = checkpoint.identity();
+        #[cfg(not(feature = "native"))]
+        let identity = None;
         let supply = Box::new(checkpoint);
         Opened {
             config,
@@ -154,6 +174,7 @@ impl Opened {
             name,
             weights,
             sha256,
+            identity,
             supply,
             is_checkpoint: true,
         }
@@ -221,6 +242,7 @@ impl Opened {
             name: name.to_owned(),
             weights,
             sha256: String::new(),
+            identity: None,
             supply,
             is_checkpoint: false,
         })

@@ -11,7 +11,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::future::Callback;
 use crate::image::Pixels;
-use crate::model::{Cache, ImageTokens, Model, Slot, Want};
+use crate::model::{Cache, ImageTokens, Model, PictureStore, Slot, Want};
 use crate::sample::Sampling;
 use std::sync::Arc;
 use web_time::Instant;
@@ -73,6 +73,7 @@ pub struct Session {
     /// Whether kernels were compiled while the last picture was encoded: what that took says
     /// nothing about the device.
     encoded_cold: bool,
+    store: Option<Arc<dyn PictureStore>>,
 }
 
 impl Session {
@@ -112,6 +113,7 @@ impl Session {
             withdrawn,
             speed,
             encoded_cold: false,
+            store: None,
         };
         session.warm_up(cancel).await?;
         Ok(session)
@@ -194,7 +196,7 @@ impl Session {
         if self.picture.as_ref().is_some_and(|p| p.hash == hash) {
             return Ok(Looked::default());
         }
-        let (visual, looked) = self.see(pixels, cancel).await?;
+        let (visual, looked) = self.see(pixels, hash, cancel).await?;
         // The cache may hold the previous picture's tokens: the slots carry the picture's hash, so
         // they will not match.
         self.picture = Some(Picture { hash, visual });

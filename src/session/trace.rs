@@ -19,6 +19,8 @@ impl Session {
         budget: &Budget,
         cancel: &Cancel,
     ) -> Result<Trace> {
+        // Everything is computed here, whatever is kept elsewhere.
+        self.store = None;
         self.look(pixels, cancel).await?;
         self.start_anew();
         let question = self.question_ids(question);

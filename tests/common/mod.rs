@@ -77,6 +77,8 @@ pub(crate) fn mqt<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Mqt {
     // Without a flag the processor would answer where the only adapter is a software one, and the
     // kernels would go untested.
     command.env("MQT_ADAPTER", adapters().last().expect("the processor is always there"));
+    // The tests of that have caches of their own.
+    command.env("MQT_NO_PICTURE_CACHE", "1");
     Mqt { command, stdin: Vec::new() }
 }
 

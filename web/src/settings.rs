@@ -7,7 +7,7 @@ use mqt::bench::Plan;
 use mqt::budget::Budget;
 use mqt::defaults;
 use mqt::gpu::{AdapterChoice, Choices};
-use mqt::model::{LoadOptions, Tuning};
+use mqt::model::{LoadOptions, Rehearsal, Tuning};
 use mqt::session::Request;
 use serde::Deserialize;
 use std::convert::Infallible;
@@ -65,7 +65,7 @@ impl Settings {
             weights: parsed(self.weights.as_deref())?,
             arithmetic: parsed(self.arithmetic.as_deref())?,
             context: self.context(),
-            rehearse: true,
+            rehearsal: Rehearsal::Before,
             choices: self.kernels.clone(),
             tuning,
             ..LoadOptions::default()

@@ -49,7 +49,7 @@ pub(crate) fn run(mut args: AskArgs, console: &Console) -> Result<()> {
         .filter_map(|budget| if let Budget::Fixed(m) = budget { Some(*m) } else { None })
         .collect();
     let mut conversation = Conversation::start(&args.model, Arithmetic::Fast, &checked, console)?;
-    conversation.session.instruct(args.opening.system.as_deref())?;
+    conversation.open(&args.opening)?;
     let mut output = Output::new();
     let style = Style::new(args.json);
     for picture in &pictures {

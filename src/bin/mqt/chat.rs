@@ -30,7 +30,7 @@ pub(crate) fn run(args: ChatArgs, console: &Console) -> Result<()> {
     let budget = args.budget.budget();
     let fixed: Vec<u64> = if let Budget::Fixed(m) = budget { vec![m] } else { Vec::new() };
     let mut conversation = Conversation::start(&args.model, Arithmetic::Fast, &fixed, console)?;
-    conversation.session.instruct(args.opening.system.as_deref())?;
+    conversation.open(&args.opening)?;
     conversation.look(&picture, Reading::People)?;
     let mut lines = Lines::open()?;
     let model = conversation.model();

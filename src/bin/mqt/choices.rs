@@ -23,8 +23,8 @@ struct Remembered {
 }
 
 const SCHEMA: &str = "mqt.kernels/2";
-/// Speeds within this factor count as the same.
-const SAME: f64 = 1.25;
+/// What takes less than this share of the known time is worth writing down.
+const CLEARLY: f64 = 0.9;
 
 fn file() -> Option<PathBuf> {
     Some(cache::base()?.join("kernels.json"))
@@ -53,22 +53,29 @@ pub(crate) fn remember(adapter: &AdapterInfo, learned: Learned) {
     }
 }
 
-/// Whether a speed differs from the known one by more than machines' own ups and downs.
-fn is_news(known: Option<&Learned>, model: &str, speed: &Speed) -> bool {
-    let Some(known) = known.and_then(|known| known.speeds.get(model)) else { return true };
+/// Takes the better of two speeds in each part, since a busy machine only makes them worse; whether
+/// that is clearly better than what was known.
+fn is_news(known: &Speed, new: &mut Speed) -> bool {
     let pairs = [
-        (known.encode_ms, speed.encode_ms),
-        (known.prefill_ms_per_token, speed.prefill_ms_per_token),
-        (known.decode_ms_per_token, speed.decode_ms_per_token),
+        (known.encode_ms, &mut new.encode_ms),
+        (known.prefill_ms_per_token, &mut new.prefill_ms_per_token),
+        (known.decode_ms_per_token, &mut new.decode_ms_per_token),
     ];
-    let is_same = |(a, b): (f64, f64)| a.max(b) <= SAME * a.min(b);
-    !pairs.into_iter().all(|(known, new)| known.zip(new).is_some_and(is_same))
+    let mut is_news = false;
+    for (known, new) in pairs {
+        is_news |= new.is_some_and(|new| known.is_none_or(|known| new < CLEARLY * known));
+        *new = known.into_iter().chain(*new).reduce(f64::min);
+    }
+    is_news
 }
 
 fn remember_in(path: &Path, adapter: &str, mut learned: Learned) {
     let mut adapters = read_from(path);
     let known = adapters.get(adapter);
-    learned.speeds.retain(|model, speed| is_news(known, model, speed));
+    let known_speeds = known.map(|known| &known.speeds);
+    learned.speeds.retain(|model, speed| {
+        known_speeds.and_then(|all| all.get(model)).is_none_or(|known| is_news(known, speed))
+    });
     if learned.is_empty() || known == Some(&learned) {
         return;
     }
@@ -107,6 +114,28 @@ mod tests {
             json!({"card": {"variants": {"a": "1", "b": "2"}, "pipelines": {"fast 0123456789ab": 25}}})
         );
         assert_eq!(read_from(&path)["card"].variants.len(), 2);
+    }
+
+    #[test]
+    fn the_best_speeds_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kernels.json");
+        let remember = |encode: f64, decode: f64| {
+            let mut learned = Learned::default();
+            let speed = Speed {
+                encode_ms: Some(encode),
+                prefill_ms_per_token: Some(1.0),
+                decode_ms_per_token: Some(decode),
+            };
+            learned.speeds.insert("model".into(), speed);
+            remember_in(&path, "cpu", learned);
+            let speed = read_from(&path)["cpu"].speeds["model"].clone();
+            (speed.encode_ms.unwrap(), speed.decode_ms_per_token.unwrap())
+        };
+        assert_eq!(remember(10.0, 5.0), (10.0, 5.0));
+        assert_eq!(remember(30.0, 4.0), (10.0, 4.0));
+        assert_eq!(remember(9.9, 4.0), (10.0, 4.0), "a little better is not worth writing");
+        assert_eq!(remember(2.0, 50.0), (2.0, 4.0));
     }
 
     #[test]

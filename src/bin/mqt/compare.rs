@@ -16,7 +16,7 @@ pub(crate) fn run(args: CompareArgs, console: &Console) -> Result<()> {
     let picture = Picture::find(&args.image)?;
     let mut conversation =
         Conversation::start(&args.model, Arithmetic::Fast, &args.tokens, console)?;
-    conversation.session.instruct(args.opening.system.as_deref())?;
+    conversation.open(&args.opening)?;
     let mut tokens = args.tokens;
     if tokens.is_empty() {
         tokens =

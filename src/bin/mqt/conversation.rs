@@ -1,6 +1,6 @@
 //! A loaded model with a picture in front of it, shared by every command that answers.
 
-use crate::args::ModelArgs;
+use crate::args::{ModelArgs, SystemArgs};
 use crate::choices;
 use crate::console::Console;
 use crate::devices;
@@ -8,13 +8,14 @@ use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::memory;
 use crate::picture::Picture;
+use crate::pictures::Pictures;
 use mqt::budget;
 use mqt::cancel::Cancel;
 use mqt::defaults;
 use mqt::future::Callback;
 use mqt::image::{Pixels, Reading};
 use mqt::model::preflight::Preflight;
-use mqt::model::{Arithmetic, LoadOptions, Loading, Model, ModelSource, Opened, Tuning};
+use mqt::model::{Arithmetic, LoadOptions, Loading, Model, ModelSource, Opened, Rehearsal, Tuning};
 use mqt::session::{Answer, Request, Session};
 use mqt::weights::WeightsChoice;
 use pollster::block_on;
@@ -55,7 +56,13 @@ pub(crate) fn load_tuned(
     load_opened(block_on(Opened::at(source, &options))?, &options, args, console)
 }
 
-fn options(args: &ModelArgs, default: Arithmetic, tuning: Tuning, cancel: Cancel) -> LoadOptions {
+/// What the flags say about loading.
+pub(crate) fn options(
+    args: &ModelArgs,
+    default: Arithmetic,
+    tuning: Tuning,
+    cancel: Cancel,
+) -> LoadOptions {
     LoadOptions {
         adapter: args.adapter.clone(),
         weights: args.weights.unwrap_or_default(),
@@ -63,6 +70,7 @@ fn options(args: &ModelArgs, default: Arithmetic, tuning: Tuning, cancel: Cancel
         vision_tower: args.vision_tower.clone(),
         choices: choices::read(),
         tuning,
+        rehearsal: Rehearsal::Beside,
         context: args.context.unwrap_or(defaults::CONTEXT),
         cancel,
         ..LoadOptions::default()
@@ -202,6 +210,15 @@ impl Conversation {
             load_ms,
             decode_image_ms: 0.0,
         })
+    }
+
+    /// What the conversation opens with, and whether its pictures are kept.
+    pub(crate) fn open(&mut self, opening: &SystemArgs) -> Result<()> {
+        self.session.instruct(opening.system.as_deref())?;
+        if let Some(pictures) = Pictures::here().filter(|_| !opening.no_picture_cache) {
+            self.session.keep_pictures(Arc::new(pictures));
+        }
+        Ok(())
     }
 
     /// The loaded model.

@@ -34,6 +34,7 @@ mod lock;
 mod memory;
 mod output;
 mod picture;
+mod pictures;
 mod plot;
 mod pull;
 mod pulled;

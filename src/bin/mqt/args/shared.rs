@@ -4,7 +4,7 @@ use super::values::{Tokens, count, milliseconds, penalty, positive};
 use super::values::{adapter, probability, temperature, tokens, whole};
 use crate::failure::{Failure, Result};
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{FalseyValueParser, PossibleValuesParser, TypedValueParser};
 use mqt::budget::Budget;
 use mqt::defaults;
 use mqt::gpu::AdapterChoice;
@@ -88,6 +88,12 @@ pub(crate) struct SystemArgs {
     /// Open the conversation with this text instead of the model's own
     #[arg(long, value_name = "TEXT")]
     pub(crate) system: Option<String>,
+    /// Neither keep encoded pictures on disk nor take them from there
+    #[arg(
+        long, env = "MQT_NO_PICTURE_CACHE", hide_env_values = true,
+        value_parser = FalseyValueParser::new()
+    )]
+    pub(crate) no_picture_cache: bool,
 }
 
 #[derive(Debug, Args)]
