@@ -50,6 +50,9 @@ pub struct Speed {
     pub encode_ms: Option<f64>,
     /// Milliseconds per prompt token.
     pub prefill_ms_per_token: Option<f64>,
+    /// Milliseconds that reading a prompt takes beside that, however short it is.
+    #[serde(default)]
+    pub prefill_ms: f64,
     /// Milliseconds per generated token.
     pub decode_ms_per_token: Option<f64>,
 }
@@ -60,6 +63,8 @@ const NEW: f64 = 0.5;
 const HARDLY_MORE: f64 = 1.1;
 /// Fewer prompt tokens than this say more about fixed costs than about the rate.
 const MIN_PREFILL: usize = 16;
+/// At least this share of a prompt's time is its tokens'.
+const LEAST: f64 = 0.1;
 
 impl Speed {
     pub(crate) fn encoded(&mut self, ms: f64) {
@@ -68,8 +73,19 @@ impl Speed {
 
     pub(crate) fn prefilled(&mut self, tokens: usize, ms: f64) {
         if tokens >= MIN_PREFILL {
-            blend(&mut self.prefill_ms_per_token, ms / tokens as f64);
+            let rest = (ms - self.prefill_ms).max(ms * LEAST);
+            blend(&mut self.prefill_ms_per_token, rest / tokens as f64);
         }
+    }
+
+    /// Two prompts, (tokens, milliseconds) each, read one right after the other: tells what a token
+    /// costs from what every prompt costs.
+    pub(crate) fn prefilled_both(&mut self, short: (usize, f64), long: (usize, f64)) {
+        if long.0 > short.0 {
+            let rate = ((long.1 - short.1) / (long.0 - short.0) as f64).max(0.0);
+            self.prefill_ms = (short.1 - rate * short.0 as f64).clamp(0.0, long.1 * (1.0 - LEAST));
+        }
+        self.prefilled(long.0, long.1);
     }
 
     pub(crate) fn decoded(&mut self, tokens: usize, ms: f64) {
@@ -80,7 +96,7 @@ impl Speed {
 
     /// Milliseconds until the first token with `tokens` prompt tokens to compute, if measured.
     pub fn first_token_ms(&self, tokens: usize) -> Option<f64> {
-        self.prefill_ms_per_token.map(|rate| rate * tokens as f64)
+        self.prefill_ms_per_token.map(|rate| self.prefill_ms + rate * tokens as f64)
     }
 }
 
@@ -142,8 +158,8 @@ pub fn fixed(m: u64, offer: &Offer) -> Result<usize> {
     }
 }
 
-/// Chooses m: `encode` the milliseconds already spent on this picture, `question` the tokens after
-/// it, `free` the room the context leaves for it.
+/// Chooses m: `encode` the milliseconds already spent on this picture, `read` how many of its
+/// tokens were read before, `question` the tokens after it, `free` the room the context leaves.
 ///
 /// # Errors
 /// As [`fixed`]. A fixed m that exceeds `free` is left to the context check.
@@ -152,6 +168,7 @@ pub fn choose(
     offer: &Offer,
     speed: &Speed,
     encode: f64,
+    read: usize,
     question: usize,
     free: usize,
 ) -> Result<Choice> {
@@ -174,11 +191,12 @@ pub fn choose(
         });
     }
     let fits = |m: &&usize| **m <= free.max(steps[0]);
-    let Some(rate) = speed.prefill_ms_per_token else {
+    if speed.prefill_ms_per_token.is_none() {
         let m = *steps.iter().filter(fits).rfind(|&&m| m <= 16).unwrap_or(&steps[0]);
         return Ok(Choice { m, mode: Mode::Auto, reason: "nothing measured yet".into() });
-    };
-    let predicted = |m: usize| encode + rate * (m + question) as f64;
+    }
+    let predicted =
+        |m: usize| encode + speed.first_token_ms(m.saturating_sub(read) + question).unwrap_or(0.0);
     // If even the smallest m misses the target, take every m that costs at most 10 % more.
     let limit = target_ms.max(predicted(steps[0]) * HARDLY_MORE);
     let m = *steps.iter().filter(fits).rfind(|&&m| predicted(m) <= limit).unwrap_or(&steps[0]);
@@ -203,7 +221,7 @@ mod tests {
 
     fn auto(rate: f64, free: usize) -> usize {
         let speed = Speed { prefill_ms_per_token: Some(rate), ..Default::default() };
-        choose(&Budget::default(), &Offer::up_to(256), &speed, 0.0, 20, free).unwrap().m
+        choose(&Budget::default(), &Offer::up_to(256), &speed, 0.0, 0, 20, free).unwrap().m
     }
 
     #[test]
@@ -216,7 +234,7 @@ mod tests {
         // Time spent on the tower counts: 1.5 of the 2 seconds are gone.
         let speed = Speed { prefill_ms_per_token: Some(10.0), ..Default::default() };
         assert_eq!(
-            choose(&Budget::default(), &Offer::up_to(256), &speed, 1500.0, 20, 2000).unwrap().m,
+            choose(&Budget::default(), &Offer::up_to(256), &speed, 1500.0, 0, 20, 2000).unwrap().m,
             16
         );
         // All of them are gone: fewer tokens would hardly be faster.
@@ -225,6 +243,7 @@ mod tests {
             &Offer::up_to(256),
             &Speed { prefill_ms_per_token: Some(1.0), ..speed },
             3000.0,
+            0,
             20,
             2000,
         )
@@ -233,6 +252,35 @@ mod tests {
             (choice.m, choice.reason.starts_with("fewer would hardly be faster")),
             (256, true)
         );
+    }
+
+    #[test]
+    fn what_was_read_before_does_not_count() {
+        let speed = Speed { prefill_ms_per_token: Some(50.0), ..Default::default() };
+        let m = |read| {
+            choose(&Budget::default(), &Offer::up_to(256), &speed, 0.0, read, 20, 2000).unwrap().m
+        };
+        assert_eq!([0, 16, 64, 250].map(m), [16, 36, 64, 256]);
+    }
+
+    #[test]
+    fn what_every_prompt_costs_is_told_from_what_a_token_costs() {
+        let mut speed = Speed::default();
+        speed.prefilled_both((4, 14.0), (34, 44.0));
+        assert_eq!((speed.prefill_ms, speed.prefill_ms_per_token), (10.0, Some(1.0)));
+        assert_eq!(speed.first_token_ms(100), Some(110.0));
+        // Another prompt, half as fast: the new rate weighs as much as the old one.
+        speed.prefilled(20, 50.0);
+        assert_eq!(speed.prefill_ms_per_token, Some(1.5));
+        // Nonsense of a busy machine, and prompts of the same length.
+        for (short, long) in
+            [((4, 90.0), (34, 44.0)), ((20, 5.0), (20, 5.0)), ((4, 0.0), (34, 0.0))]
+        {
+            let mut speed = Speed::default();
+            speed.prefilled_both(short, long);
+            let ms = speed.first_token_ms(34).unwrap();
+            assert!((ms - long.1).abs() < 1e-9, "{speed:?}");
+        }
     }
 
     #[test]
@@ -258,7 +306,7 @@ mod tests {
         assert_eq!(fixed(36, &fixed_size).unwrap(), 36);
         assert!(fixed(37, &fixed_size).unwrap_err().to_string().contains("1, 9, 36, 144 or 576"));
         let speed = Speed { prefill_ms_per_token: Some(10.0), ..Default::default() };
-        let auto = |offer| choose(&Budget::default(), offer, &speed, 0.0, 20, 2000).unwrap().m;
+        let auto = |offer| choose(&Budget::default(), offer, &speed, 0.0, 0, 20, 2000).unwrap().m;
         assert_eq!([auto(&fixed_size), auto(&elastic)], [576, 144]);
     }
 }

@@ -11,7 +11,8 @@ pub enum AdapterChoice {
     /// integrated, virtual; the processor where there is none.
     #[default]
     Auto,
-    /// The best graphics adapter, a software one where there is no other.
+    /// The best graphics adapter, a software one where there is no other; the processor where no
+    /// adapter gives a device.
     Gpu,
     /// The first adapter whose name contains this, in any case.
     Named(String),
@@ -127,11 +128,12 @@ impl Gpu {
     /// Opens the chosen adapter with WebGPU's default limits and no optional feature.
     ///
     /// Returns `Ok(None)` if the network on the processor should be used: [`AdapterChoice::Cpu`],
-    /// or `Auto` without a graphics card, since nothing is known here about software adapters.
+    /// no usable adapter, or `Auto` without a graphics card, since nothing is known here about
+    /// software adapters.
     ///
     /// # Errors
-    /// [`Error::AdapterNotFound`] if a name matches nothing, or `Gpu` was asked for and there is
-    /// none; [`Error::DeviceRefused`] if an adapter that was asked for gives no device.
+    /// [`Error::AdapterNotFound`] if a name matches nothing; [`Error::DeviceRefused`] if a *named*
+    /// adapter gives no device.
     pub async fn open(choice: &AdapterChoice) -> Result<Option<Gpu>> {
         Gpu::pick(choice, |_| None).await.map(|picked| picked.gpu)
     }
@@ -149,20 +151,21 @@ impl Gpu {
             return Ok(Picked { gpu: None, reason: Reason::Asked });
         }
         let adapters = Adapters::find().await;
-        if *choice == AdapterChoice::Auto {
-            return Ok(adapters.pick(measured).await);
+        match choice {
+            AdapterChoice::Auto => Ok(adapters.pick(measured).await),
+            AdapterChoice::Named(name) => {
+                let gpu = Gpu::from_adapter(adapters.named(name)?, adapters.packed_dot).await?;
+                Ok(Picked { gpu: Some(gpu), reason: Reason::Asked })
+            }
+            _ => {
+                for adapter in &adapters.all {
+                    if let Ok(gpu) = Gpu::from_adapter(adapter, adapters.packed_dot).await {
+                        return Ok(Picked { gpu: Some(gpu), reason: Reason::Asked });
+                    }
+                }
+                Ok(Picked { gpu: None, reason: Reason::NoAdapter })
+            }
         }
-        let Some(adapter) = adapters.asked_for(choice) else {
-            let wanted = match choice {
-                AdapterChoice::Named(name) => name.clone(),
-                _ => "gpu".into(),
-            };
-            let mut names: Vec<_> = adapters.infos().map(|info| info.name).collect();
-            names.push("cpu".into());
-            return Err(Error::AdapterNotFound { wanted, available: names.join(", ") });
-        };
-        let gpu = Gpu::from_adapter(adapter, adapters.packed_dot).await?;
-        Ok(Picked { gpu: Some(gpu), reason: Reason::Asked })
     }
 
     /// Every adapter of this machine, best first.
@@ -213,12 +216,15 @@ impl Adapters {
         self.all.iter().map(|adapter| AdapterInfo::of(&adapter.get_info()))
     }
 
-    /// The first one of this name, or the first of all.
-    fn asked_for(&self, choice: &AdapterChoice) -> Option<&wgpu::Adapter> {
-        let AdapterChoice::Named(wanted) = choice else { return self.all.first() };
-        let wanted = wanted.to_lowercase();
-        let at = self.infos().position(|info| info.name.to_lowercase().contains(&wanted))?;
-        self.all.get(at)
+    /// The first one whose name contains this.
+    fn named(&self, wanted: &str) -> Result<&wgpu::Adapter> {
+        let lower = wanted.to_lowercase();
+        let at = self.infos().position(|info| info.name.to_lowercase().contains(&lower));
+        at.and_then(|at| self.all.get(at)).ok_or_else(|| {
+            let names = self.infos().chain([AdapterInfo::cpu()]).map(|info| info.name);
+            let available = names.collect::<Vec<_>>().join(", ");
+            Error::AdapterNotFound { wanted: wanted.to_owned(), available }
+        })
     }
 
     /// The first graphics card that gives a device, unless it was measured; else the fastest of
@@ -268,7 +274,8 @@ mod tests {
         if !block_on(Gpu::list()).first()?.is_software() {
             return None;
         }
-        let picked = block_on(Gpu::pick(&AdapterChoice::Auto, |_| times)).unwrap();
+        let picked =
+            block_on(Gpu::pick(&AdapterChoice::Auto, |_| times)).expect("`Auto` never fails");
         Some((picked.gpu.is_some(), picked.reason))
     }
 

@@ -83,6 +83,7 @@ mod tests {
         Speed {
             encode_ms: Some(encode),
             prefill_ms_per_token: Some(prefill),
+            prefill_ms: 0.0,
             decode_ms_per_token: Some(decode),
         }
     }

@@ -79,11 +79,11 @@ impl Model {
         if !halves.iter().all(|half| half.is_finite()) {
             return Ok((visual, None));
         }
-        Ok((self.from_halves(&halves).await?, Some(halves)))
+        Ok((self.restore(&halves).await?, Some(halves)))
     }
 
     /// Image tokens of [`Model::visual_len`] halves.
-    pub(crate) async fn from_halves(&self, halves: &[f16]) -> Result<ImageTokens> {
+    pub(crate) async fn restore(&self, halves: &[f16]) -> Result<ImageTokens> {
         let values: Vec<f32> = halves.iter().map(|half| half.to_f32()).collect();
         Ok(ImageTokens(match &self.network {
             Network::Gpu(net) => {

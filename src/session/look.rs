@@ -27,7 +27,7 @@ impl Session {
         if let Some((store, key)) = &kept
             && let Some(halves) = store.get(key, model.visual_len()).await
         {
-            return Ok((model.from_halves(&halves).await?, Looked::default()));
+            return Ok((model.restore(&halves).await?, Looked::default()));
         }
         let compiled = model.compiled();
         let (mut visual, looked) = model.look(pixels, cancel).await?;

@@ -12,7 +12,6 @@ use crate::error::{Error, Result};
 use crate::future::Callback;
 use crate::image::Pixels;
 use crate::model::{Cache, ImageTokens, Model, PictureStore, Slot, Want};
-use crate::sample::Sampling;
 use std::sync::Arc;
 use web_time::Instant;
 use writer::{Written, write_answer};
@@ -25,9 +24,11 @@ mod request;
 #[cfg(all(test, feature = "native"))]
 mod tests;
 mod trace;
+mod warm_up;
 mod writer;
 
 pub use crate::model::Looked;
+use record::micro;
 pub use record::{
     Answer, AnswerAdapter, AnswerModel, Estimate, FinishReason, Timings, Trace, Turn,
 };
@@ -117,27 +118,6 @@ impl Session {
         };
         session.warm_up(cancel).await?;
         Ok(session)
-    }
-
-    /// Runs every kernel once on the system prompt, so that the first question waits for no
-    /// compiler; then measures prefill.
-    async fn warm_up(&mut self, cancel: &Cancel) -> Result<()> {
-        let slots: Vec<Slot> = self.prefix.iter().map(|&id| Slot::Token(id)).collect();
-        self.model.begin(&mut self.cache, slots.len(), 2, &Sampling::default(), &[], &[]);
-        self.model.extend(&mut self.cache, &slots, None, Want::Pick, cancel).await?;
-        let mut generation = self.model.generation(&mut self.cache);
-        for _ in 0..2 {
-            generation.next(cancel).await?;
-        }
-        generation.finish(0);
-        self.cache.rewind(0);
-        let start = Instant::now();
-        self.model.begin(&mut self.cache, slots.len(), 1, &Sampling::default(), &[], &[]);
-        self.model.extend(&mut self.cache, &slots, None, Want::Pick, cancel).await?;
-        self.model.picked(&mut self.cache).await?;
-        self.speed.prefilled(slots.len(), ms(start));
-        self.cached = slots;
-        Ok(())
     }
 
     /// Changes the text that opens the conversation; `None`: the model's own. The turns so far
@@ -314,6 +294,8 @@ impl Session {
         let prompt = self.whole_prompt(choice.m, &question, &request.so_far)?;
 
         let cached_tokens = self.keep_common_prefix(&prompt);
+        let unread = prompt.len() - cached_tokens;
+        let predicted = self.speed.first_token_ms(unread).map(|ms| encode + ms);
         let (prefill, compiled) = (Instant::now(), self.model.compiled());
         let seen: Vec<u32> = prompt.iter().filter_map(Slot::token).collect();
         let model = self.model.clone();
@@ -336,7 +318,7 @@ impl Session {
             ..Default::default()
         };
         if model.compiled() == compiled {
-            self.speed.prefilled(prompt.len() - cached_tokens, timings.prefill);
+            self.speed.prefilled(unread, timings.prefill);
         }
         timings.first_token = encode + ms(start);
 
@@ -373,6 +355,7 @@ impl Session {
             seed: request.sampling.seed,
             mean_probability,
             cached_tokens,
+            predicted_first_token_ms: predicted.map(micro),
             token_ids,
         };
         self.turns.push(Told { turn: Turn::from(&answer), question });

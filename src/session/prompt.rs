@@ -37,6 +37,7 @@ impl Session {
             &self.model.config().offer(),
             &self.speed,
             encode,
+            self.image_tokens_read(),
             self.unread() + question,
             free,
         )
@@ -55,6 +56,18 @@ impl Session {
             return 0;
         }
         self.prefix.len() - common + self.told()
+    }
+
+    /// How many image tokens of this picture, from the first on, are in the cache behind the words
+    /// that the conversation opens with.
+    fn image_tokens_read(&self) -> usize {
+        let Some(picture) = self.picture.as_ref().filter(|_| self.unread() == 0) else { return 0 };
+        let picture = first8(&picture.hash);
+        let slots = self.cached.iter().skip(self.prefix.len());
+        slots
+            .zip(0..)
+            .take_while(|(slot, index)| **slot == Slot::Visual { picture, index: *index })
+            .count()
     }
 
     /// Tokens of all turns.

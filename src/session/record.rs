@@ -54,6 +54,9 @@ pub struct Answer {
     pub mean_probability: Option<f32>,
     /// Of the prompt's tokens, how many were already in the cache.
     pub cached_tokens: usize,
+    /// Milliseconds to the first token as they were predicted once the picture was encoded, to
+    /// compare with `timings_ms`; `None` before anything was measured.
+    pub predicted_first_token_ms: Option<f64>,
 }
 
 /// Why an answer ended.
@@ -133,6 +136,11 @@ impl Answer {
     }
 }
 
+/// To whole microseconds: more digits say nothing.
+pub(super) fn micro(ms: f64) -> f64 {
+    (ms * 1e3).round() / 1e3
+}
+
 impl Timings {
     /// To whole microseconds: more digits say nothing.
     pub(super) fn rounded(self) -> Timings {
@@ -140,7 +148,7 @@ impl Timings {
             self;
         let all = [load, decode_image, vision, resample, prefill, first_token, decode, total];
         let [load, decode_image, vision, resample, prefill, first_token, decode, total] =
-            all.map(|ms| (ms * 1e3).round() / 1e3);
+            all.map(micro);
         Timings { load, decode_image, vision, resample, prefill, first_token, decode, total }
     }
 }

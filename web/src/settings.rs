@@ -59,7 +59,11 @@ impl Settings {
     /// Options for the library; loading may take `tuning` longer.
     pub(crate) fn options(&self, tuning: Tuning) -> Result<LoadOptions> {
         let adapter = self.adapter.as_deref().map_or(Ok(AdapterChoice::Auto), str::parse);
-        let adapter = adapter.unwrap_or_else(|never: Infallible| match never {});
+        let adapter = match adapter.unwrap_or_else(|never: Infallible| match never {}) {
+            // Nothing measures devices here yet: the browser's adapter, of whatever kind.
+            AdapterChoice::Auto => AdapterChoice::Gpu,
+            adapter => adapter,
+        };
         Ok(LoadOptions {
             adapter,
             weights: parsed(self.weights.as_deref())?,

@@ -150,7 +150,14 @@ fn write_table(out: &mut String, r: &Report) -> std::fmt::Result {
         )?;
     }
     for f in &r.first_token {
-        writeln!(out, "first token at m = {:<3}       {:>9} ms", f.image_tokens, round(f.ms))?;
+        let predicted =
+            f.predicted_ms.map_or(String::new(), |ms| format!("  {:>9} ms predicted", round(ms)));
+        writeln!(
+            out,
+            "first token at m = {:<3}       {:>9} ms{predicted}",
+            f.image_tokens,
+            round(f.ms)
+        )?;
     }
     for (shape, variant) in &r.variants {
         writeln!(out, "kernel        {shape}: {variant}")?;

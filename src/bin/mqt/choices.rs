@@ -125,6 +125,7 @@ mod tests {
             let speed = Speed {
                 encode_ms: Some(encode),
                 prefill_ms_per_token: Some(1.0),
+                prefill_ms: 0.0,
                 decode_ms_per_token: Some(decode),
             };
             learned.speeds.insert("model".into(), speed);

@@ -73,7 +73,6 @@ pub(crate) fn options(
         rehearsal: Rehearsal::Beside,
         context: args.context.unwrap_or(defaults::CONTEXT),
         cancel,
-        ..LoadOptions::default()
     }
 }
 
@@ -100,6 +99,7 @@ fn load_opened(
         _ => {}
     }))?;
     drop(bar);
+    devices::check(&options.adapter, model.adapter())?;
     choices::remember(model.adapter(), model.learned());
     if bytes >= LARGE_BYTES {
         let (seconds, gigabytes) = (model.load_times().weights / 1e3, bytes as f64 / 1e9);

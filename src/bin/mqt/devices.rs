@@ -45,6 +45,15 @@ fn short(name: &str) -> &str {
     if name == "cpu" { "CPU" } else { name.split(" (").next().unwrap_or(name) }
 }
 
+/// `--adapter gpu` means a graphics adapter, whatever there is.
+pub(crate) fn check(asked: &AdapterChoice, found: &AdapterInfo) -> Result<()> {
+    if *asked == AdapterChoice::Gpu && found.kind == "cpu" {
+        let (wanted, available) = ("gpu".into(), found.name.clone());
+        return Err(mqt::Error::AdapterNotFound { wanted, available }.into());
+    }
+    Ok(())
+}
+
 /// The choice that leads to this device.
 pub(crate) fn choice(device: &AdapterInfo) -> AdapterChoice {
     if device.kind == "cpu" {

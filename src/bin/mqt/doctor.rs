@@ -38,8 +38,10 @@ pub(crate) fn run(args: DoctorArgs, console: &Console) -> Result<()> {
         adapters: block_on(Gpu::list()),
         ..Report::default()
     };
-    if let Err(failure) = report.look(&args, console) {
-        report.problem(failure);
+    for done in [report.look(&args, console), report.list_devices()] {
+        if let Err(failure) = done {
+            report.problem(failure);
+        }
     }
     report.usable = report.code == 0;
     let mut output = Output::new();
@@ -80,7 +82,7 @@ impl Report {
             let test = self.self_test(&gpu, kernels::samples(), Some(PATIENCE), console);
             self.self_test = Some(test);
         }
-        self.list_devices()
+        Ok(())
     }
 
     /// Whether an adapter was asked for that is a software one, and would have to compile first.
@@ -93,7 +95,9 @@ impl Report {
         if matches!(args.adapter, AdapterChoice::Auto | AdapterChoice::Cpu) {
             return Ok(false);
         }
-        let Some(gpu) = block_on(Gpu::open(&args.adapter))? else { return Ok(false) };
+        let Some(gpu) = block_on(Gpu::open(&args.adapter))? else {
+            return devices::check(&args.adapter, &AdapterInfo::cpu()).map(|()| false);
+        };
         let cold = gpu.is_software() && opened.measured(options, gpu.info()).is_none();
         self.adapter = Some(gpu.info().clone());
         self.reason = "asked for".into();
