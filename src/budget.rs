@@ -47,13 +47,16 @@ pub struct Choice {
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Speed {
     /// Milliseconds to encode a picture (tower and resampler).
+    #[serde(alias = "encodeMs")]
     pub encode_ms: Option<f64>,
     /// Milliseconds per prompt token.
+    #[serde(alias = "prefillMsPerToken")]
     pub prefill_ms_per_token: Option<f64>,
     /// Milliseconds that reading a prompt takes beside that, however short it is.
-    #[serde(default)]
+    #[serde(default, alias = "prefillMs")]
     pub prefill_ms: f64,
     /// Milliseconds per generated token.
+    #[serde(alias = "decodeMsPerToken")]
     pub decode_ms_per_token: Option<f64>,
 }
 
@@ -278,7 +281,7 @@ mod tests {
         {
             let mut speed = Speed::default();
             speed.prefilled_both(short, long);
-            let ms = speed.first_token_ms(34).unwrap();
+            let ms = speed.first_token_ms(long.0).unwrap();
             assert!((ms - long.1).abs() < 1e-9, "{speed:?}");
         }
     }

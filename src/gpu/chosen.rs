@@ -18,7 +18,7 @@ pub struct Learned {
     /// How many pipelines a model takes, by arithmetic and model.
     pub pipelines: BTreeMap<String, u32>,
     /// How fast models answer, by arithmetic, model, formats and threads.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default)]
     pub speeds: BTreeMap<String, Speed>,
 }
 

@@ -9,6 +9,9 @@ use web_time::Instant;
 
 /// Tokens of the short prompt: enough for the kernels that long ones use.
 const SHORT: usize = 6;
+/// Runs of one prompt at most, and milliseconds after which there is no further one.
+const RUNS: usize = 3;
+const QUICK_MS: f64 = 20.0;
 
 impl Session {
     /// Runs every kernel once on the system prompt, so that the first question waits for no
@@ -21,8 +24,8 @@ impl Session {
         }
         // The first run may compile, or start threads.
         self.timed(short, cancel).await?;
-        let short_ms = self.timed(short, cancel).await?;
-        let long_ms = self.timed(&slots, cancel).await?;
+        let short_ms = self.best(short, cancel).await?;
+        let long_ms = self.best(&slots, cancel).await?;
         self.speed.prefilled_both((short.len(), short_ms), (slots.len(), long_ms));
         self.cached = slots;
         Ok(())
@@ -38,6 +41,19 @@ impl Session {
         }
         generation.finish(0);
         Ok(())
+    }
+
+    /// The best of some runs, where they are quick: other programs only make them slower.
+    async fn best(&mut self, slots: &[Slot], cancel: &Cancel) -> Result<f64> {
+        let start = Instant::now();
+        let mut best = f64::INFINITY;
+        for _ in 0..RUNS {
+            best = best.min(self.timed(slots, cancel).await?);
+            if ms(start) > QUICK_MS {
+                break;
+            }
+        }
+        Ok(best)
     }
 
     /// Milliseconds to read these slots from the start and pick a token; they are then all that

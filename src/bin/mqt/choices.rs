@@ -25,6 +25,8 @@ struct Remembered {
 const SCHEMA: &str = "mqt.kernels/2";
 /// What takes less than this share of the known time is worth writing down.
 const CLEARLY: f64 = 0.9;
+/// The prompt by which two speeds of reading are compared.
+const PROMPT: usize = 64;
 
 fn file() -> Option<PathBuf> {
     Some(cache::base()?.join("kernels.json"))
@@ -56,15 +58,19 @@ pub(crate) fn remember(adapter: &AdapterInfo, learned: Learned) {
 /// Takes the better of two speeds in each part, since a busy machine only makes them worse; whether
 /// that is clearly better than what was known.
 fn is_news(known: &Speed, new: &mut Speed) -> bool {
-    let pairs = [
-        (known.encode_ms, &mut new.encode_ms),
-        (known.prefill_ms_per_token, &mut new.prefill_ms_per_token),
-        (known.decode_ms_per_token, &mut new.decode_ms_per_token),
-    ];
     let mut is_news = false;
-    for (known, new) in pairs {
+    let mut is_better = |known: Option<f64>, new: Option<f64>| {
         is_news |= new.is_some_and(|new| known.is_none_or(|known| new < CLEARLY * known));
-        *new = known.into_iter().chain(*new).reduce(f64::min);
+        new.is_some_and(|new| known.is_none_or(|known| new < known))
+    };
+    if !is_better(known.encode_ms, new.encode_ms) {
+        new.encode_ms = known.encode_ms;
+    }
+    if !is_better(known.first_token_ms(PROMPT), new.first_token_ms(PROMPT)) {
+        (new.prefill_ms, new.prefill_ms_per_token) = (known.prefill_ms, known.prefill_ms_per_token);
+    }
+    if !is_better(known.decode_ms_per_token, new.decode_ms_per_token) {
+        new.decode_ms_per_token = known.decode_ms_per_token;
     }
     is_news
 }
@@ -111,7 +117,7 @@ mod tests {
         let value: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         assert_eq!(
             value["adapters"],
-            json!({"card": {"variants": {"a": "1", "b": "2"}, "pipelines": {"fast 0123456789ab": 25}}})
+            json!({"card": {"variants": {"a": "1", "b": "2"}, "pipelines": {"fast 0123456789ab": 25}, "speeds": {}}})
         );
         assert_eq!(read_from(&path)["card"].variants.len(), 2);
     }
