@@ -48,13 +48,19 @@ pub struct Choice {
 }
 
 /// Speeds of this model on this device, as measured so far.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Speed {
     /// Milliseconds to encode one square of a picture (tower and connector).
+    #[serde(alias = "encodeMs")]
     pub encode_ms: Option<f64>,
     /// Milliseconds per prompt token.
+    #[serde(alias = "prefillMsPerToken")]
     pub prefill_ms_per_token: Option<f64>,
+    /// Milliseconds that reading a prompt takes beside that, however short it is.
+    #[serde(default, alias = "prefillMs")]
+    pub prefill_ms: f64,
     /// Milliseconds per generated token.
+    #[serde(alias = "decodeMsPerToken")]
     pub decode_ms_per_token: Option<f64>,
 }
 
@@ -64,6 +70,8 @@ const NEW: f64 = 0.5;
 const HARDLY_MORE: f64 = 1.1;
 /// Fewer prompt tokens than this say more about fixed costs than about the rate.
 const MIN_PREFILL: usize = 16;
+/// At least this share of a prompt's time is its tokens'.
+const LEAST: f64 = 0.1;
 
 impl Speed {
     pub(crate) fn encoded(&mut self, ms: f64) {
@@ -72,8 +80,19 @@ impl Speed {
 
     pub(crate) fn prefilled(&mut self, tokens: usize, ms: f64) {
         if tokens >= MIN_PREFILL {
-            blend(&mut self.prefill_ms_per_token, ms / tokens as f64);
+            let rest = (ms - self.prefill_ms).max(ms * LEAST);
+            blend(&mut self.prefill_ms_per_token, rest / tokens as f64);
         }
+    }
+
+    /// Two prompts, (tokens, milliseconds) each, read one right after the other: tells what a token
+    /// costs from what every prompt costs.
+    pub(crate) fn prefilled_both(&mut self, short: (usize, f64), long: (usize, f64)) {
+        if long.0 > short.0 {
+            let rate = ((long.1 - short.1) / (long.0 - short.0) as f64).max(0.0);
+            self.prefill_ms = (short.1 - rate * short.0 as f64).clamp(0.0, long.1 * (1.0 - LEAST));
+        }
+        self.prefilled(long.0, long.1);
     }
 
     pub(crate) fn decoded(&mut self, tokens: usize, ms: f64) {
@@ -84,7 +103,7 @@ impl Speed {
 
     /// Milliseconds until the first token with `tokens` prompt tokens to compute, if measured.
     pub fn first_token_ms(&self, tokens: usize) -> Option<f64> {
-        self.prefill_ms_per_token.map(|rate| rate * tokens as f64)
+        self.prefill_ms_per_token.map(|rate| self.prefill_ms + rate * tokens as f64)
     }
 }
 
@@ -206,6 +225,8 @@ pub struct Situation<'a> {
     pub free: usize,
     /// Levels that are encoded already.
     pub encoded: &'a [Level],
+    /// How many of a step's image tokens were read before.
+    pub read: &'a dyn Fn(&Step) -> usize,
 }
 
 impl Situation<'_> {
@@ -220,7 +241,8 @@ impl Situation<'_> {
             0 => 0.0,
             n => self.speed.encode_ms? * n as f64,
         };
-        Some(self.spent + tower + self.speed.first_token_ms(step.tokens + self.question)?)
+        let unread = step.tokens.saturating_sub((self.read)(step)) + self.question;
+        Some(self.spent + tower + self.speed.first_token_ms(unread)?)
     }
 }
 
@@ -277,111 +299,4 @@ pub fn choose(budget: &Budget, situation: &Situation) -> Result<Choice> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A question of 20 tokens about a picture that is encoded, `spent` milliseconds ago.
-    fn chosen(offer: &Offer, rate: f64, spent: f64, free: usize) -> Choice {
-        let speed = Speed { prefill_ms_per_token: Some(rate), ..Default::default() };
-        let encoded = &[Level::Square];
-        let situation = Situation { offer, speed: &speed, spent, question: 20, free, encoded };
-        choose(&Budget::default(), &situation).unwrap()
-    }
-
-    fn auto(rate: f64, free: usize) -> usize {
-        chosen(&Offer::up_to(256), rate, 0.0, free).m
-    }
-
-    #[test]
-    fn faster_devices_get_more_tokens() {
-        assert_eq!(
-            [0.1, 7.0, 10.0, 30.0, 50.0, 1000.0].map(|rate| auto(rate, 2000)),
-            [256, 256, 144, 36, 16, 4]
-        );
-        assert_eq!(auto(0.1, 100), 64);
-        // Time spent on the tower counts: 1.5 of the 2 seconds are gone.
-        assert_eq!(chosen(&Offer::up_to(256), 10.0, 1500.0, 2000).m, 16);
-        // All of them are gone: fewer tokens would hardly be faster.
-        let choice = chosen(&Offer::up_to(256), 1.0, 3000.0, 2000);
-        assert_eq!(
-            (choice.m, choice.reason.starts_with("fewer would hardly be faster")),
-            (256, true)
-        );
-    }
-
-    #[test]
-    fn the_ladder_ends_at_m() {
-        assert_eq!(ladder(64), [2, 4, 8, 16, 36, 64]);
-        assert_eq!(ladder(49), [2, 4, 8, 16, 36, 49]);
-        assert_eq!(ladder(1), [1]);
-    }
-
-    #[test]
-    fn a_fixed_budget_is_checked() {
-        for m in [0, 257, u64::MAX] {
-            assert!(fixed(m, &Offer::up_to(256)).is_err());
-        }
-        assert_eq!(fixed(1, &Offer::up_to(256)).unwrap(), Step::square(1));
-    }
-
-    #[test]
-    fn some_models_offer_some_values() {
-        let levels = vec![1, 9, 36, 144, 576];
-        let (fixed_size, elastic) =
-            (Offer::exactly(levels.clone(), false), Offer::exactly(levels, true));
-        assert_eq!(fixed(36, &fixed_size).unwrap(), Step::square(36));
-        assert!(fixed(37, &fixed_size).unwrap_err().to_string().contains("1, 9, 36, 144 or 576"));
-        let auto = |offer| chosen(offer, 10.0, 0.0, 2000).m;
-        assert_eq!([auto(&fixed_size), auto(&elastic)], [576, 144]);
-    }
-
-    /// SmolVLM's levels of a square picture.
-    fn levels() -> Vec<Step> {
-        let level = |n, squares| Step { tokens: 64 * squares, level: Level::Edge(n), squares };
-        vec![level(1, 1), level(2, 5), level(3, 10), level(4, 17)]
-    }
-
-    #[test]
-    fn tiled_models_offer_levels_and_fewer_tokens_of_the_first() {
-        let offer = Offer::tiled(levels(), &[16, 32], Level::Edge(1));
-        assert_eq!(offer.ladder(), [16, 32, 64, 320, 640, 1088]);
-        let at = |m| fixed(m, &offer).map(|step| (step.tokens, step.squares)).unwrap();
-        assert_eq!(
-            [1, 63, 64, 319, 640, 1088].map(at),
-            [(1, 1), (63, 1), (64, 1), (64, 1), (640, 10), (1088, 17)]
-        );
-        assert!(fixed(1089, &offer).is_err());
-        // Models that read documents are not given a coarser picture than they were trained with.
-        let documents = Offer::tiled(levels(), &[16, 32], Level::Edge(4));
-        assert_eq!(documents.steps.len(), 1);
-        assert_eq!(documents.ladder(), [64, 320, 640, 1088]);
-    }
-
-    #[test]
-    fn squares_that_are_not_encoded_yet_cost_their_time() {
-        let offer = Offer::tiled(levels(), &[16, 32], Level::Edge(1));
-        let speed = Speed {
-            encode_ms: Some(300.0),
-            prefill_ms_per_token: Some(0.5),
-            decode_ms_per_token: None,
-        };
-        let m = |encoded: &[Level]| {
-            let (offer, speed) = (&offer, &speed);
-            let situation =
-                Situation { offer, speed, spent: 0.0, question: 20, free: 4000, encoded };
-            choose(&Budget::default(), &situation).unwrap().m
-        };
-        assert_eq!([m(&[]), m(&[Level::Edge(3)]), m(&[Level::Edge(4)])], [320, 640, 1088]);
-        // Nothing is known of the tower: one square is the least that can be tried.
-        let speed = Speed { prefill_ms_per_token: Some(0.5), ..Default::default() };
-        let situation = Situation {
-            offer: &offer,
-            speed: &speed,
-            spent: 0.0,
-            question: 20,
-            free: 4000,
-            encoded: &[],
-        };
-        assert_eq!(choose(&Budget::default(), &situation).unwrap().level, Level::Edge(1));
-    }
-}
+mod tests;

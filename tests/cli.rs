@@ -13,6 +13,7 @@ mod cli {
     mod chat;
     mod chat_lines;
     mod commands;
+    mod devices;
     mod eval;
     mod eval_files;
     mod exact;
@@ -21,6 +22,7 @@ mod cli {
     mod odd_model;
     mod odd_settings;
     mod outputs;
+    mod pictures;
     mod pull;
     mod pull_existing;
     mod pull_hostile;

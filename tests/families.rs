@@ -16,7 +16,7 @@ use mqt::gpu::AdapterChoice;
 use mqt::image::Pixels;
 use mqt::image::tiles::{Level, Plan, Whole};
 use mqt::kernels::check::compare;
-use mqt::model::{Arithmetic, LoadOptions, ModelSource, Slot, Want, Wanted, Weights};
+use mqt::model::{Arithmetic, LoadOptions, ModelSource, Rehearsal, Slot, Want, Wanted, Weights};
 use mqt::sample::Sampling;
 use mqt::{Error, Model};
 use pollster::block_on;
@@ -93,9 +93,9 @@ impl Expected {
 }
 
 fn adapters() -> Vec<AdapterChoice> {
-    let gpu = block_on(mqt::gpu::Gpu::open(&AdapterChoice::Auto)).ok().flatten();
+    let gpu = block_on(mqt::gpu::Gpu::open(&AdapterChoice::Gpu)).ok().flatten();
     assert!(gpu.is_some() || std::env::var("REQUIRE_GPU").is_err(), "there is no adapter");
-    let gpu = gpu.map(|_| AdapterChoice::Auto);
+    let gpu = gpu.map(|_| AdapterChoice::Gpu);
     [AdapterChoice::Cpu].into_iter().chain(gpu).collect()
 }
 
@@ -105,7 +105,7 @@ fn load(checkpoint: PathBuf, adapter: AdapterChoice, weights: Weights) -> Result
         weights: weights.into(),
         arithmetic: Arithmetic::Exact,
         // The kernels of every family run on a network of zeros, too.
-        rehearse: true,
+        rehearsal: Rehearsal::Before,
         ..Default::default()
     };
     block_on(Model::load(&ModelSource::Path(checkpoint), &options, &mut |_| {}))

@@ -20,8 +20,8 @@ fn toybox() -> PathBuf {
 
 /// `None` (and a notice) without an adapter; with `REQUIRE_GPU` that is a failure.
 fn gpu() -> Option<AdapterChoice> {
-    if block_on(Gpu::open(&AdapterChoice::Auto)).unwrap().is_some() {
-        return Some(AdapterChoice::Auto);
+    if block_on(Gpu::open(&AdapterChoice::Gpu)).unwrap().is_some() {
+        return Some(AdapterChoice::Gpu);
     }
     assert!(std::env::var("REQUIRE_GPU").is_err(), "REQUIRE_GPU is set, and there is no adapter");
     eprintln!("skipped: no adapter");

@@ -5,6 +5,7 @@
 
 mod ceilings;
 mod facts;
+mod predicted;
 mod profile;
 mod report;
 mod time;
@@ -15,7 +16,7 @@ pub(crate) use ceilings::variants;
 pub use profile::{KernelTime, Stage};
 pub use report::{Decode, FirstToken, ModelFacts, Prefill, Report, SmallBatch, Startup, Vision};
 
-use crate::budget;
+use crate::budget::{self, Speed};
 use crate::cancel::Cancel;
 use crate::defaults;
 use crate::error::Result;
@@ -24,6 +25,7 @@ use crate::gpu::Counters;
 use crate::model::{Cache, Model, Want};
 use crate::sample::Sampling;
 use facts::{cache_bytes, difference, facts, sample_picture, slots, vision_gflop};
+use std::sync::Arc;
 use time::Samples;
 use web_time::Instant;
 
@@ -78,7 +80,7 @@ const BESIDE: usize = 128;
 /// A number of image tokens that the model does not give, [`crate::Error::Cancelled`], or the
 /// device's failures.
 pub async fn run(
-    model: &Model,
+    model: &Arc<Model>,
     plan: &Plan,
     on_progress: &mut Callback<'_, str>,
 ) -> Result<Report> {
@@ -104,7 +106,8 @@ pub async fn run(
     let prefill = bench.prefill(&mut cache).await?;
     let small_batch = bench.small_batch(&mut cache).await?;
     let decode = bench.decode(&mut cache, &ceilings).await?;
-    let first_token = bench.first_token(&mut cache, encode_ms).await?;
+    let speed = predicted::speed(model, plan.vision, &plan.cancel).await?;
+    let first_token = bench.first_token(&mut cache, encode_ms, &speed).await?;
     let profile = bench.profile(&mut cache).await?;
     Ok(Report {
         schema: "mqt.bench/1",
@@ -337,7 +340,12 @@ impl Bench<'_> {
         Ok(())
     }
 
-    async fn first_token(&mut self, cache: &mut Cache, encode_ms: f64) -> Result<Vec<FirstToken>> {
+    async fn first_token(
+        &mut self,
+        cache: &mut Cache,
+        encode_ms: f64,
+        speed: &Speed,
+    ) -> Result<Vec<FirstToken>> {
         let ladder = self.model.config().offer().ladder();
         let tokens = if self.plan.tokens.is_empty() { ladder } else { self.plan.tokens.clone() };
         let system = self.model.template().prefix_ids(self.model.tokenizer()).len();
@@ -349,7 +357,9 @@ impl Bench<'_> {
             self.say(&format!("first token at m = {m}"))?;
             self.fill(cache, system).await?;
             let ms = self.median(cache, system, m + QUESTION).await? * 1e3;
-            rows.push(FirstToken { image_tokens: m, ms: encode_ms + ms });
+            let encode = speed.encode_ms.unwrap_or(0.0);
+            let predicted_ms = speed.first_token_ms(m + QUESTION).map(|ms| encode + ms);
+            rows.push(FirstToken { image_tokens: m, ms: encode_ms + ms, predicted_ms });
         }
         Ok(rows)
     }

@@ -120,6 +120,8 @@ pub struct FirstToken {
     pub image_tokens: usize,
     /// Milliseconds, the tower included.
     pub ms: f64,
+    /// What a new conversation predicts; `None` where its prompt is too short to tell.
+    pub predicted_ms: Option<f64>,
 }
 
 /// Milliseconds until ready.

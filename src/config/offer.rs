@@ -129,6 +129,12 @@ impl Config {
         sides
     }
 
+    /// Rows that a picture cut like this has of image tokens and of their averages.
+    pub(crate) fn rows(&self, plan: &Plan) -> usize {
+        let is_one = plan.squares() == 1 && !Config::is_assembled(plan);
+        if is_one { self.visual_rows() } else { self.tokens(plan) }
+    }
+
     /// Image tokens computed per picture: M, then the pooled grids, finest first.
     pub(crate) fn visual_rows(&self) -> usize {
         self.m_max() + self.pool_sides().iter().map(|side| side * side).sum::<usize>()

@@ -1,7 +1,8 @@
-//! What was learned about this device: which variant of each kernel it runs fastest, and how many
-//! pipelines a model takes.
+//! What was learned about this device: which variant of each kernel it runs fastest, how many
+//! pipelines a model takes, and how fast it answers.
 
 use super::device::Gpu;
+use crate::budget::Speed;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -9,25 +10,29 @@ use std::sync::{Mutex, MutexGuard};
 /// What was learned, by adapter ([`super::AdapterInfo::key`], or `*` for any).
 pub type Choices = BTreeMap<String, Learned>;
 
-/// What was learned about one adapter.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+/// What was learned about one adapter, or the processor.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Learned {
     /// The variant that was fastest, by kernel and shape.
     pub variants: BTreeMap<String, String>,
     /// How many pipelines a model takes, by arithmetic and model.
     pub pipelines: BTreeMap<String, u32>,
+    /// How fast models answer, by arithmetic, model, formats and threads.
+    #[serde(default)]
+    pub speeds: BTreeMap<String, Speed>,
 }
 
 impl Learned {
     /// Whether nothing was learned.
     pub fn is_empty(&self) -> bool {
-        self.variants.is_empty() && self.pipelines.is_empty()
+        self.variants.is_empty() && self.pipelines.is_empty() && self.speeds.is_empty()
     }
 
     /// Takes over what `newer` knows.
     pub fn extend(&mut self, newer: Learned) {
         self.variants.extend(newer.variants);
         self.pipelines.extend(newer.pipelines);
+        self.speeds.extend(newer.speeds);
     }
 }
 

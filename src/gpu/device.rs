@@ -1,6 +1,7 @@
-//! Adapter, limits, device. The only file that asks for more than WebGPU's defaults: two features
-//! that measuring uses where they exist.
+//! Limits and the device. The only file that asks for more than WebGPU's defaults: two features that
+//! measuring uses where they exist.
 
+use super::adapter::AdapterInfo;
 use super::chosen::Chosen;
 use super::pace::Pace;
 use super::pipeline::Pipelines;
@@ -10,85 +11,6 @@ use super::recorder::Shared;
 use crate::error::{Error, Result};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-
-/// Which adapter to run on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum AdapterChoice {
-    /// The fastest kind present: discrete, integrated, virtual, software; the processor if there is
-    /// none.
-    #[default]
-    Auto,
-    /// The first adapter whose name contains this, in any case.
-    Named(String),
-    /// The plain-Rust network on the processor.
-    Cpu,
-}
-
-impl std::str::FromStr for AdapterChoice {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match text.to_ascii_lowercase().as_str() {
-            "auto" | "" => AdapterChoice::Auto,
-            "cpu" => AdapterChoice::Cpu,
-            _ => AdapterChoice::Named(text.to_owned()),
-        })
-    }
-}
-
-/// What is known about the adapter in use.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct AdapterInfo {
-    /// The driver's name for it, or `cpu`.
-    pub name: String,
-    /// `vulkan`, `metal`, `dx12`, `webgpu` or `none`.
-    pub backend: String,
-    /// `discrete`, `integrated`, `virtual`, `software`, `other` or `cpu`.
-    pub kind: String,
-    /// Driver name and version, as far as known.
-    pub driver: String,
-}
-
-impl AdapterInfo {
-    /// The entry for the plain-Rust network.
-    pub fn cpu() -> Self {
-        AdapterInfo {
-            name: "cpu".into(),
-            backend: "none".into(),
-            kind: "cpu".into(),
-            driver: String::new(),
-        }
-    }
-
-    /// What choices for this adapter are remembered under: another driver may be another machine.
-    pub fn key(&self) -> String {
-        format!("{} · {} · {}", self.backend, self.name, self.driver)
-    }
-
-    fn of(info: &wgpu::AdapterInfo) -> Self {
-        let kind = match info.device_type {
-            wgpu::DeviceType::DiscreteGpu => "discrete",
-            wgpu::DeviceType::IntegratedGpu => "integrated",
-            wgpu::DeviceType::VirtualGpu => "virtual",
-            wgpu::DeviceType::Cpu => "software",
-            wgpu::DeviceType::Other => "other",
-        };
-        let name = if info.name.is_empty() {
-            format!("{} adapter", info.backend)
-        } else {
-            info.name.clone()
-        };
-        AdapterInfo {
-            name,
-            backend: match info.backend {
-                wgpu::Backend::BrowserWebGpu => "webgpu".into(),
-                other => other.to_string(),
-            },
-            kind: kind.into(),
-            driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
-        }
-    }
-}
 
 /// An opened device: everything the kernels need to run.
 ///
@@ -122,55 +44,12 @@ pub(super) struct Inner {
 }
 
 impl Gpu {
-    /// Opens the chosen adapter with WebGPU's default limits and no optional feature.
-    ///
-    /// Returns `Ok(None)` if the network on the processor should be used ([`AdapterChoice::Cpu`],
-    /// or `Auto` without a usable adapter).
-    ///
-    /// # Errors
-    /// [`Error::AdapterNotFound`] if a name matches nothing; [`Error::DeviceRefused`] if a *named*
-    /// adapter gives no device.
-    pub async fn open(choice: &AdapterChoice) -> Result<Option<Gpu>> {
-        if *choice == AdapterChoice::Cpu {
-            return Ok(None);
-        }
-        let (adapters, packed_dot) = adapters().await;
-        match choice {
-            AdapterChoice::Named(wanted) => {
-                let matches =
-                    |a: &wgpu::Adapter| contains(&AdapterInfo::of(&a.get_info()).name, wanted);
-                let Some(adapter) = adapters.iter().find(|a| matches(a)) else {
-                    let mut names: Vec<_> =
-                        adapters.iter().map(|a| AdapterInfo::of(&a.get_info()).name).collect();
-                    names.push("cpu".into());
-                    return Err(Error::AdapterNotFound {
-                        wanted: wanted.clone(),
-                        available: names.join(", "),
-                    });
-                };
-                Gpu::from_adapter(adapter, packed_dot).await.map(Some)
-            }
-            _ => {
-                for adapter in &adapters {
-                    if let Ok(gpu) = Gpu::from_adapter(adapter, packed_dot).await {
-                        return Ok(Some(gpu));
-                    }
-                }
-                Ok(None)
-            }
-        }
-    }
-
-    /// Every adapter of this machine, best first.
-    pub async fn list() -> Vec<AdapterInfo> {
-        adapters().await.0.iter().map(|a| AdapterInfo::of(&a.get_info())).collect()
-    }
-
     #[allow(
         clippy::arc_with_non_send_sync,
         reason = "in the browser WebGPU's handles stay on their thread; natively they do not"
     )]
-    async fn from_adapter(adapter: &wgpu::Adapter, packed_dot: bool) -> Result<Gpu> {
+    /// Opens an adapter with WebGPU's default limits.
+    pub(super) async fn from_adapter(adapter: &wgpu::Adapter, packed_dot: bool) -> Result<Gpu> {
         let info = AdapterInfo::of(&adapter.get_info());
         let refused = |why: String| Error::DeviceRefused { adapter: info.name.clone(), why };
         let limits = wgpu::Limits::default();
@@ -262,7 +141,7 @@ impl Gpu {
 
     /// Whether the adapter is a program on the processor.
     pub fn is_software(&self) -> bool {
-        self.0.info.kind == "software"
+        self.0.info.is_software()
     }
 
     /// Whether shaders may compute with halves (`shader-f16`).
@@ -317,42 +196,4 @@ impl std::fmt::Debug for Gpu {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Gpu({})", self.0.info.name)
     }
-}
-
-fn contains(name: &str, wanted: &str) -> bool {
-    name.to_lowercase().contains(&wanted.to_lowercase())
-}
-
-/// All adapters, best kind first, and whether WGSL has products of packed bytes. The order within a
-/// kind is the driver's.
-async fn adapters() -> (Vec<wgpu::Adapter>, bool) {
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    descriptor.backends = wgpu::Backends::PRIMARY;
-    // The tests set WGPU_STRICT_WEBGPU_COMPLIANCE on one driver: nothing beyond WebGPU's defaults.
-    descriptor.flags = descriptor.flags.with_env();
-    let instance = wgpu::Instance::new(descriptor);
-    #[cfg(not(target_arch = "wasm32"))]
-    let mut adapters = instance.enumerate_adapters(wgpu::Backends::PRIMARY).await;
-    #[cfg(target_arch = "wasm32")]
-    let mut adapters: Vec<wgpu::Adapter> = instance
-        .request_adapter(&wgpu::RequestAdapterOptions {
-            power_preference: wgpu::PowerPreference::HighPerformance,
-            ..Default::default()
-        })
-        .await
-        .into_iter()
-        .collect();
-    adapters.sort_by_key(|a| match a.get_info().device_type {
-        wgpu::DeviceType::DiscreteGpu => 0,
-        wgpu::DeviceType::IntegratedGpu => 1,
-        wgpu::DeviceType::VirtualGpu => 2,
-        wgpu::DeviceType::Other => 3,
-        wgpu::DeviceType::Cpu => 4,
-    });
-    (
-        adapters,
-        instance
-            .wgsl_language_features()
-            .contains(wgpu::WgslLanguageFeatures::Packed4x8IntegerDotProduct),
-    )
 }

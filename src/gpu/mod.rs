@@ -3,6 +3,7 @@
 //! The only folder that names `wgpu`, and, beside `future.rs`, the only one with
 //! `cfg(target_arch)`.
 
+mod adapter;
 mod bind;
 mod chosen;
 mod device;
@@ -15,9 +16,11 @@ mod tensor;
 #[cfg(all(test, feature = "native"))]
 mod tests;
 
+pub(crate) use adapter::Picked;
+pub use adapter::{AdapterChoice, AdapterInfo, Reason};
 pub use bind::{Bind, Bound, Window};
 pub use chosen::{Choices, Learned};
-pub use device::{AdapterChoice, AdapterInfo, Gpu};
+pub use device::Gpu;
 pub use pace::Paced;
 #[cfg(test)]
 pub(crate) use pipeline::assemble;

@@ -113,7 +113,7 @@ pub fn random(seed: u64, n: usize) -> Vec<f32> {
 #[cfg(all(test, feature = "native"))]
 pub(crate) fn gpu_or_skip() -> Option<Gpu> {
     use std::io::Write;
-    let gpu = pollster::block_on(Gpu::open(&Default::default())).ok().flatten();
+    let gpu = pollster::block_on(Gpu::open(&crate::gpu::AdapterChoice::Gpu)).ok().flatten();
     if gpu.is_none() {
         assert!(
             std::env::var("REQUIRE_GPU").is_err(),

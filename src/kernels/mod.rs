@@ -139,6 +139,11 @@ pub fn cases() -> Vec<check::Case> {
     KERNELS.iter().flat_map(|row| (row.cases)()).collect()
 }
 
+/// One case of each kernel: a few seconds on any device.
+pub fn samples() -> Vec<check::Case> {
+    KERNELS.iter().filter_map(|row| (row.cases)().into_iter().next()).collect()
+}
+
 /// Workgroups of [`LANES`] lanes that cover `n` items.
 pub(crate) fn groups(n: usize) -> u32 {
     n.div_ceil(LANES) as u32

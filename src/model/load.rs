@@ -5,12 +5,15 @@
 use super::ModelSource;
 use super::parts::{self, Progress};
 use super::preflight::Preflight;
+use super::rehearsal::Beside;
 use super::{
-    Arithmetic, LoadOptions, LoadTimes, Model, Network, Opened, cpu, gpu as on_gpu, rehearsal,
+    Arithmetic, LoadOptions, LoadTimes, Model, Network, Opened, Rehearsal, cpu, devices,
+    gpu as on_gpu, rehearsal,
 };
+use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::future::Callback;
-use crate::gpu::{AdapterChoice, AdapterInfo, Gpu};
+use crate::gpu::{AdapterInfo, Gpu, Picked};
 use crate::weights::files::Files;
 use crate::weights::layout::Role;
 use on_gpu::tune;
@@ -63,7 +66,7 @@ impl Model {
 
 impl Opened {
     /// Opens the device, says what the model takes of it, compiles kernels if
-    /// [`LoadOptions::rehearse`] says so, loads the weights (the tower's first), and chooses
+    /// [`LoadOptions::rehearsal`] says so, loads the weights (the tower's first), and chooses
     /// kernels by measuring as [`LoadOptions::tuning`] allows.
     ///
     /// # Errors
@@ -74,30 +77,46 @@ impl Opened {
         on_loading: &mut Callback<'_, Loading>,
     ) -> Result<Model> {
         let start = Instant::now();
-        let gpu = Gpu::open(&options.adapter).await?;
+        let key = devices::speed_key(&self, options.arithmetic);
+        let picked = Gpu::pick(&options.adapter, |adapter| {
+            devices::times_as_fast(&options.choices, &key, adapter)
+        });
+        let Picked { gpu, reason } = picked.await?;
         let mut times = LoadTimes { device: ms(start), ..LoadTimes::default() };
         let context = options.context.min(self.config.max_context());
         let (weights, arithmetic) = (self.weights, options.arithmetic);
         let preflight = Preflight::new(&self.config, weights, arithmetic, context, gpu.as_ref())?;
         on_loading(&Loading::Preflight(Box::new(preflight)));
         let mut on_progress = |progress: &Progress| on_loading(&Loading::Progress(*progress));
-        if let (Some(gpu), true) = (&gpu, options.rehearse) {
-            let start = Instant::now();
-            rehearsal::rehearse(gpu, &self, options, &mut on_progress).await?;
-            times.pipelines = ms(start);
+        let mut beside = None;
+        match (&gpu, options.rehearsal) {
+            (None, _) | (_, Rehearsal::Off) => {}
+            #[cfg(feature = "native")]
+            (Some(gpu), Rehearsal::Beside) => {
+                beside = Some(Beside::start(gpu, &self, options));
+            }
+            (Some(gpu), _) => {
+                let (start, cancel) = (Instant::now(), Cancel::new());
+                let small = rehearsal::small(&self);
+                rehearsal::rehearse(gpu, small, options, &cancel, &mut on_progress).await?;
+                times.pipelines = ms(start);
+            }
         }
-        self.place(gpu, times, options, &mut on_progress).await
+        let picked = Picked { gpu, reason };
+        self.place(picked, times, options, beside.take(), &mut on_progress).await
     }
 
     /// Loads the weights to an opened device, or for the processor.
     pub(super) async fn place(
         self,
-        gpu: Option<Gpu>,
+        Picked { gpu, reason }: Picked,
         mut times: LoadTimes,
         options: &LoadOptions,
+        beside: Option<Beside>,
         on_progress: &mut Callback<'_, Progress>,
     ) -> Result<Model> {
-        let Opened { config, tokenizer, template, name, weights, sha256, supply, .. } =
+        let speed_key = devices::speed_key(&self, options.arithmetic);
+        let Opened { config, tokenizer, template, name, weights, sha256, identity, supply, .. } =
             self.stoppable(&options.cancel);
         let start = Instant::now();
         let format = |role: Role| weights.format(role);
@@ -108,12 +127,17 @@ impl Opened {
             }
         }
         let adapter = gpu.as_ref().map_or_else(AdapterInfo::cpu, |g| g.info().clone());
-        let fell_back = gpu.is_none() && options.adapter != AdapterChoice::Cpu;
         let network = match gpu {
             Some(gpu) => {
                 let parts = parts::load(&gpu, &*supply, &config, &format, on_progress).await?;
                 let network = on_gpu::Network::new(gpu, &config, parts).await?;
                 network.gpu.idle().await?;
+                if let Some(beside) = beside {
+                    let start = Instant::now();
+                    on_progress(&Progress { phase: "compiling kernels", done: 0, total: 0 });
+                    beside.finish();
+                    times.pipelines = ms(start);
+                }
                 if let Some(budget) = tune::budget(&network.gpu, options) {
                     on_progress(&Progress { phase: "choosing kernels", done: 0, total: 0 });
                     tune::tune(&network, &config, budget).await?;
@@ -137,9 +161,11 @@ impl Opened {
             name,
             weights,
             sha256,
+            identity,
             arithmetic,
             adapter,
-            fell_back,
+            reason,
+            speed_key,
             times,
             network,
         })

@@ -13,9 +13,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 /// All M image tokens of one picture; m of them are its first m rows.
-pub struct ImageTokens(Visual);
+pub struct ImageTokens(pub(super) Visual);
 
-enum Visual {
+pub(super) enum Visual {
     Gpu(Tensor),
     Cpu(Vec<f32>),
 }

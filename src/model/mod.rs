@@ -5,12 +5,14 @@ mod back_end;
 mod bundled;
 mod cache;
 mod cpu;
+mod devices;
 mod generate;
 mod gpu;
 mod load;
 mod look;
 pub(crate) mod open;
 pub(crate) mod parts;
+mod pictures;
 pub mod preflight;
 #[cfg(all(test, feature = "native"))]
 mod quality;
@@ -26,16 +28,17 @@ use cache::Kv;
 pub use generate::Generation;
 pub use load::Loading;
 pub use look::ImageTokens;
-pub use open::{LoadOptions, ModelSource, Opened, Tuning};
+pub use open::{LoadOptions, ModelSource, Opened, Rehearsal, Tuning};
 pub use parts::Progress;
 pub(crate) use parts::bytes as bytes_of;
-pub use slot::{Arithmetic, LoadTimes, Looked, PictureKey, Slot, Want, Wanted};
+pub use pictures::{PictureKey, PictureStore};
+pub use slot::{Arithmetic, LoadTimes, Looked, PictureTag, Slot, Want, Wanted};
 
 use back_end::{BackEnd, CHUNK, Start};
 
 use crate::cancel::{Cancel, Stage};
 use crate::error::{Error, Result};
-use crate::gpu::{AdapterInfo, Counters, Gpu, Learned, Letter};
+use crate::gpu::{AdapterInfo, Counters, Gpu, Letter, Reason};
 use crate::image::ImageSpec;
 use crate::quant::Format;
 use crate::sample::{Picked, Sampling};
@@ -47,13 +50,13 @@ struct Chunk<'a, V> {
     slots: &'a [Slot],
     position: usize,
     /// [M, hidden] each
-    visuals: &'a [(PictureKey, &'a V)],
+    visuals: &'a [(PictureTag, &'a V)],
     want: Want,
 }
 
 impl<V> Chunk<'_, V> {
     /// The image tokens of a picture that a slot names.
-    fn visual(&self, key: PictureKey) -> &V {
+    fn visual(&self, key: PictureTag) -> &V {
         let found = self.visuals.iter().find(|(own, _)| *own == key);
         found.expect("visual slots come with their pictures").1
     }
@@ -73,9 +76,12 @@ pub struct Model {
     name: String,
     weights: Weights,
     sha256: String,
+    identity: Option<String>,
     arithmetic: Arithmetic,
     adapter: AdapterInfo,
-    fell_back: bool,
+    reason: Reason,
+    /// What its speeds are filed under.
+    speed_key: String,
     times: LoadTimes,
     network: Network,
 }
@@ -136,19 +142,9 @@ impl Model {
         &self.adapter
     }
 
-    /// Whether it runs on the processor because no adapter could be used.
-    pub fn fell_back_to_cpu(&self) -> bool {
-        self.fell_back
-    }
-
     /// What the device was asked to do so far; all 0 on the processor.
     pub fn counters(&self) -> Counters {
         self.gpu().map(Gpu::counters).unwrap_or_default()
-    }
-
-    /// What was learned about this device so far: for [`LoadOptions::choices`] next time.
-    pub fn learned(&self) -> Learned {
-        self.gpu().map(Gpu::learned).unwrap_or_default()
     }
 
     /// The device, unless the model runs on the processor.
@@ -249,7 +245,7 @@ impl Model {
         &self,
         cache: &mut Cache,
         slots: &[Slot],
-        visuals: &[(PictureKey, &ImageTokens)],
+        visuals: &[(PictureTag, &ImageTokens)],
         want: Want,
         cancel: &Cancel,
     ) -> Result<Wanted> {
@@ -291,7 +287,7 @@ impl Model {
         &self,
         cache: &mut Cache,
         slots: &[Slot],
-        visuals: &[(PictureKey, &ImageTokens)],
+        visuals: &[(PictureTag, &ImageTokens)],
         want: Want,
         cancel: &Cancel,
     ) -> Result<Wanted> {

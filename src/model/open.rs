@@ -44,6 +44,19 @@ pub enum Tuning {
     Whole,
 }
 
+/// When kernels compile: by running once on a network of zeros of the same widths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rehearsal {
+    /// When they are first needed.
+    #[default]
+    Off,
+    /// Before the weights are read: for weights that take long to arrive, and one thread.
+    Before,
+    /// While the weights are read, on a thread of its own; the loaded model has compiled what a
+    /// first question needs. In the browser as [`Rehearsal::Before`].
+    Beside,
+}
+
 /// How to load a model.
 #[derive(Clone, Debug)]
 pub struct LoadOptions {
@@ -65,8 +78,8 @@ pub struct LoadOptions {
     /// Tokens of context that the preflight counts memory for, at most what the model allows. A
     /// [`crate::Session`] has its own.
     pub context: usize,
-    /// Compile the kernels before the weights are read: for weights that take long to arrive.
-    pub rehearse: bool,
+    /// When the kernels compile.
+    pub rehearsal: Rehearsal,
     /// Stops the loading between two tensors.
     pub cancel: Cancel,
 }
@@ -82,7 +95,7 @@ impl Default for LoadOptions {
             choices: Choices::default(),
             tuning: Tuning::default(),
             context: defaults::CONTEXT,
-            rehearse: false,
+            rehearsal: Rehearsal::default(),
             cancel: Cancel::default(),
         }
     }
@@ -96,6 +109,8 @@ pub struct Opened {
     pub(crate) name: String,
     pub(crate) weights: Weights,
     pub(crate) sha256: String,
+    /// What tells the weights from any others, if anything does.
+    pub(crate) identity: Option<String>,
     pub(crate) supply: Box<dyn Supply>,
     #[cfg_attr(
         not(feature = "native"),
@@ -139,6 +154,7 @@ impl Opened {
                 template,
                 name,
                 weights,
+                identity: Some(sha256.clone()),
                 sha256,
                 supply: Box::new(pack),
                 is_checkpoint: false,
@@ -160,6 +176,10 @@ impl Opened {
         let template = checkpoint.template(choice).await?;
         let (config, sha256) = (checkpoint.config.clone(), checkpoint.fingerprint());
         let (tokenizer, weights) = (checkpoint.tokenizer.clone(), checkpoint.weights);
+        #[cfg(feature = "native")]
+        let identity = checkpoint.identity();
+        #[cfg(not(feature = "native"))]
+        let identity = None;
         let supply = Box::new(checkpoint);
         Ok(Opened {
             config,
@@ -168,6 +188,7 @@ impl Opened {
             name,
             weights,
             sha256,
+            identity,
             supply,
             is_checkpoint: true,
         })
@@ -242,6 +263,7 @@ impl Opened {
             name: name.to_owned(),
             weights,
             sha256: String::new(),
+            identity: None,
             supply,
             is_checkpoint: false,
         })

@@ -185,7 +185,7 @@ mod tests {
         for source in [ModelSource::Bundled, golden("a-f32-tower"), golden("e-llava-bins")] {
             for arithmetic in [Arithmetic::Exact, Arithmetic::Fast] {
                 let options =
-                    LoadOptions { adapter: AdapterChoice::Auto, arithmetic, ..Default::default() };
+                    LoadOptions { adapter: AdapterChoice::Gpu, arithmetic, ..Default::default() };
                 let model =
                     Arc::new(block_on(Model::load(&source, &options, &mut |_| {})).unwrap());
                 let needs = Needs::of(model.config(), model.weights(), arithmetic, 256);

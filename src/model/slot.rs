@@ -3,7 +3,7 @@
 use crate::error::Result;
 
 /// What slots call a picture: the start of its hash, and how it is cut.
-pub type PictureKey = [u8; 8];
+pub type PictureTag = [u8; 8];
 
 /// One position of a prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,7 +13,7 @@ pub enum Slot {
     /// An image token: the picture and which of its M.
     Visual {
         /// The picture's name here.
-        picture: PictureKey,
+        picture: PictureTag,
         /// 0-based.
         index: u32,
     },

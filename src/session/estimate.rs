@@ -3,7 +3,6 @@
 use super::{Estimate, Request, SHORT_QUESTION, Session};
 use crate::budget::{Budget, Choice, Offer};
 use crate::error::Result;
-use crate::model::Slot;
 
 impl Session {
     /// What a question would cost, before it is asked. An empty one counts as a short sentence of
@@ -22,7 +21,8 @@ impl Session {
         let offer = self.offer(None)?;
         let choice = self.choose(&request, &offer, question, 0.0)?;
         let encode = self.encode_ms(&choice, &offer);
-        let prepared = if unread > 0 { 0 } else { self.prepared(&choice) };
+        let select = self.model.config().select();
+        let prepared = self.read_before(choice.m, choice.level, select);
         Ok(Estimate {
             image_tokens: choice.m,
             reason: choice.reason,
@@ -46,15 +46,5 @@ impl Session {
         let step = offer.levels.iter().find(|step| step.level == choice.level);
         let squares = step.map_or(1, |step| step.squares);
         self.speed.encode_ms.unwrap_or(0.0) * squares as f64
-    }
-
-    /// How many of a choice's image tokens lie in the cache already.
-    fn prepared(&self, choice: &Choice) -> usize {
-        let key = self.picture.as_ref().map(|seen| seen.key(choice.level));
-        let same = |slot: &&Slot| match slot {
-            Slot::Visual { picture, .. } => Some(*picture) == key,
-            Slot::Token(_) => false,
-        };
-        self.cached.iter().skip(self.prefix.len()).filter(same).count().min(choice.m)
     }
 }

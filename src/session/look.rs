@@ -8,8 +8,9 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::image::tiles::{self, Level, Plan};
 use crate::image::{Picture, Pixels};
-use crate::model::{ImageTokens, Looked, PictureKey};
+use crate::model::{Arithmetic, ImageTokens, Looked, PictureStore, PictureTag};
 use crate::select::{self, Select};
+use std::sync::Arc;
 use web_time::Instant;
 
 /// Which fixed permutation `random` is.
@@ -47,20 +48,13 @@ impl Seen {
     }
 
     /// What is encoded, under the names that slots use.
-    pub(super) fn visuals(&self) -> Vec<(PictureKey, &ImageTokens)> {
+    pub(super) fn visuals(&self) -> Vec<(PictureTag, &ImageTokens)> {
         self.views.iter().map(|view| (self.key(view.plan.level), &view.visual)).collect()
     }
 
     /// What slots call the picture at this level.
-    pub(super) fn key(&self, level: Level) -> PictureKey {
-        let [kind, n] = match level {
-            Level::Square => [0, 0],
-            Level::Edge(n) => [1, n],
-            Level::Unsplit => [2, 0],
-            Level::Frame => [3, 0],
-            Level::Padded => [4, 0],
-            Level::Pinpoints(n) => [5, n],
-        };
+    pub(super) fn key(&self, level: Level) -> PictureTag {
+        let [kind, n] = code(level);
         let hash = &self.hash;
         [hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], kind, n]
     }
@@ -118,8 +112,7 @@ impl Session {
         let (mut looked, mut views) = (Looked::default(), Vec::new());
         if !is_tiled {
             let visual;
-            (visual, looked) = self.model.look(&squares, &plan, cancel).await?;
-            self.speed.encoded(looked.ms());
+            (visual, looked) = self.see(&squares, &plan, hash, cancel).await?;
             views.push(View { plan, visual, spread: None });
         }
         let mut shown = squares.swap_remove(0);
@@ -138,6 +131,47 @@ impl Session {
     /// picture.
     pub fn shown(&self) -> Option<&Pixels> {
         self.picture.as_ref().map(|seen| &seen.shown)
+    }
+
+    /// Keeps encoded pictures in `store`, and takes them from there. Without effect where
+    /// everything is to be computed ([`Arithmetic::Exact`]), and in [`Session::trace`].
+    pub fn keep_pictures(&mut self, store: Arc<dyn PictureStore>) {
+        self.store = Some(store);
+    }
+
+    /// A picture's image tokens, and what they took: nothing, if they were kept.
+    async fn see(
+        &mut self,
+        squares: &[Pixels],
+        plan: &Plan,
+        hash: [u8; 32],
+        cancel: &Cancel,
+    ) -> Result<(ImageTokens, Looked)> {
+        self.encoded_cold = false;
+        let model = self.model.clone();
+        let part = u32::from(u16::from_be_bytes(code(plan.level)));
+        let kept = self.store.clone().zip(model.picture_key(hash, part));
+        if let Some((store, key)) = &kept
+            && let Some(halves) = store.get(key, model.visual_len(plan)).await
+        {
+            return Ok((model.restore(&halves, plan).await?, Looked::default()));
+        }
+        let compiled = model.compiled();
+        let (mut visual, looked) = model.look(squares, plan, cancel).await?;
+        // Its time counts as the device's speed unless kernels compiled meanwhile.
+        self.encoded_cold = model.compiled() != compiled;
+        if !self.encoded_cold {
+            self.speed.encoded(looked.ms() / f64::from(looked.vision_runs.max(1)));
+        }
+        if model.arithmetic() == Arithmetic::Fast {
+            // Rounded on first use too, so that a question asked again has the same answer.
+            let halves;
+            (visual, halves) = model.round(visual, plan).await?;
+            if let (Some((store, key)), Some(halves)) = (&kept, halves) {
+                store.put(key, &halves).await;
+            }
+        }
+        Ok((visual, looked))
     }
 
     /// Which m there are for the picture in front of the model, or for any.
@@ -162,17 +196,20 @@ impl Session {
         cancel: &Cancel,
     ) -> Result<Looked> {
         let model = self.model.clone();
-        let Some(seen) = &mut self.picture else { return Ok(Looked::default()) };
         let mut looked = Looked::default();
-        if seen.view(choice.level).is_none()
+        if let Some(seen) = &self.picture
+            && seen.view(choice.level).is_none()
             && let Some(source) = &seen.source
         {
             let (plan, squares) = tiles::squares(source, model.image_spec(), choice.level)?;
-            let visual;
-            (visual, looked) = model.look(&squares, &plan, cancel).await?;
-            self.speed.encoded(looked.ms() / f64::from(looked.vision_runs.max(1)));
-            seen.views.push(View { plan, visual, spread: None });
+            let (hash, visual);
+            hash = seen.hash;
+            (visual, looked) = self.see(&squares, &plan, hash, cancel).await?;
+            if let Some(seen) = &mut self.picture {
+                seen.views.push(View { plan, visual, spread: None });
+            }
         }
+        let Some(seen) = &mut self.picture else { return Ok(looked) };
         let config = model.config();
         let view = seen.views.iter_mut().find(|view| view.plan.level == choice.level);
         let Some(view) = view.filter(|view| view.spread.is_none() && select == Select::Spread)
@@ -188,6 +225,18 @@ impl Session {
             looked.resample_ms += ms(start);
         }
         Ok(looked)
+    }
+}
+
+/// A level in two bytes; 0 is the one square of families without tiles.
+fn code(level: Level) -> [u8; 2] {
+    match level {
+        Level::Square => [0, 0],
+        Level::Edge(n) => [1, n],
+        Level::Unsplit => [2, 0],
+        Level::Frame => [3, 0],
+        Level::Padded => [4, 0],
+        Level::Pinpoints(n) => [5, n],
     }
 }
 

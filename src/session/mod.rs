@@ -6,12 +6,12 @@
 //! prompt, the picture's tokens shared by all questions, earlier turns, and changes of m: going
 //! from 16 to 64 image tokens keeps the first 16.
 
-use crate::budget::{self, Budget};
+use crate::budget::{self, Budget, Choice};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::future::Callback;
-use crate::model::{Cache, Model, Slot, Want};
-use crate::sample::Sampling;
+use crate::model::{Cache, Model, PictureStore, Slot, Want};
+use crate::select::Select;
 use look::Seen;
 use std::sync::Arc;
 use web_time::Instant;
@@ -19,15 +19,18 @@ use writer::{Written, write_answer};
 
 mod estimate;
 mod look;
+mod probe;
 mod prompt;
 mod record;
 mod request;
 #[cfg(all(test, feature = "native"))]
 mod tests;
 mod trace;
+mod warm_up;
 mod writer;
 
 pub use crate::model::Looked;
+use record::micro;
 pub use record::{
     Answer, AnswerAdapter, AnswerModel, Estimate, FinishReason, Timings, Trace, Turn,
 };
@@ -70,6 +73,10 @@ pub struct Session {
     /// Turns removed by `take_back`, restored if the next `ask` fails.
     withdrawn: Vec<Told>,
     speed: budget::Speed,
+    /// Whether kernels were compiled while the last picture was encoded: what that took says
+    /// nothing about the device.
+    encoded_cold: bool,
+    store: Option<Arc<dyn PictureStore>>,
 }
 
 impl Session {
@@ -109,6 +116,8 @@ impl Session {
             turns: Vec::new(),
             withdrawn,
             speed,
+            encoded_cold: false,
+            store: None,
         };
         session.warm_up(cancel).await?;
         Ok(session)
@@ -138,27 +147,6 @@ impl Session {
         let room = need.max(have + have / 2).next_multiple_of(256).min(self.most);
         self.cache = self.model.new_cache(room).await?;
         self.cached.clear();
-        Ok(())
-    }
-
-    /// Runs every kernel once on the system prompt, so that the first question waits for no
-    /// compiler; then measures prefill.
-    async fn warm_up(&mut self, cancel: &Cancel) -> Result<()> {
-        let slots: Vec<Slot> = self.prefix.iter().map(|&id| Slot::Token(id)).collect();
-        self.model.begin(&mut self.cache, slots.len(), 2, &Sampling::default(), &[], &[]);
-        self.model.extend(&mut self.cache, &slots, &[], Want::Pick, cancel).await?;
-        let mut generation = self.model.generation(&mut self.cache);
-        for _ in 0..2 {
-            generation.next(cancel).await?;
-        }
-        generation.finish(0);
-        self.cache.rewind(0);
-        let start = Instant::now();
-        self.model.begin(&mut self.cache, slots.len(), 1, &Sampling::default(), &[], &[]);
-        self.model.extend(&mut self.cache, &slots, &[], Want::Pick, cancel).await?;
-        self.model.picked(&mut self.cache).await?;
-        self.speed.prefilled(slots.len(), ms(start));
-        self.cached = slots;
         Ok(())
     }
 
@@ -279,22 +267,20 @@ impl Session {
         cancel: &Cancel,
         on_text: &mut Callback<'_, str>,
     ) -> Result<Answer> {
-        let encode = if request.seen_ahead { 0.0 } else { looked.vision_ms + looked.resample_ms };
+        let encode = if request.seen_ahead { 0.0 } else { looked.ms() };
         let question = self.question_ids(&request.question);
+        let warm = if self.encoded_cold { self.speed.encode_ms.unwrap_or(0.0) } else { encode };
         let select = self.model.config().checked_select(request.select)?;
         let offer = self.offer(Some(select))?;
-        let choice = self.choose(request, &offer, question.len(), encode)?;
+        let choice = self.choose(request, &offer, question.len(), warm.min(encode))?;
         let more = self.encode(&choice, select, cancel).await?;
-        let looked = looked.and(more);
-        let length = self.prompt(&choice, select, &question).len() + request.so_far.len();
-        let answer = request.max_new_tokens.saturating_sub(request.so_far.len());
-        // Room that only a long answer would need is worth no second reading of the prompt.
-        let answer = if self.turns.is_empty() { answer } else { answer.min(LEAST_ANSWER) };
-        self.make_room((length + answer).min(self.most)).await?;
-        let prompt = self.whole_prompt(&choice, select, &question, &request.so_far)?;
+        let (looked, encode_all) = (looked.and(more), encode + more.ms());
+        let prompt = self.roomy_prompt(request, &choice, select, &question).await?;
 
         let cached_tokens = self.keep_common_prefix(&prompt);
-        let prefill = Instant::now();
+        let unread = prompt.len() - cached_tokens;
+        let predicted = self.speed.first_token_ms(unread).map(|ms| encode_all + ms);
+        let (prefill, compiled) = (Instant::now(), self.model.compiled());
         let seen: Vec<u32> = prompt.iter().filter_map(Slot::token).collect();
         let model = self.model.clone();
         let limit = request.max_new_tokens.saturating_sub(request.so_far.len());
@@ -309,16 +295,14 @@ impl Session {
         self.extend(&prompt[cached_tokens..], Want::Pick, cancel).await?;
         let mut generation = model.generation(&mut self.cache);
         let first = generation.next(cancel).await?;
-        let mut timings = Timings {
-            vision: looked.vision_ms,
-            resample: looked.resample_ms,
-            prefill: ms(prefill),
-            ..Default::default()
-        };
-        self.speed.prefilled(prompt.len() - cached_tokens, timings.prefill);
+        let (vision, resample) = (looked.vision_ms, looked.resample_ms);
+        let mut timings = Timings { vision, resample, prefill: ms(prefill), ..Default::default() };
+        if model.compiled() == compiled {
+            self.speed.prefilled(unread, timings.prefill);
+        }
         timings.first_token = encode + ms(start);
 
-        let decode = Instant::now();
+        let (decode, compiled) = (Instant::now(), model.compiled());
         let Written { text, token_ids, finish_reason, mean_probability } =
             write_answer(&model, &mut generation, first, request, cancel, on_text).await?;
         let new = &token_ids[request.so_far.len()..];
@@ -328,7 +312,9 @@ impl Session {
         timings.total = encode + ms(start);
         let steps =
             token_ids.len().saturating_sub(usize::from(finish_reason != FinishReason::Stop));
-        self.speed.decoded(steps, timings.decode);
+        if model.compiled() == compiled {
+            self.speed.decoded(steps, timings.decode);
+        }
         let tokens_per_second = if steps > 0 { steps as f64 * 1e3 / timings.decode } else { 0.0 };
         let images = self.images(&choice);
         let answer = Answer {
@@ -353,10 +339,30 @@ impl Session {
             seed: request.sampling.seed,
             mean_probability,
             cached_tokens,
+            predicted_first_token_ms: predicted.map(micro),
             token_ids,
         };
         self.turns.push(Told { turn: Turn::from(&answer), question });
         Ok(answer)
+    }
+
+    /// The whole prompt, once there is room for it and for an answer.
+    ///
+    /// # Errors
+    /// As [`Session::ask`].
+    async fn roomy_prompt(
+        &mut self,
+        request: &Request,
+        choice: &Choice,
+        select: Select,
+        question: &[u32],
+    ) -> Result<Vec<Slot>> {
+        let length = self.prompt(choice, select, question).len() + request.so_far.len();
+        let answer = request.max_new_tokens.saturating_sub(request.so_far.len());
+        // Room that only a long answer would need is worth no second reading of the prompt.
+        let answer = if self.turns.is_empty() { answer } else { answer.min(LEAST_ANSWER) };
+        self.make_room((length + answer).min(self.most)).await?;
+        self.whole_prompt(choice, select, question, &request.so_far)
     }
 
     /// Computes the visual part of the prompt ahead of the question, while the person still types.

@@ -38,8 +38,23 @@ impl Session {
         let free = self.most.saturating_sub(used);
         let encoded = self.encoded(offer);
         let (speed, question) = (&self.speed, self.unread() + question);
-        let situation = Situation { offer, speed, spent, question, free, encoded: &encoded };
+        let select = self.model.config().checked_select(request.select)?;
+        let read = |step: &Step| self.read_before(step.tokens, step.level, select);
+        let situation =
+            Situation { offer, speed, spent, question, free, encoded: &encoded, read: &read };
         budget::choose(&request.budget, &situation)
+    }
+
+    /// How many of the picture's tokens at this step lie in the cache behind the words that the
+    /// conversation opens with.
+    pub(super) fn read_before(&self, tokens: usize, level: Level, select: Select) -> usize {
+        if self.unread() > 0 {
+            return 0;
+        }
+        let cached = self.cached.iter().skip(self.prefix.len());
+        let slots = self.picture_slots(tokens, level, select);
+        let common = slots.iter().zip(cached).take_while(|(a, b)| a == b);
+        common.filter(|(slot, _)| slot.token().is_none()).count()
     }
 
     /// Levels that cost no run of the tower: those encoded. Before the first picture was measured,
@@ -88,7 +103,7 @@ impl Session {
     /// The whole conversation as slots: prefix, m image tokens, turns, the new question.
     pub(super) fn prompt(&self, choice: &Choice, select: Select, question: &[u32]) -> Vec<Slot> {
         let mut slots: Vec<Slot> = self.prefix.iter().map(|&id| Slot::Token(id)).collect();
-        slots.extend(self.picture_slots(choice, select));
+        slots.extend(self.picture_slots(choice.m, choice.level, select));
         let tokens = |slots: &mut Vec<Slot>, ids: &[u32]| {
             slots.extend(ids.iter().map(|&id| Slot::Token(id)))
         };
@@ -102,14 +117,13 @@ impl Session {
     }
 
     /// What stands for the picture: its image tokens, and the tokens around and between them.
-    fn picture_slots(&self, choice: &Choice, select: Select) -> Vec<Slot> {
+    fn picture_slots(&self, m: usize, level: Level, select: Select) -> Vec<Slot> {
         let seen = self.picture.as_ref();
-        let Some((seen, view)) = seen.and_then(|seen| Some((seen, seen.view(choice.level)?)))
-        else {
+        let Some((seen, view)) = seen.and_then(|seen| Some((seen, seen.view(level)?))) else {
             return Vec::new();
         };
-        let picture = seen.key(choice.level);
-        let rows = view.rows(self.model.config(), select, choice.m);
+        let picture = seen.key(level);
+        let rows = view.rows(self.model.config(), select, m);
         let parts = self.model.template().picture(self.model.tokenizer(), &view.plan, rows.len());
         let mut rows = rows.into_iter();
         let mut slots = Vec::new();

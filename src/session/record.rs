@@ -62,6 +62,9 @@ pub struct Answer {
     pub mean_probability: Option<f32>,
     /// Of the prompt's tokens, how many were already in the cache.
     pub cached_tokens: usize,
+    /// Milliseconds to the first token as they were predicted once the picture was encoded, to
+    /// compare with `timings_ms`; `None` before anything was measured.
+    pub predicted_first_token_ms: Option<f64>,
 }
 
 /// A picture that was asked about.
@@ -154,6 +157,11 @@ impl Answer {
     }
 }
 
+/// To whole microseconds: more digits say nothing.
+pub(super) fn micro(ms: f64) -> f64 {
+    (ms * 1e3).round() / 1e3
+}
+
 impl Timings {
     /// To whole microseconds: more digits say nothing.
     pub(super) fn rounded(self) -> Timings {
@@ -161,7 +169,7 @@ impl Timings {
             self;
         let all = [load, decode_image, vision, resample, prefill, first_token, decode, total];
         let [load, decode_image, vision, resample, prefill, first_token, decode, total] =
-            all.map(|ms| (ms * 1e3).round() / 1e3);
+            all.map(micro);
         Timings { load, decode_image, vision, resample, prefill, first_token, decode, total }
     }
 }

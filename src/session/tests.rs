@@ -15,7 +15,7 @@ use pollster::block_on;
 fn models() -> Vec<Arc<Model>> {
     let mut adapters = vec![AdapterChoice::Cpu];
     if gpu_or_skip().is_some() {
-        adapters.push(AdapterChoice::Auto);
+        adapters.push(AdapterChoice::Gpu);
     }
     let load = |adapter| {
         let options = LoadOptions { adapter, arithmetic: Arithmetic::Exact, ..Default::default() };

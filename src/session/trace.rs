@@ -5,7 +5,7 @@ use super::{Request, Session, Trace};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::image::{Picture, tiles};
-use crate::model::{PictureKey, Slot, Want, Wanted};
+use crate::model::{PictureTag, Slot, Want, Wanted};
 use crate::select::Select;
 
 impl Session {
@@ -20,6 +20,8 @@ impl Session {
         request: &Request,
         cancel: &Cancel,
     ) -> Result<Trace> {
+        // Everything is computed here, whatever is kept elsewhere.
+        self.store = None;
         self.look(picture, cancel).await?;
         self.start_anew();
         let question = self.question_ids(&request.question);
@@ -81,7 +83,7 @@ fn selected(prompt: &[Slot]) -> Vec<u32> {
 }
 
 /// The row of this picture's tokens that a slot reads.
-fn row(slot: &Slot, key: PictureKey) -> Option<usize> {
+fn row(slot: &Slot, key: PictureTag) -> Option<usize> {
     match slot {
         Slot::Visual { picture, index } => (*picture == key).then_some(*index as usize),
         Slot::Token(_) => None,

@@ -146,6 +146,24 @@ impl Checkpoint {
         paths
     }
 
+    /// What tells these weights from any others without reading them: configuration, formats, and
+    /// every file's path, size and time of change. `None` where a file has none of those.
+    #[cfg(feature = "native")]
+    pub fn identity(&self) -> Option<String> {
+        use sha2::{Digest, Sha256};
+        let mut hash = Sha256::new();
+        hash.update(format!("{}\n{}\n", self.fingerprint(), self.weights));
+        let paths = self.paths();
+        for path in &paths {
+            let path = path.canonicalize().ok()?;
+            let data = std::fs::metadata(&path).ok()?;
+            let changed = data.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+            hash.update(path.as_os_str().as_encoded_bytes());
+            hash.update(format!("\n{} {}\n", data.len(), changed.as_nanos()));
+        }
+        (!paths.is_empty()).then(|| super::pack::hex(&hash.finalize()))
+    }
+
     fn book(&self) -> Book<'_> {
         Book { config: &self.config, names: &self.names, tower: &self.tower.prefix }
     }

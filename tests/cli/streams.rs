@@ -5,7 +5,7 @@ use base64::Engine;
 use std::fs;
 
 /// The fields of `mqt.answer/1`, in order.
-const FIELDS: [&str; 23] = [
+const FIELDS: [&str; 24] = [
     "schema",
     "image",
     "question",
@@ -29,6 +29,7 @@ const FIELDS: [&str; 23] = [
     "seed",
     "mean_probability",
     "cached_tokens",
+    "predicted_first_token_ms",
 ];
 const TIMINGS: [&str; 8] =
     ["load", "decode_image", "vision", "resample", "prefill", "first_token", "decode", "total"];

@@ -3,7 +3,7 @@
 
 #![cfg(target_os = "linux")]
 
-use crate::common::{copy_folder, mqt, text};
+use crate::common::{adapters, copy_folder, mqt, text};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -66,6 +66,7 @@ fn on_a_terminal(arguments: &[&str]) -> String {
     let mut script = Command::new("script");
     script.args(["-qec", &quoted.join(" "), "/dev/null"]).stdin(Stdio::null());
     script.env("MQT_CACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache")).env("TERM", "xterm");
+    script.env("MQT_ADAPTER", adapters().last().unwrap());
     let output = script.output().expect("`script` runs (Debian: package bsdutils)");
     String::from_utf8(output.stdout).unwrap()
 }

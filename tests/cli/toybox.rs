@@ -7,8 +7,12 @@ use std::path::Path;
 #[test]
 fn the_doctor_finds_everything_right() {
     for adapter in adapters() {
-        let done = mqt(["doctor", "--json", "--adapter", adapter]).ok();
-        let report = done.record();
+        // What was measured lets the doctor ask the model there.
+        let (folder, picture) = (tempfile::tempdir().unwrap(), picture("blobs.png"));
+        let cache = text(folder.path());
+        let run = |line: Vec<&str>| mqt(line).env("MQT_CACHE", &cache).ok();
+        run(vec!["ask", &picture, "What is this?", "--adapter", adapter]);
+        let report = run(vec!["doctor", "--json", "--adapter", adapter]).record();
         assert_eq!(
             (&report["schema"], &report["usable"]),
             (&"mqt.doctor/1".into(), &true.into()),
@@ -27,13 +31,10 @@ fn the_doctor_finds_everything_right() {
                 "{report}"
             );
         } else {
-            assert!(
-                test["cases"].as_u64().unwrap() > 100 && test["cases"] == test["ok"],
-                "{report}"
-            );
+            assert!(test["cases"].as_u64().unwrap() > 0 && test["cases"] == test["ok"], "{report}");
             assert!(report["limits"]["maxBufferSize"].as_u64().unwrap() >= 1 << 28, "{report}");
         }
-        let done = mqt(["doctor", "--no-self-test", "--adapter", adapter]).ok();
+        let done = run(vec!["doctor", "--no-self-test", "--adapter", adapter]);
         assert!(
             done.stdout.ends_with("mqt works here\n") && !done.stdout.contains("kernels:"),
             "{done:#?}"
@@ -92,11 +93,12 @@ fn without_a_driver_the_processor_answers() {
     let run = |line: &[&str]| {
         mqt(line).env("VK_DRIVER_FILES", "/nowhere").env("VK_ICD_FILENAMES", "/nowhere").run()
     };
-    let done = run(&["ask", &picture, "What is this?", "--json"]);
+    let done = run(&["ask", &picture, "What is this?", "--json", "--adapter", "auto"]);
     assert_eq!((done.code, &done.record()["adapter"]["kind"]), (0, &"cpu".into()), "{done:#?}");
-    assert!(done.stderr.contains("note: no usable graphics adapter"), "{done:#?}");
+    assert!(done.stderr.contains("note: CPU: no usable graphics adapter"), "{done:#?}");
     run(&["ask", &picture, "What is this?", "--adapter", "llvmpipe"]).refused(4, "there are: cpu");
-    assert_eq!(run(&["doctor"]).code, 0);
+    run(&["ask", &picture, "What is this?", "--adapter", "gpu"]).refused(4, "there are: cpu");
+    assert_eq!(run(&["doctor", "--adapter", "auto"]).code, 0);
 }
 
 /// With exact arithmetic, for every format of the weights and every step of the ladder.

@@ -51,7 +51,7 @@ impl Device {
     /// # Errors
     /// The adapter refused a device.
     pub async fn open() -> Result<Option<Device>> {
-        Ok(Gpu::open(&AdapterChoice::Auto).await?.map(|gpu| Device { gpu }))
+        Ok(Gpu::open(&AdapterChoice::Gpu).await?.map(|gpu| Device { gpu }))
     }
 
     /// `{ name, backend, kind, driver }`.

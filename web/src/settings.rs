@@ -7,7 +7,7 @@ use mqt::bench::Plan;
 use mqt::budget::Budget;
 use mqt::defaults;
 use mqt::gpu::{AdapterChoice, Choices};
-use mqt::model::{LoadOptions, Tuning};
+use mqt::model::{LoadOptions, Rehearsal, Tuning};
 use mqt::session::Request;
 use serde::Deserialize;
 use std::convert::Infallible;
@@ -59,13 +59,17 @@ impl Settings {
     /// Options for the library; loading may take `tuning` longer.
     pub(crate) fn options(&self, tuning: Tuning) -> Result<LoadOptions> {
         let adapter = self.adapter.as_deref().map_or(Ok(AdapterChoice::Auto), str::parse);
-        let adapter = adapter.unwrap_or_else(|never: Infallible| match never {});
+        let adapter = match adapter.unwrap_or_else(|never: Infallible| match never {}) {
+            // Nothing measures devices here yet: the browser's adapter, of whatever kind.
+            AdapterChoice::Auto => AdapterChoice::Gpu,
+            adapter => adapter,
+        };
         Ok(LoadOptions {
             adapter,
             weights: parsed(self.weights.as_deref())?,
             arithmetic: parsed(self.arithmetic.as_deref())?,
             context: self.context(),
-            rehearse: true,
+            rehearsal: Rehearsal::Before,
             choices: self.kernels.clone(),
             tuning,
             ..LoadOptions::default()

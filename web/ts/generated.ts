@@ -71,6 +71,18 @@ export type ImageTokensMode =
   /** The caller. */
   | "fixed";
 
+/** Speeds of this model on this device, as measured so far. */
+export interface Speed {
+  /** Milliseconds to encode one square of a picture (tower and connector). */
+  encodeMs: number | null;
+  /** Milliseconds per prompt token. */
+  prefillMsPerToken: number | null;
+  /** Milliseconds that reading a prompt takes beside that, however short it is. */
+  prefillMs: number;
+  /** Milliseconds per generated token. */
+  decodeMsPerToken: number | null;
+}
+
 /** How image tokens are chosen. */
 export type Select =
   /** The first m, as an MQT model was trained to nest them. */
@@ -146,6 +158,11 @@ export interface Answer {
   meanProbability: number | null;
   /** Of the prompt's tokens, how many were already in the cache. */
   cachedTokens: number;
+  /**
+   * Milliseconds to the first token as they were predicted once the picture was encoded, to compare
+   * with `timings_ms`; `null` before anything was measured.
+   */
+  predictedFirstTokenMs: number | null;
 }
 
 /** A picture that was asked about. */
@@ -260,12 +277,14 @@ export interface AdapterInfo {
 /** What was learned, by adapter (`super::AdapterInfo::key`, or `*` for any). */
 export type Kernels = Record<string, Learned>;
 
-/** What was learned about one adapter. */
+/** What was learned about one adapter, or the processor. */
 export interface Learned {
   /** The variant that was fastest, by kernel and shape. */
   variants: Record<string, string>;
   /** How many pipelines a model takes, by arithmetic and model. */
   pipelines: Record<string, number>;
+  /** How fast models answer, by arithmetic, model, formats and threads. */
+  speeds: Record<string, Speed>;
 }
 
 /** A loaded model and the device it runs on. */
@@ -414,6 +433,8 @@ export interface BenchFirstToken {
   imageTokens: number;
   /** Milliseconds, the tower included. */
   ms: number;
+  /** What a new conversation predicts; `null` where its prompt is too short to tell. */
+  predictedMs: number | null;
 }
 
 /** Milliseconds until ready. */

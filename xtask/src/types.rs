@@ -29,7 +29,7 @@ type Names = &'static [(&'static str, &'static str)];
 /// The items, by file.
 const ITEMS: &[(&str, As, Names)] = &[
     ("src/error/code.rs", As::Record, &[("Facts", "Facts")]),
-    ("src/budget.rs", As::Record, &[("Mode", "ImageTokensMode")]),
+    ("src/budget.rs", As::Record, &[("Mode", "ImageTokensMode"), ("Speed", "Speed")]),
     ("src/select.rs", As::Record, &[("Select", "Select")]),
     ("src/model/slot.rs", As::Record, &[("Arithmetic", "Arithmetic")]),
     (
@@ -46,7 +46,7 @@ const ITEMS: &[(&str, As, Names)] = &[
             ("Estimate", "Estimate"),
         ],
     ),
-    ("src/gpu/device.rs", As::Record, &[("AdapterInfo", "AdapterInfo")]),
+    ("src/gpu/adapter.rs", As::Record, &[("AdapterInfo", "AdapterInfo")]),
     ("src/gpu/chosen.rs", As::Record, &[("Choices", "Kernels"), ("Learned", "Learned")]),
     ("web/src/engine.rs", As::Record, &[("Loaded", "Loaded"), ("Offer", "Offer")]),
     (

@@ -4,8 +4,7 @@ use crate::eval::Shard;
 use crate::help;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
-use mqt::defaults;
-use mqt::gpu::AdapterChoice;
+pub(crate) use device::{BenchArgs, DoctorArgs};
 use mqt::select::Select;
 use mqt::text::TemplateChoice;
 use mqt::weights::WeightsChoice;
@@ -14,9 +13,10 @@ use shared::{SELECT, WEIGHTS};
 use std::ffi::OsString;
 use std::path::PathBuf;
 pub(crate) use values::{Tokens, tokens};
-use values::{adapter, image_tokens, positive, template};
+use values::{image_tokens, template};
 use values::{seconds, whole};
 
+mod device;
 mod shared;
 mod values;
 
@@ -63,7 +63,7 @@ pub(crate) enum Command {
     /// Fetch a model into the cache; resumes where it was interrupted
     #[command(after_help = help::PULL)]
     Pull(PullArgs),
-    /// List, remove or check fetched models
+    /// List, remove or check fetched models and encoded pictures
     #[command(subcommand, after_help = help::CACHE)]
     Cache(CacheCommand),
     /// Show what a model folder or a GGUF file holds, without loading it
@@ -306,9 +306,9 @@ pub(crate) struct PullArgs {
 pub(crate) enum CacheCommand {
     /// What is there, and how large
     Ls,
-    /// Remove a model
+    /// Remove a model, or the encoded pictures
     Rm {
-        /// Its name, as `ls` shows it
+        /// Its name, as `ls` shows it; `pictures` for the encoded pictures
         name: String,
     },
     /// Check every file against its SHA-256
@@ -331,79 +331,6 @@ pub(crate) struct InspectArgs {
     /// The vision tower's folder, if the checkpoint does not lead to it
     #[arg(long, value_name = "DIR")]
     pub(crate) vision_tower: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DoctorArgs {
-    /// One JSON object, schema mqt.doctor/1
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Look at this adapter: part of its name, or `cpu`
-    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = adapter)]
-    pub(crate) adapter: AdapterChoice,
-    /// Leave out running every kernel against its plain-Rust twin
-    #[arg(long)]
-    pub(crate) no_self_test: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct BenchArgs {
-    /// Random weights of this shape instead of a model: toybox, llama-200m, tinyllama-1.1b or
-    /// mqt-llava-7b
-    #[arg(
-        long, value_name = "NAME", conflicts_with = "model", hide_possible_values = true,
-        value_parser = PossibleValuesParser::new(mqt::config::shapes::NAMES)
-    )]
-    pub(crate) shape: Option<String>,
-    /// Numbers of image tokens to measure the first token for, separated by commas [default: the
-    /// ladder]
-    #[arg(
-        short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
-        value_parser = positive
-    )]
-    pub(crate) tokens: Vec<u32>,
-    /// Contexts to generate at, separated by commas
-    #[arg(
-        long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
-        default_values_t = defaults::BENCH_CONTEXTS.map(|n| n as u32), value_parser = positive
-    )]
-    pub(crate) contexts: Vec<u32>,
-    /// Prompt lengths, separated by commas
-    #[arg(
-        long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
-        default_values_t = defaults::BENCH_PREFILL.map(|n| n as u32), value_parser = positive
-    )]
-    pub(crate) prefill: Vec<u32>,
-    /// Numbers of tokens to compute together beside a context of 128 [default: 1 to 16, 20, 24, 28,
-    /// 32, 48, 64]
-    #[arg(
-        long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
-        value_parser = positive
-    )]
-    pub(crate) batches: Vec<u32>,
-    /// Seconds per figure: more is steadier
-    #[arg(
-        long, value_name = "S", default_value_t = defaults::BENCH_PATIENCE, allow_hyphen_values = true,
-        value_parser = seconds
-    )]
-    pub(crate) patience: f64,
-    /// First measure every variant of every kernel, and remember the fastest for all later runs
-    #[arg(long)]
-    pub(crate) tune: bool,
-    /// Then measure how long each kernel takes, with the device's own clock
-    #[arg(long)]
-    pub(crate) profile: bool,
-    /// Leave out the vision tower
-    #[arg(long)]
-    pub(crate) no_vision: bool,
-    /// One JSON object, schema mqt.bench/1
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Draw the first token's time against m, and the small batches, into an SVG file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) plot: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) model: ModelArgs,
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ pub(crate) fn run(mut args: AskArgs, console: &Console) -> Result<()> {
         .collect();
     let budgets = Budgets { fixed: &checked, select: args.answer.select };
     let mut conversation = Conversation::start(&args.model, Arithmetic::Fast, budgets, console)?;
-    conversation.session.instruct(args.opening.system.as_deref())?;
+    conversation.open(&args.opening)?;
     let mut output = Output::new();
     let style = Style::new(args.json);
     for picture in &pictures {

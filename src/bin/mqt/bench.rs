@@ -2,12 +2,14 @@
 
 use crate::args::{self, BenchArgs};
 use crate::console::Console;
-use crate::conversation::{TUNING, load_tuned};
+use crate::conversation::{TUNING, load_tuned, options};
+use crate::devices;
 use crate::failure::Result;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::target::{Target, keep_apart, refuse_stdout};
 use mqt::bench::{self, Plan, Report};
+use mqt::gpu::AdapterChoice;
 use mqt::model::{Arithmetic, ModelSource, Tuning};
 use mqt::untrusted;
 use pollster::block_on;
@@ -31,6 +33,10 @@ pub(crate) fn run(args: BenchArgs, console: &Console) -> Result<()> {
     };
     let interrupt = Interrupt::install()?;
     let tuning = if args.tune { Tuning::Whole } else { TUNING };
+    if args.tune && args.model.adapter == AdapterChoice::Auto {
+        let options = options(&args.model, Arithmetic::Fast, tuning, interrupt.cancel());
+        devices::measure_all(&source, &options, console)?;
+    }
     let model = load_tuned(&source, &args.model, Arithmetic::Fast, tuning, console)?;
     let numbers = |list: &[u32]| list.iter().map(|&n| n as usize).collect::<Vec<_>>();
     let usual = Plan::default();
@@ -144,7 +150,14 @@ fn write_table(out: &mut String, r: &Report) -> std::fmt::Result {
         )?;
     }
     for f in &r.first_token {
-        writeln!(out, "first token at m = {:<3}       {:>9} ms", f.image_tokens, round(f.ms))?;
+        let predicted =
+            f.predicted_ms.map_or(String::new(), |ms| format!("  {:>9} ms predicted", round(ms)));
+        writeln!(
+            out,
+            "first token at m = {:<3}       {:>9} ms{predicted}",
+            f.image_tokens,
+            round(f.ms)
+        )?;
     }
     for (shape, variant) in &r.variants {
         writeln!(out, "kernel        {shape}: {variant}")?;

@@ -1,4 +1,4 @@
-//! `mqt cache`: what `mqt pull` has fetched.
+//! `mqt cache`: what `mqt pull` has fetched, and the pictures that were encoded.
 
 use crate::args::CacheCommand;
 use crate::console::Console;
@@ -6,7 +6,9 @@ use crate::failure::{Failure, Result};
 use crate::folder::{Folder, find, sha256};
 use crate::interrupt::Interrupt;
 use crate::output::Output;
+use crate::pictures::Pictures;
 use crate::pulled::Note;
+use crate::words::counted;
 use mqt::untrusted::check_file_name;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,6 +41,7 @@ pub(crate) fn run(command: CacheCommand, console: &Console) -> Result<()> {
     Interrupt::install()?;
     match command {
         CacheCommand::Ls => list(console),
+        CacheCommand::Rm { name } if name == PICTURES => remove_pictures(console),
         CacheCommand::Rm { name } => remove(&name, console),
         CacheCommand::Verify { name: Some(name) } => Output::new().line(&verified(&name)?),
         CacheCommand::Verify { name: None } => verify_all(console),
@@ -71,7 +74,9 @@ fn cached(name: &str) -> Result<PathBuf> {
 
 fn list(console: &Console) -> Result<()> {
     let names = names()?;
-    if names.is_empty() {
+    let pictures = Pictures::here().map(|pictures| (pictures.size(), pictures));
+    let pictures = pictures.filter(|((count, _), _)| *count > 0);
+    if names.is_empty() && pictures.is_none() {
         console.line(&format!(
             "nothing in {}; `mqt pull owner/name` fetches a model",
             root()?.display()
@@ -88,6 +93,27 @@ fn list(console: &Console) -> Result<()> {
         };
         output.line(&format!("{name:<40} {size}  {}{state}", folder.display()))?;
     }
+    if let Some(((count, bytes), pictures)) = pictures {
+        let what = format!("{PICTURES} ({})", counted(count, "picture"));
+        let (size, folder) = (gigabytes(bytes), pictures.folder().display().to_string());
+        output.line(&format!("{what:<40} {size:>8} GB  {folder}"))?;
+    }
+    Ok(())
+}
+
+/// What `rm` calls the encoded pictures; a model of that name would come second.
+const PICTURES: &str = "pictures";
+
+fn gigabytes(bytes: u64) -> String {
+    format!("{:.2}", bytes as f64 / 1e9)
+}
+
+fn remove_pictures(console: &Console) -> Result<()> {
+    let Some(pictures) = Pictures::here() else { return Ok(()) };
+    let failed =
+        |error: std::io::Error| Failure::output(&pictures.folder().display().to_string(), &error);
+    let freed = pictures.clear().map_err(failed)?;
+    console.line(&format!("the encoded pictures are gone, {} GB are free", gigabytes(freed)));
     Ok(())
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn run(args: ChatArgs, console: &Console) -> Result<()> {
     let fixed: Vec<u64> = if let Budget::Fixed(m) = budget { vec![m] } else { Vec::new() };
     let budgets = Budgets { fixed: &fixed, select: args.answer.select };
     let mut conversation = Conversation::start(&args.model, Arithmetic::Fast, budgets, console)?;
-    conversation.session.instruct(args.opening.system.as_deref())?;
+    conversation.open(&args.opening)?;
     conversation.look(&picture, Reading::People)?;
     let mut lines = Lines::open()?;
     let model = conversation.model();

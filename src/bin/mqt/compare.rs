@@ -16,7 +16,7 @@ pub(crate) fn run(args: CompareArgs, console: &Console) -> Result<()> {
     let picture = Picture::find(&args.image)?;
     let budgets = Budgets { fixed: &args.tokens, select: args.answer.select };
     let mut conversation = Conversation::start(&args.model, Arithmetic::Fast, budgets, console)?;
-    conversation.session.instruct(args.opening.system.as_deref())?;
+    conversation.open(&args.opening)?;
     let mut tokens = args.tokens;
     conversation.look(&picture, Reading::People)?;
     if tokens.is_empty() {

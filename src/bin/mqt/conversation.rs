@@ -1,19 +1,21 @@
 //! A loaded model with a picture in front of it, shared by every command that answers.
 
-use crate::args::ModelArgs;
+use crate::args::{ModelArgs, SystemArgs};
 use crate::choices;
 use crate::console::Console;
+use crate::devices;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::memory;
 use crate::picture::Picture;
+use crate::pictures::Pictures;
 use mqt::budget;
 use mqt::cancel::Cancel;
 use mqt::defaults;
 use mqt::future::Callback;
 use mqt::image::{self, Reading};
 use mqt::model::preflight::Preflight;
-use mqt::model::{Arithmetic, LoadOptions, Loading, Model, ModelSource, Opened, Tuning};
+use mqt::model::{Arithmetic, LoadOptions, Loading, Model, ModelSource, Opened, Rehearsal, Tuning};
 use mqt::select::Select;
 use mqt::session::{Answer, Request, Session};
 use mqt::weights::WeightsChoice;
@@ -55,7 +57,13 @@ pub(crate) fn load_tuned(
     load_opened(block_on(Opened::at(source, &options))?, &options, args, console)
 }
 
-fn options(args: &ModelArgs, default: Arithmetic, tuning: Tuning, cancel: Cancel) -> LoadOptions {
+/// What the flags say about loading.
+pub(crate) fn options(
+    args: &ModelArgs,
+    default: Arithmetic,
+    tuning: Tuning,
+    cancel: Cancel,
+) -> LoadOptions {
     LoadOptions {
         adapter: args.adapter.clone(),
         weights: args.weights.unwrap_or_default(),
@@ -64,9 +72,9 @@ fn options(args: &ModelArgs, default: Arithmetic, tuning: Tuning, cancel: Cancel
         template: args.template.clone().unwrap_or_default(),
         choices: choices::read(),
         tuning,
+        rehearsal: Rehearsal::Beside,
         context: args.context.unwrap_or(defaults::CONTEXT),
         cancel,
-        ..LoadOptions::default()
     }
 }
 
@@ -93,6 +101,7 @@ fn load_opened(
         _ => {}
     }))?;
     drop(bar);
+    devices::check(&options.adapter, model.adapter())?;
     choices::remember(model.adapter(), model.learned());
     if bytes >= LARGE_BYTES {
         let (seconds, gigabytes) = (model.load_times().weights / 1e3, bytes as f64 / 1e9);
@@ -102,9 +111,7 @@ fn load_opened(
             memory::peak()
         ));
     }
-    if model.fell_back_to_cpu() {
-        console.note("no usable graphics adapter was found, so the processor computes; `mqt doctor` says more");
-    }
+    devices::explain(&model, console);
     if let Some(WeightsChoice::Of(weights)) = args.weights.filter(|asked| *asked != held.into()) {
         console.note(&format!(
             "--weights {weights} is for checkpoint folders; this pack holds {}",
@@ -222,6 +229,15 @@ impl Conversation {
         })
     }
 
+    /// What the conversation opens with, and whether its pictures are kept.
+    pub(crate) fn open(&mut self, opening: &SystemArgs) -> Result<()> {
+        self.session.instruct(opening.system.as_deref())?;
+        if let Some(pictures) = Pictures::here().filter(|_| !opening.no_picture_cache) {
+            self.session.keep_pictures(Arc::new(pictures));
+        }
+        Ok(())
+    }
+
     /// The loaded model.
     pub(crate) fn model(&self) -> &Arc<Model> {
         self.session.model()
@@ -272,6 +288,7 @@ impl Conversation {
         for image in &mut answer.images {
             image.image = Some(self.image.clone());
         }
+        devices::remember(&self.session);
         Ok(answer)
     }
 }

@@ -1,71 +1,30 @@
-//! `mqt doctor`: what this machine can do, and whether mqt gives right results on it.
+//! `mqt doctor`: what this machine can do, which device answers and why, and whether its results
+//! are right.
 
 use crate::args::DoctorArgs;
 use crate::choices;
 use crate::console::Console;
+use crate::devices;
 use crate::failure::{Failure, Result};
+use crate::memory;
 use crate::output::Output;
 use mqt::budget::Budget;
 use mqt::cancel::Cancel;
 use mqt::gpu::{AdapterChoice, AdapterInfo, Gpu};
 use mqt::image::Picture;
-use mqt::model::{LoadOptions, Model, ModelSource};
+use mqt::kernels;
+use mqt::model::{LoadOptions, Model, ModelSource, Opened, Rehearsal};
 use mqt::session::{Request, Session};
 use pollster::block_on;
-use serde::Serialize;
-use std::collections::BTreeMap;
-use std::fmt;
+use report::{Device, FailedCase, ModelCheck, Report, SelfTest};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// `mqt.doctor/1`.
-#[derive(Serialize)]
-struct Report {
-    schema: &'static str,
-    version: &'static str,
-    os: &'static str,
-    arch: &'static str,
-    threads: usize,
-    adapters: Vec<AdapterInfo>,
-    /// What `--adapter` leads to; null if it leads to nothing.
-    adapter: Option<AdapterInfo>,
-    limits: BTreeMap<&'static str, u64>,
-    /// Which variant of each kernel was measured to be fastest here; the others are guessed.
-    kernels: BTreeMap<String, String>,
-    self_test: Option<SelfTest>,
-    model: Option<ModelCheck>,
-    usable: bool,
-    problems: Vec<String>,
-    #[serde(skip)]
-    code: u8,
-}
+mod report;
 
-/// Every kernel against its plain-Rust twin.
-#[derive(Serialize)]
-struct SelfTest {
-    cases: usize,
-    ok: usize,
-    failed: Vec<FailedCase>,
-    seconds: f64,
-}
-
-#[derive(Serialize)]
-struct FailedCase {
-    name: String,
-    message: String,
-}
-
-/// The bundled model on a picture whose answer is known.
-#[derive(Serialize)]
-struct ModelCheck {
-    name: String,
-    weights: String,
-    sha256: String,
-    load_seconds: f64,
-    question: &'static str,
-    answer: String,
-    right: bool,
-}
+/// How long the short test may take: a software driver that has compiled nothing yet may not be
+/// through then.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(args: DoctorArgs, console: &Console) -> Result<()> {
     let mut report = Report {
@@ -74,31 +33,15 @@ pub(crate) fn run(args: DoctorArgs, console: &Console) -> Result<()> {
         os: std::env::consts::OS,
         arch: std::env::consts::ARCH,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
+        memory_bytes: memory::total_bytes(),
+        memory_free_bytes: memory::available_bytes(),
         adapters: block_on(Gpu::list()),
-        adapter: None,
-        limits: BTreeMap::new(),
-        kernels: BTreeMap::new(),
-        self_test: None,
-        model: None,
-        usable: false,
-        problems: Vec::new(),
-        code: 0,
+        ..Report::default()
     };
-    match block_on(Gpu::open(&args.adapter)) {
-        Ok(gpu) => {
-            report.adapter =
-                Some(gpu.as_ref().map_or_else(AdapterInfo::cpu, |gpu| gpu.info().clone()));
-            if let Some(gpu) = &gpu {
-                report.limits = gpu.limits().into_iter().collect();
-                report.kernels =
-                    choices::read().remove(&gpu.info().key()).unwrap_or_default().variants;
-                if !args.no_self_test {
-                    report.self_test(gpu, console);
-                }
-            }
-            report.check_model(&args.adapter, console);
+    for done in [report.look(&args, console), report.list_devices()] {
+        if let Err(failure) = done {
+            report.problem(failure);
         }
-        Err(error) => report.problem(error.into()),
     }
     report.usable = report.code == 0;
     let mut output = Output::new();
@@ -110,21 +53,131 @@ pub(crate) fn run(args: DoctorArgs, console: &Console) -> Result<()> {
     if report.usable { Ok(()) } else { Err(Failure::reported(report.code)) }
 }
 
+/// How the bundled model is loaded on a device.
+fn options(adapter: AdapterChoice) -> LoadOptions {
+    LoadOptions {
+        adapter,
+        choices: choices::read(),
+        rehearsal: Rehearsal::Beside,
+        ..LoadOptions::default()
+    }
+}
+
 impl Report {
-    /// Notes what is wrong; the first problem decides the exit code.
-    fn problem(&mut self, failure: Failure) {
-        if self.code == 0 {
-            self.code = failure.code;
+    fn look(&mut self, args: &DoctorArgs, console: &Console) -> Result<()> {
+        if args.all {
+            let adapters = self.adapters.clone();
+            for adapter in &adapters {
+                self.test_all(adapter, console);
+            }
+            self.measure(&AdapterInfo::cpu(), console);
         }
-        self.problems.extend(failure.message);
+        let options = options(args.adapter.clone());
+        let opened = block_on(Opened::at(&ModelSource::Bundled, &options))?;
+        if !self.is_cold(&opened, &options, args)? {
+            self.check_model(opened, &options, console)?;
+        }
+        let gpu = self.open_used(&args.adapter)?;
+        if let Some(gpu) = gpu.filter(|_| !args.no_self_test && !args.all) {
+            let test = self.self_test(&gpu, kernels::samples(), Some(PATIENCE), console);
+            self.self_test = Some(test);
+        }
+        Ok(())
     }
 
-    fn self_test(&mut self, gpu: &Gpu, console: &Console) {
+    /// Whether an adapter was asked for that is a software one, and would have to compile first.
+    fn is_cold(
+        &mut self,
+        opened: &Opened,
+        options: &LoadOptions,
+        args: &DoctorArgs,
+    ) -> Result<bool> {
+        if matches!(args.adapter, AdapterChoice::Auto | AdapterChoice::Cpu) {
+            return Ok(false);
+        }
+        let Some(gpu) = block_on(Gpu::open(&args.adapter))? else {
+            return devices::check(&args.adapter, &AdapterInfo::cpu()).map(|()| false);
+        };
+        let cold = gpu.is_software() && opened.measured(options, gpu.info()).is_none();
+        self.adapter = Some(gpu.info().clone());
+        self.reason = "asked for".into();
+        Ok(cold)
+    }
+
+    /// Opens the device that is used, and notes its limits.
+    fn open_used(&mut self, asked: &AdapterChoice) -> Result<Option<Gpu>> {
+        let Some(used) = &self.adapter else { return Ok(None) };
+        let choice = match asked {
+            AdapterChoice::Auto if used.kind == "cpu" => AdapterChoice::Cpu,
+            AdapterChoice::Auto => AdapterChoice::Named(used.name.clone()),
+            _ => asked.clone(),
+        };
+        let gpu = block_on(Gpu::open(&choice))?;
+        if let Some(gpu) = &gpu {
+            self.limits = gpu.limits().into_iter().collect();
+            self.kernels = choices::read().remove(&gpu.info().key()).unwrap_or_default().variants;
+        }
+        Ok(gpu)
+    }
+
+    /// Every case on one adapter, and how fast the bundled model is there.
+    fn test_all(&mut self, adapter: &AdapterInfo, console: &Console) {
+        match block_on(Gpu::open(&AdapterChoice::Named(adapter.name.clone()))) {
+            Ok(Some(gpu)) => {
+                let test = self.self_test(&gpu, kernels::cases(), None, console);
+                self.self_tests.push((adapter.name.clone(), test));
+            }
+            Ok(None) => {}
+            Err(error) => self.problem(error.into()),
+        }
+        self.measure(adapter, console);
+    }
+
+    fn measure(&mut self, device: &AdapterInfo, console: &Console) {
+        let options = options(devices::choice(device));
+        if let Err(failure) = devices::measure(&ModelSource::Bundled, &options, console) {
+            self.problem(failure);
+        }
+    }
+
+    /// All devices, with what was measured by now.
+    fn list_devices(&mut self) -> Result<()> {
+        let options = options(AdapterChoice::Auto);
+        let opened = block_on(Opened::at(&ModelSource::Bundled, &options))?;
+        let cpu = AdapterInfo::cpu();
+        self.devices = self
+            .adapters
+            .iter()
+            .chain([&cpu])
+            .map(|info| {
+                let speed = opened.measured(&options, info);
+                let tested = self.self_tests.iter().position(|(name, _)| *name == info.name);
+                Device {
+                    info: info.clone(),
+                    answer_ms: speed.and_then(|speed| speed.typical_ms()),
+                    self_test: tested.map(|at| self.self_tests.swap_remove(at).1),
+                }
+            })
+            .collect();
+        Ok(())
+    }
+
+    /// Kernels against their twins, until the patience is spent.
+    fn self_test(
+        &mut self,
+        gpu: &Gpu,
+        cases: Vec<kernels::check::Case>,
+        patience: Option<Duration>,
+        console: &Console,
+    ) -> SelfTest {
         let start = Instant::now();
-        let cases = mqt::kernels::cases();
-        let mut test = SelfTest { cases: cases.len(), ok: 0, failed: Vec::new(), seconds: 0.0 };
+        let mut test = SelfTest { of: cases.len(), ..SelfTest::default() };
         let bar = console.steps("kernels", cases.len());
+        let name = &gpu.info().name;
         for case in cases {
+            if patience.is_some_and(|patience| start.elapsed() > patience) {
+                break;
+            }
             let message = match block_on(case.run(gpu)) {
                 Ok(check) if check.ok => None,
                 Ok(check) => Some(check.message),
@@ -134,46 +187,49 @@ impl Report {
                 None => test.ok += 1,
                 Some(message) => test.failed.push(FailedCase { name: case.name, message }),
             }
+            test.cases += 1;
             bar.inc(1);
         }
         bar.finish_and_clear();
         test.seconds = seconds(start);
         if !test.failed.is_empty() {
             let message = format!(
-                "{} of {} kernels give wrong results on {}; use `--adapter cpu`",
+                "{} of {} kernels give wrong results on {name}; use `--adapter cpu`",
                 test.failed.len(),
                 test.cases,
-                gpu.info().name
             );
             self.problem(Failure { code: 4, message: Some(message) });
         }
-        self.self_test = Some(test);
+        test
     }
 
-    fn check_model(&mut self, adapter: &AdapterChoice, console: &Console) {
+    fn check_model(
+        &mut self,
+        opened: Opened,
+        options: &LoadOptions,
+        console: &Console,
+    ) -> Result<()> {
         let spinner = console.spinner("asking the bundled model");
-        let checked = check_model(adapter);
+        let start = Instant::now();
+        let model = block_on(opened.load(options, &mut |_| {}))?;
+        self.reason = devices::why(&model.adapter().name, model.reason());
+        self.adapter = Some(model.adapter().clone());
+        let checked = check_model(Arc::new(model), start);
         spinner.finish_and_clear();
-        match checked {
-            Ok(check) => {
-                if !check.right {
-                    let message = format!(
-                        "the bundled model answers {:?} with {:?}, which is wrong",
-                        check.question, check.answer
-                    );
-                    self.problem(Failure { code: 3, message: Some(message) });
-                }
-                self.model = Some(check);
-            }
-            Err(error) => self.problem(error.into()),
+        let check = checked?;
+        if !check.right {
+            let message = format!(
+                "the bundled model answers {:?} with {:?}, which is wrong",
+                check.question, check.answer
+            );
+            self.problem(Failure { code: 3, message: Some(message) });
         }
+        self.model = Some(check);
+        Ok(())
     }
 }
 
-fn check_model(adapter: &AdapterChoice) -> mqt::Result<ModelCheck> {
-    let start = Instant::now();
-    let options = LoadOptions { adapter: adapter.clone(), ..LoadOptions::default() };
-    let model = Arc::new(block_on(Model::load(&ModelSource::Bundled, &options, &mut |_| {}))?);
+fn check_model(model: Arc<Model>, start: Instant) -> mqt::Result<ModelCheck> {
     let context = model.config().max_context().min(512);
     let mut session = block_on(Session::new(model.clone(), context, &Cancel::new()))?;
     let load_seconds = seconds(start);
@@ -183,6 +239,7 @@ fn check_model(adapter: &AdapterChoice) -> mqt::Result<ModelCheck> {
     request.budget = Budget::Fixed(model.config().m_max() as u64);
     request.max_new_tokens = 16;
     let answer = block_on(session.ask(&request, &Cancel::new(), &mut |_| {}))?.text;
+    devices::remember(&session);
     let (name, weights, sha256) =
         (model.name().to_owned(), model.weights_name(), model.sha256().to_owned());
     let right = answer.trim_end_matches('.').eq_ignore_ascii_case(ANSWER);
@@ -206,65 +263,4 @@ const SIDE: usize = 112;
 
 fn seconds(since: Instant) -> f64 {
     (since.elapsed().as_secs_f64() * 1e3).round() / 1e3
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "mqt {} · {} {} · {} threads", self.version, self.os, self.arch, self.threads)?;
-        writeln!(f, "\nadapters, best first:")?;
-        for adapter in &self.adapters {
-            writeln!(f, "  {}", described(adapter))?;
-        }
-        writeln!(f, "  cpu (the plain-Rust network; always there)")?;
-        if let Some(adapter) = &self.adapter {
-            writeln!(f, "\nused: {}", described(adapter))?;
-        }
-        for (name, value) in &self.limits {
-            writeln!(f, "  {name:<35} {value:>12}")?;
-        }
-        if !self.kernels.is_empty() {
-            writeln!(f, "\nkernels measured to be fastest:")?;
-        }
-        for (kernel, variant) in &self.kernels {
-            writeln!(f, "  {kernel:<35} {variant:>12}")?;
-        }
-        if let Some(test) = &self.self_test {
-            writeln!(
-                f,
-                "\nkernels: {} of {} equal their twins ({:.1} s)",
-                test.ok, test.cases, test.seconds
-            )?;
-            for case in &test.failed {
-                writeln!(f, "  FAILED {}: {}", case.name, case.message)?;
-            }
-        }
-        if let Some(model) = &self.model {
-            let verdict = if model.right { "right" } else { "WRONG" };
-            writeln!(
-                f,
-                "\nbundled model: {} ({}), loaded in {:.1} s",
-                model.name, model.weights, model.load_seconds
-            )?;
-            writeln!(f, "  {} {} ({verdict})", model.question, model.answer)?;
-        }
-        writeln!(f)?;
-        for problem in &self.problems {
-            writeln!(f, "problem: {problem}")?;
-        }
-        writeln!(
-            f,
-            "{}",
-            if self.usable { "mqt works here" } else { "mqt does not work here as asked" }
-        )
-    }
-}
-
-fn described(adapter: &AdapterInfo) -> String {
-    let AdapterInfo { name, backend, kind, driver } = adapter;
-    let details: Vec<&str> = [kind, backend, driver]
-        .into_iter()
-        .map(String::as_str)
-        .filter(|text| !text.is_empty())
-        .collect();
-    format!("{name} ({})", details.join(", "))
 }

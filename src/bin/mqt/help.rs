@@ -117,8 +117,11 @@ Examples:
   mqt cache ls
   mqt cache verify owner--name
   mqt cache rm owner--name
+  mqt cache rm pictures
 
-Models lie in the folder that MQT_CACHE names, else in the user's own cache folder.";
+Models lie in the folder that MQT_CACHE names, else in the user's own cache folder. There mqt also keeps what it has
+made of pictures (ask, chat and compare; at most 512 MiB, those used least recently go first), so that none is encoded
+twice; --no-picture-cache turns that off.";
 
 pub(crate) const INSPECT: &str = "\
 Example:
@@ -137,9 +140,12 @@ Ratios within one run are what counts; on a busy machine even those wander.";
 
 pub(crate) const DOCTOR: &str = "\
 Example:
-  mqt doctor
+  mqt doctor                       some seconds: one test of each kernel, on the device in use
+  mqt doctor --all                 every test on every adapter, and how fast each device is
   mqt doctor --adapter cpu --json
 
+A software driver compiles for a long time before it computes. Until it was measured (--all, `mqt bench --tune`, or
+any answer with --adapter), it is not used, and its kernels are tested for 5 seconds at most.
 Exit code 0 if mqt works here, on a GPU or only on the processor.";
 
 pub(crate) const CHAT_COMMANDS: &str = "\

@@ -16,8 +16,10 @@ mod compare;
 mod console;
 mod conversation;
 mod convert;
+mod devices;
 mod doctor;
 mod download;
+mod drivers;
 mod eval;
 mod exact;
 mod failure;
@@ -32,6 +34,7 @@ mod lock;
 mod memory;
 mod output;
 mod picture;
+mod pictures;
 mod plot;
 mod pull;
 mod pulled;
@@ -51,6 +54,7 @@ use mqt::untrusted;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    drivers::keep_quiet();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return refuse(&error),

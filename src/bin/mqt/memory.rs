@@ -16,6 +16,11 @@ pub(crate) fn available_bytes() -> Option<u64> {
     field("/proc/meminfo", "MemAvailable:")
 }
 
+/// The machine's memory in bytes; `None` but on Linux.
+pub(crate) fn total_bytes() -> Option<u64> {
+    field("/proc/meminfo", "MemTotal:")
+}
+
 fn field(path: &str, name: &str) -> Option<u64> {
     let text = std::fs::read_to_string(path).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;

@@ -4,7 +4,7 @@ use super::values::{Tokens, count, milliseconds, penalty, positive};
 use super::values::{adapter, probability, temperature, template, tokens, whole};
 use crate::failure::{Failure, Result};
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{FalseyValueParser, PossibleValuesParser, TypedValueParser};
 use mqt::budget::Budget;
 use mqt::config::Config;
 use mqt::defaults;
@@ -99,6 +99,12 @@ pub(crate) struct SystemArgs {
     /// Open the conversation with this text instead of the model's own
     #[arg(long, value_name = "TEXT")]
     pub(crate) system: Option<String>,
+    /// Neither keep encoded pictures on disk nor take them from there
+    #[arg(
+        long, env = "MQT_NO_PICTURE_CACHE", hide_env_values = true,
+        value_parser = FalseyValueParser::new()
+    )]
+    pub(crate) no_picture_cache: bool,
 }
 
 #[derive(Debug, Args)]
@@ -122,8 +128,12 @@ pub(crate) struct ModelArgs {
     /// llava_onevision or nanollava [default: the model's own]
     #[arg(long, value_name = "NAME", value_parser = template)]
     pub(crate) template: Option<TemplateChoice>,
-    /// The graphics adapter: part of its name, or `cpu` for none
-    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = adapter)]
+    /// What computes: `cpu`, `gpu` for the best graphics adapter, part of an adapter's name, or
+    /// `auto`: a graphics card, else the faster of the processor and the software drivers
+    #[arg(
+        long, value_name = "NAME", default_value = "auto", env = "MQT_ADAPTER",
+        hide_env_values = true, value_parser = adapter
+    )]
     pub(crate) adapter: AdapterChoice,
     /// Room for this many tokens of picture and conversation [default: what they need, 2048 at
     /// least, as far as the model allows]

@@ -4,6 +4,8 @@ use super::*;
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 use mqt::budget::Budget;
+use mqt::defaults;
+use mqt::gpu::AdapterChoice;
 use mqt::sample::Sampling;
 
 fn parse(line: &str) -> std::result::Result<Arguments, clap::Error> {

@@ -1,0 +1,90 @@
+//! The flags of the commands that look at devices: `bench` and `doctor`.
+
+use super::ModelArgs;
+use super::values::{adapter, positive, seconds};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use mqt::defaults;
+use mqt::gpu::AdapterChoice;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// One JSON object, schema mqt.doctor/1
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Look at this device: `cpu`, `gpu`, or part of an adapter's name
+    #[arg(
+        long, value_name = "NAME", default_value = "auto", env = "MQT_ADAPTER",
+        hide_env_values = true, value_parser = adapter
+    )]
+    pub(crate) adapter: AdapterChoice,
+    /// Test every kernel on every adapter, and measure all devices; takes minutes on software
+    /// drivers
+    #[arg(long, conflicts_with = "no_self_test")]
+    pub(crate) all: bool,
+    /// Leave out running kernels against their plain-Rust twins
+    #[arg(long)]
+    pub(crate) no_self_test: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Random weights of this shape instead of a model: toybox, llama-200m, tinyllama-1.1b or
+    /// mqt-llava-7b
+    #[arg(
+        long, value_name = "NAME", conflicts_with = "model", hide_possible_values = true,
+        value_parser = PossibleValuesParser::new(mqt::config::shapes::NAMES)
+    )]
+    pub(crate) shape: Option<String>,
+    /// Numbers of image tokens to measure the first token for, separated by commas [default: the
+    /// ladder]
+    #[arg(
+        short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
+        value_parser = positive
+    )]
+    pub(crate) tokens: Vec<u32>,
+    /// Contexts to generate at, separated by commas
+    #[arg(
+        long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
+        default_values_t = defaults::BENCH_CONTEXTS.map(|n| n as u32), value_parser = positive
+    )]
+    pub(crate) contexts: Vec<u32>,
+    /// Prompt lengths, separated by commas
+    #[arg(
+        long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
+        default_values_t = defaults::BENCH_PREFILL.map(|n| n as u32), value_parser = positive
+    )]
+    pub(crate) prefill: Vec<u32>,
+    /// Numbers of tokens to compute together beside a context of 128 [default: 1 to 16, 20, 24, 28,
+    /// 32, 48, 64]
+    #[arg(
+        long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
+        value_parser = positive
+    )]
+    pub(crate) batches: Vec<u32>,
+    /// Seconds per figure: more is steadier
+    #[arg(
+        long, value_name = "S", default_value_t = defaults::BENCH_PATIENCE, allow_hyphen_values = true,
+        value_parser = seconds
+    )]
+    pub(crate) patience: f64,
+    /// First measure every variant of every kernel, and without --adapter every device; the fastest
+    /// are remembered for all later runs
+    #[arg(long)]
+    pub(crate) tune: bool,
+    /// Then measure how long each kernel takes, with the device's own clock
+    #[arg(long)]
+    pub(crate) profile: bool,
+    /// Leave out the vision tower
+    #[arg(long)]
+    pub(crate) no_vision: bool,
+    /// One JSON object, schema mqt.bench/1
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Draw the first token's time against m, and the small batches, into an SVG file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+}

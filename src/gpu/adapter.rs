@@ -1,0 +1,303 @@
+//! Adapters, and which of them computes: what was measured to be fastest; before that a graphics
+//! card, and never a software adapter.
+
+use super::device::Gpu;
+use crate::error::{Error, Result};
+
+/// Which adapter to run on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AdapterChoice {
+    /// The fastest of the devices that were measured. Before that the best graphics card: discrete,
+    /// integrated, virtual; the processor where there is none.
+    #[default]
+    Auto,
+    /// The best graphics adapter, a software one where there is no other; the processor where no
+    /// adapter gives a device.
+    Gpu,
+    /// The first adapter whose name contains this, in any case.
+    Named(String),
+    /// The network on the processor.
+    Cpu,
+}
+
+impl std::str::FromStr for AdapterChoice {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text.to_ascii_lowercase().as_str() {
+            "auto" | "" => AdapterChoice::Auto,
+            "gpu" => AdapterChoice::Gpu,
+            "cpu" => AdapterChoice::Cpu,
+            _ => AdapterChoice::Named(text.to_owned()),
+        })
+    }
+}
+
+/// Why this device computes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reason {
+    /// The caller asked for it.
+    Asked,
+    /// It is the best graphics card.
+    Card,
+    /// No adapter could be used: the processor.
+    NoAdapter,
+    /// The only adapters are programs on the processor, and nobody has measured them with this
+    /// model yet: the processor.
+    NotMeasured {
+        /// The first of them.
+        adapter: String,
+    },
+    /// It was measured to be the fastest.
+    Measured {
+        /// The device that it was compared with.
+        other: String,
+        /// How many times as fast as that one it is, 1 or more.
+        times: f64,
+    },
+}
+
+/// An opened device, or the processor, and why.
+pub(crate) struct Picked {
+    /// `None`: the processor.
+    pub(crate) gpu: Option<Gpu>,
+    pub(crate) reason: Reason,
+}
+
+/// What is known about the adapter in use.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct AdapterInfo {
+    /// The driver's name for it, or `cpu`.
+    pub name: String,
+    /// `vulkan`, `metal`, `dx12`, `webgpu` or `none`.
+    pub backend: String,
+    /// `discrete`, `integrated`, `virtual`, `software`, `other` or `cpu`.
+    pub kind: String,
+    /// Driver name and version, as far as known.
+    pub driver: String,
+}
+
+impl AdapterInfo {
+    /// The entry for the network on the processor.
+    pub fn cpu() -> Self {
+        AdapterInfo {
+            name: "cpu".into(),
+            backend: "none".into(),
+            kind: "cpu".into(),
+            driver: String::new(),
+        }
+    }
+
+    /// What is remembered about this adapter is filed under this: another driver may be another
+    /// machine.
+    pub fn key(&self) -> String {
+        format!("{} · {} · {}", self.backend, self.name, self.driver)
+    }
+
+    /// Whether the adapter is a program on the processor.
+    pub fn is_software(&self) -> bool {
+        self.kind == "software"
+    }
+
+    pub(super) fn of(info: &wgpu::AdapterInfo) -> Self {
+        let kind = match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete",
+            wgpu::DeviceType::IntegratedGpu => "integrated",
+            wgpu::DeviceType::VirtualGpu => "virtual",
+            wgpu::DeviceType::Cpu => "software",
+            wgpu::DeviceType::Other => "other",
+        };
+        let name = if info.name.is_empty() {
+            format!("{} adapter", info.backend)
+        } else {
+            info.name.clone()
+        };
+        AdapterInfo {
+            name,
+            backend: match info.backend {
+                wgpu::Backend::BrowserWebGpu => "webgpu".into(),
+                other => other.to_string(),
+            },
+            kind: kind.into(),
+            driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+        }
+    }
+}
+
+impl Gpu {
+    /// Opens the chosen adapter with WebGPU's default limits and no optional feature.
+    ///
+    /// Returns `Ok(None)` if the network on the processor should be used: [`AdapterChoice::Cpu`],
+    /// no usable adapter, or `Auto` without a graphics card, since nothing is known here about
+    /// software adapters.
+    ///
+    /// # Errors
+    /// [`Error::AdapterNotFound`] if a name matches nothing; [`Error::DeviceRefused`] if a *named*
+    /// adapter gives no device.
+    pub async fn open(choice: &AdapterChoice) -> Result<Option<Gpu>> {
+        Gpu::pick(choice, |_| None).await.map(|picked| picked.gpu)
+    }
+
+    /// The same, and why. `measured` says how many times as fast as the processor an adapter is;
+    /// `None` where that was not measured.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`].
+    pub(crate) async fn pick(
+        choice: &AdapterChoice,
+        measured: impl Fn(&AdapterInfo) -> Option<f64>,
+    ) -> Result<Picked> {
+        if *choice == AdapterChoice::Cpu {
+            return Ok(Picked { gpu: None, reason: Reason::Asked });
+        }
+        let adapters = Adapters::find().await;
+        match choice {
+            AdapterChoice::Auto => Ok(adapters.pick(measured).await),
+            AdapterChoice::Named(name) => {
+                let gpu = Gpu::from_adapter(adapters.named(name)?, adapters.packed_dot).await?;
+                Ok(Picked { gpu: Some(gpu), reason: Reason::Asked })
+            }
+            _ => {
+                for adapter in &adapters.all {
+                    if let Ok(gpu) = Gpu::from_adapter(adapter, adapters.packed_dot).await {
+                        return Ok(Picked { gpu: Some(gpu), reason: Reason::Asked });
+                    }
+                }
+                Ok(Picked { gpu: None, reason: Reason::NoAdapter })
+            }
+        }
+    }
+
+    /// Every adapter of this machine, best first.
+    pub async fn list() -> Vec<AdapterInfo> {
+        Adapters::find().await.infos().collect()
+    }
+}
+
+/// The adapters of this machine.
+struct Adapters {
+    /// Best kind first; the order within a kind is the driver's.
+    all: Vec<wgpu::Adapter>,
+    /// Whether WGSL has products of packed bytes.
+    packed_dot: bool,
+}
+
+impl Adapters {
+    async fn find() -> Adapters {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+        descriptor.backends = wgpu::Backends::PRIMARY;
+        // The tests set WGPU_STRICT_WEBGPU_COMPLIANCE on one driver: nothing beyond WebGPU's
+        // defaults.
+        descriptor.flags = descriptor.flags.with_env();
+        let instance = wgpu::Instance::new(descriptor);
+        #[cfg(not(target_arch = "wasm32"))]
+        let mut all = instance.enumerate_adapters(wgpu::Backends::PRIMARY).await;
+        #[cfg(target_arch = "wasm32")]
+        let mut all: Vec<wgpu::Adapter> = instance
+            .request_adapter(&wgpu::RequestAdapterOptions {
+                power_preference: wgpu::PowerPreference::HighPerformance,
+                ..Default::default()
+            })
+            .await
+            .into_iter()
+            .collect();
+        all.sort_by_key(|a| match a.get_info().device_type {
+            wgpu::DeviceType::DiscreteGpu => 0,
+            wgpu::DeviceType::IntegratedGpu => 1,
+            wgpu::DeviceType::VirtualGpu => 2,
+            wgpu::DeviceType::Other => 3,
+            wgpu::DeviceType::Cpu => 4,
+        });
+        let packed = wgpu::WgslLanguageFeatures::Packed4x8IntegerDotProduct;
+        Adapters { all, packed_dot: instance.wgsl_language_features().contains(packed) }
+    }
+
+    fn infos(&self) -> impl Iterator<Item = AdapterInfo> {
+        self.all.iter().map(|adapter| AdapterInfo::of(&adapter.get_info()))
+    }
+
+    /// The first one whose name contains this.
+    fn named(&self, wanted: &str) -> Result<&wgpu::Adapter> {
+        let lower = wanted.to_lowercase();
+        let at = self.infos().position(|info| info.name.to_lowercase().contains(&lower));
+        at.and_then(|at| self.all.get(at)).ok_or_else(|| {
+            let names = self.infos().chain([AdapterInfo::cpu()]).map(|info| info.name);
+            let available = names.collect::<Vec<_>>().join(", ");
+            Error::AdapterNotFound { wanted: wanted.to_owned(), available }
+        })
+    }
+
+    /// The first graphics card that gives a device, unless it was measured; else the fastest of
+    /// all that were measured, the processor among them.
+    async fn pick(&self, measured: impl Fn(&AdapterInfo) -> Option<f64>) -> Picked {
+        let all: Vec<(&wgpu::Adapter, AdapterInfo)> = self.all.iter().zip(self.infos()).collect();
+        let mut known: Vec<(&wgpu::Adapter, &AdapterInfo, f64)> = Vec::new();
+        for (adapter, info) in &all {
+            let times = measured(info).filter(|times| times.is_finite() && *times > 0.0);
+            match times {
+                Some(times) => known.push((adapter, info, times)),
+                None if info.is_software() => {}
+                None => {
+                    if let Ok(gpu) = Gpu::from_adapter(adapter, self.packed_dot).await {
+                        return Picked { gpu: Some(gpu), reason: Reason::Card };
+                    }
+                }
+            }
+        }
+        known.sort_by(|a, b| b.2.total_cmp(&a.2));
+        for (adapter, info, times) in known.iter().filter(|(.., times)| *times > 1.0) {
+            if let Ok(gpu) = Gpu::from_adapter(adapter, self.packed_dot).await {
+                let measured = Reason::Measured { other: AdapterInfo::cpu().name, times: *times };
+                let reason = if info.is_software() { measured } else { Reason::Card };
+                return Picked { gpu: Some(gpu), reason };
+            }
+        }
+        let reason = if let Some((_, info, times)) = known.first() {
+            Reason::Measured { other: info.name.clone(), times: (1.0 / times).max(1.0) }
+        } else if let Some((_, info)) = all.iter().find(|(_, info)| info.is_software()) {
+            Reason::NotMeasured { adapter: info.name.clone() }
+        } else {
+            Reason::NoAdapter
+        };
+        Picked { gpu: None, reason }
+    }
+}
+
+#[cfg(all(test, feature = "native"))]
+mod tests {
+    use super::*;
+    use pollster::block_on;
+
+    /// What `Auto` leads to if software adapters are so many times as fast as the processor; `None`
+    /// where this machine has a graphics card, or no adapter at all.
+    fn picked(times: Option<f64>) -> Option<(bool, Reason)> {
+        if !block_on(Gpu::list()).first()?.is_software() {
+            return None;
+        }
+        let picked =
+            block_on(Gpu::pick(&AdapterChoice::Auto, |_| times)).expect("`Auto` never fails");
+        Some((picked.gpu.is_some(), picked.reason))
+    }
+
+    #[test]
+    fn a_software_adapter_computes_only_where_it_was_measured_to_be_faster() {
+        let Some((on_gpu, reason)) = picked(None) else { return };
+        assert!(!on_gpu && matches!(reason, Reason::NotMeasured { .. }), "{reason:?}");
+        let (on_gpu, reason) = picked(Some(0.25)).unwrap();
+        let Reason::Measured { other, times } = &reason else { panic!("{reason:?}") };
+        assert!(!on_gpu && other != "cpu" && *times == 4.0, "{reason:?}");
+        let reason = Reason::Measured { other: "cpu".into(), times: 2.0 };
+        assert_eq!(picked(Some(2.0)).unwrap(), (true, reason));
+        for nonsense in [f64::NAN, f64::INFINITY, 0.0, -1.0] {
+            assert!(!picked(Some(nonsense)).unwrap().0, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn words_of_the_flag() {
+        let read = |text: &str| text.parse::<AdapterChoice>().unwrap();
+        assert_eq!([read(""), read("Auto")], [AdapterChoice::Auto, AdapterChoice::Auto]);
+        assert_eq!([read("CPU"), read("gpu")], [AdapterChoice::Cpu, AdapterChoice::Gpu]);
+        assert_eq!(read("Radeon"), AdapterChoice::Named("Radeon".into()));
+    }
+}
