@@ -1,31 +1,46 @@
-//! The network on plain slices, from the kernels' twins: the oracle of the tests, and the fallback
-//! where there is no adapter.
+//! The network on the processor, on the kernels of [`crate::cpu`].
 
 use super::back_end::{BackEnd, Encoded, Start};
-use super::parts::{Language, Parts, Projector, Vision};
-use super::{Chunk, Slot, Want, Wanted};
+use super::parts::{Language, LanguageLayer, Linear, Norm, Parts, Projector, Vision, VisionLayer};
+use super::{Arithmetic, Chunk, Slot, Want, Wanted};
 use crate::cancel::Cancel;
-use crate::config::Config;
+use crate::config::{Config, LanguageConfig, VisionConfig};
+use crate::cpu::{self, Isa, KvRows, Matrix, Memory, Product, Scratch, Store};
 use crate::error::Result;
 use crate::image::Pixels;
-use crate::kernels::attention::heads::{self, rope_table};
-use crate::kernels::attention::{self, Mask};
+use crate::kernels::attention::Mask;
+use crate::kernels::attention::heads::rope_table;
 use crate::kernels::product::Act;
-use crate::kernels::{
-    embed, layer_norm, mix, patchify, pick, product, rms_norm, swiglu, vision_embed,
-};
-use crate::quant::{Format, Packed};
+use crate::kernels::{patchify, pick, vision_embed};
+use crate::parallel::{self, Pool};
+use crate::quant::Format;
 use crate::sample::{self, Picked, Sampling};
 use crate::weights::fold;
 use std::ops::Range;
 use web_time::Instant;
 
 /// The network on the processor.
-pub(super) struct Network(Parts<Packed, Vec<f32>, Vec<f32>>);
+pub(super) struct Network {
+    parts: Parts<Matrix, Vec<f32>, Vec<f32>>,
+    /// The instruction set that it was loaded for.
+    isa: Isa,
+    /// Whether the decoder's activations may be rounded to bytes.
+    rounds: bool,
+    memory: Pool<Memories>,
+}
 
 impl Network {
-    pub(super) fn new(parts: Parts<Packed, Vec<f32>, Vec<f32>>) -> Network {
-        Network(parts)
+    pub(super) fn new(parts: Parts<Matrix, Vec<f32>, Vec<f32>>, arithmetic: Arithmetic) -> Network {
+        let rounds = arithmetic == Arithmetic::Fast;
+        Network { parts, isa: Isa::chosen(), rounds, memory: Pool::default() }
+    }
+
+    pub(super) fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    fn kernels<'a>(&self, cancel: &'a Cancel) -> Kernels<'a> {
+        Kernels { isa: self.isa, rounds: self.rounds, cancel }
     }
 }
 
@@ -43,7 +58,11 @@ impl BackEnd for Network {
         pixels: &Pixels,
         cancel: &Cancel,
     ) -> Result<Vec<f32>> {
-        encode(config, &self.0.vision, pixels, cancel).await
+        let mut memory = self.memory.take();
+        let kernels = self.kernels(cancel);
+        let features = encode(config, &self.parts.vision, pixels, kernels, &mut memory).await;
+        self.memory.give(memory);
+        features
     }
 
     async fn look(
@@ -54,25 +73,30 @@ impl BackEnd for Network {
         cancel: &Cancel,
     ) -> Result<Encoded<Vec<f32>>> {
         let start = Instant::now();
-        let features = encode(config, &self.0.vision, pixels, cancel).await?;
+        let features = self.features(config, pixels, cancel).await?;
         let encoded = Instant::now();
-        let visual = project(config, &self.0.projector, &features, n);
+        let mut memory = self.memory.take();
+        let projector = &self.parts.projector;
+        let visual = project(config, projector, features, n, self.kernels(cancel), &mut memory);
+        self.memory.give(memory);
+        cancel.check()?;
         Ok(Encoded { visual, vision: encoded - start, resample: encoded.elapsed() })
     }
 
     async fn map(&self) -> Result<Option<Vec<f32>>> {
-        Ok(match &self.0.projector {
+        Ok(match &self.parts.projector {
             Projector::Resampler(r) => Some(r.map.clone()),
             Projector::Mlp(_) => None,
         })
     }
 
     async fn read_visual(&self, visual: &Vec<f32>, rows: Range<usize>) -> Result<Vec<f32>> {
-        let hidden = self.0.language.norm.len();
+        let hidden = self.parts.language.norm.len();
         Ok(visual[rows.start * hidden..rows.end * hidden].to_vec())
     }
 
     fn begin(&self, _: &Config, kv: &mut KvCache, start: &Start) {
+        kv.reserve(start.prompt + start.limit);
         kv.begin(start.sampling, start.seen);
     }
 
@@ -87,12 +111,13 @@ impl BackEnd for Network {
         chunk: Chunk<'_, Vec<f32>>,
         cancel: &Cancel,
     ) -> Result<Wanted> {
-        forward(config, &self.0.language, kv, chunk, cancel).await
+        let mut memory = self.memory.take();
+        let kernels = self.kernels(cancel);
+        let wanted = forward(config, &self.parts.language, kv, chunk, kernels, &mut memory).await;
+        self.memory.give(memory);
+        wanted
     }
 }
-
-/// Keys and values of one layer, [len, kv_heads · head_dim] each.
-type KvRows = (Vec<f32>, Vec<f32>);
 
 /// Keys and values of every layer, and the rotation table.
 pub(super) struct KvCache {
@@ -108,7 +133,7 @@ pub(super) struct KvCache {
 impl KvCache {
     pub(super) fn new(config: &Config, context: usize) -> KvCache {
         let (layers, rope) = (
-            vec![KvRows::default(); config.language.layers],
+            (0..config.language.layers).map(|_| KvRows::new(config.language.shape)).collect(),
             rope_table(&config.language.inv_freq, context),
         );
         KvCache {
@@ -142,80 +167,182 @@ impl KvCache {
         self.picked.push(picked);
     }
 
-    pub(super) fn rewind(&mut self, config: &Config, len: usize) {
-        let width = config.language.shape.kv_heads * config.language.shape.head_dim;
-        for (keys, values) in &mut self.layers {
-            keys.truncate(len * width);
-            values.truncate(len * width);
-        }
+    /// Room for keys and values up to `len` positions, so that none is made while decoding.
+    fn reserve(&mut self, len: usize) {
+        self.layers.iter_mut().for_each(|layer| layer.reserve(len));
+    }
+
+    pub(super) fn rewind(&mut self, len: usize) {
+        self.layers.iter_mut().for_each(|layer| layer.truncate(len));
     }
 }
 
-fn add(x: &mut [f32], y: &[f32]) {
-    x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
+/// Activations, kept from one run to the next.
+#[derive(Default)]
+struct Memories {
+    products: Scratch,
+    attention: Memory,
+    x: Vec<f32>,
+    normed: Vec<f32>,
+    qkv: Vec<f32>,
+    q: Vec<f32>,
+    mixed: Vec<f32>,
+    wide: Vec<f32>,
+    narrow: Vec<f32>,
+}
+
+/// A matrix, and its bias where it has one.
+#[derive(Clone, Copy)]
+struct Weights<'a>(&'a Matrix, Option<&'a [f32]>);
+
+impl<'a> From<&'a Matrix> for Weights<'a> {
+    fn from(matrix: &'a Matrix) -> Weights<'a> {
+        Weights(matrix, None)
+    }
+}
+
+impl<'a> From<&'a Linear<Matrix, Vec<f32>>> for Weights<'a> {
+    fn from(linear: &'a Linear<Matrix, Vec<f32>>) -> Weights<'a> {
+        Weights(&linear.weight, linear.bias.as_deref())
+    }
+}
+
+/// How a run computes.
+#[derive(Clone, Copy)]
+struct Kernels<'a> {
+    isa: Isa,
+    rounds: bool,
+    cancel: &'a Cancel,
+}
+
+impl Kernels<'_> {
+    /// `out` becomes act(x · wᵀ + bias), whatever its length was.
+    fn linear<'a>(
+        self,
+        x: &[f32],
+        w: impl Into<Weights<'a>>,
+        act: Act,
+        out: &mut Vec<f32>,
+        scratch: &mut Scratch,
+    ) {
+        let Weights(w, bias) = w.into();
+        out.resize(x.len() / w.cols * w.rows, 0.0);
+        let Kernels { isa, rounds, cancel } = self;
+        Product { isa, w, bias, act, rounds }.run(x, Store::Replace, out, scratch, cancel);
+    }
+
+    /// out += x · wᵀ + bias.
+    fn linear_add<'a>(
+        self,
+        x: &[f32],
+        w: impl Into<Weights<'a>>,
+        out: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let Weights(w, bias) = w.into();
+        let Kernels { isa, rounds, cancel } = self;
+        Product { isa, w, bias, act: Act::None, rounds }.run(x, Store::Add, out, scratch, cancel);
+    }
+
+    fn layer_norm(self, x: &[f32], norm: &Norm<Vec<f32>>, eps: f32, out: &mut Vec<f32>) {
+        out.resize(x.len(), 0.0);
+        let affine = Some((&norm.weight[..], &norm.bias[..]));
+        cpu::layer_norm(self.isa, x, norm.weight.len(), affine, eps, out);
+    }
+
+    fn rms_norm(self, x: &[f32], weight: &[f32], eps: f32, out: &mut Vec<f32>) {
+        out.resize(x.len(), 0.0);
+        cpu::rms_norm(self.isa, x, weight, eps, out);
+    }
 }
 
 /// pixels [3, S, S] → features [patches, d].
 async fn encode(
     config: &Config,
-    w: &Vision<Packed, Vec<f32>>,
+    w: &Vision<Matrix, Vec<f32>>,
     pixels: &Pixels,
-    cancel: &Cancel,
+    kernels: Kernels<'_>,
+    memory: &mut Memories,
 ) -> Result<Vec<f32>> {
     let v = &config.vision;
-    let (d, shape) = (v.hidden, v.shape());
-    let act = if v.exact_gelu { Act::Gelu } else { Act::QuickGelu };
     let patches = patchify::reference(&pixels.data, v.image_size, v.patch);
-    let embedded = product::reference(&patches, &w.patch, None, Act::None);
-    let x = vision_embed::reference(&embedded, &w.class, &w.position);
-    let mut x = layer_norm::reference(&x, d, Some((&w.pre_norm.weight, &w.pre_norm.bias)), v.eps);
+    kernels.linear(&patches, &w.patch, Act::None, &mut memory.wide, &mut memory.products);
+    let embedded = vision_embed::reference(&memory.wide, &w.class, &w.position);
+    kernels.layer_norm(&embedded, &w.pre_norm, v.eps, &mut memory.x);
     for layer in &w.layers {
-        cancel.breathe().await?;
-        let normed =
-            layer_norm::reference(&x, d, Some((&layer.norm1.weight, &layer.norm1.bias)), v.eps);
-        let qkv =
-            product::reference(&normed, &layer.qkv.weight, layer.qkv.bias.as_deref(), Act::None);
-        let (q, keys, values) = heads::reference(&qkv, shape, None, 0);
-        let mixed = attention::reference(&q, &keys, &values, shape, Mask::All(v.patches() + 1));
-        add(
-            &mut x,
-            &product::reference(&mixed, &layer.out.weight, layer.out.bias.as_deref(), Act::None),
-        );
-        let normed =
-            layer_norm::reference(&x, d, Some((&layer.norm2.weight, &layer.norm2.bias)), v.eps);
-        let wide = product::reference(&normed, &layer.fc1.weight, layer.fc1.bias.as_deref(), act);
-        add(
-            &mut x,
-            &product::reference(&wide, &layer.fc2.weight, layer.fc2.bias.as_deref(), Act::None),
-        );
+        kernels.cancel.breathe().await?;
+        parallel::inside(|| encode_attention(v, layer, kernels, memory));
+        kernels.cancel.rest().await?;
+        parallel::inside(|| encode_mlp(v, layer, kernels, memory));
     }
-    Ok(x.split_off(d))
+    kernels.cancel.check()?;
+    Ok(memory.x[v.hidden..].to_vec())
+}
+
+/// The first half of a layer of the tower, for all patches and the class token.
+fn encode_attention(
+    v: &VisionConfig,
+    layer: &VisionLayer<Matrix, Vec<f32>>,
+    kernels: Kernels,
+    memory: &mut Memories,
+) {
+    let Memories { products, attention, x, normed, qkv, q, mixed, .. } = memory;
+    kernels.layer_norm(x, &layer.norm1, v.eps, normed);
+    kernels.linear(normed, &layer.qkv, Act::None, qkv, products);
+    let mut kv = KvRows::new(v.shape());
+    kv.add(qkv, None, q);
+    let mask = Mask::All(x.len() / v.hidden);
+    cpu::attend(kernels.isa, q, &kv, mask, attention, mixed, kernels.cancel);
+    kernels.linear_add(mixed, &layer.out, x, products);
+}
+
+/// The second half.
+fn encode_mlp(
+    v: &VisionConfig,
+    layer: &VisionLayer<Matrix, Vec<f32>>,
+    kernels: Kernels,
+    memory: &mut Memories,
+) {
+    let Memories { products, x, normed, wide, .. } = memory;
+    let act = if v.exact_gelu { Act::Gelu } else { Act::QuickGelu };
+    kernels.layer_norm(x, &layer.norm2, v.eps, normed);
+    kernels.linear(normed, &layer.fc1, act, wide, products);
+    kernels.linear_add(wide, &layer.fc2, x, products);
 }
 
 /// features [patches, d] → image tokens, as the GPU's `Connector::project`.
 fn project(
     config: &Config,
-    w: &Projector<Packed, Vec<f32>, Vec<f32>>,
-    features: &[f32],
+    w: &Projector<Matrix, Vec<f32>, Vec<f32>>,
+    features: Vec<f32>,
     n: usize,
+    kernels: Kernels,
+    memory: &mut Memories,
 ) -> Vec<f32> {
+    let Memories { products, normed, wide, .. } = memory;
     match w {
         Projector::Resampler(w) => {
             let d = config.vision.hidden;
-            let normed = layer_norm::reference(features, d, None, fold::EPS);
-            let values = product::reference(&normed, &w.value, None, Act::None);
-            let gathered = mix::reference(&w.map, w.heads, w.tokens, &values, d, n);
-            product::reference(&gathered, &w.out, Some(&w.bias), Act::None)
+            normed.resize(features.len(), 0.0);
+            cpu::layer_norm(kernels.isa, &features, d, None, fold::EPS, normed);
+            kernels.linear(normed, &w.value, Act::None, wide, products);
+            let gathered = cpu::mix(kernels.isa, (&w.map, w.heads, w.tokens), wide, d, n);
+            let mut tokens = Vec::new();
+            let out = Weights(&w.out, Some(&w.bias));
+            kernels.linear(&gathered, out, Act::None, &mut tokens, products);
+            tokens
         }
         Projector::Mlp(w) => {
-            let mut tokens = features.to_vec();
+            let mut tokens = features;
             for (i, linear) in w.linears.iter().enumerate() {
                 let act = if i + 1 < w.linears.len() { Act::Gelu } else { Act::None };
-                tokens = product::reference(&tokens, &linear.weight, linear.bias.as_deref(), act);
+                kernels.linear(&tokens, linear, act, wide, products);
+                std::mem::swap(&mut tokens, wide);
             }
             if let Some(map) = &w.pool {
                 let n = config.visual_rows() - config.vision.patches();
-                tokens.extend(mix::reference(map, 1, n, &tokens, config.language.hidden, n));
+                let hidden = config.language.hidden;
+                tokens.extend(cpu::mix(kernels.isa, (map, 1, n), &tokens, hidden, n));
             }
             tokens
         }
@@ -225,51 +352,65 @@ fn project(
 /// Computes a chunk, as the GPU's `language::forward`.
 async fn forward(
     config: &Config,
-    w: &Language<Packed, Vec<f32>>,
+    w: &Language<Matrix, Vec<f32>>,
     cache: &mut KvCache,
     chunk: Chunk<'_, Vec<f32>>,
-    cancel: &Cancel,
+    kernels: Kernels<'_>,
+    memory: &mut Memories,
 ) -> Result<Wanted> {
     let l = &config.language;
     let Chunk { slots, position, visual, want } = chunk;
-    let mut x = Vec::with_capacity(slots.len() * l.hidden);
-    for slot in slots {
+    let x = &mut memory.x;
+    x.resize(slots.len() * l.hidden, 0.0);
+    for (slot, x) in slots.iter().zip(x.chunks_exact_mut(l.hidden)) {
         match slot {
-            Slot::Token(id) => x.extend(embed::reference(&[*id], &w.embed)),
+            Slot::Token(id) => w.embed.row(*id as usize, x),
             Slot::Visual { index, .. } => {
                 let visual = visual.expect("visual slots come with a picture");
-                x.extend_from_slice(&visual[*index as usize * l.hidden..][..l.hidden]);
+                x.copy_from_slice(&visual[*index as usize * l.hidden..][..l.hidden]);
             }
         }
     }
-    for (layer, (keys, values)) in w.layers.iter().zip(&mut cache.layers) {
-        cancel.breathe().await?;
-        let normed = rms_norm::reference(&x, &layer.norm1, l.eps);
-        let qkv =
-            product::reference(&normed, &layer.qkv.weight, layer.qkv.bias.as_deref(), Act::None);
-        let (q, k, v) = heads::reference(&qkv, l.shape, Some(&cache.rope), position);
-        keys.extend(k);
-        values.extend(v);
-        let mixed = attention::reference(&q, keys, values, l.shape, Mask::Causal(position));
-        add(&mut x, &product::reference(&mixed, &layer.o, None, Act::None));
-        let normed = rms_norm::reference(&x, &layer.norm2, l.eps);
-        let gate_up = product::reference(&normed, &layer.gate_up, None, Act::None);
-        add(
-            &mut x,
-            &product::reference(&swiglu::reference(&gate_up, l.ffn), &layer.down, None, Act::None),
-        );
+    for (layer, kv) in w.layers.iter().zip(&mut cache.layers) {
+        kernels.cancel.breathe().await?;
+        let rope = &cache.rope[position * l.shape.head_dim..];
+        parallel::inside(|| forward_layer(l, layer, (kv, rope, position), kernels, memory));
     }
-    let head = w.head.as_ref().unwrap_or(&w.embed);
+    kernels.cancel.check()?;
+    let Memories { products, x, normed, wide, .. } = memory;
     let rows = match want {
         Want::Nothing => return Ok(Wanted::Nothing),
         Want::AllLogits => &x[..],
         Want::Logits | Want::Pick => &x[x.len() - l.hidden..],
     };
-    let logits =
-        product::reference(&rms_norm::reference(rows, &w.norm, l.eps), head, None, Act::None);
+    kernels.rms_norm(rows, &w.norm, l.eps, normed);
+    kernels.linear(normed, w.head.as_ref().unwrap_or(&w.embed), Act::None, wide, products);
+    kernels.cancel.check()?;
     if want == Want::Pick {
-        cache.pick(&logits);
+        cache.pick(wide);
         return Ok(Wanted::Nothing);
     }
-    Ok(Wanted::Logits(logits))
+    Ok(Wanted::Logits(wide.clone()))
+}
+
+/// One layer of the decoder. `rope` begins at the first token's position.
+fn forward_layer(
+    l: &LanguageConfig,
+    layer: &LanguageLayer<Matrix, Vec<f32>>,
+    (kv, rope, position): (&mut KvRows, &[f32], usize),
+    kernels: Kernels,
+    memory: &mut Memories,
+) {
+    let Memories { products, attention, x, normed, qkv, q, mixed, wide, narrow } = memory;
+    kernels.rms_norm(x, &layer.norm1, l.eps, normed);
+    kernels.linear(normed, &layer.qkv, Act::None, qkv, products);
+    kv.add(qkv, Some(rope), q);
+    let mask = Mask::Causal(position);
+    cpu::attend(kernels.isa, q, kv, mask, attention, mixed, kernels.cancel);
+    kernels.linear_add(mixed, &layer.o, x, products);
+    kernels.rms_norm(x, &layer.norm2, l.eps, normed);
+    kernels.linear(normed, &layer.gate_up, Act::None, wide, products);
+    narrow.resize(x.len() / l.hidden * l.ffn, 0.0);
+    cpu::swiglu(kernels.isa, wide, l.ffn, narrow);
+    kernels.linear_add(narrow, &layer.down, x, products);
 }

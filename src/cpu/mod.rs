@@ -1,0 +1,27 @@
+//! The processor's own kernels: products, attention and what stands between, for the vectors that
+//! the processor has.
+//!
+//! The twins in [`crate::kernels`] stay what these are tested against. Sums have a fixed order for
+//! each instruction set, which does not depend on how many rows are computed together.
+
+mod attend;
+mod bytes;
+mod elementwise;
+mod floats;
+mod isa;
+mod matrix;
+mod mix;
+mod norm;
+mod product;
+mod simd;
+#[cfg(test)]
+mod tests;
+mod unpack;
+
+pub(crate) use attend::{KvRows, Memory, attend};
+pub(crate) use elementwise::swiglu;
+pub use isa::Isa;
+pub(crate) use matrix::Matrix;
+pub(crate) use mix::mix;
+pub(crate) use norm::{layer_norm, rms_norm};
+pub(crate) use product::{Product, Scratch, Store};
