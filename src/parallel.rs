@@ -65,6 +65,12 @@ pub(crate) fn threads() -> usize {
     rayon::current_num_threads()
 }
 
+/// Shares work among so many threads; `false` once some was shared already.
+#[cfg(feature = "native")]
+pub(crate) fn use_threads(n: usize) -> bool {
+    rayon::ThreadPoolBuilder::new().num_threads(n.max(1)).build_global().is_ok()
+}
+
 /// How many threads share work.
 #[cfg(not(feature = "native"))]
 pub(crate) fn threads() -> usize {

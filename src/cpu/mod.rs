@@ -6,6 +6,7 @@
 
 mod attend;
 mod bytes;
+pub(crate) mod ceilings;
 mod elementwise;
 mod floats;
 mod isa;
@@ -25,3 +26,15 @@ pub(crate) use matrix::Matrix;
 pub(crate) use mix::mix;
 pub(crate) use norm::{layer_norm, rms_norm};
 pub(crate) use product::{Product, Scratch, Store};
+
+/// How many threads share the processor's work.
+pub fn threads() -> usize {
+    crate::parallel::threads()
+}
+
+/// Shares the processor's work among so many threads, at least one; `false`, and nothing happens,
+/// once some work was shared already or where there is one thread only.
+#[cfg(feature = "native")]
+pub fn use_threads(n: usize) -> bool {
+    crate::parallel::use_threads(n)
+}

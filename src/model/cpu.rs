@@ -1,20 +1,25 @@
 //! The network on the processor, on the kernels of [`crate::cpu`].
 
+mod cache;
+mod kernels;
+
+pub(super) use cache::KvCache;
+use kernels::{Kernels, Memories, Weights};
+
 use super::back_end::{BackEnd, Encoded, Start};
-use super::parts::{Language, LanguageLayer, Linear, Norm, Parts, Projector, Vision, VisionLayer};
-use super::{Arithmetic, Chunk, Slot, Want, Wanted};
+use super::parts::{Language, LanguageLayer, Parts, Projector, Vision, VisionLayer};
+use super::{Arithmetic, Chunk, Model, Slot, Want, Wanted};
 use crate::cancel::Cancel;
 use crate::config::{Config, LanguageConfig, VisionConfig};
-use crate::cpu::{self, Isa, KvRows, Matrix, Memory, Product, Scratch, Store};
+use crate::cpu::{self, Isa, KvRows, Matrix};
 use crate::error::Result;
 use crate::image::Pixels;
 use crate::kernels::attention::Mask;
-use crate::kernels::attention::heads::rope_table;
 use crate::kernels::product::Act;
-use crate::kernels::{patchify, pick, vision_embed};
+use crate::kernels::{patchify, vision_embed};
 use crate::parallel::{self, Pool};
 use crate::quant::Format;
-use crate::sample::{self, Picked, Sampling};
+use crate::sample::Picked;
 use crate::weights::fold;
 use std::ops::Range;
 use web_time::Instant;
@@ -35,12 +40,18 @@ impl Network {
         Network { parts, isa: Isa::chosen(), rounds, memory: Pool::default() }
     }
 
-    pub(super) fn isa(&self) -> Isa {
-        self.isa
-    }
-
     fn kernels<'a>(&self, cancel: &'a Cancel) -> Kernels<'a> {
         Kernels { isa: self.isa, rounds: self.rounds, cancel }
+    }
+}
+
+impl Model {
+    /// The instruction set, where the model runs on the processor.
+    pub fn processor(&self) -> Option<Isa> {
+        match &self.network {
+            super::Network::Gpu(_) => None,
+            super::Network::Cpu(network) => Some(network.isa),
+        }
     }
 }
 
@@ -116,143 +127,6 @@ impl BackEnd for Network {
         let wanted = forward(config, &self.parts.language, kv, chunk, kernels, &mut memory).await;
         self.memory.give(memory);
         wanted
-    }
-}
-
-/// Keys and values of every layer, and the rotation table.
-pub(super) struct KvCache {
-    layers: Vec<KvRows>,
-    rope: Vec<f32>,
-    sampling: Sampling,
-    seen: Vec<u32>,
-    vocab: usize,
-    /// The tokens picked since [`KvCache::begin`].
-    picked: Vec<Picked>,
-}
-
-impl KvCache {
-    pub(super) fn new(config: &Config, context: usize) -> KvCache {
-        let (layers, rope) = (
-            (0..config.language.layers).map(|_| KvRows::new(config.language.shape)).collect(),
-            rope_table(&config.language.inv_freq, context),
-        );
-        KvCache {
-            layers,
-            rope,
-            sampling: Sampling::default(),
-            seen: Vec::new(),
-            vocab: config.language.vocab,
-            picked: Vec::new(),
-        }
-    }
-
-    /// As the GPU's `Picker::begin`.
-    pub(super) fn begin(&mut self, sampling: &Sampling, seen: &[u32]) {
-        self.sampling = *sampling;
-        self.seen = pick::seen_words(
-            self.vocab,
-            seen.iter().copied().filter(|&t| (t as usize) < self.vocab),
-        );
-        self.picked.clear();
-    }
-
-    /// The token picked last.
-    pub(super) fn picked(&self) -> Picked {
-        self.picked.last().copied().unwrap_or(Picked::new(0, 0.0))
-    }
-
-    fn pick(&mut self, logits: &[f32]) {
-        let picked = sample::pick(logits, &self.seen, &self.sampling, self.picked.len() as u32);
-        self.seen[picked.token as usize / 32] |= 1 << (picked.token % 32);
-        self.picked.push(picked);
-    }
-
-    /// Room for keys and values up to `len` positions, so that none is made while decoding.
-    fn reserve(&mut self, len: usize) {
-        self.layers.iter_mut().for_each(|layer| layer.reserve(len));
-    }
-
-    pub(super) fn rewind(&mut self, len: usize) {
-        self.layers.iter_mut().for_each(|layer| layer.truncate(len));
-    }
-}
-
-/// Activations, kept from one run to the next.
-#[derive(Default)]
-struct Memories {
-    products: Scratch,
-    attention: Memory,
-    x: Vec<f32>,
-    normed: Vec<f32>,
-    qkv: Vec<f32>,
-    q: Vec<f32>,
-    mixed: Vec<f32>,
-    wide: Vec<f32>,
-    narrow: Vec<f32>,
-}
-
-/// A matrix, and its bias where it has one.
-#[derive(Clone, Copy)]
-struct Weights<'a>(&'a Matrix, Option<&'a [f32]>);
-
-impl<'a> From<&'a Matrix> for Weights<'a> {
-    fn from(matrix: &'a Matrix) -> Weights<'a> {
-        Weights(matrix, None)
-    }
-}
-
-impl<'a> From<&'a Linear<Matrix, Vec<f32>>> for Weights<'a> {
-    fn from(linear: &'a Linear<Matrix, Vec<f32>>) -> Weights<'a> {
-        Weights(&linear.weight, linear.bias.as_deref())
-    }
-}
-
-/// How a run computes.
-#[derive(Clone, Copy)]
-struct Kernels<'a> {
-    isa: Isa,
-    rounds: bool,
-    cancel: &'a Cancel,
-}
-
-impl Kernels<'_> {
-    /// `out` becomes act(x · wᵀ + bias), whatever its length was.
-    fn linear<'a>(
-        self,
-        x: &[f32],
-        w: impl Into<Weights<'a>>,
-        act: Act,
-        out: &mut Vec<f32>,
-        scratch: &mut Scratch,
-    ) {
-        let Weights(w, bias) = w.into();
-        out.resize(x.len() / w.cols * w.rows, 0.0);
-        let Kernels { isa, rounds, cancel } = self;
-        Product { isa, w, bias, act, rounds }.run(x, Store::Replace, out, scratch, cancel);
-    }
-
-    /// out += x · wᵀ + bias.
-    fn linear_add<'a>(
-        self,
-        x: &[f32],
-        w: impl Into<Weights<'a>>,
-        out: &mut [f32],
-        scratch: &mut Scratch,
-    ) {
-        let Weights(w, bias) = w.into();
-        let Kernels { isa, rounds, cancel } = self;
-        Product { isa, w, bias, act: Act::None, rounds }.run(x, Store::Add, out, scratch, cancel);
-    }
-
-    fn layer_norm(self, x: &[f32], norm: &Norm<Vec<f32>>, eps: f32, out: &mut Vec<f32>) {
-        out.resize(x.len(), 0.0);
-        let affine = Some((&norm.weight[..], &norm.bias[..]));
-        cpu::layer_norm(self.isa, x, norm.weight.len(), affine, eps, out);
-    }
-
-    fn rms_norm(self, x: &[f32], weight: &[f32], eps: f32, out: &mut Vec<f32>) {
-        out.resize(x.len(), 0.0);
-        cpu::rms_norm(self.isa, x, weight, eps, out);
     }
 }
 

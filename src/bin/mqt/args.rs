@@ -2,6 +2,7 @@
 
 use crate::eval::Shard;
 use crate::help;
+use crate::processor::ProcessorArgs;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use mqt::defaults;
@@ -12,8 +13,7 @@ pub(crate) use shared::{AnswerArgs, BudgetArgs, ModelArgs, SystemArgs, question,
 use std::ffi::OsString;
 use std::path::PathBuf;
 pub(crate) use values::{Tokens, tokens};
-use values::{adapter, image_tokens, positive};
-use values::{seconds, whole};
+use values::{adapter, image_tokens, positive, seconds, whole};
 
 mod shared;
 mod values;
@@ -28,6 +28,8 @@ pub(crate) struct Arguments {
     /// Nothing on stderr but errors
     #[arg(long, global = true)]
     pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) processor: ProcessorArgs,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -141,11 +143,7 @@ pub(crate) struct CompareArgs {
     /// Numbers of image tokens, separated by commas [default: the ladder 2,4,8,16,36,64,144,256 up
     /// to the model's M]
     #[arg(
-        short = 'm',
-        long,
-        value_name = "LIST",
-        value_delimiter = ',',
-        allow_hyphen_values = true,
+        short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
         value_parser = image_tokens
     )]
     pub(crate) tokens: Vec<u64>,
