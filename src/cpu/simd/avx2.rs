@@ -122,8 +122,8 @@ impl Simd for Avx2 {
     }
     #[inline(always)]
     fn dot_bytes(self, codes: Self::I, x: Self::I, sum: Self::I) -> Self::I {
-        // Two products of 128 · 127 fit into 16 bits, two of 255 · 127 would not: the sign goes over
-        // to the other side.
+        // Two products of 128 · 127 fit into 16 bits, two of 255 · 127 would not: the sign goes
+        // over to the other side.
         unsafe {
             let w = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
             let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
