@@ -58,49 +58,57 @@ impl KvRows {
     /// head_dim], keys and values are added. `rope` [n, head_dim] holds (cos, sin) pairs; without
     /// it nothing is rotated.
     pub(crate) fn add(&mut self, qkv: &[f32], rope: Option<&[f32]>, q: &mut Vec<f32>) {
-        let HeadShape { heads, kv_heads, head_dim } = self.shape;
+        let HeadShape { heads, head_dim, .. } = self.shape;
         let (k_at, v_at, total) = self.shape.sections();
+        let (n, first, width) = (qkv.len() / total, self.len, heads * head_dim);
         let scale = (1.0 / (head_dim as f64).sqrt()) as f32;
-        q.clear();
-        for (t, row) in qkv.chunks_exact(total).enumerate() {
-            let table = rope.map(|rope| &rope[t * head_dim..][..head_dim]);
-            let turned = |x: &[f32], d: usize| match table {
-                None => x[d],
-                Some(table) => {
-                    let (cos, sin) = (table[d / 2 * 2], table[d / 2 * 2 + 1]);
-                    if d.is_multiple_of(2) {
-                        x[d] * cos - x[d + 1] * sin
-                    } else {
-                        x[d] * cos + x[d - 1] * sin
-                    }
-                }
-            };
-            for head in row[..heads * head_dim].chunks_exact(head_dim) {
-                q.extend((0..head_dim).map(|d| turned(head, d) * scale));
+        let table = |t: usize| rope.map(|rope| &rope[t * head_dim..][..head_dim]);
+        q.resize(n * width, 0.0);
+        parallel::chunks(q, width, |t, q| {
+            let from = &qkv[t * total..][..width];
+            for (to, from) in q.chunks_exact_mut(head_dim).zip(from.chunks_exact(head_dim)) {
+                turn(from, table(t), scale, to);
             }
-            let lane = self.len % PANEL;
-            for (head, keys) in self.keys.iter_mut().enumerate() {
-                if lane == 0 {
-                    keys.resize(keys.len() + head_dim, Row::ZERO);
-                }
-                let at = keys.len() - head_dim;
-                let from = &row[k_at + head * head_dim..][..head_dim];
-                for (d, to) in keys[at..].iter_mut().enumerate() {
-                    to.0[lane] = turned(from, d);
+        });
+        parallel::chunks(&mut self.keys, 1, |head, keys| {
+            let keys = &mut keys[0];
+            keys.resize((first + n).div_ceil(PANEL) * head_dim, Row::ZERO);
+            let mut turned = [0.0f32; MOST_DIMS];
+            for t in 0..n {
+                let from = &qkv[t * total + k_at + head * head_dim..][..head_dim];
+                turn(from, table(t), 1.0, &mut turned[..head_dim]);
+                let (tile, lane) = ((first + t) / PANEL, (first + t) % PANEL);
+                for (to, v) in keys[tile * head_dim..].iter_mut().zip(&turned[..head_dim]) {
+                    to.0[lane] = *v;
                 }
             }
-            let tiles = head_dim.div_ceil(PANEL);
-            let from = &row[v_at..][..kv_heads * head_dim];
-            for (i, values) in self.values.iter_mut().enumerate() {
-                let head = &from[i / tiles * head_dim..][..head_dim];
-                let dims = &head[i % tiles * PANEL..];
-                let dims = &dims[..dims.len().min(PANEL)];
+        });
+        let tiles = head_dim.div_ceil(PANEL);
+        parallel::chunks(&mut self.values, 1, |i, values| {
+            let (at, dims) = (i % tiles * PANEL, PANEL.min(head_dim - i % tiles * PANEL));
+            for t in 0..n {
+                let from = &qkv[t * total + v_at + i / tiles * head_dim + at..][..dims];
                 let mut to = Row::ZERO;
-                to.0[..dims.len()].copy_from_slice(dims);
-                values.push(to);
+                to.0[..dims].copy_from_slice(from);
+                values[0].push(to);
             }
-            self.len += 1;
-        }
+        });
+        self.len += n;
+    }
+}
+
+/// The widest head that [`crate::config`] lets through.
+const MOST_DIMS: usize = 1024;
+
+/// Rotates neighbours (2i, 2i + 1) by (cos, sin) pairs, where there are some, and scales.
+fn turn(from: &[f32], table: Option<&[f32]>, scale: f32, to: &mut [f32]) {
+    let Some(table) = table else {
+        to.iter_mut().zip(from).for_each(|(to, v)| *to = v * scale);
+        return;
+    };
+    let pairs = from.as_chunks::<2>().0.iter().zip(table.as_chunks::<2>().0);
+    for (to, ([a, b], [cos, sin])) in to.as_chunks_mut::<2>().0.iter_mut().zip(pairs) {
+        *to = [(a * cos - b * sin) * scale, (b * cos + a * sin) * scale];
     }
 }
 

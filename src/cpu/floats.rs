@@ -7,7 +7,7 @@
 
 use super::matrix::{Matrix, Row};
 use super::simd::{Job, Simd};
-use super::unpack::{self, Sink, Tile};
+use super::unpack::{self, HALF, Sink};
 use crate::quant::{BLOCK, PANEL};
 
 /// Columns of a stretch.
@@ -46,20 +46,37 @@ fn tokens<S: Simd, const T: usize>(s: S, x: &[f32], w: &[Row], out: &mut [Row]) 
 /// The same for a number of tokens that is known only now, at most [`Simd::TOKENS`].
 #[inline(always)]
 pub(super) fn tile<S: Simd>(s: S, n: usize, x: &[f32], w: &[Row], out: &mut [Row]) {
-    match n {
-        1 => tokens::<S, 1>(s, x, w, out),
-        2 => tokens::<S, 2>(s, x, w, out),
-        3 => tokens::<S, 3>(s, x, w, out),
-        4 => tokens::<S, 4>(s, x, w, out),
-        5 => tokens::<S, 5>(s, x, w, out),
-        6 => tokens::<S, 6>(s, x, w, out),
-        7 if S::TOKENS > 6 => tokens::<S, 7>(s, x, w, out),
-        8 if S::TOKENS > 6 => tokens::<S, 8>(s, x, w, out),
-        9 if S::TOKENS > 6 => tokens::<S, 9>(s, x, w, out),
-        10 if S::TOKENS > 6 => tokens::<S, 10>(s, x, w, out),
-        11 if S::TOKENS > 6 => tokens::<S, 11>(s, x, w, out),
-        12 if S::TOKENS > 6 => tokens::<S, 12>(s, x, w, out),
-        _ => unreachable!("groups have at most 12 tokens"),
+    s.call(Multiply { n, x, w, out });
+}
+
+struct Multiply<'a> {
+    n: usize,
+    x: &'a [f32],
+    w: &'a [Row],
+    out: &'a mut [Row],
+}
+
+impl Job for Multiply<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Multiply { n, x, w, out } = self;
+        match n {
+            1 => tokens::<S, 1>(s, x, w, out),
+            2 => tokens::<S, 2>(s, x, w, out),
+            3 => tokens::<S, 3>(s, x, w, out),
+            4 => tokens::<S, 4>(s, x, w, out),
+            5 => tokens::<S, 5>(s, x, w, out),
+            6 => tokens::<S, 6>(s, x, w, out),
+            7 if S::TOKENS > 6 => tokens::<S, 7>(s, x, w, out),
+            8 if S::TOKENS > 6 => tokens::<S, 8>(s, x, w, out),
+            9 if S::TOKENS > 6 => tokens::<S, 9>(s, x, w, out),
+            10 if S::TOKENS > 6 => tokens::<S, 10>(s, x, w, out),
+            11 if S::TOKENS > 6 => tokens::<S, 11>(s, x, w, out),
+            12 if S::TOKENS > 6 => tokens::<S, 12>(s, x, w, out),
+            _ => unreachable!("groups have at most 12 tokens"),
+        }
     }
 }
 
@@ -93,13 +110,9 @@ impl Job for Panel<'_> {
         for first in (0..self.w.blocks()).step_by(BLOCKS) {
             let blocks = BLOCKS.min(self.w.blocks() - first);
             for (i, block) in (first..first + blocks).enumerate() {
-                unpack::block(
-                    s,
-                    self.w.format,
-                    &data[block * data_words..][..data_words],
-                    &scales[block * scale_words..][..scale_words],
-                    &mut Tile(&mut unpacked[i * BLOCK..][..BLOCK]),
-                );
+                let data = &data[block * data_words..][..data_words];
+                let scales = &scales[block * scale_words..][..scale_words];
+                unpack::block(s, self.w.format, data, scales, &mut unpacked[i * BLOCK..]);
             }
             let w = &unpacked[..blocks * BLOCK];
             for (at, count) in groups(n, S::TOKENS) {
@@ -113,13 +126,13 @@ impl Job for Panel<'_> {
 /// Multiplies columns with one token's activations as they are unpacked.
 struct Dot<'a, S: Simd> {
     x: &'a [f32],
-    sums: [S::F; PANEL / 4],
+    sum: S::F,
 }
 
 impl<S: Simd> Sink<S> for Dot<'_, S> {
     #[inline(always)]
-    fn column(&mut self, s: S, c: usize, group: usize, values: S::F) {
-        self.sums[group] = s.fma(s.splat(self.x[c]), values, self.sums[group]);
+    fn column(&mut self, s: S, c: usize, values: S::F) {
+        self.sum = s.fma(s.splat(self.x[c]), values, self.sum);
     }
 }
 
@@ -137,28 +150,54 @@ impl Job for Single<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (data_words, scale_words) = self.w.block_words();
-        for (i, out) in self.out.iter_mut().enumerate() {
-            let (data, scales) = self.w.panel(self.first + i);
-            *out = Row::ZERO;
-            for first in (0..self.w.blocks()).step_by(BLOCKS) {
-                let mut sums = [s.splat(0.0); PANEL / 4];
-                for block in first..self.w.blocks().min(first + BLOCKS) {
-                    let mut dot = Dot { x: &self.x[block * BLOCK..][..BLOCK], sums };
-                    unpack::block(
-                        s,
-                        self.w.format,
-                        &data[block * data_words..][..data_words],
-                        &scales[block * scale_words..][..scale_words],
-                        &mut dot,
-                    );
-                    sums = dot.sums;
+        // Where registers are few, two panels' sums would not fit.
+        let together = if S::TOKENS > 6 { 2 } else { 1 };
+        for (i, out) in self.out.chunks_mut(together).enumerate() {
+            let first = self.first + i * together;
+            match out {
+                [a, b] => panels(s, self.w, [first, first + 1], self.x, [a, b]),
+                [a] => panels(s, self.w, [first], self.x, [a]),
+                _ => unreachable!("chunks are of two at most"),
+            }
+        }
+    }
+}
+
+/// Some panels, computed in turns, so that an addition need not wait for the one before.
+#[inline(always)]
+fn panels<S: Simd, const P: usize>(
+    s: S,
+    w: &Matrix,
+    panels: [usize; P],
+    x: &[f32],
+    mut out: [&mut Row; P],
+) {
+    let (data_words, scale_words) = w.block_words();
+    let from = panels.map(|panel| w.panel(panel));
+    for out in &mut out {
+        **out = Row::ZERO;
+    }
+    for first in (0..w.blocks()).step_by(BLOCKS) {
+        let mut sums = [[s.splat(0.0); PANEL / 4]; P];
+        for block in first..w.blocks().min(first + BLOCKS) {
+            for half in 0..2 {
+                let x = &x[block * BLOCK + half * HALF..][..HALF];
+                for p in 0..P {
+                    let data = &from[p].0[block * data_words..][..data_words];
+                    let scales = &from[p].1[block * scale_words..][..scale_words];
+                    for group in 0..PANEL / S::LANES {
+                        let mut dot = Dot { x, sum: sums[p][group] };
+                        unpack::half(s, w.format, half, group * S::LANES, data, scales, &mut dot);
+                        sums[p][group] = dot.sum;
+                    }
                 }
-                for (group, sum) in sums.iter().take(PANEL / S::LANES).enumerate() {
-                    let to = &mut out.0[group * S::LANES..];
-                    let sum = s.add(s.load(to), *sum);
-                    s.store(sum, to);
-                }
+            }
+        }
+        for p in 0..P {
+            for group in 0..PANEL / S::LANES {
+                let to = &mut out[p].0[group * S::LANES..];
+                let sum = s.add(s.load(to), sums[p][group]);
+                s.store(sum, to);
             }
         }
     }

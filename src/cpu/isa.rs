@@ -84,6 +84,11 @@ impl Isa {
         Isa::ALL.into_iter().find(|isa| *isa as u8 + 1 == forced).unwrap_or_else(Isa::best)
     }
 
+    /// Whether products of bytes are faster with it than those of floats.
+    pub(crate) fn rounds(self) -> bool {
+        self != Isa::Plain
+    }
+
     /// Runs a job with it, or in plain Rust where the processor does not have it.
     pub(super) fn run<J: Job>(self, job: J) -> J::Out {
         match self {

@@ -60,7 +60,7 @@ impl Product<'_> {
         let Scratch { x: packed, rounded, sums } = scratch;
         sums.resize(w.panels() * n, Row::ZERO);
         // One token: enough panels that sharing them costs less than computing them.
-        let at_once = if n == 1 { (SHARE / padded_cols(w.cols)).max(1) } else { 1 };
+        let at_once = if n == 1 { (SHARE / padded_cols(w.cols)).max(2) } else { 1 };
         if self.rounds && w.may_round {
             isa.run(Round { x, cols: w.cols, to: rounded });
             let rounded = &*rounded;

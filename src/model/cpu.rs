@@ -36,8 +36,9 @@ pub(super) struct Network {
 
 impl Network {
     pub(super) fn new(parts: Parts<Matrix, Vec<f32>, Vec<f32>>, arithmetic: Arithmetic) -> Network {
-        let rounds = arithmetic == Arithmetic::Fast;
-        Network { parts, isa: Isa::chosen(), rounds, memory: Pool::default() }
+        let isa = Isa::chosen();
+        let rounds = arithmetic == Arithmetic::Fast && isa.rounds();
+        Network { parts, isa, rounds, memory: Pool::default() }
     }
 
     fn kernels<'a>(&self, cancel: &'a Cancel) -> Kernels<'a> {

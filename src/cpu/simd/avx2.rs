@@ -20,6 +20,7 @@ pub(in crate::cpu) struct Avx2(());
 /// # Safety
 /// The processor has avx2, fma.
 #[target_feature(enable = "avx2,fma")]
+#[inline(never)]
 pub(in crate::cpu) unsafe fn enter<J: Job>(job: J) -> J::Out {
     job.run(Avx2(()))
 }
@@ -32,6 +33,11 @@ impl Simd for Avx2 {
     const BYTE_TOKENS: usize = 2;
     const BYTE_ZERO: f32 = 0.0;
 
+    #[inline(always)]
+    fn call<J: Job>(self, job: J) -> J::Out {
+        // SAFETY: this value exists, so the processor has the instructions.
+        unsafe { enter(job) }
+    }
     #[inline(always)]
     fn splat(self, v: f32) -> Self::F {
         unsafe { _mm256_set1_ps(v) }

@@ -20,6 +20,7 @@ pub(in crate::cpu) struct Avx512(());
 /// # Safety
 /// The processor has avx512f, avx512bw, avx512vl, avx512vnni, avx2, fma.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma")]
+#[inline(never)]
 pub(in crate::cpu) unsafe fn enter<J: Job>(job: J) -> J::Out {
     job.run(Avx512(()))
 }
@@ -32,6 +33,11 @@ impl Simd for Avx512 {
     const BYTE_TOKENS: usize = 6;
     const BYTE_ZERO: f32 = 128.0;
 
+    #[inline(always)]
+    fn call<J: Job>(self, job: J) -> J::Out {
+        // SAFETY: this value exists, so the processor has the instructions.
+        unsafe { enter(job) }
+    }
     #[inline(always)]
     fn splat(self, v: f32) -> Self::F {
         unsafe { _mm512_set1_ps(v) }

@@ -28,6 +28,9 @@ pub(super) trait Simd: Copy + Send + Sync {
     /// What [`Simd::dot_bytes`] counts a byte 128 too much by.
     const BYTE_ZERO: f32;
 
+    /// Runs a job in a function of its own: one that is large, or that several others need.
+    fn call<J: Job>(self, job: J) -> J::Out;
+
     fn splat(self, v: f32) -> Self::F;
     fn load(self, from: &[f32]) -> Self::F;
     fn store(self, v: Self::F, to: &mut [f32]);

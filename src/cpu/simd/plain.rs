@@ -10,6 +10,7 @@ const LANES: usize = 4;
 pub(in crate::cpu) struct Plain;
 
 /// Runs a job.
+#[inline(never)]
 pub(in crate::cpu) fn enter<J: Job>(job: J) -> J::Out {
     job.run(Plain)
 }
@@ -50,6 +51,10 @@ impl Simd for Plain {
     const BYTE_TOKENS: usize = 2;
     const BYTE_ZERO: f32 = 0.0;
 
+    #[inline(always)]
+    fn call<J: Job>(self, job: J) -> J::Out {
+        enter(job)
+    }
     #[inline(always)]
     fn splat(self, v: f32) -> Self::F {
         [v; LANES]

@@ -10,6 +10,7 @@ const LANES: usize = 4;
 pub(in crate::cpu) struct Simd128;
 
 /// Runs a job.
+#[inline(never)]
 pub(in crate::cpu) fn enter<J: Job>(job: J) -> J::Out {
     job.run(Simd128)
 }
@@ -22,6 +23,10 @@ impl Simd for Simd128 {
     const BYTE_TOKENS: usize = 2;
     const BYTE_ZERO: f32 = 0.0;
 
+    #[inline(always)]
+    fn call<J: Job>(self, job: J) -> J::Out {
+        enter(job)
+    }
     #[inline(always)]
     fn splat(self, v: f32) -> v128 {
         f32x4_splat(v)
