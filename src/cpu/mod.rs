@@ -4,6 +4,11 @@
 //! The twins in [`crate::kernels`] stay what these are tested against. Sums have a fixed order for
 //! each instruction set, which does not depend on how many rows are computed together.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "lanes of several arrays of vectors go by one index, and such loops are unrolled"
+)]
+
 mod attend;
 mod bytes;
 pub(crate) mod ceilings;
