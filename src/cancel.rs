@@ -91,6 +91,11 @@ impl Cancel {
     /// Before a step, which counts as done from now on: pauses, then looks whether to stop.
     pub(crate) async fn breathe(&self) -> Result<()> {
         self.advance(1);
+        self.rest().await
+    }
+
+    /// Within a step: pauses, then looks whether to stop.
+    pub(crate) async fn rest(&self) -> Result<()> {
         if let Some(pause) = self.pause {
             pause().await;
         }

@@ -15,6 +15,7 @@ pub mod cancel;
 pub mod config;
 #[cfg(feature = "native")]
 pub mod convert;
+pub mod cpu;
 pub mod defaults;
 pub mod error;
 pub mod future;

@@ -17,6 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["text"],
     &["gpu"],
     &["kernels"],
+    &["cpu"],
     &["config"],
     &["weights"],
     &["model"],
@@ -127,13 +128,14 @@ fn only_the_gpu_folder_names_wgpu_and_targets() {
         for (line, code) in text(&name).lines().enumerate() {
             let code = code.trim();
             let target = code.contains("target_arch")
-                && !matches!(name.as_str(), "src/future.rs" | "web/src/lib.rs");
+                && !matches!(name.as_str(), "src/future.rs" | "web/src/lib.rs")
+                && !name.starts_with("src/cpu/");
             if !code.starts_with("//") && (code.contains("wgpu::") || target) {
                 faults.push(format!("{name}:{}: {code}", line + 1));
             }
         }
     }
-    none(&faults, "wgpu and cfg(target_arch) stay in src/gpu");
+    none(&faults, "wgpu stays in src/gpu, cfg(target_arch) there and in src/cpu");
 }
 
 /// The strings of a line of code.

@@ -1,6 +1,7 @@
 //! What the device can do at best, measured in the same run: the denominators of every ratio.
 
 use super::time::{Samples, seconds_of};
+use crate::cpu::{Isa, ceilings as processor};
 use crate::error::Result;
 use crate::gpu::{Gpu, Kernel};
 #[cfg(test)]
@@ -116,6 +117,33 @@ pub(super) async fn measure(gpu: &Gpu) -> Result<Ceilings> {
     ceilings.dot4_i8_gop_s =
         Some(rate(gpu, &dot4::KERNEL, &[], |turns| dot4::params(turns, 0x0102_0304)).await?);
     Ok(ceilings)
+}
+
+/// The processor's ceilings with an instruction set, on all threads.
+pub(super) fn of_processor(isa: Isa) -> Ceilings {
+    let mut memory = processor::Large::new(MEMORY);
+    Ceilings {
+        read_gb_s: Some(best(|| memory.read(isa))),
+        fma_f32_gflop_s: Some(best(|| processor::multiply_add(isa, TURNS))),
+        dot4_i8_gop_s: Some(best(|| processor::dot(isa, TURNS))),
+        ..Ceilings::default()
+    }
+}
+
+/// Bytes to read: more than any cache has.
+const MEMORY: usize = 256 << 20;
+/// Turns of sums in registers: some milliseconds.
+const TURNS: usize = 1 << 20;
+
+/// 10⁹ of what `work` counts per second, the best of some runs.
+fn best(mut work: impl FnMut() -> f64) -> f64 {
+    let mut rate = 0.0f64;
+    for _ in 0..6 {
+        let start = Instant::now();
+        let done = work();
+        rate = rate.max(done / start.elapsed().as_secs_f64() / 1e9);
+    }
+    rate
 }
 
 /// 10⁹ operations per second of a kernel that does 64 per lane and turn.

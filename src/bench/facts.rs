@@ -51,11 +51,9 @@ pub(super) fn facts(model: &Model) -> ModelFacts {
 /// Bytes of keys and values that a query at `context` reads.
 pub(super) fn cache_bytes(model: &Model, context: usize) -> u64 {
     let l = &model.config().language;
-    let format = if model.arithmetic() == crate::model::Arithmetic::Exact {
-        Format::F32
-    } else {
-        Format::F16
-    };
+    let exact = model.arithmetic() == crate::model::Arithmetic::Exact;
+    // The processor keeps floats either way.
+    let format = if exact || model.processor().is_some() { Format::F32 } else { Format::F16 };
     crate::kernels::attention::cache::KvLayer::bytes(l.shape, context, format) * l.layers as u64
 }
 

@@ -14,10 +14,13 @@ pub use ceilings::Ceilings;
 #[cfg(test)]
 pub(crate) use ceilings::variants;
 pub use profile::{KernelTime, Stage};
-pub use report::{Decode, FirstToken, ModelFacts, Prefill, Report, SmallBatch, Startup, Vision};
+pub use report::{
+    Decode, FirstToken, ModelFacts, Prefill, Processor, Report, SmallBatch, Startup, Vision,
+};
 
 use crate::budget::{self, Speed};
 use crate::cancel::Cancel;
+use crate::cpu;
 use crate::defaults;
 use crate::error::Result;
 use crate::future::Callback;
@@ -91,7 +94,7 @@ pub async fn run(
     bench.say("ceilings")?;
     let ceilings = match model.gpu() {
         Some(gpu) => ceilings::measure(gpu).await?,
-        None => Ceilings::default(),
+        None => model.processor().map(ceilings::of_processor).unwrap_or_default(),
     };
     let (vision, resample_ms, encode_ms) = bench.vision(&ceilings).await?;
     let longest = plan
@@ -113,6 +116,9 @@ pub async fn run(
         schema: "mqt.bench/1",
         version: env!("CARGO_PKG_VERSION"),
         adapter: model.adapter().clone(),
+        processor: model
+            .processor()
+            .map(|instruction_set| Processor { instruction_set, threads: cpu::threads() }),
         model: facts(model),
         arithmetic: model.arithmetic(),
         ceilings,

@@ -1,6 +1,7 @@
 //! What a run of the benchmark found.
 
 use super::{Ceilings, Stage};
+use crate::cpu::Isa;
 use crate::gpu::AdapterInfo;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -14,6 +15,9 @@ pub struct Report {
     pub version: &'static str,
     /// Where it ran.
     pub adapter: AdapterInfo,
+    /// What it uses of the processor; `None` where it ran on an adapter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processor: Option<Processor>,
     /// What ran.
     pub model: ModelFacts,
     /// `exact` or `fast`.
@@ -42,6 +46,15 @@ pub struct Report {
     pub variants: BTreeMap<String, String>,
     /// Time per kernel, if asked for and if the device has a clock.
     pub profile: Vec<Stage>,
+}
+
+/// What the network on the processor uses.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Processor {
+    /// Its instruction set.
+    pub instruction_set: Isa,
+    /// Its threads.
+    pub threads: usize,
 }
 
 /// The model's sizes.

@@ -1,9 +1,9 @@
 //! The mathematics: one module per shader in `shaders/`, with its parameters, its recording, its
 //! plain-Rust twin and its cases.
 //!
-//! A twin (`reference`) is the formula in loops over plain row-major slices. It is the kernel's
-//! oracle in tests, in `mqt doctor` and in the browser, and the network of [`crate::model`] where
-//! there is no adapter.
+//! A twin (`reference`) is the formula in loops over plain row-major slices. It is the oracle of
+//! the kernel, and of the processor's kernels in [`crate::cpu`], in tests, in `mqt doctor` and in
+//! the browser.
 
 pub mod attention;
 pub mod check;

@@ -1,7 +1,6 @@
 //! What a conversation has computed, wherever it lies.
 
 use super::{cpu, gpu};
-use crate::config::Config;
 
 /// Keys and values of one conversation.
 pub struct Cache {
@@ -10,7 +9,6 @@ pub struct Cache {
     pub(super) capacity: usize,
     /// Tokens to pick at most, as [`super::Model::begin`] said.
     pub(super) limit: usize,
-    pub(super) config: Config,
 }
 
 pub(super) enum Kv {
@@ -54,7 +52,7 @@ impl Cache {
         assert!(len <= self.len, "rewind to {len} of {}", self.len);
         self.len = len;
         if let Kv::Cpu(kv) = &mut self.kv {
-            kv.rewind(&self.config, len);
+            kv.rewind(len);
         }
     }
 }

@@ -147,7 +147,7 @@ impl Opened {
             None => {
                 let host = &parts::Host;
                 let parts = parts::load(host, &*supply, &config, &format, on_progress).await?;
-                Network::Cpu(Box::new(cpu::Network::new(parts)))
+                Network::Cpu(Box::new(cpu::Network::new(parts, options.arithmetic)))
             }
         };
         times.weights = ms(start);

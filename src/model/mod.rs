@@ -166,7 +166,7 @@ impl Model {
             Network::Gpu(net) => Kv::Gpu(net.new_cache(config, format, context).await?),
             Network::Cpu(net) => Kv::Cpu(net.new_cache(config, format, context).await?),
         };
-        Ok(Cache { kv, len: 0, capacity: context, limit: 0, config: self.config.clone() })
+        Ok(Cache { kv, len: 0, capacity: context, limit: 0 })
     }
 
     /// Bytes that one position of a conversation takes in the cache.

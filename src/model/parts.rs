@@ -2,6 +2,7 @@
 //! host memory.
 
 use crate::config::{self, Config, VisionConfig};
+use crate::cpu;
 use crate::error::Result;
 use crate::future::Callback;
 use crate::gpu::{Gpu, Matrix, Tensor};
@@ -143,6 +144,12 @@ pub(super) struct Parts<M, V, A> {
     pub(super) language: Language<M, V>,
 }
 
+/// Whether `--arithmetic fast` may round what a matrix is multiplied with to bytes. The tower's
+/// largest activations are hundreds of times the others: bytes would lose those.
+fn may_round(entry: &Entry) -> bool {
+    matches!(entry.role, Role::Layer | Role::LastLayer | Role::Head)
+}
+
 /// Where weights live.
 pub(super) trait Place {
     type Matrix;
@@ -161,9 +168,7 @@ impl Place for Gpu {
 
     async fn matrix(&self, entry: &Entry, packed: Packed) -> Result<Matrix> {
         let matrix = self.upload_matrix(&entry.name, &packed).await?;
-        // The tower's largest activations are hundreds of times the others: bytes would lose those.
-        let may_round = matches!(entry.role, Role::Layer | Role::LastLayer | Role::Head);
-        Ok(Matrix { may_round, ..matrix })
+        Ok(Matrix { may_round: may_round(entry), ..matrix })
     }
 
     async fn vector(&self, entry: &Entry, values: Vec<f32>) -> Result<Tensor> {
@@ -180,16 +185,16 @@ impl Place for Gpu {
     }
 }
 
-/// Host memory, for the plain-Rust network.
+/// Host memory, for the network on the processor.
 pub(super) struct Host;
 
 impl Place for Host {
-    type Matrix = Packed;
+    type Matrix = cpu::Matrix;
     type Vector = Vec<f32>;
     type Map = Vec<f32>;
 
-    async fn matrix(&self, _: &Entry, packed: Packed) -> Result<Packed> {
-        Ok(packed)
+    async fn matrix(&self, entry: &Entry, packed: Packed) -> Result<cpu::Matrix> {
+        Ok(cpu::Matrix::new(&packed, may_round(entry)))
     }
 
     async fn vector(&self, _: &Entry, values: Vec<f32>) -> Result<Vec<f32>> {

@@ -262,10 +262,8 @@ fn stopping_keeps_the_text_and_the_session() {
         block_on(s.look(&pixels, &Cancel::new())).unwrap();
         // In prefill: an error, and nothing is remembered.
         let stopped = request("What is this?", 16);
-        assert!(matches!(
-            block_on(s.ask(&stopped, &cancelled, &mut |_| {})),
-            Err(Error::Cancelled)
-        ));
+        let asked = block_on(s.ask(&stopped, &cancelled, &mut |_| {}));
+        assert!(matches!(asked, Err(Error::Cancelled)));
         assert_eq!(s.turns().len(), 0);
         // While answering: the text so far.
         let stopped = request("Describe the picture.", 16);

@@ -331,6 +331,8 @@ export interface BenchReport {
   version: string;
   /** Where it ran. */
   adapter: AdapterInfo;
+  /** What it uses of the processor; `null` where it ran on an adapter. */
+  processor?: BenchProcessor;
   /** What ran. */
   model: BenchModel;
   /** `exact` or `fast`. */
@@ -361,6 +363,14 @@ export interface BenchReport {
   variants: Record<string, string>;
   /** Time per kernel, if asked for and if the device has a clock. */
   profile: BenchStage[];
+}
+
+/** What the network on the processor uses. */
+export interface BenchProcessor {
+  /** Its instruction set. */
+  instructionSet: InstructionSet;
+  /** Its threads. */
+  threads: number;
 }
 
 /** The model's sizes. */
@@ -448,6 +458,17 @@ export interface BenchStartup {
   /** The first run of every kernel. */
   warmUp: number;
 }
+
+/** An instruction set that the kernels are compiled for. */
+export type InstructionSet =
+  /** Plain Rust: every processor. */
+  | "plain"
+  /** AVX2 with FMA: x86 processors from 2013 on. */
+  | "avx2"
+  /** AVX-512 with VNNI: x86 servers from 2019 on, and some others. */
+  | "avx512"
+  /** WebAssembly's SIMD128, if the module is compiled for it. */
+  | "simd128";
 
 /** Rates of one device; `null` where it cannot be measured. */
 export interface BenchCeilings {

@@ -54,6 +54,7 @@ const ITEMS: &[(&str, As, Names)] = &[
         As::Record,
         &[
             ("Report", "BenchReport"),
+            ("Processor", "BenchProcessor"),
             ("ModelFacts", "BenchModel"),
             ("Vision", "BenchVision"),
             ("Prefill", "BenchPrefill"),
@@ -63,6 +64,7 @@ const ITEMS: &[(&str, As, Names)] = &[
             ("Startup", "BenchStartup"),
         ],
     ),
+    ("src/cpu/isa.rs", As::Record, &[("Isa", "InstructionSet")]),
     ("src/bench/ceilings.rs", As::Record, &[("Ceilings", "BenchCeilings")]),
     ("src/bench/profile.rs", As::Record, &[("Stage", "BenchStage"), ("KernelTime", "BenchKernel")]),
     (

@@ -15,9 +15,9 @@ const MAX_COMPRESSED_BYTES: u64 = 1_500_000;
 /// The most JavaScript a visitor fetches, all files together, Brotli-compressed.
 const MAX_SCRIPT_BYTES: u64 = 60_000;
 
-/// What Rust's default WebAssembly uses, and `wasm-opt` may. Its `--all-features` writes modules
-/// that no browser takes yet.
-const FEATURES: [&str; 7] = [
+/// What our WebAssembly uses (SIMD128 by .cargo/config.toml), and `wasm-opt` may. Its
+/// `--all-features` writes modules that no browser takes yet.
+const FEATURES: [&str; 8] = [
     "--enable-bulk-memory",
     "--enable-bulk-memory-opt",
     "--enable-multivalue",
@@ -25,6 +25,7 @@ const FEATURES: [&str; 7] = [
     "--enable-nontrapping-float-to-int",
     "--enable-reference-types",
     "--enable-sign-ext",
+    "--enable-simd",
 ];
 
 /// Builds package and page, prints their sizes, fails if they are too large. Returns the page's

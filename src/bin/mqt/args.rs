@@ -2,6 +2,7 @@
 
 use crate::eval::Shard;
 use crate::help;
+use crate::processor::ProcessorArgs;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 pub(crate) use device::{BenchArgs, DoctorArgs};
@@ -13,8 +14,7 @@ use shared::{SELECT, WEIGHTS};
 use std::ffi::OsString;
 use std::path::PathBuf;
 pub(crate) use values::{Tokens, tokens};
-use values::{image_tokens, template};
-use values::{seconds, whole};
+use values::{image_tokens, seconds, template, whole};
 
 mod device;
 mod shared;
@@ -30,6 +30,8 @@ pub(crate) struct Arguments {
     /// Nothing on stderr but errors
     #[arg(long, global = true)]
     pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) processor: ProcessorArgs,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -143,11 +145,7 @@ pub(crate) struct CompareArgs {
     /// Numbers of image tokens, separated by commas [default: the ladder 2,4,8,16,36,64,144,256 up
     /// to the model's M]
     #[arg(
-        short = 'm',
-        long,
-        value_name = "LIST",
-        value_delimiter = ',',
-        allow_hyphen_values = true,
+        short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
         value_parser = image_tokens
     )]
     pub(crate) tokens: Vec<u64>,

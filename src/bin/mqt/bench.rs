@@ -91,31 +91,36 @@ fn write_table(out: &mut String, r: &Report) -> std::fmt::Result {
     let figure = |value: Option<f64>, unit: &str| {
         value.map_or("-".to_owned(), |v| format!("{} {unit}", round(v)))
     };
-    writeln!(
-        out,
-        "\nceilings      read {} · copy {}",
-        figure(c.read_gb_s, "GB/s"),
-        figure(c.copy_gb_s, "GB/s")
-    )?;
-    let (f32s, f16s, dot4) = (
-        figure(c.fma_f32_gflop_s, "GFLOP/s"),
-        figure(c.fma_f16_gflop_s, "GFLOP/s"),
-        figure(c.dot4_i8_gop_s, "Gop/s"),
-    );
-    writeln!(out, "              f32 {f32s} · f16 {f16s} · int8 dot {dot4}")?;
-    writeln!(
-        out,
-        "              dispatch gap {} · map {}",
-        figure(c.dispatch_gap_us, "us"),
-        figure(c.map_ms, "ms")
-    )?;
+    if let Some(p) = r.processor {
+        writeln!(out, "processor     {} threads · {}", p.threads, p.instruction_set.name())?;
+    }
+    let ceilings = [
+        ("read", c.read_gb_s, "GB/s"),
+        ("copy", c.copy_gb_s, "GB/s"),
+        ("f32", c.fma_f32_gflop_s, "GFLOP/s"),
+        ("f16", c.fma_f16_gflop_s, "GFLOP/s"),
+        ("int8 dot", c.dot4_i8_gop_s, "Gop/s"),
+        ("dispatch gap", c.dispatch_gap_us, "us"),
+        ("map", c.map_ms, "ms"),
+    ];
+    let there = |(name, value, unit): &(&str, Option<f64>, &str)| {
+        value.map(|v| format!("{name} {} {unit}", round(v)))
+    };
+    let there: Vec<String> = ceilings.iter().filter_map(there).collect();
+    writeln!(out, "\nceilings      {}", there.join(" · "))?;
     let s = &r.startup_ms;
-    let [device, weights, pipelines, warm_up] =
-        [s.device, s.weights, s.pipelines, s.warm_up].map(round);
-    writeln!(
-        out,
-        "start-up      device {device} ms · weights {weights} ms · pipelines {pipelines} ms · warm-up {warm_up} ms"
-    )?;
+    let phases = [
+        ("device", s.device),
+        ("weights", s.weights),
+        ("pipelines", s.pipelines),
+        ("warm-up", s.warm_up),
+    ];
+    // The processor has no device to open and nothing to compile.
+    let there = phases
+        .iter()
+        .filter(|(name, _)| r.processor.is_none() || !matches!(*name, "device" | "pipelines"));
+    let phases: Vec<String> = there.map(|(name, ms)| format!("{name} {} ms", round(*ms))).collect();
+    writeln!(out, "start-up      {}", phases.join(" · "))?;
     if let Some(v) = &r.vision {
         let share = v
             .fraction_of_peak
@@ -141,10 +146,15 @@ fn write_table(out: &mut String, r: &Report) -> std::fmt::Result {
             .map_or(String::new(), |f| format!("  {:.0} % of read", 100.0 * f));
         let idle =
             d.gpu_idle_fraction.map_or(String::new(), |f| format!("  {:.1} % idle", 100.0 * f));
-        let (speed, dispatches) = (round(d.tokens_per_second), round(d.dispatches_per_token));
+        let speed = round(d.tokens_per_second);
+        let dispatches = if r.processor.is_some() {
+            String::new()
+        } else {
+            format!("  {} dispatches", round(d.dispatches_per_token))
+        };
         writeln!(
             out,
-            "decode at     {:>5}         {:>9} ms  {speed:>8} tokens/s{share}  {dispatches} dispatches{idle}",
+            "decode at     {:>5}         {:>9} ms  {speed:>8} tokens/s{share}{dispatches}{idle}",
             d.context,
             round(d.ms_per_token)
         )?;
@@ -174,6 +184,9 @@ fn write_table(out: &mut String, r: &Report) -> std::fmt::Result {
                 kernel.kernel
             )?;
         }
+    }
+    if r.processor.is_some() {
+        return Ok(());
     }
     writeln!(
         out,

@@ -36,6 +36,7 @@ mod output;
 mod picture;
 mod pictures;
 mod plot;
+mod processor;
 mod pull;
 mod pulled;
 mod score;
@@ -60,7 +61,8 @@ fn main() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     let console = Console::new(arguments.quiet);
-    let done = Interrupt::install().and_then(|_| match arguments.command {
+    let ready = arguments.processor.apply().and_then(|()| Interrupt::install());
+    let done = ready.and_then(|_| match arguments.command {
         Command::Ask(args) => ask::run(args, &console),
         Command::Chat(args) => chat::run(args, &console),
         Command::Compare(args) => compare::run(args, &console),

@@ -56,7 +56,7 @@ fn rounded(block: &[f32]) -> (Vec<i32>, f32) {
 }
 
 /// The twin: x [n, cols] → [n, rows].
-pub(super) fn reference(x: &[f32], w: &Packed, bias: Option<&[f32]>, act: Act) -> Vec<f32> {
+pub(crate) fn reference(x: &[f32], w: &Packed, bias: Option<&[f32]>, act: Act) -> Vec<f32> {
     let stride = padded_cols(w.cols);
     let mut row = vec![0.0; stride];
     let n = x.len() / w.cols;

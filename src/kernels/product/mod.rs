@@ -17,6 +17,8 @@ mod twin;
 use super::{data_prelude, params, weight_prelude};
 use crate::gpu::{Bind, Gpu, Kernel, Matrix, Recorder, Rows, Tensor, Window};
 use crate::quant::{BLOCK, padded_cols};
+#[cfg(test)]
+pub(crate) use bytes::reference as bytes_reference;
 use cut::{Cut, Via};
 use twin::activate;
 pub use twin::reference;
