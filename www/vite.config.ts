@@ -26,7 +26,9 @@ function bundled() {
 }
 
 /** Products for one token in the decoder layers of a LLaMA; its table and head apart. */
-function perToken(decoder: Record<"hidden" | "layers" | "heads" | "kv_heads" | "head_dim" | "ffn", number>) {
+function perToken(
+  decoder: Record<"hidden" | "layers" | "heads" | "kv_heads" | "head_dim" | "ffn", number>,
+) {
   const { hidden, layers, heads, kv_heads, head_dim, ffn } = decoder;
   return layers * hidden * (head_dim * 2 * (heads + kv_heads) + 3 * ffn);
 }
@@ -47,7 +49,9 @@ function build() {
   let commit = "";
   try {
     const args = ["rev-parse", "--short=12", "HEAD"];
-    commit = execFileSync("git", args, { cwd: here("."), stdio: "pipe" }).toString().trim();
+    commit = execFileSync("git", args, { cwd: here("."), stdio: "pipe" })
+      .toString()
+      .trim();
   } catch {
     // Not in a repository, or without git.
   }

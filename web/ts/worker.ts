@@ -70,7 +70,12 @@ async function claim(sharing: WorkerSettings["sharing"], taken: () => void): Pro
     const forever = new Promise(() => {});
     const held = navigator.locks.request(LOCK, options, lock => {
       if (!lock) {
-        reject(new EngineError("second-tab", "the model is already loaded in another tab, or by another engine on this page"));
+        reject(
+          new EngineError(
+            "second-tab",
+            "the model is already loaded in another tab, or by another engine on this page",
+          ),
+        );
         return;
       }
       resolve();

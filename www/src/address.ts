@@ -39,15 +39,7 @@ function build(): HTMLDialogElement {
     field.value = "";
     void take(link);
   });
-  const made: HTMLDialogElement = dialog(
-    "address-dialog",
-    words.title,
-    h(
-      "p",
-      words.note,
-    ),
-    form,
-  );
+  const made: HTMLDialogElement = dialog("address-dialog", words.title, h("p", words.note), form);
   return made;
 }
 
@@ -102,8 +94,7 @@ export async function take(link: URL): Promise<void> {
     else if (error instanceof EngineError && !(error instanceof Unreachable))
       say(`${error.message}.`);
     else if (!navigator.onLine) say(words.offline);
-    else
-      say(words.unreachable(host));
+    else say(words.unreachable(host));
   }
 }
 
@@ -120,10 +111,8 @@ async function fetchPicture(link: URL): Promise<Blob> {
     void response.body?.cancel();
     throw new Refused(why);
   };
-  if (!response.ok)
-    refuse(words.answered(link.host, response.status));
-  if (/^(text|audio|video)\//.test(type))
-    refuse(words.noPicture(link.host));
+  if (!response.ok) refuse(words.answered(link.host, response.status));
+  if (/^(text|audio|video)\//.test(type)) refuse(words.noPicture(link.host));
   const bytes = await readAtMost(response, MOST_PICTURE_BYTES);
   if (!bytes) throw new Refused(words.tooLarge(link.host));
   return new Blob([bytes], { type: type.split(";")[0] });

@@ -145,10 +145,7 @@ export class App extends Viewer implements Page {
   }
 
   /** Answers a card; if nothing new began meanwhile, that is the conversation's last turn then. */
-  private async answer(
-    card: Card,
-    how: { tokens?: number; soFar?: number[] },
-  ): Promise<void> {
+  private async answer(card: Card, how: { tokens?: number; soFar?: number[] }): Promise<void> {
     const { question, turns } = card;
     const { talk } = this;
     const answer = await this.run(question, { turns, ...how }, answering =>

@@ -20,17 +20,22 @@ export function open(): void {
 }
 
 function build(): HTMLDialogElement {
-  const run = h("button.main#bench-run", { type: "button", onclick: () => void measure() }, words.run);
-  const stop = h("button#bench-stop", { type: "button", onclick: () => running?.abort() }, words.stop);
+  const run = h(
+    "button.main#bench-run",
+    { type: "button", onclick: () => void measure() },
+    words.run,
+  );
+  const stop = h(
+    "button#bench-stop",
+    { type: "button", onclick: () => running?.abort() },
+    words.stop,
+  );
   const text = h("button#bench-copy", { type: "button" }, words.json);
   text.onclick = () => void copy(JSON.stringify(report && programRecord(report), null, 2), text);
   const made = dialog(
     "benchmark",
     words.title,
-    h(
-      "p",
-      words.what,
-    ),
+    h("p", words.what),
     h("p#bench-line.small", { role: "status" }),
     h("div#bench-result"),
     h("div.actions.end", text, stop, run),
@@ -44,11 +49,7 @@ function refresh(line?: string): void {
   find<HTMLButtonElement>("#bench-run").disabled = !able;
   find<HTMLButtonElement>("#bench-stop").disabled = !running;
   find<HTMLButtonElement>("#bench-copy").disabled = !report || running !== undefined;
-  const why = !page.engine
-    ? words.noModel
-    : isBusy()
-      ? words.busy
-      : "";
+  const why = !page.engine ? words.noModel : isBusy() ? words.busy : "";
   find("#bench-line").textContent = line ?? (running ? "" : why);
 }
 
@@ -117,10 +118,7 @@ function draw(r: BenchReport): HTMLElement[] {
   );
   const points = r.firstToken.map(f => ({ m: f.imageTokens, ms: f.ms }));
   if (points.length < 2) return [list];
-  const plot = h(
-    "div.plot",
-    h("p.small", words.plot),
-  );
+  const plot = h("div.plot", h("p.small", words.plot));
   plot.append(overTokens(points, words.plotLabel));
   return [list, plot];
 }

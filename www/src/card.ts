@@ -106,9 +106,7 @@ export class Card {
   fail(error: unknown): void {
     const { code = "internal" } = error as { code?: string };
     if (this.streamed === "")
-      this.text.replaceChildren(
-        h("i", code === "cancelled" ? words.stoppedEarly : words.noAnswer),
-      );
+      this.text.replaceChildren(h("i", code === "cancelled" ? words.stoppedEarly : words.noAnswer));
     else this.text.querySelector(".caret")?.remove();
     this.done(code);
     this.element.dataset.imageTokens ??= String(tokens.shown());
@@ -162,9 +160,7 @@ export class Card {
   }
 
   private unsureWords(a: Answer): string {
-    return a.imageTokens < tokens.maximum() && !this.isColumn
-      ? words.lowMore
-      : words.lowConfidence;
+    return a.imageTokens < tokens.maximum() && !this.isColumn ? words.lowMore : words.lowConfidence;
   }
 
   private details(a: Answer, open: boolean): HTMLElement {
@@ -175,7 +171,12 @@ export class Card {
       this.sampled.temperature > 0 && words.seed(this.sampled.seed),
       words.cached(a.cachedTokens, a.promptTokens),
     ].filter(Boolean);
-    return h("details.more", { open }, h("summary", words.details), h("p.small", lines.join(" · ")));
+    return h(
+      "details.more",
+      { open },
+      h("summary", words.details),
+      h("p.small", lines.join(" · ")),
+    );
   }
 
   private actions(a: Answer): (HTMLElement | false)[] {

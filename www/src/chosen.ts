@@ -17,9 +17,7 @@ export function chosenColumns(offer: Offer): number[] {
 
 /** What is to be typed under a comparison. */
 export const inWords = ({ max, exactly }: Offer): string =>
-  exactly.length > 0
-    ? words.ofThese(MOST_COLUMNS, exactly)
-    : words.numbers(MOST_COLUMNS, max);
+  exactly.length > 0 ? words.ofThese(MOST_COLUMNS, exactly) : words.numbers(MOST_COLUMNS, max);
 
 /** The different numbers in a text, rising; `undefined` if the model does not give them. */
 export function typed(text: string, offer: Offer): number[] | undefined {

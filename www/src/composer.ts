@@ -53,10 +53,7 @@ function build(): HTMLDialogElement {
     tabIndex: 0,
     role: "application",
   });
-  canvas.setAttribute(
-    "aria-label",
-    words.label,
-  );
+  canvas.setAttribute("aria-label", words.label);
   const palette = h(
     "div.palette",
     { role: "group", "aria-label": words.things },
@@ -75,9 +72,7 @@ function build(): HTMLDialogElement {
     const name = inWords(value);
     const n = (taken.get(name) ?? 0) + 1;
     taken.set(name, n);
-    grounds.append(
-      swatch(words.ground(name, n), value, value, () => lay(value)),
-    );
+    grounds.append(swatch(words.ground(name, n), value, value, () => lay(value)));
   }
   const press = (label: string, run: () => unknown) =>
     h("button", { type: "button", onclick: run }, label);
@@ -281,8 +276,7 @@ function draw(): void {
     context.strokeRect(thing.x * SIDE - r, thing.y * SIDE - r, 2 * r, 2 * r);
   }
   const list = things.map(called).join(", ") || words.nothing;
-  const warning =
-    things.length > known.most ? words.tooMany(known.most) : "";
+  const warning = things.length > known.most ? words.tooMany(known.most) : "";
   if (!box) return;
   const lost = missing && words.lost(missing);
   const chosen = thing ? words.chosen(called(thing), where(thing)) : "";
@@ -297,10 +291,7 @@ const called = ({ sticker, colour }: Thing) =>
 /** The ninth of the scene where a thing is: "top left", "middle". */
 function where({ x, y }: Thing): string {
   const third = (at: number, names: string[]) => names[Math.min(2, Math.floor(at * 3))]!;
-  return (
-    [third(y, words.rows), third(x, words.columns)].filter(Boolean).join(" ") ||
-    words.middle
-  );
+  return [third(y, words.rows), third(x, words.columns)].filter(Boolean).join(" ") || words.middle;
 }
 
 /** For those who hear the scene: only what has changed. */

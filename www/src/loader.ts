@@ -74,9 +74,7 @@ export abstract class Loader {
   /** Says why the browser's WebGPU cannot be used. */
   private cannot(seen: Probe): void {
     enter(seen.verdict === "weak" ? "weak-adapter" : "no-webgpu");
-    notices.show(
-      seen.verdict === "weak" ? trouble.weakAdapter(seen) : trouble.noWebGpu(seen),
-    );
+    notices.show(seen.verdict === "weak" ? trouble.weakAdapter(seen) : trouble.noWebGpu(seen));
   }
 
   /** Called when the model, the picture or the conversation changed. */
@@ -185,11 +183,7 @@ export abstract class Loader {
         : words.webgpu(this.seen?.adapter?.name ?? adapter.name) +
           (this.seen?.adapter?.software ? words.software : "");
     const kept =
-      typeof this.model.from !== "string"
-        ? words.disk
-        : this.isKept
-          ? words.device
-          : words.memory;
+      typeof this.model.from !== "string" ? words.disk : this.isKept ? words.device : words.memory;
     setPlace(shown(`${where} · ${name} ${weights} (${kept})`, 300));
   }
 

@@ -64,8 +64,7 @@ function draw(): void {
       h<HTMLProgressElement>("progress", { max: 1, value: 0, "aria-label": words.steps[step] }),
     ),
   );
-  const toggle = () =>
-    now.phase === "downloading" ? page.pauseDownload() : page.resumeDownload();
+  const toggle = () => (now.phase === "downloading" ? page.pauseDownload() : page.resumeDownload());
   const made = show({
     kind: "progress",
     title: words.title(shown(page.model.name, 60)),

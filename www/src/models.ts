@@ -21,7 +21,12 @@ export function open(): void {
 function entry({ name, size, needs, knows, licence, commands }: Entry): HTMLElement {
   const use = () => (chooser?.close(), void page.switchTo({ model: bundled }));
   const how = commands
-    ? h("details", h("summary", words.how), h("p.small", words.howMore), h("pre", commands.join("\n")))
+    ? h(
+        "details",
+        h("summary", words.how),
+        h("p.small", words.howMore),
+        h("pre", commands.join("\n")),
+      )
     : h(
         "div.actions",
         h("button", { type: "button", onclick: use }, words.useBundled(bytes(__BUNDLED__.bytes))),
@@ -94,7 +99,13 @@ function fromDisk(input: HTMLInputElement): void {
 
 /** The storage panel. */
 export async function openStorage(): Promise<void> {
-  storage ??= dialog("storage", stored.title, h("div#packs"), h("div#kept-talk"), h("div#allowance"));
+  storage ??= dialog(
+    "storage",
+    stored.title,
+    h("div#packs"),
+    h("div#kept-talk"),
+    h("div#allowance"),
+  );
   await fill();
   storage.showModal();
 }

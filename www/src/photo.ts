@@ -34,8 +34,8 @@ function isPhoto({ data, width, height }: ImageData): boolean {
     for (let x = 0; x < width; x++) {
       const at = 4 * (y * width + x);
       colours.add(((data[at]! >> 4) << 8) | ((data[at + 1]! >> 4) << 4) | (data[at + 2]! >> 4));
-      if (x > 0) (pairs++, same(at, at - 4) && alike++);
-      if (y > 0) (pairs++, same(at, at - 4 * width) && alike++);
+      if (x > 0) pairs++, same(at, at - 4) && alike++;
+      if (y > 0) pairs++, same(at, at - 4 * width) && alike++;
     }
   return alike / pairs < DRAWN && colours.size >= COLOURS;
 }

@@ -140,11 +140,7 @@ async function camera(): Promise<void> {
     playsInline: true,
     srcObject: stream,
   });
-  const take = h<HTMLButtonElement>(
-    "button.main",
-    { type: "button", disabled: true },
-    words.take,
-  );
+  const take = h<HTMLButtonElement>("button.main", { type: "button", disabled: true }, words.take);
   video.addEventListener("loadeddata", () => (take.disabled = false));
   const box = dialog("camera-dialog", words.camera, video, h("div.actions", take));
   box.addEventListener("close", () => {
@@ -178,21 +174,17 @@ function draw(): void {
   image.alt = picture ? words.alt(name) : "";
   const canvas = find<HTMLCanvasElement>("#seen");
   canvas.hidden = shown === "original";
+  canvas.classList.toggle("map", shown === "attention");
   find("#heat").hidden = shown !== "attention";
   if (view && shown !== "original") {
-    canvas.setAttribute(
-      "aria-label",
-      shown === "model" ? words.seen : words.heatMap,
-    );
+    canvas.setAttribute("aria-label", shown === "model" ? words.seen : words.heatMap);
     void heat.draw(canvas, view, shown === "attention");
   }
   const caption = find("#caption");
   if (!picture) caption.textContent = "";
-  else if (!view)
-    caption.textContent = picture.url === unshown ? words.cannotShow(name) : name;
+  else if (!view) caption.textContent = picture.url === unshown ? words.cannotShow(name) : name;
   else if (shown === "original") caption.textContent = words.size(name, view.width, view.height);
-  else if (shown === "model")
-    caption.textContent = words.input(view.size);
+  else if (shown === "model") caption.textContent = words.input(view.size);
   else caption.textContent = words.map;
   if (shown !== "attention" || picture !== drawn) heat.forget();
   drawn = picture;

@@ -37,13 +37,7 @@ export function overTokens(points: Point[], what: string): SVGElement {
   for (const [i, p] of points.entries()) {
     drawing.append(svg("circle", { cx: x(i), cy: y(p.ms), r: 4, class: "dot" }));
     drawing.append(svg("text", { x: x(i), y: y(p.ms) - 8, class: "label" }, seconds(p.ms)));
-    drawing.append(
-      svg(
-        "text",
-        { x: x(i), y: height - room + 18, class: "label" },
-        String(p.m),
-      ),
-    );
+    drawing.append(svg("text", { x: x(i), y: height - room + 18, class: "label" }, String(p.m)));
   }
   return drawing as SVGElement;
 }

@@ -25,6 +25,7 @@ function chips(): void {
   const make = (text: string) =>
     h("button.chip", { type: "button", onclick: () => ask(text) }, text);
   const row = find("#chips");
+  row.hidden = !page.picture;
   if ([...row.children].map(chip => chip.textContent).join() !== texts.join())
     row.replaceChildren(...texts.map(make));
 }

@@ -160,10 +160,7 @@ export async function openDiagnostics(): Promise<void> {
     h("dl#facts"),
     h("h3", words.log),
     h("pre#log", { tabIndex: 0, role: "region", "aria-label": words.log }),
-    h(
-      "p.small",
-      words.note,
-    ),
+    h("p.small", words.note),
     h("label.check", ticked, words.withPicture),
     h("div.actions.end.stick", ...buttons),
   );

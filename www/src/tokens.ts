@@ -71,8 +71,7 @@ function takeLinked(): void {
   auto = value < 1;
   say("");
   if (value >= 1) wish = value;
-  else if (text !== undefined && text !== "auto")
-    say(words.linkNonsense(safe(text, 40)));
+  else if (text !== undefined && text !== "auto") say(words.linkNonsense(safe(text, 40)));
   // A model from elsewhere may offer it; that shows when it is loaded.
   if (page.engine || settings.model === undefined) settle(words.linkAsks);
   else m = nearest(offer, wish);
@@ -214,7 +213,8 @@ function describe(now: Estimate, most: Estimate, question: string): (Node | stri
   const { max } = offer;
   const [first, why] = auto ? words.autoIs(m, now.reason) : [words.tokens(m), ""];
   // What was read while the person typed does not come any more.
-  const time = now.firstTokenMs === null ? words.unmeasured : words.about(seconds(now.firstTokenMs));
+  const time =
+    now.firstTokenMs === null ? words.unmeasured : words.about(seconds(now.firstTokenMs));
   const parts = [
     h("b", first),
     why,

@@ -150,7 +150,7 @@ export function outOfMemory({ message, facts }: EngineError, context: number): N
   const shorter = Math.max(256, context / 2);
   const actions: Action[] = [again, onProcessor, otherModel];
   if (shorter < context)
-    actions.unshift({
+    actions.splice(1, 0, {
       label: words.shorter(shorter),
       run: () => page.switchTo({ context: shorter }),
     });
@@ -224,10 +224,7 @@ export const secondTab = (): Notice => ({
 export const waitingForTab = (): Notice => ({
   kind: "progress",
   title: words.waiting,
-  text: [
-    words.waitingMore,
-    h<HTMLProgressElement>("progress", { "aria-label": words.waiting }),
-  ],
+  text: [words.waitingMore, h<HTMLProgressElement>("progress", { "aria-label": words.waiting })],
   actions: [{ label: words.useHere, run: () => page.start({ sharing: "take" }) }],
 });
 

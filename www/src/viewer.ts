@@ -130,8 +130,7 @@ export abstract class Viewer extends Loader {
    * Takes a picture. It is encoded at once if there is a model, so that the question need not wait.
    */
   async attach(blob: Blob, name: string): Promise<void> {
-    if (blob.size > MOST_PICTURE_BYTES)
-      return notices.remark(words.tooLarge(shown(name, 100)));
+    if (blob.size > MOST_PICTURE_BYTES) return notices.remark(words.tooLarge(shown(name, 100)));
     this.work?.abort();
     const { picture, turns } = this;
     this.forget();
@@ -196,8 +195,7 @@ export abstract class Viewer extends Loader {
       if (this.work !== work) return;
       enter("ready");
       this.changed();
-      if (picture.view?.readingsDiffer)
-        notices.remark(words.readings);
+      if (picture.view?.readingsDiffer) notices.remark(words.readings);
     } catch (error) {
       const problem = EngineError.from(error);
       if (problem.code === "image-unreadable" && (await this.redraw(picture))) return this.encode();

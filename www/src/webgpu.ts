@@ -29,15 +29,11 @@ const NEEDED: Record<string, number> = {
 
 function nextStep(): string {
   const agent = navigator.userAgent;
-  if (/Firefox\//.test(agent))
-    return words.firefox;
-  if (/iPhone|iPad/.test(agent))
-    return words.iphone;
-  if (/Safari\//.test(agent) && !/Chrom/.test(agent))
-    return words.safari;
+  if (/Firefox\//.test(agent)) return words.firefox;
+  if (/iPhone|iPad/.test(agent)) return words.iphone;
+  if (/Safari\//.test(agent) && !/Chrom/.test(agent)) return words.safari;
   if (/Android/.test(agent)) return words.android;
-  if (/Linux/.test(agent))
-    return words.linux;
+  if (/Linux/.test(agent)) return words.linux;
   return words.other;
 }
 
@@ -48,8 +44,7 @@ export async function probe(): Promise<Probe> {
       reason: words.insecure,
       step: words.insecureStep,
     };
-  if (!navigator.gpu)
-    return { verdict: "absent", reason: words.none, step: nextStep() };
+  if (!navigator.gpu) return { verdict: "absent", reason: words.none, step: nextStep() };
   let adapter: GPUAdapter | null = null;
   try {
     adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
@@ -63,8 +58,7 @@ export async function probe(): Promise<Probe> {
   if (!adapter)
     return {
       verdict: "absent",
-      reason:
-        words.noDevice,
+      reason: words.noDevice,
       step: nextStep(),
     };
   // Browsers of the first years have no `info`, and parts of it may be missing.

@@ -33,7 +33,9 @@ function draw(stored: boolean): void {
   const back = find("#answers").childElementCount > 0;
   const software = page.seen?.adapter?.software && page.adapter !== "cpu";
   const text = [
-    ...(own && !back ? [h("p.lead", words.lead), example(stored), h("p.small", words.others), more()] : []),
+    ...(own && !back
+      ? [h("p.lead", words.lead), example(stored), h("p.small", words.others), more()]
+      : []),
     back ? words.back : "",
     h("p.small.quiet", [page.adapter === "cpu" ? words.cpu : words.gpu, about(stored)].join(" ")),
     software ? h("p.small.quiet", words.software) : "",

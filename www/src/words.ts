@@ -83,7 +83,7 @@ export const picture = {
   cannotShow: (name: string) => `${name}: this browser cannot show it`,
   size: (name: string, width: number, height: number) => `${name} · ${width} × ${height}`,
   input: (size: number) => `The model's input: ${size} × ${size}, padded to a square`,
-  map: "Where each token looks. Learned once: the same for every picture and question.",
+  map: "Learned once: the same for every picture and question.",
   photo: (model: string) =>
     `This looks like a photo. ${model} only understands toy scenes: its answers will be wrong.`,
   readings: "The file is rotated, transparent or has 16 bits: the model sees it as you do.",
@@ -154,9 +154,11 @@ export const knob = {
   first: (time: string) => ` · first token ${time}`,
   rate: (rate: string) => ` · ${rate} tokens/s`,
   buys: (now: number, nowBytes: string, most: number, mostBytes: string, max: number) =>
-    `Prompt ${now} tokens, ${nowBytes}` + (now === most ? "." : `; with ${max}: ${most} tokens, ${mostBytes}.`),
+    `Prompt ${now} tokens (${nowBytes})` +
+    (now === most ? "." : `; with ${max}: ${most} (${mostBytes}).`),
   larger: (now: string, m: number, most: string, max: number) =>
-    `A 7B model at this device's speed: ≈ ${now}` + (m === max ? "." : ` with ${m}, ${most} with ${max}.`),
+    `A 7B model here: ≈ ${now}` +
+    (m === max ? ` with ${max}.` : ` with ${m}, ≈ ${most} with ${max}.`),
   demanding: "Counting and reading usually need more image tokens.",
   shown: "Show token (0 = all)",
   opacity: "Opacity",
@@ -244,7 +246,7 @@ export const talk = {
 
 export const welcome = {
   title: "Ask about a picture, on your own device",
-  lead: "The model reads a picture as image tokens. You choose how many: few are fast, many see detail.",
+  lead: "A picture is read as image tokens: few are fast, many see detail. You choose.",
   asked: (question: string) => `“${question}”`,
   withTokens: (m: number) => count(m, "token"),
   try: (size: string) => `Try it here (downloads ${size})`,
@@ -252,11 +254,12 @@ export const welcome = {
   others: "Or try one of these, with 2 and with 64 image tokens:",
   otherLabel: (question: string, few: string, many: string) =>
     `${question} 2 tokens: ${few}; 64 tokens: ${many}`,
-  gpu: "It runs in this browser, on your graphics card. Pictures and questions never leave this device.",
-  cpu: "It runs in this browser, on your CPU. Pictures and questions never leave this device.",
+  gpu: "Runs in this browser, on your graphics card; nothing leaves this device.",
+  cpu: "Runs in this browser, on your CPU; nothing leaves this device.",
   software: "This browser draws in software: your CPU is usually faster.",
   useCpu: "Use the CPU",
-  knows: "toybox knows toy scenes only: ask what is there, how many, what colour, where, next to what. It can't understand photographs.",
+  knows:
+    "toybox knows toy scenes only: ask what, how many, what colour, where. It can't understand photographs.",
   startStored: "Load the model (on this device)",
   start: (size: string) => `Load the model (${size})`,
   load: "Load",
@@ -267,7 +270,8 @@ export const welcome = {
     `The model comes from ${name}, and is stored on this device. Nothing is asked of that server before you press the button.`,
   back: "Your last conversation is below. Ask on: the model is loaded then.",
   wrongAddress: "The link's model address is wrong",
-  nothingFetched: "Nothing was downloaded. Another model's address can be typed, or the bundled model used.",
+  nothingFetched:
+    "Nothing was downloaded. Another model's address can be typed, or the bundled model used.",
   bundled: "Use the bundled model",
   another: "Another model…",
 };
@@ -287,7 +291,7 @@ export const offer = {
 /** The card while a model loads: four steps. */
 export const loading = {
   title: (name: string) => `Loading ${name}`,
-  steps: { fetch: "Download", check: "Check", send: "Copy to the device", warm: "Prepare" },
+  steps: { fetch: "Download", check: "Check", send: "Copy to device", warm: "Prepare" },
   pause: "Pause",
   resume: "Continue",
   now: "Try again now",
@@ -442,8 +446,7 @@ export const storage = {
   remove: "Delete",
   removeLabel: (name: string) => `Delete ${name}`,
   none: "No model is stored.",
-  uses: (used: string, allowed: string) =>
-    `This page uses ${used}; the browser allows ${allowed}.`,
+  uses: (used: string, allowed: string) => `This page uses ${used}; the browser allows ${allowed}.`,
   kept: "The browser keeps it until you delete it.",
   notKept: "May be removed when the disk is full.",
   keep: "Ask the browser to keep it",
@@ -525,7 +528,8 @@ export const about = {
   source: "Source code",
   card: "What toybox can do: its model card",
   licence: "Licence of program and toybox: MIT or Apache-2.0",
-  private: "Pictures, questions and answers stay on this device. The page asks no other server for anything unless you give it an address.",
+  private:
+    "Pictures, questions and answers stay on this device. The page asks no other server for anything unless you give it an address.",
   keys: "Keys",
   keyList: [
     ["Enter", "ask"],
@@ -547,8 +551,7 @@ export const exported = {
 
 export const composer = {
   title: "Make a scene",
-  label:
-    "Scene. Tab chooses a thing, arrows move it, plus and minus size it, Delete removes it",
+  label: "Scene. Tab chooses a thing, arrows move it, plus and minus size it, Delete removes it",
   things: "Things to add",
   thingsMore: "Things: click one, or drag it onto the scene",
   colour: "Colour",
