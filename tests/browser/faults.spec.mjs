@@ -1,6 +1,6 @@
 // Faults that people met on the page, and what should happen instead.
 
-import { ask, expect, load, reached, sample, shard, start, test } from "./site.mjs";
+import { ask, expect, load, reached, sample, shard, start, test, panel } from "./site.mjs";
 
 const words = {
   name: "holiday.jpg",
@@ -38,7 +38,7 @@ test("a picture that cannot be read leaves the one before as it was", async ({ s
 
   await test.step("the status line says where the model is kept", async () => {
     await expect(page.getByRole("status")).toContainText("(on this device)");
-    await page.getByRole("button", { name: "Storage" }).click();
+    await panel(page, "Storage");
     await page.getByRole("button", { name: "Delete toybox" }).click();
     await expect(page.locator("#packs")).toContainText("No model is stored.");
     await page.keyboard.press("Escape");
@@ -118,7 +118,7 @@ test("a server that was away is asked again until it answers; what was fetched i
       subtree: true,
     });
   });
-  await page.locator(".notice .main").click();
+  await page.locator(".notice .start").click();
   await reached(page, "offline");
   await expect(page.locator(".notice")).toContainText("asked again in 2.0 s");
   const before = asked;

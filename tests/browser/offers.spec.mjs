@@ -90,7 +90,7 @@ test("a model that gives 1, 9 or 36 image tokens is asked for no others", async 
     await expect(answer).toHaveAttribute("data-finish-reason", /stop|length/);
     await expect(answer).toHaveAttribute("data-image-tokens", "1");
     await page.getByRole("textbox", { name: "Question" }).fill("Where is it?");
-    await page.getByRole("button", { name: "Compare m" }).click();
+    await page.getByRole("button", { name: "Compare token counts" }).click();
     const columns = page.locator(".comparison").last().locator("article");
     await expect(columns.last()).toHaveAttribute("data-finish-reason", /stop|length/, {
       timeout: 60_000,
@@ -109,12 +109,12 @@ test("a model that gives 1, 9 or 36 image tokens is asked for no others", async 
   });
 
   await test.step("where tokens read from: an average reads its square", async () => {
-    await page.getByRole("button", { name: "Attention" }).click();
+    await page.getByRole("button", { name: "Where tokens look" }).click();
     await tokens(page, 9);
-    await expect(page.locator("#reads")).toContainText("All 9 tokens together read mostly");
+    await expect(page.locator("#reads")).toContainText("All 9 tokens together read mainly");
     expect(await page.locator("#strip i").count()).toBe(9);
-    await page.getByRole("slider", { name: "Token shown" }).fill("9");
-    await expect(page.locator("#reads")).toHaveText("Token 9 reads mostly bottom right (100 %).");
+    await page.getByRole("slider", { name: "Show token (0 = all)" }).fill("9");
+    await expect(page.locator("#reads")).toHaveText("Token 9 reads mainly bottom right (100 %).");
   });
 
   await test.step("the benchmark measures those three", async () => {
@@ -270,7 +270,7 @@ test("a fault of the engine's own is called that, once", async ({ site }) => {
     throw new WebAssembly.RuntimeError("unreachable");
   };`;
   const page = await site.open();
-  await page.locator(".notice .main").click();
+  await page.locator(".notice .start").click();
   await reached(page, "internal-error");
   await expect(page.locator(".notice h2")).toHaveText("An internal error");
   await expect(page.locator(".notice")).toContainText("nothing is as it should be");

@@ -13,8 +13,7 @@ import {
   sample,
   test,
   tokens,
-  weightBytes,
-} from "./site.mjs";
+  weightBytes, panel, source } from "./site.mjs";
 
 test("first visit, second visit, no network", async ({ site, context }) => {
   const started = Date.now();
@@ -35,7 +34,7 @@ test("first visit, second visit, no network", async ({ site, context }) => {
     const look = () => {
       const [, n, all] =
         /^(\d+) of (\d+) kernels/.exec(
-          document.querySelector(".notice.progress p")?.textContent ?? "",
+          document.querySelector(".notice.progress .line")?.textContent ?? "",
         ) ?? [];
       if (all) globalThis.compiled.add(`${n}/${all}`);
     };
@@ -94,12 +93,12 @@ test("first visit, second visit, no network", async ({ site, context }) => {
   await expect((await ask(page, "How many things are there?")).locator(".text")).toHaveText("3");
   await expect(page.locator("#network")).toBeVisible();
   // The composer was never opened, and yet its stickers are here.
-  await page.getByRole("button", { name: "Compose…" }).click();
+  await source(page, "Make a scene…");
   const stickers = page.locator(".palette img");
   await stickers.last().scrollIntoViewIfNeeded();
   await expect.poll(() => stickers.last().evaluate(image => image.naturalWidth)).toBeGreaterThan(0);
   await page
-    .getByRole("dialog", { name: "Compose a scene" })
+    .getByRole("dialog", { name: "Make a scene" })
     .getByRole("button", { name: "Use this scene" })
     .click();
   await reached(page, "ready");
@@ -133,15 +132,15 @@ test("a picture from a file, dropped, pasted, from the camera; and what is none"
       [type, file],
     );
   await send("drop", { name: "notes.txt", mime: "text/plain", text: "no picture" });
-  await expect(page.locator("#remark")).toContainText("notes.txt is no picture");
+  await expect(page.locator("#remark")).toContainText("notes.txt isn't a picture");
   expect(await name()).toBe("toybox-2.png");
   await send("drop", { name: "dropped.png", mime: "image/png", text: "later found to be damaged" });
   expect(await name()).toBe("dropped.png");
   await send("paste", { name: "image.png", mime: "image/png", text: "the same" });
   expect(await name()).toBe("pasted picture");
 
-  await page.getByRole("button", { name: "Camera" }).click();
-  await page.getByRole("button", { name: "Take the picture" }).click();
+  await source(page, "Camera");
+  await page.getByRole("button", { name: "Take photo" }).click();
   await expect.poll(name).toBe("camera picture");
   await expect(page.getByRole("dialog", { name: "Camera" })).toHaveCount(0);
   expect(site.fetched, "pictures alone fetch no model").toEqual([]);
@@ -176,7 +175,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
   });
 
   await test.step("draft, then refine", async () => {
-    await page.getByRole("button", { name: "Start anew" }).click();
+    await page.getByRole("button", { name: "New conversation" }).click();
     await tokens(page, 2);
     const draft = await ask(page, "what is left of the car?");
     await draft.getByRole("button", { name: /Refine/ }).click();
@@ -189,7 +188,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
 
   await test.step("compare", async () => {
     await page.getByRole("textbox", { name: "Question" }).fill("Where is the car?");
-    await page.getByRole("button", { name: "Compare m" }).click();
+    await page.getByRole("button", { name: "Compare token counts" }).click();
     const columns = page.locator(".comparison article");
     await expect(columns.last()).toHaveAttribute("data-finish-reason", "stop", {
       timeout: 240_000,
@@ -199,7 +198,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     );
     expect(used.map(([m]) => Number(m))).toEqual([2, 8, 16, 64]);
     expect(used.every(([, runs]) => runs === "0")).toBe(true);
-    await expect(page.locator(".plot svg")).toBeVisible();
+    await expect(page.locator(".verdict:not(:empty)")).toBeVisible();
     await reached(page, "ready");
 
     // Other columns, by hand; what makes no sense is refused where it was typed.
@@ -260,7 +259,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
   });
 
   await test.step("a system prompt opens the conversation; too long a one is refused", async () => {
-    await page.getByRole("button", { name: "Start anew" }).click();
+    await page.getByRole("button", { name: "New conversation" }).click();
     const own = await page.evaluate(
       async () => (await globalThis.mqt.engine.estimate(16, "")).contextUsed,
     );
@@ -289,7 +288,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     await field.fill("");
     await field.press("Tab");
     await expect.poll(used).toBeGreaterThan(own);
-    await page.getByRole("button", { name: "Start anew" }).click();
+    await page.getByRole("button", { name: "New conversation" }).click();
     await expect.poll(used).toBe(own);
     await page.getByText("Sampling").click();
   });
@@ -319,7 +318,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     const drawn = new Set();
     for (const seed of ["3", "4", "5", "3"]) {
       await set("#seed", seed);
-      await page.getByRole("button", { name: "Start anew" }).click();
+      await page.getByRole("button", { name: "New conversation" }).click();
       await expect.poll(() => page.evaluate(() => globalThis.mqt.turns.length)).toBe(0);
       const answer = await ask(page, "What do you see?");
       await expect(answer.locator(".facts")).toContainText(`seed ${seed}`);
@@ -345,17 +344,17 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
         );
     await expect(page.locator("#caption")).toContainText("112 × 112");
     const plain = await seen();
-    await page.getByRole("button", { name: "Attention" }).click();
-    await expect(page.locator("#reads")).toContainText(/tokens together read mostly/);
+    await page.getByRole("button", { name: "Where tokens look" }).click();
+    await expect(page.locator("#reads")).toContainText(/tokens together read mainly/);
     await expect.poll(seen).not.toBe(plain);
-    await page.getByRole("slider", { name: "Token shown" }).fill("3");
-    await expect(page.locator("#reads")).toContainText(/Token 3 reads mostly .* \(\d+ %\)/);
+    await page.getByRole("slider", { name: "Show token (0 = all)" }).fill("3");
+    await expect(page.locator("#reads")).toContainText(/Token 3 reads mainly .* \(\d+ %\)/);
     expect(await axe(page)).toEqual([]);
     await page.getByRole("button", { name: "Original" }).click();
   });
 
   await test.step("benchmark: run, plot, copy; stopped half-way it says so", async () => {
-    await page.getByRole("button", { name: "Benchmark" }).click();
+    await panel(page, "Benchmark");
     const box = page.getByRole("dialog", { name: "Benchmark" });
     await box.getByRole("button", { name: "Run" }).click();
     await box.getByRole("button", { name: "Stop" }).click();
@@ -377,8 +376,8 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
   });
 
   await test.step("a composed scene is a picture like any other", async () => {
-    await page.getByRole("button", { name: "Compose…" }).click();
-    const box = page.getByRole("dialog", { name: "Compose a scene" });
+    await source(page, "Make a scene…");
+    const box = page.getByRole("dialog", { name: "Make a scene" });
     await box.getByRole("button", { name: "Clear" }).click();
     await box.getByRole("group", { name: "Background" }).getByRole("button").first().click();
     await box.getByRole("button", { name: "blue", exact: true }).click();
@@ -444,7 +443,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
   });
 
   await test.step("thirty more in one conversation, on the page", async () => {
-    await page.getByRole("button", { name: "Start anew" }).click();
+    await page.getByRole("button", { name: "New conversation" }).click();
     await expect.poll(() => page.evaluate(() => globalThis.mqt.turns.length)).toBe(0);
     await tokens(page, 16);
     const sizes = [];
@@ -466,10 +465,10 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
   });
 
   await test.step("panels", async () => {
-    await page.getByRole("button", { name: "Storage" }).click();
+    await panel(page, "Storage");
     await expect(page.getByRole("dialog", { name: /Storage/ })).toContainText("complete");
     await page.keyboard.press("Escape");
-    await page.getByRole("button", { name: "Diagnostics" }).click();
+    await panel(page, "Diagnostics");
     await expect(page.locator("#facts")).toContainText("Model SHA-256");
     expect(await axe(page)).toEqual([]);
     const report = await page.evaluate(() => globalThis.mqt.report());
@@ -489,7 +488,7 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     ]);
     expect(plain.picture.hash).toMatch(/^[0-9a-f]{64}$/);
     expect(plain.answers.at(-1).picture).toMatch(/^[0-9a-f]{64}$/);
-    await box.getByRole("checkbox", { name: /What the model sees/ }).check();
+    await box.getByRole("checkbox", { name: /Include the picture/ }).check();
     expect(JSON.parse(await copied("Copy JSON")).picture.data).toMatch(/^data:image\/png;base64,/);
     expect(await copied("Copy report")).toContain("![picture](data:image/png");
     const link = await copied("Copy link");
@@ -508,14 +507,14 @@ test("questions, budgets, stop, views, composer: with one loaded model", async (
     // A value between the field's steps does not block the button; another engine is told the same.
     const used = () =>
       page.evaluate(async () => (await globalThis.mqt.engine.estimate(16, "")).contextUsed);
-    await page.getByRole("button", { name: "Start anew" }).click();
+    await page.getByRole("button", { name: "New conversation" }).click();
     await expect.poll(() => page.evaluate(() => globalThis.mqt.turns.length)).toBe(0);
     const before = await used();
     await expect(await ask(page, "Where is the car?")).toHaveAttribute(
       "data-finish-reason",
       "stop",
     );
-    await page.getByRole("button", { name: "Start anew" }).click();
+    await page.getByRole("button", { name: "New conversation" }).click();
     await expect.poll(used).toBe(before);
     await page.evaluate(() => globalThis.mqt.switchTo({}));
     await reached(page, "ready");

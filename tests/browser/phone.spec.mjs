@@ -96,7 +96,7 @@ test("on every screen the answer is seen, whole, and nothing covers what can be 
     await check(`first visit ${w}x${h}`, ".notice .main");
     expect(await width(page), `first visit ${w}x${h}`).toBeLessThanOrEqual(w);
   }
-  await page.locator(".notice .main").click();
+  await page.locator(".notice .start").click();
   await reached(page, "ready");
   await page.getByRole("button", { name: "Sample picture 1", exact: true }).click();
   await reached(page, "ready");

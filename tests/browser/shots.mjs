@@ -77,7 +77,7 @@ async function ask(question) {
 await page.goto(server.url);
 await shot("first-visit");
 room = 2_600_000;
-await page.locator(".notice .main").click();
+await page.locator(".notice .start").click();
 await page.getByText(/2\.[67] MB of/).waitFor();
 await shot("downloading");
 room = Infinity;
@@ -94,7 +94,7 @@ await ask("what is left of the car?");
 await page.locator("#tokens").fill("16");
 await page.locator("#estimate b", { hasText: "16" }).waitFor();
 await shot("ready");
-await page.getByRole("button", { name: "Attention" }).click();
+await page.getByRole("button", { name: "Where tokens look" }).click();
 await page.waitForTimeout(3000);
 await shot("attention");
 await page.getByRole("button", { name: "Original" }).click();
@@ -102,21 +102,21 @@ await page.locator("#compose").click();
 await page.locator("dialog#composer[open]").waitFor();
 await shot("composer");
 await page.keyboard.press("Escape");
-await page.getByRole("button", { name: "Benchmark" }).click();
+await panel(page, "Benchmark");
 await page.locator("#bench-run").click();
 await page.locator("#bench-result svg").waitFor();
 await shot("benchmark");
 await page.keyboard.press("Escape");
 const second = await context.newPage();
 await second.goto(server.url);
-await second.locator(".notice .main").click();
+await second.locator(".notice .start").click();
 await state("second-tab", second);
 await shot("second-tab", second);
 await second.addInitScript(() =>
   Object.defineProperty(Navigator.prototype, "gpu", { value: undefined }),
 );
 await second.reload();
-await second.locator(".notice .main").click();
+await second.locator(".notice .start").click();
 await state("no-webgpu", second);
 await shot("no-webgpu", second);
 // Cards that take a broken device or a full disk, asked for as the page itself would.
@@ -139,7 +139,7 @@ for (const [code, facts] of [
 await second.close();
 await page.locator("#question").fill("Where is the car?");
 await page.locator("#compare").click();
-await page.locator("#answers .plot svg").waitFor();
+await page.locator(".verdict:not(:empty)").waitFor();
 await shot("compare");
 await browser.close();
 server.close();
