@@ -1,7 +1,19 @@
 // Buttons that the other specs pass by: under answers, in panels, beside the picture.
 
 import { join } from "node:path";
-import { ask, expect, load, reached, sample, start, test, tokens, toybox, panel, source } from "./site.mjs";
+import {
+  ask,
+  expect,
+  load,
+  reached,
+  sample,
+  start,
+  test,
+  tokens,
+  toybox,
+  panel,
+  source,
+} from "./site.mjs";
 
 const last = page => page.locator("#answers > article").last();
 

@@ -4,7 +4,18 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join } from "node:path";
-import { ask, elsewhere, expect, load, reached, root, sample, test, toybox, source } from "./site.mjs";
+import {
+  ask,
+  elsewhere,
+  expect,
+  load,
+  reached,
+  root,
+  sample,
+  test,
+  toybox,
+  source,
+} from "./site.mjs";
 
 // The second server's certificate is the tests' own.
 test.use({ ignoreHTTPSErrors: true, serviceWorkers: "block" });

@@ -46,7 +46,7 @@ test("a model's address that is none is said, and the page works", async ({ site
       "s3cret",
     );
     await card.getByRole("button", { name: "Use the bundled model" }).click();
-    await expect(card.locator(".main")).toContainText("Start: download");
+    await expect(card.locator(".start")).toContainText("Load the model (7.6 MB)");
     await page.close();
   }
   const page = await site.open("?adapter=cpu");

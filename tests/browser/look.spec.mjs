@@ -1,7 +1,7 @@
 // How the page looks and is operated: with the keyboard alone, on a phone, in the dark, without
 // motion, installed.
 
-import { ask, axe, expect, load, reached, sample, test, tokens } from "./site.mjs";
+import { ask, axe, expect, load, panel, reached, sample, source, test, tokens } from "./site.mjs";
 
 const NARROW = { width: 400, height: 860 };
 
@@ -41,14 +41,28 @@ test("narrow and dark: nothing serious for axe, nothing wider than the screen, e
   await page.getByRole("button", { name: "Compare token counts" }).click();
   await expect(page.locator(".verdict:not(:empty)")).toBeVisible({ timeout: 120_000 });
   await check("compare");
-  for (const panel of ["Model", "Storage", "Benchmark", "Diagnostics", "Link", "Compose…"]) {
-    await page.getByRole("button", { name: panel, exact: true }).click();
+  const dialogs = [
+    ...["Model", "Settings"].map(name => [
+      name,
+      () => page.getByRole("button", { name, exact: true }).click(),
+    ]),
+    ...["Storage", "Benchmark", "Diagnostics", "About"].map(name => [
+      name,
+      () => panel(page, name),
+    ]),
+    ...["Link", "Make a scene…"].map(name => [name, () => source(page, name)]),
+  ];
+  for (const [name, open] of dialogs) {
+    await open();
     await expect(page.getByRole("dialog")).toBeVisible();
-    await check(panel);
+    await check(name);
     await page.keyboard.press("Escape");
   }
-  await page.getByText("Sampling").click();
-  await check("the drawer");
+  for (const menu of [".top summary", "#own summary"]) {
+    await page.locator(menu).click();
+    await check(menu);
+    await page.keyboard.press("Escape");
+  }
 });
 
 test("the keyboard alone: everything is reached, a question is asked, stopped, compared", async ({
@@ -101,9 +115,7 @@ test("the keyboard alone: everything is reached, a question is asked, stopped, c
   await reached(page, "stopped", "ready");
   // Once around: every button, field and link that can be used now.
   const names = await page
-    .locator(
-      "button:enabled:visible, input:visible, textarea:visible, summary:visible, input[type=file]",
-    )
+    .locator("button:enabled:visible, input:visible, textarea:visible, summary:visible")
     .evaluateAll(all =>
       all.map(e => e.ariaLabel || e.labels?.[0]?.textContent.trim() || e.textContent.trim()),
     );

@@ -1,4 +1,4 @@
-// A model that gives only some numbers of image tokens, as LLaVA and M3 do, and models that cannot
+// A model that gives only some numbers of image tokens, as an M3 does, and models that cannot
 // be used at all.
 
 import { execFileSync } from "node:child_process";
@@ -8,14 +8,18 @@ import { ask, expect, reached, root, sample, start, test, tokens, toybox } from 
 
 test.use({ serviceWorkers: "block" });
 
-/** A small random LLaVA as a pack: 36 image tokens, or averages of them: 9, or 1. */
+/**
+ * A small random LLaVA as a pack, trained as an M3 is: 36 image tokens, or averages of them: 9, or 1.
+ */
 function pooled(folder) {
-  const pack = join(folder, "pooled");
-  execFileSync(
-    process.env.MQT_BIN,
-    ["convert", join(root, "tests/golden/e-llava-bins/checkpoint"), "-o", pack, "--weights", "q8"],
-    { stdio: "pipe" },
-  );
+  const [checkpoint, pack] = [join(folder, "m3"), join(folder, "pooled")];
+  cpSync(join(root, "tests/golden/e-llava-bins/checkpoint"), checkpoint, { recursive: true });
+  const config = join(checkpoint, "config.json");
+  const said = JSON.parse(readFileSync(config, "utf8"));
+  writeFileSync(config, JSON.stringify({ ...said, matryoshka_vis_token_scale: "1,9,36" }));
+  execFileSync(process.env.MQT_BIN, ["convert", checkpoint, "-o", pack, "--weights", "q8"], {
+    stdio: "pipe",
+  });
   return pack;
 }
 
@@ -82,6 +86,10 @@ test("a model that gives 1, 9 or 36 image tokens is asked for no others", async 
 
   await test.step("an answer, then Compare with all there are", async () => {
     await sample(page, 1);
+    expect(
+      await page.evaluate(() => globalThis.mqt.picture.view.offer),
+      "for this picture as for any",
+    ).toEqual({ max: 36, exactly: [1, 9, 36], ladder: [1, 9, 36] });
     await page
       .locator("#most")
       .evaluate(field => ((field.value = "3"), field.dispatchEvent(new Event("change"))));

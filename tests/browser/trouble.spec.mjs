@@ -184,7 +184,7 @@ test("no WebGPU: the reason, and the processor answers alike; Stop works there t
     Object.defineProperty(Navigator.prototype, "gpu", { value: undefined }),
   );
   const page = await site.open();
-  await page.locator(".notice .start").click();
+  // Said at once, before a button is pressed.
   await reached(page, "no-webgpu");
   await expect(page.locator(".notice")).toContainText("This browser has no WebGPU");
   await expect(page.locator(".notice"), "the one step for this browser").toContainText(
@@ -226,7 +226,6 @@ test("a weak adapter is told about, and tried on demand", async ({ site, context
     });
   });
   const page = await site.open();
-  await page.locator(".notice .start").click();
   await reached(page, "weak-adapter");
   await expect(page.locator(".notice")).toContainText("maxBufferSize is 1000");
   expect(await axe(page)).toEqual([]);
@@ -407,7 +406,6 @@ test("no adapter, an adapter of few words, a refusal", async ({ site, context })
     const page = await context.newPage();
     await page.addInitScript(`if (navigator.gpu) navigator.gpu.requestAdapter = ${answer}`);
     await page.goto(site.url);
-    await page.locator(".notice .start").click();
     await reached(page, "no-webgpu");
     await expect(page.locator(".notice")).toContainText(words);
     await page.close();

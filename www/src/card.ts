@@ -149,7 +149,11 @@ export class Card {
     if (this.isColumn)
       return this.foot.replaceChildren(
         h("p.facts", ...facts),
-        press(words.use(a.imageTokens), () => tokens.choose(a.imageTokens)),
+        h(
+          "button",
+          { type: "button", onclick: () => tokens.choose(a.imageTokens) },
+          words.use(a.imageTokens),
+        ),
       );
     const open = this.foot.querySelector("details")?.open ?? false;
     this.foot.replaceChildren(

@@ -31,11 +31,19 @@ export const catalogue: Entry[] = [
     commands: ["mqt pull gordonhu/MQT-LLaVA-7b", "mqt convert MQT-LLaVA-7b/ -o mqt-llava-7b"],
   },
   {
-    name: "LLaVA-1.5 7B, LLaVA-M3",
+    name: "LLaVA-1.5 7B",
+    size: "4.0 GB (q4)",
+    needs: "about 5 GB of graphics memory",
+    knows: "Photographs; any number of image tokens from 1 to 576",
+    licence: "Llama 2 Community License",
+    commands: ["mqt pull llava-hf/llava-1.5-7b-hf", "mqt convert llava-1.5-7b-hf/ -o llava-7b"],
+  },
+  {
+    name: "LLaVA-M3 7B",
     size: "4.0 GB (q4)",
     needs: "about 5 GB of graphics memory",
     knows: "Photographs; 1, 9, 36, 144 or 576 image tokens",
     licence: "Llama 2 Community License",
-    commands: ["mqt pull llava-hf/llava-1.5-7b-hf", "mqt convert llava-1.5-7b-hf/ -o llava-7b"],
+    commands: ["mqt convert FOLDER/ -o llava-m3-7b"],
   },
 ];

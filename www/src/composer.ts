@@ -107,7 +107,7 @@ function build(): HTMLDialogElement {
     words.title,
     h(
       "div.composer",
-      h("div", canvas, h("p#scene-known.small", { role: "note", "aria-live": "polite" })),
+      h("div", canvas, h("p#scene-words.small", { role: "note", "aria-live": "polite" })),
       side,
     ),
     h("div.actions.end", use),
@@ -296,7 +296,7 @@ function where({ x, y }: Thing): string {
 
 /** For those who hear the scene: only what has changed. */
 function say(text: string): void {
-  const line = find("#scene-known", box!);
+  const line = find("#scene-words", box!);
   if (line.textContent !== text) line.textContent = text;
 }
 

@@ -15,6 +15,7 @@ import * as picture from "./picture";
 import * as preferences from "./preferences";
 import * as question from "./question";
 import { openDiagnostics } from "./report";
+import { state } from "./state";
 import { offerToTests } from "./testing";
 import * as tokens from "./tokens";
 import { welcome } from "./welcome";
@@ -57,7 +58,7 @@ void history.read().then(kept => {
   if (!kept || app.picture || app.engine || app.loading) return;
   const { picture: blob, name, answers } = kept;
   app.restore({ blob, name, url: URL.createObjectURL(blob) }, answers);
-  if (!app.engine) void welcome();
+  if (state() === "first-visit") void welcome();
 });
 
 if ("serviceWorker" in navigator && import.meta.env.PROD)

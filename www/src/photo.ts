@@ -6,7 +6,7 @@ const SIDE = 96;
 /** Neighbours that differ by this much or less in every channel are alike. */
 const ALIKE = 2;
 /** Drawn scenes have a larger share of neighbours that are alike. */
-const DRAWN = 0.45;
+const DRAWN = 0.55;
 /** Photographs have at least so many colours, of 16 steps per channel. */
 const COLOURS = 60;
 
