@@ -145,7 +145,9 @@ const offline = (): Plugin => ({
     const source = readFileSync(here("src/sw.js"), "utf8")
       .replace('"__VERSION__"', JSON.stringify(hash.digest("hex").slice(0, 12)))
       .replace('["__SHELL__"]', JSON.stringify(shell))
-      .replace('["__REST__"]', JSON.stringify(rest));
+      .replace('["__REST__"]', JSON.stringify(rest))
+      // A visitor needs no comments; this file is not bundled, so nothing else takes them out.
+      .replace(/^\s*(\/\/|\/?\*).*\n/gm, "");
     this.emitFile({ type: "asset", fileName: "sw.js", source });
   },
 });

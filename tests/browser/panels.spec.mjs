@@ -100,7 +100,7 @@ test("storage, diagnostics, about", async ({ site }) => {
   await sample(page, 1);
 
   await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
-  for (let i = 0; i < 10; i++) await ask(page, "Where is the car?");
+  for (let i = 0; i < 3; i++) await ask(page, "Where is the car?");
   await panel(page, "Storage");
   await expect(page.getByRole("dialog", { name: /Storage/ })).toContainText("complete");
   await page.keyboard.press("Escape");
@@ -127,7 +127,7 @@ test("storage, diagnostics, about", async ({ site }) => {
   expect([plain.schema, plain.picture.data, plain.answers.length]).toEqual([
     "mqt.report/1",
     null,
-    10,
+    3,
   ]);
   expect(plain.picture.hash).toMatch(/^[0-9a-f]{64}$/);
   expect(plain.answers.at(-1).picture).toMatch(/^[0-9a-f]{64}$/);

@@ -16,7 +16,7 @@ const WORTH = 1.2;
 export class Comparison {
   readonly element: HTMLElement;
   readonly columns: Card[];
-  private readonly verdict = h("p.verdict", { role: "status" });
+  private readonly verdict = h("p.verdict", { "aria-live": "polite" });
   private readonly copyIt = h<HTMLButtonElement>(
     "button",
     { type: "button", disabled: true },

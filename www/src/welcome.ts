@@ -135,7 +135,6 @@ export function more(): HTMLElement {
       "button.example",
       {
         type: "button",
-        "aria-label": words.otherLabel(recorded.question, few, many),
         onclick: () => void run(recorded),
       },
       h<HTMLImageElement>("img", {
@@ -144,7 +143,7 @@ export function more(): HTMLElement {
         width: 52,
         height: 52,
       }),
-      h("span", h("b", recorded.question), h("span", `2: ${few} · 64: ${many}`)),
+      h("span", h("b", recorded.question), " ", h("span", `2: ${few} · 64: ${many}`)),
     );
   });
   return h("div.examples", ...cards);

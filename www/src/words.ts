@@ -5,24 +5,77 @@
 const count = (n: number, one: string, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
 
 export const head = {
-  title: "mqt: ask about a picture",
-  description: "Ask about a picture, on your own device. Choose how much of it the model reads.",
-  noScript: "This page needs JavaScript: the model runs in it.",
-  skip: "To the question",
-  offline: "offline",
-  panels: "Panels",
-  model: "Model",
-  settings: "Settings",
-  more: "More",
-  storage: "Storage",
-  benchmark: "Benchmark",
-  diagnostics: "Diagnostics",
-  about: "About",
-  markdown: "Save as Markdown",
-  json: "Save as JSON",
   copied: "Copied",
   copyRefused: "The browser refused",
   close: (title: string) => `Close ${title}`,
+};
+
+/** Texts that stand in `index.html` only: the page's script does not carry them. */
+export const markup = {
+  chipsHint: "The model. Press to choose another one.",
+  headAbout: "About",
+  headBenchmark: "Benchmark",
+  headDescription:
+    "Ask about a picture, on your own device. Choose how much of it the model reads.",
+  headDiagnostics: "Diagnostics",
+  headJson: "Save as JSON",
+  headMarkdown: "Save as Markdown",
+  headModel: "Model",
+  headMore: "More",
+  headNoScript: "This page needs JavaScript: the model runs in it.",
+  headOffline: "offline",
+  headPanels: "Panels",
+  headSettings: "Settings",
+  headSkip: "To the question",
+  headStorage: "Storage",
+  headTitle: "mqt: ask about a picture",
+  knobExact: "Exact number, 1 and up",
+  knobNote:
+    "How much of the picture the model reads. Fewer is faster; more sees detail. Change it any time: the picture isn't processed again.",
+  knobOpacity: "Opacity",
+  knobShown: "Show token (0 = all)",
+  knobTitle: "Image tokens",
+  pictureAttention: "Where tokens look",
+  pictureCompose: "Make a scene…",
+  pictureDropHere: "Drop a picture here",
+  pictureDropMore: "or choose one above",
+  pictureFile: "Choose a file",
+  pictureLink: "Link",
+  pictureOriginal: "Original",
+  pictureOwn: "Your picture",
+  picturePaste: "Paste",
+  pictureSamples: "Sample pictures",
+  pictureSection: "Picture",
+  pictureViews: "How the picture is shown",
+  settingsClose: "Done",
+  settingsCloseLabel: "Close Settings",
+  settingsHistory: "Keep the last conversation on this device",
+  settingsModelDefault: "Model default",
+  settingsMost: "Max tokens",
+  settingsRepetition: "Repetition penalty",
+  settingsReset: "Reset",
+  settingsSeed: "Seed",
+  settingsStop: "Stop text",
+  settingsSystem: "System prompt",
+  settingsTarget: "Auto: first token within (s)",
+  settingsTemperature: "Temperature",
+  settingsTitle: "Settings",
+  settingsTopK: "Top-k (0 = off)",
+  settingsTopP: "Top-p",
+  talkAnew: "New conversation",
+  talkAsk: "Ask",
+  talkChips: "Example questions",
+  talkCompare: "Compare token counts",
+  talkEmpty: "What would you like to know?",
+  talkEmptyMore: "Pick a picture, then ask. Everything runs on this device.",
+  talkLooking: "Looking at the picture",
+  talkPlaceholder: "Ask about the picture",
+  talkQuestion: "Question",
+  talkReading: "Reading the question",
+  talkRegion: "Questions and answers",
+  talkSection: "Conversation",
+  talkSpoken: "Answers, spoken",
+  talkStop: "Stop",
 };
 
 /** The status line. */
@@ -63,21 +116,9 @@ export const place = {
 };
 
 export const picture = {
-  section: "Picture",
-  own: "Your picture",
-  file: "Choose a file",
-  paste: "Paste",
-  link: "Link",
   camera: "Camera",
-  compose: "Make a scene…",
-  samples: "Sample pictures",
   sample: (n: number) => `Sample picture ${n}`,
-  dropHere: "Drop a picture here",
-  dropMore: "or choose one above",
-  views: "How the picture is shown",
-  original: "Original",
   seen: "What the model sees",
-  attention: "Where tokens look",
   alt: (name: string) => `The picture: ${name}`,
   heatMap: "Heat map: where the image tokens look",
   cannotShow: (name: string) => `${name}: this browser cannot show it`,
@@ -105,7 +146,6 @@ export const picture = {
 /** What the chip at the picture says of the model. */
 export const chips = {
   scenes: (model: string) => `${model} · toy scenes only`,
-  hint: "The model. Press to choose another one.",
 };
 
 export const fetched = {
@@ -129,10 +169,7 @@ export const fetched = {
 };
 
 export const knob = {
-  title: "Image tokens",
   auto: "Auto",
-  exact: "Exact number, 1 and up",
-  note: "How much of the picture the model reads. Fewer is faster; more sees detail. Change it any time: the picture isn't processed again.",
   tokens: (n: number) => count(n, "image token"),
   valueText: (m: number, max: number) => `${m} of ${max} image tokens`,
   typed: (offered: string, text: string, stays: string) =>
@@ -160,8 +197,6 @@ export const knob = {
     `A 7B model here: ≈ ${now}` +
     (m === max ? ` with ${max}.` : ` with ${m}, ≈ ${most} with ${max}.`),
   demanding: "Counting and reading usually need more image tokens.",
-  shown: "Show token (0 = all)",
-  opacity: "Opacity",
   reads: (who: string, where: string, percent: number, unused: string) =>
     `${who} mainly ${where} (${percent} %).${unused}`,
   unused: (m: number) => ` Not used at ${m} tokens.`,
@@ -172,20 +207,6 @@ export const knob = {
 };
 
 export const talk = {
-  section: "Conversation",
-  region: "Questions and answers",
-  spoken: "Answers, spoken",
-  empty: "What would you like to know?",
-  emptyMore: "Pick a picture, then ask. Everything runs on this device.",
-  chips: "Example questions",
-  question: "Question",
-  placeholder: "Ask about the picture",
-  ask: "Ask",
-  stop: "Stop",
-  compare: "Compare token counts",
-  anew: "New conversation",
-  looking: "Looking at the picture",
-  reading: "Reading the question",
   noPicture: "Choose a picture first.",
   startsDownload: (size: string) => `Asking starts the download (${size}).`,
   examples: [
@@ -252,8 +273,6 @@ export const welcome = {
   try: (size: string) => `Try it here (downloads ${size})`,
   tryStored: "Try it here",
   others: "Or try one of these, with 2 and with 64 image tokens:",
-  otherLabel: (question: string, few: string, many: string) =>
-    `${question} 2 tokens: ${few}; 64 tokens: ${many}`,
   gpu: "Runs in this browser, on your graphics card; nothing leaves this device.",
   cpu: "Runs in this browser, on your CPU; nothing leaves this device.",
   software: "This browser draws in software: your CPU is usually faster.",
@@ -423,7 +442,6 @@ export const webgpu = {
 export const models = {
   title: "Another model",
   intro: "Models that this engine runs:",
-  here: "comes with this page",
   line: (size: string, needs: string) => `${size}; needs ${needs}.`,
   licence: (name: string) => `Licence: ${name}.`,
   how: "How to get it",
@@ -456,22 +474,7 @@ export const storage = {
 };
 
 export const settings = {
-  title: "Settings",
   answers: "Answers",
-  temperature: "Temperature",
-  topP: "Top-p",
-  topK: "Top-k (0 = off)",
-  repetition: "Repetition penalty",
-  most: "Max tokens",
-  seed: "Seed",
-  stop: "Stop text",
-  system: "System prompt",
-  modelDefault: "Model default",
-  target: "Auto: first token within (s)",
-  history: "Keep the last conversation on this device",
-  reset: "Reset",
-  close: "Done",
-  closeLabel: "Close Settings",
   number: "Give a number.",
   linked: (what: string) => `This link sets a ${what} (see Settings).`,
   and: " and ",
