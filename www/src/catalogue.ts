@@ -18,7 +18,7 @@ export const catalogue: Entry[] = [
   {
     name: "toybox",
     size: "7.6 MB",
-    needs: "any device, also without a graphics card",
+    needs: "no graphics card",
     knows: "Toy scenes only: shapes, stickers, lines and cards. It can't understand photographs.",
     licence: "MIT or Apache-2.0",
   },

@@ -8,6 +8,8 @@ import { log } from "./dom";
 const [DATABASE, STORE, KEY] = ["mqt-history", "conversations", "last"];
 /** Where it is noted that nothing shall be kept. */
 const OFF = "mqt-history-off";
+/** A conversation about a larger picture is not kept: it is written anew with every answer. */
+const MOST_BYTES = 25_000_000;
 
 export interface Kept {
   picture: Blob;
@@ -62,6 +64,7 @@ async function inStore<T>(
 
 export async function keep({ blob, name }: Picture, answers: Answer[]): Promise<void> {
   if (!isOn()) return;
+  if (blob.size > MOST_BYTES) return clear();
   const kept: Kept = { picture: blob, name, answers };
   await inStore("readwrite", store => store.put(kept, KEY));
 }

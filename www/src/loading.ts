@@ -49,7 +49,10 @@ export function progress(p: Progress, rebuilding = false): void {
   fill(made, p);
   find(".line", made).textContent = describe(p);
   const pause = find<HTMLButtonElement>(".pause", made);
-  pause.disabled = !["downloading", "paused", "offline"].includes(p.phase);
+  // It stays what it is while files are checked between downloads.
+  if (STEP_OF[p.phase] === "fetch") made.dataset.fetching = "";
+  const whole = find<HTMLProgressElement>('[data-step="fetch"] progress', made).value >= 1;
+  pause.disabled = whole || made.dataset.fetching === undefined;
   pause.textContent =
     p.phase === "offline" ? words.now : p.phase === "paused" ? words.resume : words.pause;
 }

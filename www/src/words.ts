@@ -396,7 +396,7 @@ export const trouble = {
   longer: "A longer context",
   otherTab: "Open in another tab",
   otherTabMore:
-    "Another tab of this page uses the model. Loading it here as well would take its memory twice.",
+    "Another tab, or another engine on this page, uses the model. Loading it here as well would take its memory twice.",
   useHere: "Use it here instead",
   waitForTab: "Wait for the other tab",
   waiting: "Waiting for the other tab",
