@@ -1,4 +1,4 @@
-// Questions: with any number of image tokens, refined, compared, stopped, asked again in other words.
+// Questions: with any number of image tokens, refined, compared, stopped, asked in other words.
 
 import { ask, axe, expect, load, passes, reached, sample, test, tokens } from "./site.mjs";
 

@@ -1,5 +1,5 @@
-// What stays over a reload: the last conversation, on this device only, until it is cleared. And what
-// can be saved of it.
+// What stays over a reload: the last conversation, on this device only, until it is cleared. And
+// what can be saved of it.
 
 import { readFileSync } from "node:fs";
 import { ask, expect, load, panel, reached, sample, test } from "./site.mjs";

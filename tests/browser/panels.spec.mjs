@@ -1,5 +1,5 @@
-// What opens beside the conversation: views of the picture, the benchmark, the scene editor, storage,
-// diagnostics.
+// What opens beside the conversation: views of the picture, the benchmark, the scene editor,
+// storage, diagnostics.
 
 import {
   ask,

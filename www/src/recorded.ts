@@ -1,5 +1,5 @@
-// Answers that the bundled model gave earlier, so that what image tokens buy is seen before anything
-// is downloaded. `tests/browser/parity.spec.mjs` checks that it still gives them.
+// Answers that the bundled model gave earlier, so that what image tokens buy is seen before
+// anything is downloaded. `tests/browser/parity.spec.mjs` checks that it still gives them.
 
 export interface RecordedAnswer {
   /** Index of the sample picture. */

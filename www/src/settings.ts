@@ -1,6 +1,7 @@
-// What the address says and what the Settings dialog holds. `?model=URL&adapter=cpu&tokens=N&seed=N` opens
-// the page in a certain way; `#m=16&seed=7&temperature=0.8` is what *Copy link* gives: settings
-// only, never a picture or a question.
+// What the address says and what the Settings dialog holds.
+// `?model=URL&adapter=cpu&tokens=N&seed=N` opens the page in a certain way;
+// `#m=16&seed=7&temperature=0.8` is what *Copy link* gives: settings only, never a picture or a
+// question.
 
 import { DEFAULTS, EngineError, webAddress } from "mqt-web";
 
