@@ -211,8 +211,9 @@ export function contextFull(need: number, have: number): Notice {
   };
 }
 
+/** Nothing went wrong: the model is somewhere else. */
 export const secondTab = (): Notice => ({
-  kind: "trouble",
+  kind: "news",
   title: words.otherTab,
   text: [words.otherTabMore],
   actions: [
@@ -228,7 +229,6 @@ export const waitingForTab = (): Notice => ({
   actions: [{ label: words.useHere, run: () => page.start({ sharing: "take" }) }],
 });
 
-/** Nothing went wrong: the model is somewhere else. */
 export const taken = (): Notice => ({
   kind: "news",
   title: words.taken,

@@ -194,8 +194,8 @@ export const knob = {
     `Prompt ${now} tokens (${nowBytes})` +
     (now === most ? "." : `; with ${max}: ${most} (${mostBytes}).`),
   larger: (now: string, m: number, most: string, max: number) =>
-    `A 7B model here: ≈ ${now}` +
-    (m === max ? ` with ${max}.` : ` with ${m}, ≈ ${most} with ${max}.`),
+    `A 7B model here: up to ${now}` +
+    (m === max ? ` with ${max}.` : ` with ${m}, ${most} with ${max}.`),
   demanding: "Counting and reading usually need more image tokens.",
   reads: (who: string, where: string, percent: number, unused: string) =>
     `${who} mainly ${where} (${percent} %).${unused}`,
@@ -270,8 +270,8 @@ export const welcome = {
   lead: "A picture is read as image tokens: few are fast, many see detail. You choose.",
   asked: (question: string) => `“${question}”`,
   withTokens: (m: number) => count(m, "token"),
-  try: (size: string) => `Try it here (downloads ${size})`,
-  tryStored: "Try it here",
+  try: (size: string) => `Try it (downloads ${size})`,
+  tryStored: "Try it",
   others: "Or try one of these, with 2 and with 64 image tokens:",
   gpu: "Runs in this browser, on your graphics card; nothing leaves this device.",
   cpu: "Runs in this browser, on your CPU; nothing leaves this device.",
