@@ -54,6 +54,11 @@ test("draft, then refine; the question in other words", async ({ site }) => {
   expect(await page.evaluate(() => globalThis.mqt.turns.map(({ question }) => question))).toEqual([
     "Where is the car?",
   ]);
+  // An example is a new question, also while the last one stands in the box.
+  await edited.getByRole("button", { name: "Edit" }).click();
+  await page.locator("#chips button").first().click();
+  await expect(page.locator(".question p")).toHaveCount(2);
+  await reached(page, "ready");
 });
 
 test("compare: columns, verdict, other columns", async ({ site }) => {

@@ -86,7 +86,8 @@ export interface Page {
   attach(blob: Blob, name: string): Promise<void>;
   prepare(): Promise<void>;
   instruct(): Promise<void>;
-  ask(question: string): Promise<void>;
+  /** `isTyped`: it came from the box, where the last one may have been put to be changed. */
+  ask(question: string, isTyped?: boolean): Promise<void>;
   /** The last question again: with other image tokens, or going on from where it was stopped. */
   again(how: { tokens?: number; soFar?: number[] }): Promise<void>;
   /** Takes the last question back, to be asked in other words. */

@@ -116,10 +116,10 @@ export class App extends Viewer implements Page {
   }
 
   /** A new question, or the last one in other words. */
-  async ask(question: string): Promise<void> {
+  async ask(question: string, isTyped = false): Promise<void> {
     if (this.engine) notices.clear(); // a load's card has the only way on
     notices.clearWelcome();
-    const last = this.editing === conversation.latest() ? this.editing : undefined;
+    const last = isTyped && this.editing === conversation.latest() ? this.editing : undefined;
     this.editing = undefined;
     const turns = last ? last.turns : [...this.turns];
     const card = conversation.newAnswer(question, this.picture!, turns, last);

@@ -23,7 +23,7 @@ function chips(): void {
   const own = samples.find(sample => sample.name === page.picture?.name)?.questions ?? [];
   const texts = own.length > 0 ? own.slice(0, 4).map(q => q.text) : words.examples;
   const make = (text: string) =>
-    h("button.chip", { type: "button", onclick: () => ask(text) }, text);
+    h("button.chip", { type: "button", onclick: () => ask(text, false) }, text);
   const row = find("#chips");
   row.hidden = !page.picture;
   if ([...row.children].map(chip => chip.textContent).join() !== texts.join())
@@ -51,11 +51,11 @@ function refresh(): void {
   find("#ask-hint").textContent = text ? hint : "";
 }
 
-function ask(question: string): void {
+function ask(question: string, isTyped: boolean): void {
   if (!mayAsk() || question === "") return;
   box().value = "";
   grow();
-  void page.ask(question);
+  void page.ask(question, isTyped);
   refresh();
 }
 
@@ -87,12 +87,12 @@ function keys(event: KeyboardEvent): void {
 export function setUp(): void {
   find("#composer-form").addEventListener("submit", event => {
     event.preventDefault();
-    if (!askButton().disabled) ask(box().value.trim());
+    if (!askButton().disabled) ask(box().value.trim(), true);
   });
   box().addEventListener("keydown", event => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
-    if (!askButton().disabled) ask(box().value.trim());
+    if (!askButton().disabled) ask(box().value.trim(), true);
   });
   box().addEventListener("input", () => (grow(), refresh()));
   find("#stop").addEventListener("click", () => page.stop());
