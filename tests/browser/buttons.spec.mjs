@@ -1,7 +1,19 @@
 // Buttons that the other specs pass by: under answers, in panels, beside the picture.
 
 import { join } from "node:path";
-import { ask, expect, load, reached, sample, start, test, tokens, toybox } from "./site.mjs";
+import {
+  ask,
+  expect,
+  load,
+  reached,
+  sample,
+  start,
+  test,
+  tokens,
+  toybox,
+  panel,
+  source,
+} from "./site.mjs";
 
 const last = page => page.locator("#answers > article").last();
 
@@ -28,7 +40,7 @@ test("Continue, Again with m, Use m from now on, Repeat the question", async ({ 
   const whole = await (await ask(page, "Describe the picture")).locator(".text").textContent();
   let stopped;
   for (let i = 0; i < 8; i++) {
-    await page.getByRole("button", { name: "Start anew" }).click();
+    await page.getByRole("button", { name: "New conversation" }).click();
     await expect(page.locator("article")).toHaveCount(0);
     await stopAtFirstWords(page);
     stopped = await ask(page, "Describe the picture");
@@ -50,8 +62,8 @@ test("Continue, Again with m, Use m from now on, Repeat the question", async ({ 
   await expect(last(page)).toHaveAttribute("data-finish-reason", "stop");
 
   await page.getByRole("textbox", { name: "Question" }).fill("Is there a dog?");
-  await page.getByRole("button", { name: "Compare m" }).click();
-  await page.getByRole("button", { name: "Use 16 from now on" }).click();
+  await page.getByRole("button", { name: "Compare token counts" }).click();
+  await page.getByRole("button", { name: "Use 16" }).click();
   await expect(page.getByRole("slider", { name: "Image tokens" })).toHaveValue("16");
 
   // Stopped before the first token: nothing was said, and it can be asked again.
@@ -87,7 +99,7 @@ test("a longer context; Delete; the clipboard's picture; a model's folder", asyn
   expect(await page.evaluate(() => globalThis.mqt.engine.model.context)).toBeGreaterThan(1000);
   await expect((await ask(page, "Where is the car?")).locator(".text")).toHaveText("middle");
 
-  await page.getByRole("button", { name: "Storage" }).click();
+  await panel(page, "Storage");
   const box = page.getByRole("dialog", { name: /Storage/ });
   await box.getByRole("button", { name: "Delete toybox" }).click();
   await expect(box).toContainText("No model is stored.");
@@ -104,7 +116,7 @@ test("a longer context; Delete; the clipboard's picture; a model's folder", asyn
       new ClipboardItem({ "image/png": canvas.convertToBlob({ type: "image/png" }) }),
     ]);
   });
-  await page.getByRole("button", { name: "Paste", exact: true }).click();
+  await source(page, "Paste");
   await expect.poll(() => page.evaluate(() => globalThis.mqt.picture.name)).toBe("pasted picture");
 
   await page.getByRole("button", { name: "Model", exact: true }).click();
@@ -118,7 +130,7 @@ test("?adapter=cpu: the processor, said in the status line", async ({ site }) =>
   const page = await site.open("?adapter=cpu&tokens=16");
   await start(page);
   await reached(page, "ready");
-  await expect(page.getByRole("status")).toContainText("Processor");
+  await expect(page.getByRole("status")).toContainText("CPU");
   await sample(page, 2);
   await expect((await ask(page, "What is this?")).locator(".text")).toHaveText("a dog");
 });

@@ -4,7 +4,18 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join } from "node:path";
-import { ask, elsewhere, expect, load, reached, root, sample, test, toybox } from "./site.mjs";
+import {
+  ask,
+  elsewhere,
+  expect,
+  load,
+  reached,
+  root,
+  sample,
+  test,
+  toybox,
+  source,
+} from "./site.mjs";
 
 // The second server's certificate is the tests' own.
 test.use({ ignoreHTTPSErrors: true, serviceWorkers: "block" });
@@ -19,7 +30,7 @@ test("a model from a server that allows it answers; from one that does not, the 
   site.allowed = [open.url, closed.url];
 
   const refused = await site.open(`?model=${closed.url}manifest.json`);
-  await refused.locator(".notice .main").click();
+  await refused.locator(".notice .start").click();
   await reached(refused, "offline");
   await expect(refused.locator(".notice")).toContainText(
     "does not allow other pages to read it (CORS)",
@@ -65,7 +76,7 @@ test("a picture by its link: pasted, dropped, typed; and what goes wrong", async
   await expect.poll(name).toBe("toybox-2.png");
   await send("drop", "text/uri-list", `# a comment\r\n${open.url}toybox-3.png\r\n`);
   await expect.poll(name).toBe("toybox-3.png");
-  await page.getByRole("button", { name: "Link" }).click();
+  await source(page, "Link");
   await page.getByRole("textbox", { name: "Address of a picture" }).fill(`${open.url}toybox-1.png`);
   await page.keyboard.press("Enter");
   await expect.poll(name).toBe("toybox-1.png");
@@ -125,7 +136,7 @@ test("any static server will do: in a folder, without our headers, without range
   site.allowed = [url];
   const page = await context.newPage();
   await page.goto(`${url}?tokens=64`);
-  await page.locator(".notice .main").click();
+  await page.locator(".notice .start").click();
   // Cut off and begun again: all of it is sent once more.
   await reached(page, "downloading", "compiling", "uploading", "ready");
   await page.reload();

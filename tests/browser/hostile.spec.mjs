@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { HEADERS, serve } from "../../www/serve.mjs";
-import { ask, expect, reached, root, start, test, toybox } from "./site.mjs";
+import { ask, expect, reached, root, start, test, toybox, panel } from "./site.mjs";
 
 // The second server's certificate is the tests' own.
 test.use({ ignoreHTTPSErrors: true, serviceWorkers: "block" });
@@ -46,7 +46,7 @@ test("a model's address that is none is said, and the page works", async ({ site
       "s3cret",
     );
     await card.getByRole("button", { name: "Use the bundled model" }).click();
-    await expect(card.locator(".main")).toContainText("Start: download");
+    await expect(card.locator(".start")).toContainText("Load the model (7.6 MB)");
     await page.close();
   }
   const page = await site.open("?adapter=cpu");
@@ -82,7 +82,7 @@ test("a manifest and a picture without an end are cut off", async ({ site }) => 
     return true;
   };
   const page = await site.open("?model=pack/manifest.json&adapter=cpu");
-  await page.locator(".notice .main").click();
+  await page.locator(".notice .start").click();
   await expect(page.locator(".notice")).toContainText("is too large for a pack's manifest");
   await expect.poll(() => stream.isOpen()).toBe(false);
   expect(stream.sent()).toBeLessThan(30 * MEGABYTE);
@@ -126,7 +126,7 @@ test("an address with https that leads on to one without is not followed", async
   const secure = await serve({ folders: { "/": toybox }, headers: open, tls, intercept });
   site.allowed = [plain.url, secure.url];
   const page = await site.open(`?model=${secure.url}manifest.json&adapter=cpu`);
-  await page.locator(".notice .main").click();
+  await page.locator(".notice .start").click();
   const card = page.locator(".notice.trouble");
   await expect(card).toContainText(
     `${secure.url}manifest.json is, or leads on to, an address without https: it is not fetched`,
@@ -182,7 +182,7 @@ test("names and answers are text, on the page and in the report", async ({ site 
   expect(
     await page.locator("#answers img:not(.question img), #answers b, #answers h1").count(),
   ).toBe(0);
-  await page.getByRole("button", { name: "Storage" }).click();
+  await panel(page, "Storage");
   await expect(page.locator("#packs b")).toHaveText(
     "<img src=x onerror=alert(1)>\\u{202e}gnp.exe\\x07\n# Heading",
   );

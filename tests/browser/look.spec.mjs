@@ -1,7 +1,7 @@
 // How the page looks and is operated: with the keyboard alone, on a phone, in the dark, without
 // motion, installed.
 
-import { ask, axe, expect, load, reached, sample, test, tokens } from "./site.mjs";
+import { ask, axe, expect, load, panel, reached, sample, source, test, tokens } from "./site.mjs";
 
 const NARROW = { width: 400, height: 860 };
 
@@ -38,17 +38,31 @@ test("narrow and dark: nothing serious for axe, nothing wider than the screen, e
   await expect(page.locator("details.draft")).toHaveCount(1);
   await reached(page, "ready");
   await page.getByRole("textbox", { name: "Question" }).fill("Where is the car?");
-  await page.getByRole("button", { name: "Compare m" }).click();
-  await expect(page.locator("#answers .plot svg")).toBeVisible({ timeout: 120_000 });
+  await page.getByRole("button", { name: "Compare token counts" }).click();
+  await expect(page.locator(".verdict:not(:empty)")).toBeVisible({ timeout: 120_000 });
   await check("compare");
-  for (const panel of ["Model", "Storage", "Benchmark", "Diagnostics", "Link", "Compose…"]) {
-    await page.getByRole("button", { name: panel, exact: true }).click();
+  const dialogs = [
+    ...["Model", "Settings"].map(name => [
+      name,
+      () => page.getByRole("button", { name, exact: true }).click(),
+    ]),
+    ...["Storage", "Benchmark", "Diagnostics", "About"].map(name => [
+      name,
+      () => panel(page, name),
+    ]),
+    ...["Link", "Make a scene…"].map(name => [name, () => source(page, name)]),
+  ];
+  for (const [name, open] of dialogs) {
+    await open();
     await expect(page.getByRole("dialog")).toBeVisible();
-    await check(panel);
+    await check(name);
     await page.keyboard.press("Escape");
   }
-  await page.getByText("Sampling").click();
-  await check("the drawer");
+  for (const menu of [".top summary", "#own summary"]) {
+    await page.locator(menu).click();
+    await check(menu);
+    await page.keyboard.press("Escape");
+  }
 });
 
 test("the keyboard alone: everything is reached, a question is asked, stopped, compared", async ({
@@ -87,23 +101,21 @@ test("the keyboard alone: everything is reached, a question is asked, stopped, c
   await tabTo("Image tokens");
   await page.keyboard.press("ArrowRight");
   await expect(page.getByRole("slider", { name: "Image tokens" })).toHaveValue("36");
-  await tabTo("Attention", "Shift+Tab");
+  await tabTo("Where tokens look", "Shift+Tab");
   await page.keyboard.press("Enter");
-  await tabTo("Token shown");
+  await tabTo("Show token (0 = all)");
   for (let i = 0; i < 3; i++) await page.keyboard.press("ArrowRight");
-  await expect(page.locator("#reads")).toContainText("Token 3 reads mostly");
+  await expect(page.locator("#reads")).toContainText("Token 3 reads mainly");
   await tabTo("Question");
   await page.keyboard.type("Where is the car?");
-  await tabTo("Compare m");
+  await tabTo("Compare token counts");
   await page.keyboard.press("Enter");
   await reached(page, "answering");
   await page.keyboard.press("Escape");
   await reached(page, "stopped", "ready");
   // Once around: every button, field and link that can be used now.
   const names = await page
-    .locator(
-      "button:enabled:visible, input:visible, textarea:visible, summary:visible, input[type=file]",
-    )
+    .locator("button:enabled:visible, input:visible, textarea:visible, summary:visible")
     .evaluateAll(all =>
       all.map(e => e.ariaLabel || e.labels?.[0]?.textContent.trim() || e.textContent.trim()),
     );
@@ -117,7 +129,7 @@ test("who wants no motion sees none", async ({ site }) => {
   const moving = () =>
     page.evaluate(() => document.getAnimations().map(a => a.animationName ?? a.transitionProperty));
   await page.emulateMedia({ reducedMotion: "no-preference" });
-  await page.locator(".notice .main").click();
+  await page.locator(".notice .start").click();
   await expect.poll(async () => (await moving()).length).toBeGreaterThan(0);
   await page.emulateMedia({ reducedMotion: "reduce" });
   await page.reload();

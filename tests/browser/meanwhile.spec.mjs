@@ -15,6 +15,7 @@ import {
   test,
   toybox,
   weightBytes,
+  panel,
 } from "./site.mjs";
 
 test.use({ serviceWorkers: "block" });
@@ -57,7 +58,7 @@ test("another picture, or a fresh start, during an answer: nothing of it goes al
   expect(await turns(page)).toBe(1);
 
   await begin(page, LONG);
-  await page.getByRole("button", { name: "Start anew" }).click();
+  await page.getByRole("button", { name: "New conversation" }).click();
   await reached(page, "ready");
   await expect(page.locator("article")).toHaveCount(0);
   await ask(page, "What is this?");
@@ -93,7 +94,7 @@ test("Compare on an answer asks what was asked, without the answer", async ({ si
   const answer = await ask(page, "Where is the car?");
   const asked = (await records(page)).at(-1).promptTokens;
   await answer.getByRole("button", { name: "Compare" }).click();
-  await expect(page.locator(".comparison .plot svg")).toBeVisible({ timeout: 240_000 });
+  await expect(page.locator(".comparison .verdict:not(:empty)")).toBeVisible({ timeout: 240_000 });
   const compared = (await records(page)).slice(-4);
   expect(compared.map(({ imageTokens, promptTokens }) => promptTokens - imageTokens)).toEqual(
     Array(4).fill(asked - 64),
@@ -137,15 +138,15 @@ test("another model while one is on its way; a question that waits; Escape in a 
   await page.getByRole("button", { name: "Ask" }).click();
   // One question waits; a second would push it aside.
   await box.fill("Where is the car?");
-  await expect(page.getByRole("button", { name: "Ask" })).toBeDisabled();
+  await expect(page.getByRole("button", { name: "Ask" }), "Stop stands there").toBeHidden();
   await reached(page, "downloading");
   await page.keyboard.press("Escape");
   await reached(page, "first-visit");
   await expect(page.locator("article")).toHaveAttribute("data-finish-reason", "cancelled");
 
-  await page.locator(".notice .main").click();
+  await page.locator(".notice .start").click();
   await reached(page, "downloading");
-  await page.getByRole("button", { name: "Storage" }).click();
+  await panel(page, "Storage");
   await expect(page.getByRole("dialog", { name: /Storage/ })).toBeVisible();
   await page.keyboard.press("Escape");
   await expect(page.getByRole("dialog", { name: /Storage/ })).toBeHidden();
@@ -177,10 +178,10 @@ test("Stop while the picture of a waiting question is looked at: it is not asked
 test("a second tab takes over a download, and gives it back", async ({ site }) => {
   site.intercept = stall;
   const first = await site.open("?tokens=64");
-  await first.locator(".notice .main").click();
+  await first.locator(".notice .start").click();
   await reached(first, "downloading");
   const second = await site.open("?tokens=64");
-  await second.locator(".notice .main").click();
+  await second.locator(".notice .start").click();
   await reached(second, "second-tab");
   site.intercept = () => false;
   await second.getByRole("button", { name: "Use it here instead" }).click();

@@ -1,4 +1,4 @@
-// A model that gives only some numbers of image tokens, as LLaVA and M3 do, and models that cannot
+// A model that gives only some numbers of image tokens, as an M3 does, and models that cannot
 // be used at all.
 
 import { execFileSync } from "node:child_process";
@@ -8,14 +8,18 @@ import { ask, expect, reached, root, sample, start, test, tokens, toybox } from 
 
 test.use({ serviceWorkers: "block" });
 
-/** A small random LLaVA as a pack: 36 image tokens, or averages of them: 9, or 1. */
+/**
+ * A small random LLaVA as a pack, trained as an M3 is: 36 image tokens, or averages of them: 9, or 1.
+ */
 function pooled(folder) {
-  const pack = join(folder, "pooled");
-  execFileSync(
-    process.env.MQT_BIN,
-    ["convert", join(root, "tests/golden/e-llava-bins/checkpoint"), "-o", pack, "--weights", "q8"],
-    { stdio: "pipe" },
-  );
+  const [checkpoint, pack] = [join(folder, "m3"), join(folder, "pooled")];
+  cpSync(join(root, "tests/golden/e-llava-bins/checkpoint"), checkpoint, { recursive: true });
+  const config = join(checkpoint, "config.json");
+  const said = JSON.parse(readFileSync(config, "utf8"));
+  writeFileSync(config, JSON.stringify({ ...said, matryoshka_vis_token_scale: "1,9,36" }));
+  execFileSync(process.env.MQT_BIN, ["convert", checkpoint, "-o", pack, "--weights", "q8"], {
+    stdio: "pipe",
+  });
   return pack;
 }
 
@@ -82,6 +86,10 @@ test("a model that gives 1, 9 or 36 image tokens is asked for no others", async 
 
   await test.step("an answer, then Compare with all there are", async () => {
     await sample(page, 1);
+    expect(
+      await page.evaluate(() => globalThis.mqt.picture.view.offer),
+      "for this picture as for any",
+    ).toEqual({ max: 36, exactly: [1, 9, 36], ladder: [1, 9, 36] });
     await page
       .locator("#most")
       .evaluate(field => ((field.value = "3"), field.dispatchEvent(new Event("change"))));
@@ -90,7 +98,7 @@ test("a model that gives 1, 9 or 36 image tokens is asked for no others", async 
     await expect(answer).toHaveAttribute("data-finish-reason", /stop|length/);
     await expect(answer).toHaveAttribute("data-image-tokens", "1");
     await page.getByRole("textbox", { name: "Question" }).fill("Where is it?");
-    await page.getByRole("button", { name: "Compare m" }).click();
+    await page.getByRole("button", { name: "Compare token counts" }).click();
     const columns = page.locator(".comparison").last().locator("article");
     await expect(columns.last()).toHaveAttribute("data-finish-reason", /stop|length/, {
       timeout: 60_000,
@@ -109,12 +117,12 @@ test("a model that gives 1, 9 or 36 image tokens is asked for no others", async 
   });
 
   await test.step("where tokens read from: an average reads its square", async () => {
-    await page.getByRole("button", { name: "Attention" }).click();
+    await page.getByRole("button", { name: "Where tokens look" }).click();
     await tokens(page, 9);
-    await expect(page.locator("#reads")).toContainText("All 9 tokens together read mostly");
+    await expect(page.locator("#reads")).toContainText("All 9 tokens together read mainly");
     expect(await page.locator("#strip i").count()).toBe(9);
-    await page.getByRole("slider", { name: "Token shown" }).fill("9");
-    await expect(page.locator("#reads")).toHaveText("Token 9 reads mostly bottom right (100 %).");
+    await page.getByRole("slider", { name: "Show token (0 = all)" }).fill("9");
+    await expect(page.locator("#reads")).toHaveText("Token 9 reads mainly bottom right (100 %).");
   });
 
   await test.step("the benchmark measures those three", async () => {
@@ -270,7 +278,7 @@ test("a fault of the engine's own is called that, once", async ({ site }) => {
     throw new WebAssembly.RuntimeError("unreachable");
   };`;
   const page = await site.open();
-  await page.locator(".notice .main").click();
+  await page.locator(".notice .start").click();
   await reached(page, "internal-error");
   await expect(page.locator(".notice h2")).toHaveText("An internal error");
   await expect(page.locator(".notice")).toContainText("nothing is as it should be");

@@ -70,6 +70,24 @@ for (const [arithmetic, asked] of [
     }
   });
 
+test("the answers that the page shows before anything is loaded are the model's", () => {
+  const source = readFileSync(join(root, "www/src/recorded.ts"), "utf8");
+  const recorded = [
+    ...source.matchAll(/sample: (\d+),\s+question: "(.*?)",\s+answers: (\[[^;]*?\]),\n *\}/g),
+  ];
+  expect(recorded).toHaveLength(4);
+  for (const [, sample, question, answers] of recorded)
+    for (const [m, answer] of JSON.parse(answers.replace(/,(?=\s*\])/g, ""))) {
+      const picture = join(toybox, `samples/toybox-${Number(sample) + 1}.png`);
+      const args = ["ask", "--json", "--adapter", "cpu", "-m", String(m), picture, question];
+      const said = execFileSync(process.env.MQT_BIN, args, {
+        encoding: "utf8",
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      expect(JSON.parse(said).answer, `${question} with ${m}`).toBe(answer);
+    }
+});
+
 test("the same pixels go into the model: rotated, transparent, 16 bits, palette, every format", async ({
   site,
 }) => {

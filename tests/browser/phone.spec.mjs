@@ -14,6 +14,9 @@ const SCREENS = [
   [412, 915],
   [820, 1180],
   [1280, 800],
+  [1366, 657],
+  [1920, 1080],
+  [2560, 1440],
   [640, 400],
 ];
 
@@ -83,20 +86,20 @@ test("on every screen the answer is seen, whole, and nothing covers what can be 
     const found = await hidden(page, selector);
     if (found.length > 0) covered[`${what}: ${selector}`] = found;
   };
-  // The first visit: Start can be pressed where it is, or once it is scrolled to.
+  // The first visit: what one click starts can be pressed where it is, or once it is scrolled to.
   for (const [w, h] of SCREENS) {
     await page.setViewportSize({ width: w, height: h });
     await page.evaluate(() => scrollTo(0, 0));
     if (
       await page
-        .locator(".notice .main")
+        .locator(".notice .try")
         .evaluate(b => b.getBoundingClientRect().bottom > innerHeight)
     )
-      await page.locator(".notice .main").scrollIntoViewIfNeeded();
-    await check(`first visit ${w}x${h}`, ".notice .main");
+      await page.locator(".notice .try").scrollIntoViewIfNeeded();
+    await check(`first visit ${w}x${h}`, ".notice .try");
     expect(await width(page), `first visit ${w}x${h}`).toBeLessThanOrEqual(w);
   }
-  await page.locator(".notice .main").click();
+  await page.locator(".notice .start").click();
   await reached(page, "ready");
   await page.getByRole("button", { name: "Sample picture 1", exact: true }).click();
   await reached(page, "ready");
@@ -172,7 +175,7 @@ test("the first question of all, asked on a phone before anything was loaded: it
   expect(await hidden(page, "#question")).toEqual([]);
 });
 
-test("larger text and an open drawer fit a small screen", async ({ site }) => {
+test("larger text and the Settings dialog fit a small screen", async ({ site }) => {
   const page = await site.open("?adapter=cpu");
   await page.setViewportSize({ width: 390, height: 844 });
   await page.evaluate(() => (document.documentElement.style.fontSize = "130%"));
@@ -181,15 +184,49 @@ test("larger text and an open drawer fit a small screen", async ({ site }) => {
   for (const [w, h] of [
     [640, 400],
     [844, 390],
-    [390, 844],
+    [320, 568],
   ]) {
     await page.setViewportSize({ width: w, height: h });
-    await page.getByText("Sampling").click();
-    for (const field of ["#temperature", "#target"]) {
+    await page.evaluate(() => scrollTo(0, 0));
+    await page.getByRole("button", { name: "Settings", exact: true }).click();
+    for (const field of ["#temperature", "#target", "#settings-done"]) {
       await page.locator(field).scrollIntoViewIfNeeded();
       expect(await hidden(page, field), `${field} ${w}x${h}`).toEqual([]);
     }
-    await page.locator("#temperature").press("Escape");
+    await page.keyboard.press("Escape");
     await expect(page.locator("#temperature")).toBeHidden();
+  }
+});
+
+test("the knob is above the fold, and the page does not jump from first sight to first answer", async ({
+  site,
+  context,
+}) => {
+  await context.addInitScript(() => {
+    globalThis.shift = 0;
+    new PerformanceObserver(list => {
+      for (const { value, hadRecentInput } of list.getEntries())
+        if (!hadRecentInput) globalThis.shift += value;
+    }).observe({ type: "layout-shift", buffered: true });
+  });
+  for (const [w, h] of [
+    [1280, 800],
+    [1366, 657],
+    [390, 844],
+  ]) {
+    const page = await context.newPage();
+    await page.setViewportSize({ width: w, height: h });
+    await page.goto(`${site.url}?adapter=cpu`);
+    await page.locator(".try").click();
+    await expect(page.locator(".verdict")).toHaveText(/./, { timeout: 60_000 });
+    const shift = await page.evaluate(() => globalThis.shift);
+    console.log(`layout shift ${w}x${h}: ${shift.toFixed(3)}`);
+    expect(shift).toBeLessThanOrEqual(0.05);
+    // On a phone one scrolls to the answer.
+    if (w > 860)
+      for (const part of ["#track", "#strip", "#estimate"])
+        expect(await hidden(page, part), `${part} ${w}x${h}`).toEqual([]);
+    await page.evaluate(() => indexedDB.deleteDatabase("mqt-history"));
+    await page.close();
   }
 });

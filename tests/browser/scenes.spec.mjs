@@ -3,15 +3,15 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { convert, expect, load, reached, root, test, toybox } from "./site.mjs";
+import { convert, expect, load, reached, root, test, toybox, source } from "./site.mjs";
 
 const all = JSON.parse(readFileSync(join(root, "models/toybox/stickers/manifest.json"), "utf8"));
 const named = (list, ...names) => list.filter(({ name }) => names.includes(name));
 
 /** Names of what can be added, in order. */
 async function offered(page) {
-  await page.getByRole("button", { name: "Compose…" }).click();
-  const box = page.getByRole("dialog", { name: "Compose a scene" });
+  await source(page, "Make a scene…");
+  const box = page.getByRole("dialog", { name: "Make a scene" });
   await expect(box).toBeVisible();
   const labels = await box
     .getByRole("button", { name: /^Add: / })
@@ -53,8 +53,8 @@ test("a model that knows stickers gets them; one that says nothing gets plain sh
   // There is no picture of a ghost.
   expect(await offered(page)).toEqual(["circle", "star", "dog", "car"]);
 
-  await page.getByRole("button", { name: "Compose…" }).click();
-  const box = page.getByRole("dialog", { name: "Compose a scene" });
+  await source(page, "Make a scene…");
+  const box = page.getByRole("dialog", { name: "Make a scene" });
   await box.getByRole("button", { name: "Clear" }).click();
   await box.getByRole("group", { name: "Background" }).getByRole("button").first().click();
   const car = await box.getByRole("button", { name: "Add: car" }).boundingBox();
@@ -66,7 +66,7 @@ test("a model that knows stickers gets them; one that says nothing gets plain sh
   await page.mouse.up();
   await box.getByRole("button", { name: "Add: dog" }).click();
   await expect(page.locator("#scene-words")).toHaveText(
-    /^On the scene: car, dog\. Chosen: dog, (top|bottom|middle|left|right)/,
+    /^In the scene: car, dog\. Chosen: dog, (top|bottom|middle|left|right)/,
   );
   // The car lies where it was dropped: that part of the picture has many colours, the corner has
   // one.
@@ -88,7 +88,7 @@ test("a model that knows stickers gets them; one that says nothing gets plain sh
   await page.locator("#scene").focus();
   await page.keyboard.press("Delete");
   await expect(page.locator("#scene-words")).toHaveText(
-    "On the scene: car. Chosen: car, bottom left.",
+    "In the scene: car. Chosen: car, bottom left.",
   );
   await box.getByRole("button", { name: "Use this scene" }).click();
   await expect

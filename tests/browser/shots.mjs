@@ -39,28 +39,40 @@ const context = await browser.newContext({ reducedMotion: "reduce", serviceWorke
 context.setDefaultTimeout(300_000);
 const page = await context.newPage();
 
-/** One state, wide and narrow, light and dark. */
-async function shot(name, of = page) {
+/** Real screens: a desktop, a small laptop, phones upright and on their side. */
+const SIZES = {
+  wide: [1280, 800],
+  laptop: [1366, 657],
+  narrow: [390, 844],
+  small: [320, 568],
+  flat: [844, 390],
+};
+
+/**
+ * One state as people see it; `at` is brought on the screen first, as the page itself would.
+ * The main states on every screen and in the dark, the others on two.
+ */
+async function shot(name, { of = page, isMain = false, at = undefined } = {}) {
   const camera = await context.newCDPSession(of);
-  for (const [size, width] of [
-    ["wide", 1280],
-    ["narrow", 400],
-  ])
+  for (const [size, [width, height]] of Object.entries(SIZES))
     for (const colorScheme of ["light", "dark"]) {
-      await of.setViewportSize({ width, height: 860 });
+      const usual = size === "wide" || size === "narrow";
+      if (!usual && (!isMain || colorScheme === "dark")) continue;
+      if (!isMain && colorScheme === "dark") continue;
+      await of.setViewportSize({ width, height });
       await of.emulateMedia({ colorScheme });
-      await of.waitForTimeout(200);
-      // As tall as the page, so that what sticks to the lower edge stands where it belongs.
-      const whole = size === "narrow" && !(await of.locator("dialog[open]").count());
-      if (whole)
-        await of.setViewportSize({
-          width,
-          height: await of.evaluate(() => document.documentElement.scrollHeight),
-        });
+      if (at)
+        await of
+          .locator(at)
+          .last()
+          .evaluate(e => e.scrollIntoView({ block: "end" }));
+      else await of.evaluate(() => scrollTo(0, 0));
+      await of.waitForTimeout(250);
       const { data } = await camera.send("Page.captureScreenshot", { format: "webp", quality: 72 });
       writeFileSync(`${folder}/${name}-${size}-${colorScheme}.webp`, Buffer.from(data, "base64"));
     }
-  await of.setViewportSize({ width: 1280, height: 860 });
+  await of.setViewportSize({ width: 1280, height: 800 });
+  await of.emulateMedia({ colorScheme: "light" });
   console.log(name);
 }
 
@@ -74,51 +86,65 @@ async function ask(question) {
   await page.locator("article[data-finish-reason]").nth(n).waitFor();
 }
 
+async function panel(name) {
+  await page.locator(".top summary").click();
+  await page.getByRole("button", { name, exact: true }).click();
+}
+
 await page.goto(server.url);
-await shot("first-visit");
+await page.locator(".demo").waitFor();
+await shot("first-visit", { isMain: true });
 room = 2_600_000;
-await page.locator(".notice .main").click();
+await page.locator(".try").click();
 await page.getByText(/2\.[67] MB of/).waitFor();
-await shot("downloading");
+await shot("loading", { at: "article" });
 room = Infinity;
 await page.getByRole("button", { name: "Pause" }).click();
 await page.getByRole("button", { name: "Continue" }).click();
-await state("ready");
-await page.locator("#samples button").nth(0).click();
-await state("ready");
+await page.locator(".verdict:not(:empty)").waitFor();
+await shot("compare", { isMain: true, at: ".comparison" });
+await page.locator("#anew").click();
+await page.locator("article").waitFor({ state: "detached" });
 await page.locator("#tokens").fill("2");
-await ask("How many things are there?");
+await ask("What is to the left of the car?");
 await page.getByRole("button", { name: /Refine/ }).click();
 await page.locator('#answers > article[data-image-tokens="64"]').waitFor();
-await ask("what is left of the car?");
+await ask("Where is the cat?");
 await page.locator("#tokens").fill("16");
 await page.locator("#estimate b", { hasText: "16" }).waitFor();
-await shot("ready");
-await page.getByRole("button", { name: "Attention" }).click();
-await page.waitForTimeout(3000);
-await shot("attention");
-await page.getByRole("button", { name: "Original" }).click();
+await shot("ready", { isMain: true, at: "article" });
+await page.locator("[data-show=attention]").click();
+await page.waitForTimeout(2000);
+await shot("attention", { isMain: true, at: "#estimate" });
+await page.locator("[data-show=original]").click();
+await page.getByRole("button", { name: "Settings", exact: true }).click();
+await shot("settings", { isMain: true });
+await page.keyboard.press("Escape");
+await page.getByRole("button", { name: "Model", exact: true }).click();
+await shot("models");
+await page.keyboard.press("Escape");
+await page.locator("#own summary").click();
 await page.locator("#compose").click();
 await page.locator("dialog#composer[open]").waitFor();
 await shot("composer");
 await page.keyboard.press("Escape");
-await page.getByRole("button", { name: "Benchmark" }).click();
+await panel("Benchmark");
 await page.locator("#bench-run").click();
 await page.locator("#bench-result svg").waitFor();
 await shot("benchmark");
 await page.keyboard.press("Escape");
 const second = await context.newPage();
 await second.goto(server.url);
-await second.locator(".notice .main").click();
+await second.locator(".notice .start").click();
 await state("second-tab", second);
-await shot("second-tab", second);
-await second.addInitScript(() =>
-  Object.defineProperty(Navigator.prototype, "gpu", { value: undefined }),
-);
+await shot("second-tab", { of: second });
+await second.addInitScript(() => {
+  Object.defineProperty(Navigator.prototype, "gpu", { value: undefined });
+  indexedDB.deleteDatabase("mqt-history");
+});
 await second.reload();
-await second.locator(".notice .main").click();
 await state("no-webgpu", second);
-await shot("no-webgpu", second);
+await shot("no-webgpu", { of: second });
 // Cards that take a broken device or a full disk, asked for as the page itself would.
 for (const [code, facts] of [
   ["out-of-memory", { what: "model.layers.3.mlp.down_proj.weight", need: 93_323_264 }],
@@ -134,12 +160,7 @@ for (const [code, facts] of [
       }),
     [code, facts],
   );
-  await shot(code, second);
+  await shot(code, { of: second, isMain: code === "out-of-memory" });
 }
-await second.close();
-await page.locator("#question").fill("Where is the car?");
-await page.locator("#compare").click();
-await page.locator("#answers .plot svg").waitFor();
-await shot("compare");
 await browser.close();
 server.close();

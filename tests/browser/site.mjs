@@ -211,7 +211,7 @@ export function stopIn(page, state, after) {
 
 /** Presses the button that starts the download; a model from elsewhere says its size first. */
 export async function start(page) {
-  await page.locator(".notice .main").click();
+  await page.locator(".notice .start").click();
   if (page.url().includes("model="))
     await page.getByRole("button", { name: /^Download \d/ }).click();
 }
@@ -258,6 +258,28 @@ export async function ask(page, question) {
   const article = page.locator("article").last();
   await expect(article).toHaveAttribute("data-finish-reason", /./, { timeout: 240_000 });
   return article;
+}
+
+/** Opens a panel of the list under *More*. */
+export async function panel(page, name) {
+  await page.locator(".top summary").click();
+  await page.getByRole("button", { name, exact: true }).click();
+}
+
+/** Presses a button of the list under *Your picture*. */
+export async function source(page, name) {
+  await page.locator("#own summary").click();
+  await page.locator("#own").getByRole("button", { name, exact: true }).click();
+}
+
+/** Changes fields of the Settings dialog: `{ "#seed": "3" }`. */
+export async function set(page, fields) {
+  await page.getByRole("button", { name: "Settings", exact: true }).click();
+  for (const [field, value] of Object.entries(fields)) {
+    await page.locator(field).fill(value);
+    await page.locator(field).press("Tab");
+  }
+  await page.getByRole("button", { name: "Done" }).click();
 }
 
 /** Sets the slider. */

@@ -44,11 +44,11 @@ test("stop in every phase of loading, then a question", async ({ site }) => {
       return true;
     };
     const stopped = stopIn(page, phase, ["first-visit"]);
-    await page.locator(".notice .main").click();
+    await page.locator(".notice .start").click();
     const ms = await stopped;
     console.log(`${phase}: ${ms.toFixed(0)} ms`);
     expect(ms, phase).toBeLessThan(1000);
-    await expect(page.getByRole("button", { name: "Stop" })).toBeDisabled();
+    await expect(page.getByRole("button", { name: "Stop" })).toBeHidden();
   }
   site.prelude = " ";
   site.intercept = () => false;
@@ -72,7 +72,7 @@ test("stop while it looks, reads and writes, then a question", async ({ site }) 
     console.log(`encoding ${looked.toFixed(0)} ms, answering ${answered.toFixed(0)} ms`);
     expect(looked).toBeLessThan(1000);
     expect(answered).toBeLessThan(1000);
-    await page.getByRole("button", { name: "Start anew" }).click();
+    await page.getByRole("button", { name: "New conversation" }).click();
     await expect(page.locator("article")).toHaveCount(0);
     await expect((await ask(page, "How many things are there?")).locator(".text")).toHaveText("3");
   }

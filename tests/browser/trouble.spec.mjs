@@ -87,8 +87,8 @@ test("pause, no network, cancel: what arrived is kept", async ({ site }) => {
     return true;
   };
   const page = await site.open();
-  await page.locator(".notice .main").click();
-  await expect(page.locator(".notice.progress p")).toContainText(/2\.[01] MB of/);
+  await page.locator(".notice .start").click();
+  await expect(page.locator(".notice.progress .line")).toContainText(/2\.[01] MB of/);
   await page.getByRole("button", { name: "Pause" }).click();
   await reached(page, "paused");
   await expect(page.locator(".notice")).toContainText("kept");
@@ -125,10 +125,10 @@ test("a byte that changed in storage: that shard alone is fetched again", async 
   }, sha256);
   await page.reload();
   await reached(page, "first-visit");
-  await expect(page.locator(".notice .main")).toContainText("already on this device");
+  await expect(page.locator(".notice .start")).toContainText("on this device");
   const before = site.fetched.length;
   const seen = passes(page, "bad-shard");
-  await page.locator(".notice .main").click();
+  await page.locator(".notice .start").click();
   await seen;
   await reached(page, "ready");
   const again = site.fetched.slice(before).map(({ name }) => name);
@@ -144,7 +144,7 @@ test("a server that sends a damaged shard: it is never used", async ({ site }) =
     return true;
   };
   const page = await site.open();
-  await page.locator(".notice .main").click();
+  await page.locator(".notice .start").click();
   await reached(page, "bad-shard");
   await expect(page.locator(".notice")).toContainText(shard);
   expect(await axe(page)).toEqual([]);
@@ -156,7 +156,7 @@ test("a server that sends a damaged shard: it is never used", async ({ site }) =
 test("no room: in memory, this time", async ({ site }) => {
   site.prelude = "navigator.storage.estimate = async () => ({ quota: 1e6, usage: 5e5 });";
   const page = await site.open();
-  await page.locator(".notice .main").click();
+  await page.locator(".notice .start").click();
   await reached(page, "storage-full");
   await expect(page.locator(".notice")).toContainText(/It needs \d\.\d MB more; 500 kB are left/);
   expect(await axe(page)).toEqual([]);
@@ -170,7 +170,7 @@ test("no storage at all", async ({ site }) => {
   site.prelude =
     "navigator.storage.getDirectory = async () => { throw new DOMException('not here', 'SecurityError'); };";
   const page = await site.open();
-  await page.locator(".notice .main").click();
+  await page.locator(".notice .start").click();
   await reached(page, "storage-full");
   await page.getByRole("button", { name: "Keep in memory this time" }).click();
   await reached(page, "ready");
@@ -184,16 +184,16 @@ test("no WebGPU: the reason, and the processor answers alike; Stop works there t
     Object.defineProperty(Navigator.prototype, "gpu", { value: undefined }),
   );
   const page = await site.open();
-  await page.locator(".notice .main").click();
+  // Said at once, before a button is pressed.
   await reached(page, "no-webgpu");
   await expect(page.locator(".notice")).toContainText("This browser has no WebGPU");
   await expect(page.locator(".notice"), "the one step for this browser").toContainText(
     "chrome://flags/#enable-unsafe-webgpu",
   );
   expect(await axe(page)).toEqual([]);
-  await page.getByRole("button", { name: "Use the processor instead" }).click();
+  await page.getByRole("button", { name: "Use the CPU instead" }).click();
   await reached(page, "ready");
-  await expect(page.getByRole("status")).toContainText("Processor");
+  await expect(page.getByRole("status")).toContainText("CPU");
   const stopped = stopIn(page, "encoding", ["stopped", "ready"]);
   await page.getByRole("button", { name: "Sample picture 2", exact: true }).click();
   expect(await stopped).toBeLessThan(1000);
@@ -206,7 +206,7 @@ test("no WebGPU: the reason, and the processor answers alike; Stop works there t
   const cut = stopIn(page, "answering", ["stopped"]);
   await page.getByRole("button", { name: "Ask" }).click();
   expect(await cut).toBeLessThan(1000);
-  await page.getByRole("button", { name: "Start anew" }).click();
+  await page.getByRole("button", { name: "New conversation" }).click();
   await expect(page.locator("article")).toHaveCount(0);
   await tokens(page, 16);
   const article = await ask(page, "Where is the car?");
@@ -226,7 +226,6 @@ test("a weak adapter is told about, and tried on demand", async ({ site, context
     });
   });
   const page = await site.open();
-  await page.locator(".notice .main").click();
   await reached(page, "weak-adapter");
   await expect(page.locator(".notice")).toContainText("maxBufferSize is 1000");
   expect(await axe(page)).toEqual([]);
@@ -249,7 +248,7 @@ test("the conversation's cache finds no memory: a shorter context is offered, an
     };
   }`;
   const page = await site.open();
-  await page.locator(".notice .main").click();
+  await page.locator(".notice .start").click();
   await reached(page, "out-of-memory");
   await expect(page.locator(".notice")).toContainText("memory freed");
   expect(await axe(page)).toEqual([]);
@@ -322,7 +321,7 @@ test("a full conversation", async ({ site }) => {
     await ask(page, "How many things are there?");
   await reached(page, "context-full");
   expect(await axe(page)).toEqual([]);
-  await page.getByRole("button", { name: "Start anew with this picture" }).click();
+  await page.getByRole("button", { name: "New conversation about this picture" }).click();
   await reached(page, "ready");
   await expect(await ask(page, "Where is the car?")).toHaveAttribute("data-finish-reason", "stop");
 });
@@ -331,7 +330,7 @@ test("two tabs, one model", async ({ site }) => {
   const first = await site.open();
   await load(first);
   const second = await site.open();
-  await second.locator(".notice .main").click();
+  await second.locator(".notice .start").click();
   await reached(second, "second-tab");
   expect(await axe(second)).toEqual([]);
   await second.getByRole("button", { name: "Use it here instead" }).click();
@@ -353,7 +352,7 @@ test("a new version of the model is offered, never taken by itself", async ({ si
     return true;
   };
   await page.reload();
-  await page.locator(".notice .main").click();
+  await page.locator(".notice .start").click();
   await reached(page, "update-available");
   expect(await axe(page)).toEqual([]);
   await page.getByRole("button", { name: /Update/ }).click();
@@ -372,14 +371,14 @@ test("an update that breaks off leaves the version that was there", async ({ sit
   await load(page);
   site.intercept = sendsManifest(otherHash(manifest()));
   await page.reload();
-  await page.locator(".notice .main").click();
+  await page.locator(".notice .start").click();
   await reached(page, "update-available");
   await page.getByRole("button", { name: /Update/ }).click();
   // What the server has is not what its new manifest says.
   await reached(page, "bad-shard");
   await page.reload();
-  await expect(page.locator(".notice .main")).toContainText("already on this device");
-  await page.locator(".notice .main").click();
+  await expect(page.locator(".notice .start")).toContainText("on this device");
+  await page.locator(".notice .start").click();
   await reached(page, "ready", "update-available");
   expect(site.weights(), "once at first, once for the update").toHaveLength(2);
 });
@@ -389,7 +388,7 @@ test("a stored manifest whose files the server has no more: fetching again takes
 }) => {
   site.intercept = sendsManifest(otherHash(manifest()));
   const page = await site.open();
-  await page.locator(".notice .main").click();
+  await page.locator(".notice .start").click();
   await reached(page, "bad-shard");
   site.intercept = () => false;
   await page.getByRole("button", { name: new RegExp(`Fetch ${shard}`) }).click();
@@ -407,7 +406,6 @@ test("no adapter, an adapter of few words, a refusal", async ({ site, context })
     const page = await context.newPage();
     await page.addInitScript(`if (navigator.gpu) navigator.gpu.requestAdapter = ${answer}`);
     await page.goto(site.url);
-    await page.locator(".notice .main").click();
     await reached(page, "no-webgpu");
     await expect(page.locator(".notice")).toContainText(words);
     await page.close();
@@ -452,7 +450,7 @@ test("files from disk, a model by its address, an address that leads nowhere", a
   await other.close();
 
   const lost = await site.open("?model=nowhere/manifest.json&adapter=cpu");
-  await lost.locator(".notice .main").click();
+  await lost.locator(".notice .start").click();
   await reached(lost, "offline");
   await expect(lost.locator(".notice")).toContainText("404");
 });

@@ -66,6 +66,12 @@ struct Offer {
     ladder: Vec<usize>,
 }
 
+impl From<mqt::budget::Offer> for Offer {
+    fn from(offer: mqt::budget::Offer) -> Offer {
+        Offer { max: offer.max, ladder: offer.ladder(), exactly: offer.exactly }
+    }
+}
+
 /// What the model sees of a picture.
 #[wasm_bindgen]
 pub struct View {
@@ -89,6 +95,9 @@ pub struct View {
     /// Milliseconds of tower and resampler; 0 if the picture was seen before.
     #[wasm_bindgen(readonly, js_name = encodeMs)]
     pub encode_ms: f64,
+    /// Which m there are for this picture; `undefined` if it is not in front of the model.
+    #[wasm_bindgen(getter_with_clone, readonly)]
+    pub offer: JsValue,
 }
 
 #[wasm_bindgen]
@@ -100,7 +109,7 @@ impl View {
 }
 
 impl View {
-    fn of(pixels: Pixels, encode_ms: f64) -> View {
+    fn of(pixels: Pixels, encode_ms: f64, offer: JsValue) -> View {
         let hash = pixels.hash().iter().map(|byte| format!("{byte:02x}")).collect();
         let (width, height) = pixels.source;
         View {
@@ -110,6 +119,7 @@ impl View {
             readings_differ: pixels.readings_differ,
             hash,
             encode_ms,
+            offer,
             rgb: pixels.rgb,
         }
     }
@@ -165,12 +175,11 @@ impl Engine {
     pub fn loaded(&self) -> Result<JsValue> {
         let model = self.session.model();
         let config = model.config();
-        let offer = config.offer();
         to_js(&Loaded {
             name: model.name(),
             weights: model.weights_name(),
             sha256: model.sha256(),
-            offer: Offer { max: offer.max, ladder: offer.ladder(), exactly: offer.exactly },
+            offer: config.offer().into(),
             grid: config.vision.patches().isqrt(),
             context: self.session.context(),
             context_max: config.max_context(),
@@ -212,7 +221,8 @@ impl Engine {
         let before = if looked.vision_runs > 0 { 0.0 } else { self.decode_image_ms };
         self.decode_image_ms = before + decode_image_ms;
         let shown = self.session.shown().ok_or_else(|| Failure::invalid("no picture was kept"))?;
-        Ok(View::of(shown.clone(), looked.ms()))
+        let offer = to_js(&Offer::from(self.session.offer(None)?))?;
+        Ok(View::of(shown.clone(), looked.ms(), offer))
     }
 
     /// What the model would see of a picture file; the picture in front of it stays the same.
@@ -223,6 +233,7 @@ impl Engine {
         Ok(View::of(
             Pixels::decode(picture, self.session.model().image_spec(), Reading::People)?,
             0.0,
+            JsValue::UNDEFINED,
         ))
     }
 

@@ -8,6 +8,7 @@ import type {
   Estimate,
   LoadSettings,
   Loaded as LoadedModel,
+  Offer,
   Turn,
 } from "./generated";
 
@@ -96,6 +97,8 @@ export interface View {
   /** SHA-256 of `rgb`: equal wherever the same pixels go into the model. */
   hash: string;
   encodeMs: number;
+  /** Which m there are for this picture; missing if it is not in front of the model. */
+  offer?: Offer;
 }
 
 /** A heat map, ready to be shown. */

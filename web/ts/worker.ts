@@ -4,7 +4,7 @@ import * as Comlink from "comlink";
 import init, { Engine, Heat, type View as Seen, Stop } from "../pkg/mqt_web.js";
 import { MemoryBlobs, openStorage } from "./blobs";
 import { EngineError, lastWords } from "./errors";
-import type { Answer, BenchReport, Loaded as LoadedModel } from "./generated";
+import type { Answer, BenchReport, Loaded as LoadedModel, Offer } from "./generated";
 import type { Loaded, Progress, Step, View, WorkerApi, WorkerSettings } from "./messages";
 import { readScenes } from "./scenes";
 import { FileStore, PackStore } from "./store";
@@ -70,7 +70,12 @@ async function claim(sharing: WorkerSettings["sharing"], taken: () => void): Pro
     const forever = new Promise(() => {});
     const held = navigator.locks.request(LOCK, options, lock => {
       if (!lock) {
-        reject(new EngineError("second-tab", "the model is already loaded in another tab"));
+        reject(
+          new EngineError(
+            "second-tab",
+            "the model is already loaded in another tab, or by another engine on this page",
+          ),
+        );
         return;
       }
       resolve();
@@ -139,9 +144,9 @@ function gpuBytes(): number | null {
 
 function handOver(seen: Seen): View {
   const { size, width, height, readingsDiffer, hash, encodeMs } = seen;
-  const rgb = seen.rgb();
+  const [rgb, offer] = [seen.rgb(), seen.offer as Offer | undefined];
   seen.free();
-  return Comlink.transfer({ rgb, size, width, height, readingsDiffer, hash, encodeMs }, [
+  return Comlink.transfer({ rgb, size, width, height, readingsDiffer, hash, encodeMs, offer }, [
     rgb.buffer,
   ]);
 }

@@ -2,8 +2,10 @@
 // because somebody gave that address.
 
 import { EngineError, Unreachable, readAtMost, request, shown, webAddress } from "mqt-web";
-import { MOST_PICTURE_BYTES, app } from "./app";
+import { page } from "./actions";
 import { dialog, find, h, log } from "./dom";
+import { MOST_PICTURE_BYTES } from "./limits";
+import { fetched as words, picture as names } from "./words";
 
 /** A server that takes longer is as good as none. */
 const PATIENCE_MS = 30_000;
@@ -24,28 +26,20 @@ function build(): HTMLDialogElement {
   });
   const form = h<HTMLFormElement>(
     "form",
-    h("label", { for: "picture-address" }, "Address of a picture"),
-    h("div.line", field, h("button.main", { type: "submit" }, "Fetch")),
+    h("label", { for: "picture-address" }, words.label),
+    h("div.line", field, h("button.main", { type: "submit" }, words.fetch)),
   );
   field.addEventListener("input", () => field.setCustomValidity(""));
   form.addEventListener("submit", event => {
     event.preventDefault();
     const link = linkIn(field.value);
-    field.setCustomValidity(link ? "" : "That is not the address of a picture.");
+    field.setCustomValidity(link ? "" : words.noAddress);
     if (!link) return field.reportValidity();
     made.close();
     field.value = "";
     void take(link);
   });
-  const made: HTMLDialogElement = dialog(
-    "address-dialog",
-    "A picture from the web",
-    h(
-      "p",
-      "The page asks that server for the picture, without cookies and without saying where you come from; nothing else is sent. The server has to allow it (CORS).",
-    ),
-    form,
-  );
+  const made: HTMLDialogElement = dialog("address-dialog", words.title, h("p", words.note), form);
   return made;
 }
 
@@ -83,27 +77,24 @@ function fileName(link: URL): string {
  * stays.
  */
 export async function take(link: URL): Promise<void> {
-  const [mine, before] = [++asked, app.picture];
-  const isLate = () => mine !== asked || app.picture !== before;
+  const [mine, before] = [++asked, page.picture];
+  const isLate = () => mine !== asked || page.picture !== before;
   const say = (text: string) => void (isLate() || (find("#remark").textContent = text));
   const name = fileName(link);
-  const host = shown(link.host, 100) || "this address";
-  say(`Fetching ${link.protocol === "data:" ? "the picture" : shown(name, 100)} …`);
+  const host = shown(link.host, 100) || words.thisAddress;
+  say(words.fetching(link.protocol === "data:" ? words.thePicture : shown(name, 100)));
   try {
     const blob = link.protocol === "data:" ? writtenOut(link.href) : await fetchPicture(link);
     if (isLate()) return log(`picture from ${host}: came after another was chosen`);
     say("");
-    await app.attach(blob, link.protocol === "data:" ? "pasted picture" : name);
+    await page.attach(blob, link.protocol === "data:" ? names.pasted : name);
   } catch (error) {
     log(`picture from ${host}: ${(error as Error).message}`);
     if (error instanceof Refused) say(error.message);
     else if (error instanceof EngineError && !(error instanceof Unreachable))
       say(`${error.message}.`);
-    else if (!navigator.onLine) say("There is no network. The picture was not fetched.");
-    else
-      say(
-        `${host} cannot be reached, or does not let other pages read its pictures (CORS). Save the picture, then choose the file.`,
-      );
+    else if (!navigator.onLine) say(words.offline);
+    else say(words.unreachable(host));
   }
 }
 
@@ -120,24 +111,22 @@ async function fetchPicture(link: URL): Promise<Blob> {
     void response.body?.cancel();
     throw new Refused(why);
   };
-  if (!response.ok)
-    refuse(`${link.host} answered ${response.status}: there is no picture at that address.`);
-  if (/^(text|audio|video)\//.test(type))
-    refuse(`What ${link.host} sends from there is no picture.`);
+  if (!response.ok) refuse(words.answered(link.host, response.status));
+  if (/^(text|audio|video)\//.test(type)) refuse(words.noPicture(link.host));
   const bytes = await readAtMost(response, MOST_PICTURE_BYTES);
-  if (!bytes) throw new Refused(`What ${link.host} sends from there is too large for a picture.`);
+  if (!bytes) throw new Refused(words.tooLarge(link.host));
   return new Blob([bytes], { type: type.split(";")[0] });
 }
 
 /** The bytes of a `data:` address, which the page's policy lets nobody fetch. */
 function writtenOut(href: string): Blob {
   const [, type, encoding, data = ""] = /^data:([^;,]*)[^,]*?(;base64)?,(.*)$/is.exec(href) ?? [];
-  if (!encoding) throw new Refused("Only pictures in base64 can be pasted as text.");
+  if (!encoding) throw new Refused(words.noBase64);
   try {
     return new Blob([Uint8Array.from(atob(decodeURIComponent(data)), c => c.charCodeAt(0))], {
       type,
     });
   } catch {
-    throw new Refused("That text is not a picture in base64.");
+    throw new Refused(words.badBase64);
   }
 }

@@ -1,283 +1,31 @@
-// The page's one thread of action: a model is loaded, a picture is shown to it, questions are
-// asked. Everything on screen that can be pressed ends up here or in loader.ts; what is shown is in
-// the other files.
+// The page's one thread of action: questions are asked, again, in other words, with several m.
+// Everything on screen that can be pressed ends up here, in viewer.ts (pictures) or in loader.ts
+// (models); what is shown is in the other files.
 
-import {
-  type Answer,
-  type Answering,
-  type Engine,
-  EngineError,
-  type Keep,
-  type Turn,
-  type View,
-  shown,
-} from "mqt-web";
+import { type Answer, type Answering, EngineError, type Turn } from "mqt-web";
+import type { Loadable, Page, Panel } from "./actions";
+import type { Card } from "./card";
 import * as conversation from "./conversation";
 import { log } from "./dom";
 import { failed } from "./failures";
-import { type Loadable, Loader } from "./loader";
+import * as history from "./history";
 import * as notices from "./notices";
-import { type Sampling, settings } from "./settings";
-import { enter, isBusy, isOpen, state } from "./state";
+import { offer } from "./offering";
+import { samples } from "./samples";
+import { settings } from "./settings";
+import { enter, isBusy, state } from "./state";
 import * as steps from "./steps";
 import * as tokens from "./tokens";
 import * as trouble from "./trouble";
+import { Viewer } from "./viewer";
+import { welcome } from "./welcome";
 
-export { type Loadable, bundled } from "./loader";
+export class App extends Viewer implements Page {
+  /** The last question goes into the box again, and the next one takes its place. */
+  private editing: Card | undefined;
 
-export interface Picture {
-  blob: Blob;
-  name: string;
-  /** An address for `img`. */
-  url: string;
-  view?: View;
-  /** The browser decoded it, because the engine cannot. */
-  redrawn?: boolean;
-  /** What was there before, until the engine has read this one. */
-  before?: Before;
-}
-
-/** A picture and the conversation about it, to go back to. */
-interface Before {
-  picture: Picture | undefined;
-  turns: Turn[];
-  /** Puts the cards back as they were. */
-  restore: () => void;
-}
-
-/** Pictures above this are refused before they fill the memory. */
-export const MOST_PICTURE_BYTES = 200_000_000;
-
-class App extends Loader {
-  picture: Picture | undefined;
-  /** The conversation about the picture: this one holds, every question takes it along. */
-  turns: Turn[] = [];
-  /**
-   * Another object with every new conversation: what an earlier one still answers belongs to none.
-   */
-  private talk = {};
-  /**
-   * The conversation that began when a model was set aside: if it is still this one, the one before
-   * comes back with that model.
-   */
-  private talkAside: object | undefined;
-  /** Which engine looked at which picture last. */
-  private looked: { engine: Engine; picture: Picture } | undefined;
-  /** Of every answer, for the report: the picture by its hash, and what was set then. */
-  records: { answer: Answer; picture: string; settings: Sampling }[] = [];
-  private work: AbortController | undefined;
-  private preparing: AbortController | undefined;
-  /** A question that waits for the model: lets it go on, or drops it. */
-  private waiting: ((go: boolean) => void) | undefined;
-
-  protected override async begin(isOver: () => boolean): Promise<void> {
-    if (settings.sampling().system)
-      await this.instruct().catch(error => notices.remark(EngineError.from(error).message));
-    if (isOver()) return;
-    // After a rebuild that is the picture and all that was said about it.
-    if (this.picture) await this.encode();
-    else enter("ready");
-    if (!isOver()) this.release(true);
-  }
-
-  override abandon(): void {
-    this.work = undefined;
-    super.abandon();
-  }
-
-  /** Whether a question waits for the model already. */
-  get isWaiting(): boolean {
-    return this.waiting !== undefined;
-  }
-
-  /** Lets a question go on that waited for the model; or drops it. */
-  release(go: boolean): void {
-    this.waiting?.(go);
-    this.waiting = undefined;
-  }
-
-  /** Another model, or the same one on another device. */
-  async switchTo(change: {
-    model?: Loadable;
-    adapter?: string;
-    context?: number;
-    refresh?: boolean;
-    keep?: Keep;
-  }): Promise<void> {
-    if (change.model || change.refresh) this.leaveConversation(change.model !== undefined);
-    this.model = change.model ?? this.model;
-    this.adapter = change.adapter ?? this.adapter;
-    this.context = change.context ?? this.context;
-    this.abandon();
-    this.changed();
-    enter("first-visit");
-    await this.start({
-      force: change.adapter === "cpu",
-      refresh: change.refresh,
-      keep: change.keep,
-    });
-  }
-
-  /**
-   * What was said is in the words of the model that was there, and so are the cards. With that
-   * model it comes back, if it `mayComeBack`.
-   */
-  private leaveConversation(mayComeBack: boolean): void {
-    const { picture, turns, talk } = this;
-    this.forget();
-    if (picture) this.picture = { ...picture, view: undefined, before: undefined };
-    const restore = conversation.newPicture();
-    if (!mayComeBack) return;
-    if (this.engine || this.talkAside === talk) this.talkAside = this.talk;
-    this.work?.abort();
-    this.setAside(async () => {
-      if (this.talk === this.talkAside) {
-        [this.picture, this.turns] = [picture, turns];
-        restore();
-      }
-      this.changed();
-      if (this.engine && this.picture && !this.hasLooked(this.engine, this.picture))
-        await this.encode();
-      else enter("ready");
-    });
-  }
-
-  /**
-   * Takes a picture. It is encoded at once if there is a model, so that the question need not wait.
-   */
-  async attach(blob: Blob, name: string): Promise<void> {
-    if (blob.size > MOST_PICTURE_BYTES)
-      return notices.remark(
-        `${shown(name, 100)} is too large for a picture; the one before is kept.`,
-      );
-    this.work?.abort();
-    const { picture, turns } = this;
-    this.forget();
-    const taken: Picture = { blob, name, url: URL.createObjectURL(blob) };
-    this.picture = taken;
-    taken.before = { picture, turns, restore: conversation.newPicture() };
-    notices.remark("");
-    this.changed();
-    if (this.engine) await this.encode();
-    else if (!this.loading && state() === "first-visit" && (await this.isStored()))
-      await this.start();
-  }
-
-  /** Begins another conversation; a question that waits belongs to the one before. */
-  private forget(): void {
-    this.turns = [];
-    this.talk = {};
-    this.release(false);
-  }
-
-  private hasLooked(engine: Engine, picture: Picture): boolean {
-    return this.looked?.engine === engine && this.looked.picture === picture;
-  }
-
-  /** Puts the picture before the engine, if it is not there. */
-  private async look(engine: Engine, picture: Picture, signal: AbortSignal): Promise<void> {
-    if (this.hasLooked(engine, picture)) return;
-    picture.view = await engine.look(picture.blob, { signal, onStep: steps.show });
-    this.looked = { engine, picture };
-    // It can be read: those before it are not needed any more.
-    for (let before = picture.before?.picture; before; before = before.before?.picture)
-      URL.revokeObjectURL(before.url);
-    picture.before = undefined;
-  }
-
-  /** Goes back to the picture before one that cannot be read. */
-  private async refuse(picture: Picture, problem: EngineError): Promise<void> {
-    if (this.picture !== picture) return;
-    const { before } = picture;
-    URL.revokeObjectURL(picture.url);
-    this.forget();
-    [this.picture, this.turns] = [before?.picture, before?.turns ?? []];
-    before?.restore();
-    this.changed();
-    const { engine } = this;
-    if (engine && this.picture && !this.hasLooked(engine, this.picture)) await this.encode();
-    else enter("ready");
-    notices.show(trouble.unreadable(problem, picture.name, this.picture !== undefined));
-  }
-
-  private async encode(): Promise<void> {
-    const { engine, picture } = this;
-    if (!engine || !picture) return;
-    const work = (this.work = new AbortController());
-    enter("encoding");
-    steps.begin("encoding");
-    try {
-      await this.look(engine, picture, work.signal);
-      await engine.resume(this.turns);
-      if (this.work !== work) return;
-      enter("ready");
-      this.changed();
-      if (picture.view?.readingsDiffer)
-        notices.remark(
-          "The file is rotated, transparent or has 16 bits: the model sees it as you do.",
-        );
-    } catch (error) {
-      const problem = EngineError.from(error);
-      if (problem.code === "image-unreadable" && (await this.redraw(picture))) return this.encode();
-      if (this.work !== work) return;
-      if (problem.code !== "image-unreadable") return failed(problem);
-      log(`error ${problem.code}: ${problem.message}`);
-      return this.refuse(picture, problem);
-    }
-    void this.prepare();
-  }
-
-  /**
-   * HEIC, AVIF and the like: what only the browser can decode becomes a PNG. Its colours are then
-   * the browser's.
-   */
-  private async redraw(picture: Picture): Promise<boolean> {
-    if (picture.redrawn) return false;
-    try {
-      const bitmap = await createImageBitmap(picture.blob);
-      const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
-      canvas.getContext("2d")?.drawImage(bitmap, 0, 0);
-      picture.blob = await canvas.convertToBlob({ type: "image/png" });
-      picture.name += " (decoded by the browser)";
-      picture.redrawn = true;
-      return true;
-    } catch {
-      return false;
-    }
-  }
-
-  /**
-   * Lets the conversation open as the drawer says; rejects with what is wrong with that, and the
-   * one before stays.
-   */
-  async instruct(): Promise<void> {
-    await this.engine?.instruct(settings.sampling().system || undefined);
-    void this.prepare();
-  }
-
-  /** Reads the image tokens while the person types. */
-  async prepare(): Promise<void> {
-    const { engine, picture } = this;
-    if (
-      !engine ||
-      !picture ||
-      !this.hasLooked(engine, picture) ||
-      !isOpen() ||
-      this.turns.length > 0
-    )
-      return;
-    this.preparing?.abort();
-    const preparing = (this.preparing = new AbortController());
-    try {
-      const m =
-        tokens.wanted() ??
-        (await engine.estimate(undefined, "", settings.sampling().targetMs)).imageTokens;
-      await engine.prepare(m, { signal: preparing.signal });
-      await tokens.refresh();
-    } catch (error) {
-      // Stopped, or the next question will meet the same failure and say so.
-      log(`prepare: ${(error as Error).message}`);
-    }
+  constructor(private readonly panels: Record<Panel, () => unknown>) {
+    super();
   }
 
   /**
@@ -288,7 +36,7 @@ class App extends Loader {
     if (this.probing) {
       this.abandon();
       enter("first-visit");
-      void notices.welcome();
+      void welcome();
     } else if (this.loading) this.cancelDownload();
     else this.work?.abort();
   }
@@ -306,6 +54,8 @@ class App extends Loader {
     if (!picture) return undefined;
     if (!this.engine) {
       this.release(false); // one waits at a time
+      // Without WebGPU there is one way left; that it is another one was said.
+      if (state() === "no-webgpu") this.adapter = "cpu";
       const loaded = new Promise<boolean>(loaded => (this.waiting = loaded));
       this.changed();
       void this.start();
@@ -342,7 +92,6 @@ class App extends Loader {
       const answer = await answering.answer;
       const seen = picture.view?.hash ?? "";
       this.records.push({ answer, picture: seen, settings: settings.sampling() });
-      tokens.measured(answer.imageTokens, answer.timingsMs.firstToken);
       return answer;
     } catch (error) {
       if (this.work === work) failed(EngineError.from(error), question);
@@ -366,18 +115,28 @@ class App extends Loader {
     }
   }
 
-  /** A new question. */
-  async ask(question: string): Promise<void> {
+  /** A new question, or the last one in other words. */
+  async ask(question: string, isTyped = false): Promise<void> {
     if (this.engine) notices.clear(); // a load's card has the only way on
-    await this.answer(conversation.newAnswer(question, this.picture!, [...this.turns]), {
-      tokens: tokens.wanted(),
-    });
+    notices.clearWelcome();
+    const last = isTyped && this.editing === conversation.latest() ? this.editing : undefined;
+    this.editing = undefined;
+    const turns = last ? last.turns : [...this.turns];
+    const card = conversation.newAnswer(question, this.picture!, turns, last);
+    await this.answer(card, { tokens: tokens.wanted() });
   }
 
-  /** The last question again: with other image tokens, or going on from where it was stopped. */
-  async again(card: conversation.Card, how: { tokens?: number; soFar?: number[] }): Promise<void> {
-    const before = this.turns.at(-1);
-    if (!this.engine || !before || isBusy()) return;
+  edit(): void {
+    this.editing = conversation.latest();
+    const box = document.querySelector<HTMLTextAreaElement>("#question")!;
+    box.value = this.editing?.question ?? "";
+    box.dispatchEvent(new Event("input"));
+    box.focus();
+  }
+
+  async again(how: { tokens?: number; soFar?: number[] }): Promise<void> {
+    const [before, card] = [this.turns.at(-1), conversation.latest()];
+    if (!this.engine || !before || !card || isBusy()) return;
     notices.clear();
     await this.answer(conversation.newAnswer(card.question, this.picture!, card.turns, card), {
       tokens: how.tokens ?? before.imageTokens,
@@ -386,10 +145,7 @@ class App extends Loader {
   }
 
   /** Answers a card; if nothing new began meanwhile, that is the conversation's last turn then. */
-  private async answer(
-    card: conversation.Card,
-    how: { tokens?: number; soFar?: number[] },
-  ): Promise<void> {
+  private async answer(card: Card, how: { tokens?: number; soFar?: number[] }): Promise<void> {
     const { question, turns } = card;
     const { talk } = this;
     const answer = await this.run(question, { turns, ...how }, answering =>
@@ -400,6 +156,7 @@ class App extends Loader {
     if (goesOn) this.turns = [...turns, answer];
     card.finish(answer);
     if (goesOn) this.settle(answer);
+    if (goesOn) void history.keep(this.picture!, this.turns as Answer[]);
     this.changed();
   }
 
@@ -408,18 +165,19 @@ class App extends Loader {
    * conversation.
    */
   async compare(question: string, several: number[], turns = this.turns): Promise<void> {
-    const columns = conversation.newComparison(question, several, this.picture!, turns);
+    notices.clearWelcome();
+    const shown = conversation.newComparison(question, several, this.picture!, turns);
     const { talk } = this;
     if (this.engine) notices.clear(); // a load's card has the only way on
     let answer: Answer | undefined;
     for (const [i, m] of several.entries()) {
-      const column = columns[i]!;
+      const column = shown.columns[i]!;
       answer = await this.run(question, { tokens: m, turns }, answering =>
         column.stream(answering),
       ).catch(error => void column.fail(error));
       if (answer) column.finish(answer);
       if (answer && answer.finishReason !== "cancelled" && talk === this.talk) continue;
-      for (const left of columns.slice(i + 1)) left.skip();
+      for (const left of shown.columns.slice(i + 1)) left.skip();
       break;
     }
     if (talk !== this.talk) return;
@@ -429,10 +187,31 @@ class App extends Loader {
       .catch(error => log(`compare: ${(error as Error).message}`));
     if (answer?.finishReason === "cancelled") this.settle(answer);
     else if (answer) {
-      conversation.plot(columns);
+      shown.finish();
       enter("ready");
     }
     this.changed();
+  }
+
+  async example(sample: number, question: string, several: number[]): Promise<void> {
+    const { url, name } = samples[sample]!;
+    if (isBusy()) return;
+    if (this.picture?.name !== name || this.turns.length > 0)
+      await this.attach(await (await fetch(url)).blob(), name);
+    if (isBusy() || this.picture?.name !== name) return;
+    await this.compare(question, several);
+  }
+
+  offer(model: Loadable): Promise<void> {
+    return offer(model);
+  }
+
+  welcome(): Promise<void> {
+    return welcome();
+  }
+
+  open(panel: Panel): void {
+    void this.panels[panel]();
   }
 
   async startAnew(): Promise<void> {
@@ -442,6 +221,7 @@ class App extends Loader {
     }
     this.forget();
     conversation.clear();
+    void history.clear();
     const { talk } = this;
     // An engine that goes away just now has nothing to forget.
     await this.engine?.startAnew().catch(error => log(`start anew: ${(error as Error).message}`));
@@ -451,5 +231,3 @@ class App extends Loader {
     this.changed();
   }
 }
-
-export const app = new App();

@@ -1,11 +1,12 @@
 // The benchmark panel: how fast this device is, by the harness of `mqt bench`.
 
 import { type BenchReport, EngineError, programRecord, shown } from "mqt-web";
-import { app } from "./app";
+import { page } from "./actions";
 import { bytes, copy, dialog, find, h, log, seconds } from "./dom";
 import { failed } from "./failures";
 import { overTokens } from "./plot";
 import { isBusy } from "./state";
+import { place, benchmark as words } from "./words";
 
 let box: HTMLDialogElement | undefined;
 let running: AbortController | undefined;
@@ -19,17 +20,22 @@ export function open(): void {
 }
 
 function build(): HTMLDialogElement {
-  const run = h("button.main#bench-run", { type: "button", onclick: () => void measure() }, "Run");
-  const stop = h("button#bench-stop", { type: "button", onclick: () => running?.abort() }, "Stop");
-  const text = h("button#bench-copy", { type: "button" }, "Copy JSON");
+  const run = h(
+    "button.main#bench-run",
+    { type: "button", onclick: () => void measure() },
+    words.run,
+  );
+  const stop = h(
+    "button#bench-stop",
+    { type: "button", onclick: () => running?.abort() },
+    words.stop,
+  );
+  const text = h("button#bench-copy", { type: "button" }, words.json);
   text.onclick = () => void copy(JSON.stringify(report && programRecord(report), null, 2), text);
   const made = dialog(
     "benchmark",
-    "Benchmark",
-    h(
-      "p",
-      "Measures the loaded model on this device: the tower, prompts, generation, and the wait for the first token with different numbers of image tokens. Close other programs first.",
-    ),
+    words.title,
+    h("p", words.what),
     h("p#bench-line.small", { role: "status" }),
     h("div#bench-result"),
     h("div.actions.end", text, stop, run),
@@ -39,23 +45,19 @@ function build(): HTMLDialogElement {
 }
 
 function refresh(line?: string): void {
-  const able = app.engine !== undefined && !isBusy() && !running;
+  const able = page.engine !== undefined && !isBusy() && !running;
   find<HTMLButtonElement>("#bench-run").disabled = !able;
   find<HTMLButtonElement>("#bench-stop").disabled = !running;
   find<HTMLButtonElement>("#bench-copy").disabled = !report || running !== undefined;
-  const why = !app.engine
-    ? "Load a model first: ask something."
-    : isBusy()
-      ? "The model is busy with an answer."
-      : "";
+  const why = !page.engine ? words.noModel : isBusy() ? words.busy : "";
   find("#bench-line").textContent = line ?? (running ? "" : why);
 }
 
 async function measure(): Promise<void> {
-  const { engine } = app;
+  const { engine } = page;
   if (!engine || running) return;
   running = new AbortController();
-  refresh("warm-up …");
+  refresh(words.warmUp);
   let line = "";
   try {
     report = await engine.bench({
@@ -63,11 +65,11 @@ async function measure(): Promise<void> {
       onProgress: what => refresh(`${what} …`),
     });
     find("#bench-result").replaceChildren(...draw(report));
-    line = "Medians of this run.";
+    line = words.medians;
   } catch (error) {
     const problem = EngineError.from(error);
     log(`benchmark: ${problem.code} ${problem.message}`);
-    line = problem.code === "cancelled" ? "Stopped." : shown(problem.message);
+    line = problem.code === "cancelled" ? words.stopped : shown(problem.message);
     if (["device-lost", "internal"].includes(problem.code)) failed(problem);
   } finally {
     running = undefined;
@@ -84,29 +86,29 @@ function draw(r: BenchReport): HTMLElement[] {
     value === null ? undefined : `${three(value)} ${unit}`;
   const rows: [string, string | undefined][] = [
     [
-      "Where",
+      words.rows.where,
       r.adapter.kind === "cpu"
-        ? "processor"
-        : shown(`${app.seen?.adapter?.name ?? r.adapter.name} (${r.adapter.backend})`, 200),
+        ? place.cpu
+        : shown(`${page.seen?.adapter?.name ?? r.adapter.name} (${r.adapter.backend})`, 200),
     ],
     [
-      "Model",
-      `${shown(r.model.name, 100)} ${r.model.weights}, ${bytes(r.model.bytesPerToken)} read per token`,
+      words.rows.model,
+      words.perToken(shown(r.model.name, 100), r.model.weights, bytes(r.model.bytesPerToken)),
     ],
-    ["Device reads", rate(c.readGbS, "GB/s")],
-    ["Device computes", rate(c.fmaF32GflopS, "GFLOP/s in f32")],
-    ["Picture", r.vision ? seconds(r.vision.ms + (r.resampleMs ?? 0)) : undefined],
+    [words.rows.read, rate(c.readGbS, "GB/s")],
+    [words.rows.compute, rate(c.fmaF32GflopS, words.flops)],
+    [words.rows.picture, r.vision ? seconds(r.vision.ms + (r.resampleMs ?? 0)) : undefined],
     ...r.prefill.map((p): [string, string] => [
-      `Prompt of ${p.tokens}`,
+      words.prompt(p.tokens),
       `${seconds(p.ms)}, ${three(p.tokensPerSecond)} tokens/s`,
     ]),
     ...r.decode.map((d): [string, string] => [
-      `Writing at ${d.context}`,
+      words.generation(d.context),
       `${three(d.tokensPerSecond)} tokens/s`,
     ]),
-    ["Weights to the device", seconds(r.startupMs.weights)],
-    ["Kernels compiled", seconds(r.startupMs.pipelines + r.startupMs.warmUp)],
-    ["Memory at the peak", r.gpuBytesPeak > 0 ? bytes(r.gpuBytesPeak) : undefined],
+    [words.rows.weights, seconds(r.startupMs.weights)],
+    [words.rows.kernels, seconds(r.startupMs.pipelines + r.startupMs.warmUp)],
+    [words.rows.memory, r.gpuBytesPeak > 0 ? bytes(r.gpuBytesPeak) : undefined],
   ];
   const list = h(
     "dl",
@@ -116,10 +118,7 @@ function draw(r: BenchReport): HTMLElement[] {
   );
   const points = r.firstToken.map(f => ({ m: f.imageTokens, ms: f.ms }));
   if (points.length < 2) return [list];
-  const plot = h(
-    "div.plot",
-    h("p.small", "From a new picture and a question to the first token, by image tokens"),
-  );
-  plot.append(overTokens(points, "Time to the first token"));
+  const plot = h("div.plot", h("p.small", words.plot));
+  plot.append(overTokens(points, words.plotLabel));
   return [list, plot];
 }

@@ -1,9 +1,10 @@
 // The scene composer: stickers on a ground, dragged or moved with the keyboard, handed over as a
 // picture. Anyone can pose a question that nobody posed before. Loaded when it is opened.
 
-import { app } from "./app";
+import { page } from "./actions";
 import { dialog, find, h } from "./dom";
 import { type Sticker, type Vocabulary, distance, inWords, rgb, vocabulary } from "./scenes";
+import { picture as names, composer as words } from "./words";
 
 /** Side of the canvas in pixels. */
 const SIDE = 448;
@@ -21,7 +22,7 @@ interface Thing {
 
 let box: HTMLDialogElement | undefined;
 let canvas: HTMLCanvasElement;
-let words: Vocabulary;
+let known: Vocabulary;
 let things: Thing[] = [];
 let picked = -1;
 /** What could not be fetched when it was last tried. */
@@ -31,13 +32,13 @@ let ground: string;
 
 export async function openComposer(): Promise<void> {
   const offered = await vocabulary();
-  if (box && offered !== words) {
+  if (box && offered !== known) {
     // Another model knows other things.
     box.remove();
     box = undefined;
     things = [];
   }
-  words = offered;
+  known = offered;
   box ??= build();
   if (things.length === 0) await scatter();
   box.showModal();
@@ -45,61 +46,56 @@ export async function openComposer(): Promise<void> {
 }
 
 function build(): HTMLDialogElement {
-  [colour = "", ground = ""] = [Object.keys(words.colours)[0], words.grounds[0]];
+  [colour = "", ground = ""] = [Object.keys(known.colours)[0], known.grounds[0]];
   canvas = h<HTMLCanvasElement>("canvas#scene", {
     width: SIDE,
     height: SIDE,
     tabIndex: 0,
     role: "application",
   });
-  canvas.setAttribute(
-    "aria-label",
-    "Scene. Tab chooses a thing, arrows move it, plus and minus size it, Delete removes it",
-  );
+  canvas.setAttribute("aria-label", words.label);
   const palette = h(
     "div.palette",
-    { role: "group", "aria-label": "Things to add" },
-    ...words.stickers.map(choice),
+    { role: "group", "aria-label": words.things },
+    ...known.stickers.map(choice),
   );
-  const colours = h("div.colours", { role: "group", "aria-label": "Colour" });
-  const grounds = h("div.colours", { role: "group", "aria-label": "Background" });
-  for (const [name, value] of Object.entries(words.colours))
+  const colours = h("div.colours", { role: "group", "aria-label": words.colour });
+  const grounds = h("div.colours", { role: "group", "aria-label": words.background });
+  for (const [name, value] of Object.entries(known.colours))
     colours.append(swatch(name, name, value, () => paint(name)));
   const lay = (value: string) => {
     ground = value;
     draw();
   };
   const taken = new Map<string, number>();
-  for (const value of words.grounds) {
+  for (const value of known.grounds) {
     const name = inWords(value);
     const n = (taken.get(name) ?? 0) + 1;
     taken.set(name, n);
-    grounds.append(
-      swatch(n > 1 ? `${name} ground ${n}` : `${name} ground`, value, value, () => lay(value)),
-    );
+    grounds.append(swatch(words.ground(name, n), value, value, () => lay(value)));
   }
   const press = (label: string, run: () => unknown) =>
     h("button", { type: "button", onclick: run }, label);
-  const use = h("button.main", { type: "button", onclick: () => void hand() }, "Use this scene");
+  const use = h("button.main", { type: "button", onclick: () => void hand() }, words.use);
   const clear = () => {
     [things, picked, missing] = [[], -1, ""];
     draw();
   };
   const tools = h(
     "div.actions",
-    press("Larger", () => resize(1.15)),
-    press("Smaller", () => resize(1 / 1.15)),
-    press("Remove", remove),
-    press("Surprise me", () => void scatter()),
-    press("Clear", clear),
+    press(words.larger, () => resize(1.15)),
+    press(words.smaller, () => resize(1 / 1.15)),
+    press(words.remove, remove),
+    press(words.surprise, () => void scatter()),
+    press(words.clear, clear),
   );
   const side = h(
     "div.side",
-    h("p.small", "Things: click one, or drag it onto the scene"),
+    h("p.small", words.thingsMore),
     palette,
-    h("p.small", "Colour of shapes"),
+    h("p.small", words.colours),
     colours,
-    h("p.small", "Background"),
+    h("p.small", words.background),
     grounds,
     tools,
   );
@@ -108,7 +104,7 @@ function build(): HTMLDialogElement {
   canvas.addEventListener("keydown", key);
   return dialog(
     "composer",
-    "Compose a scene",
+    words.title,
     h(
       "div.composer",
       h("div", canvas, h("p#scene-words.small", { role: "note", "aria-live": "polite" })),
@@ -122,8 +118,8 @@ function build(): HTMLDialogElement {
 function choice(sticker: Sticker): HTMLElement {
   const button = h("button", {
     type: "button",
-    title: `Add: ${sticker.name}`,
-    "aria-label": `Add: ${sticker.name}`,
+    title: words.add(sticker.name),
+    "aria-label": words.add(sticker.name),
   });
   let carried: Thing | undefined;
   button.append(
@@ -169,7 +165,7 @@ function tint(small: HTMLCanvasElement, sticker: Sticker): void {
   context.reset();
   context.translate(28, 28);
   context.scale(21, 21);
-  sticker.draw(context, words.colours[colour]!);
+  sticker.draw(context, known.colours[colour]!);
 }
 
 /** `key` is what it stands for, `label` what it is called. */
@@ -200,7 +196,7 @@ function paint(name: string): void {
   const thing = things[picked];
   if (thing) thing.colour = name;
   for (const small of box!.querySelectorAll<HTMLCanvasElement>(".palette canvas"))
-    tint(small, words.stickers.find(s => s.name === small.dataset.sticker)!);
+    tint(small, known.stickers.find(s => s.name === small.dataset.sticker)!);
   draw();
 }
 
@@ -217,14 +213,14 @@ const any = <T>(list: T[]) => list[Math.floor(Math.random() * list.length)]!;
 /** Two to five things at random, as the model's own scenes have them. */
 async function scatter(): Promise<void> {
   [things, picked, missing] = [[], -1, ""];
-  ground = any(words.grounds);
-  const colours = Object.keys(words.colours).filter(
-    name => distance(words.colours[name]!, ground) > CLEAR,
+  ground = any(known.grounds);
+  const colours = Object.keys(known.colours).filter(
+    name => distance(known.colours[name]!, ground) > CLEAR,
   );
-  const [shapes, sprites] = [words.stickers.filter(s => !s.url), words.stickers.filter(s => s.url)];
+  const [shapes, sprites] = [known.stickers.filter(s => !s.url), known.stickers.filter(s => s.url)];
   const n = 2 + Math.floor(Math.random() * 4);
   for (let i = 0; i < n; i++) {
-    const r = Math.max(words.smallest, Math.min(words.largest, 0.1 + Math.random() * 0.06));
+    const r = Math.max(known.smallest, Math.min(known.largest, 0.1 + Math.random() * 0.06));
     const spot = freeSpot(r);
     const from =
       sprites.length > 0 && (shapes.length === 0 || Math.random() < 0.6) ? sprites : shapes;
@@ -263,7 +259,7 @@ function render(context: CanvasRenderingContext2D | OffscreenCanvasRenderingCont
     context.save();
     context.translate(x * SIDE, y * SIDE);
     context.scale(r * SIDE, r * SIDE);
-    sticker.draw(context, words.colours[own]!);
+    sticker.draw(context, known.colours[own]!);
     context.restore();
   }
 }
@@ -279,13 +275,12 @@ function draw(): void {
     context.strokeStyle = Math.max(...rgb(ground)) < 128 ? "white" : "rgb(60 50 80)";
     context.strokeRect(thing.x * SIDE - r, thing.y * SIDE - r, 2 * r, 2 * r);
   }
-  const list = things.map(called).join(", ") || "nothing yet";
-  const warning =
-    things.length > words.most ? ` The model was trained with up to ${words.most} things.` : "";
+  const list = things.map(called).join(", ") || words.nothing;
+  const warning = things.length > known.most ? words.tooMany(known.most) : "";
   if (!box) return;
-  const lost = missing && ` Could not be fetched: ${missing}. Are you offline?`;
-  const chosen = thing ? ` Chosen: ${called(thing)}, ${where(thing)}.` : "";
-  say(`On the scene: ${list}.${chosen}${warning}${lost}`);
+  const lost = missing && words.lost(missing);
+  const chosen = thing ? words.chosen(called(thing), where(thing)) : "";
+  say(`${words.inScene(list)}${chosen}${warning}${lost}`);
   for (const button of box.querySelectorAll<HTMLElement>(".swatch"))
     button.setAttribute("aria-pressed", String([colour, ground].includes(button.dataset.key!)));
 }
@@ -295,11 +290,8 @@ const called = ({ sticker, colour }: Thing) =>
 
 /** The ninth of the scene where a thing is: "top left", "middle". */
 function where({ x, y }: Thing): string {
-  const third = (at: number, words: string[]) => words[Math.min(2, Math.floor(at * 3))]!;
-  return (
-    [third(y, ["top", "", "bottom"]), third(x, ["left", "", "right"])].filter(Boolean).join(" ") ||
-    "middle"
-  );
+  const third = (at: number, names: string[]) => names[Math.min(2, Math.floor(at * 3))]!;
+  return [third(y, words.rows), third(x, words.columns)].filter(Boolean).join(" ") || words.middle;
 }
 
 /** For those who hear the scene: only what has changed. */
@@ -336,7 +328,7 @@ function move(thing: Thing, x: number, y: number): void {
 function resize(factor: number): void {
   const thing = things[picked];
   if (!thing) return;
-  thing.r = Math.min(words.largest, Math.max(words.smallest, thing.r * factor));
+  thing.r = Math.min(known.largest, Math.max(known.smallest, thing.r * factor));
   move(thing, thing.x, thing.y);
 }
 
@@ -373,9 +365,9 @@ async function hand(): Promise<void> {
   await ready();
   draw();
   if (missing) return;
-  const page = new OffscreenCanvas(SIDE, SIDE);
-  render(page.getContext("2d")!);
-  const blob = await page.convertToBlob({ type: "image/png" });
+  const sheet = new OffscreenCanvas(SIDE, SIDE);
+  render(sheet.getContext("2d")!);
+  const blob = await sheet.convertToBlob({ type: "image/png" });
   box?.close();
-  await app.attach(blob, "composed scene");
+  await page.attach(blob, names.composed);
 }

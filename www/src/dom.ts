@@ -1,5 +1,7 @@
 // Small things for building the page: elements, numbers as text, a log.
 
+import { head as words } from "./words";
+
 type Child = Node | string | null | undefined | false;
 type Props = Record<string, unknown>;
 
@@ -50,9 +52,10 @@ export function bytes(n: number): string {
   return `${step === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[step]}`;
 }
 
-/** 843 → "0.84 s". */
+/** 843 → "0.84 s", 150000 → "2.5 min". */
 export function seconds(ms: number): string {
   const s = ms / 1000;
+  if (s >= 120) return `${s >= 600 ? Math.round(s / 60) : (s / 60).toFixed(1)} min`;
   return `${s >= 10 ? Math.round(s) : s >= 1 ? s.toFixed(1) : s.toFixed(2)} s`;
 }
 
@@ -84,7 +87,7 @@ export const logged = () => [...lines];
 export function dialog(id: string, title: string, ...children: Child[]): HTMLDialogElement {
   const close = h(
     "button.close",
-    { type: "button", "aria-label": `Close ${title}`, onclick: () => box.close() },
+    { type: "button", "aria-label": words.close(title), onclick: () => box.close() },
     "×",
   );
   const head = h("header", h(`h2#${id}-title`, title), close);
@@ -104,9 +107,9 @@ export async function copy(text: string, button: HTMLElement): Promise<void> {
   const label = button.textContent;
   try {
     await navigator.clipboard.writeText(text);
-    button.textContent = "Copied";
+    button.textContent = words.copied;
   } catch {
-    button.textContent = "The browser refused";
+    button.textContent = words.copyRefused;
   }
   setTimeout(() => (button.textContent = label), 1500);
 }

@@ -1,7 +1,7 @@
 // Every failure, once: its state, what was kept, what to press.
 
 import type { EngineError, ErrorCode } from "mqt-web";
-import { app } from "./app";
+import { page } from "./actions";
 import { log } from "./dom";
 import * as notices from "./notices";
 import { type State, enter } from "./state";
@@ -38,27 +38,27 @@ const loading = (): Partial<Record<ErrorCode, Card>> => ({
  */
 export function failed(error: EngineError, question?: string): void {
   log(`error ${error.code}: ${error.message}`);
-  const loaded = app.engine !== undefined;
+  const loaded = page.engine !== undefined;
   switch (error.code) {
     case "cancelled":
       enter(loaded ? "stopped" : "first-visit");
-      if (!loaded) void notices.welcome();
+      if (!loaded) void page.welcome();
       return;
     case "device-lost":
       return lost(error, question);
     case "internal":
-      app.abandon();
-      app.release(false);
+      page.abandon();
+      page.release(false);
       enter("internal-error");
-      return notices.show(trouble.internalError(error));
+      return void notices.show(trouble.internalError(error));
     case "out-of-memory":
-      app.abandon();
-      app.release(false);
+      page.abandon();
+      page.release(false);
       enter("out-of-memory");
-      return notices.show(trouble.outOfMemory(error, app.context));
+      return void notices.show(trouble.outOfMemory(error, page.context));
     case "context-full":
       enter("context-full");
-      return notices.show(trouble.contextFull(error.facts.need ?? 0, error.facts.have ?? 0));
+      return void notices.show(trouble.contextFull(error.facts.need ?? 0, error.facts.have ?? 0));
   }
   // The picture or a setting: the model, if there is one, is as it was.
   const harmless: Card = [loaded ? "ready" : "first-visit", trouble.refused];
@@ -72,15 +72,15 @@ function lost(error: EngineError, question?: string): void {
   const now = Date.now();
   losses = [...losses.filter(at => now - at < LOSS_WINDOW_MS), now];
   const stop = losses.length >= LOSSES;
-  app.abandon();
-  if (stop) app.release(false);
+  page.abandon();
+  if (stop) page.release(false);
   enter("device-lost");
-  notices.show(trouble.deviceLost(error, stop, question));
-  if (!stop) void app.start({ force: true });
+  notices.show(trouble.deviceLost(error, stop ? rebuild : undefined, question));
+  if (!stop) void page.start({ force: true });
 }
 
 /** By hand, after the losses were too many. */
-export async function rebuild(): Promise<void> {
+async function rebuild(): Promise<void> {
   losses = [];
-  await app.start({ force: true });
+  await page.start({ force: true });
 }

@@ -2,9 +2,13 @@
 // the first m together.
 
 import type { View } from "mqt-web";
-import { app } from "./app";
+import { page } from "./actions";
 import { find, h } from "./dom";
 import * as tokens from "./tokens";
+import { knob as words } from "./words";
+
+/** A token of the strip is outlined only while the map is shown. */
+const isShown = () => !find("#heat").hidden;
 
 /** [tokens, patches] */
 let map: Float32Array | undefined;
@@ -23,17 +27,25 @@ export function setUp(): void {
   const strip = find("#strip");
   strip.addEventListener("pointerover", event => {
     const index = (event.target as HTMLElement).dataset.token;
-    if (index) pick(Number(index));
+    if (index && isShown()) pick(Number(index));
   });
-  strip.addEventListener("pointerleave", () => pick(0));
+  strip.addEventListener("pointerleave", () => isShown() && pick(0));
   strip.addEventListener("click", event => {
     const index = (event.target as HTMLElement).dataset.token;
-    if (index) pick(Number(index));
+    if (index && isShown()) pick(Number(index));
   });
   tokens.onMove(() => {
     drawStrip();
     if (canvas && !find("#heat").hidden) void redraw();
   });
+  drawStrip();
+}
+
+/** Nothing is picked any more: another picture, or another way to look at it. */
+export function forget(): void {
+  if (token === 0) return;
+  token = 0;
+  find<HTMLInputElement>("#token").value = "0";
   drawStrip();
 }
 
@@ -90,15 +102,15 @@ export async function draw(on: HTMLCanvasElement, seen: View, attention: boolean
 }
 
 async function redraw(): Promise<void> {
-  if (!canvas || !view || !app.engine || find("#heat").hidden) return;
-  const [engine, there] = [app.engine, tokensThere()];
+  if (!canvas || !view || !page.engine || find("#heat").hidden) return;
+  const [engine, there] = [page.engine, tokensThere()];
   if (mapOf !== engine || mapTokens !== there) {
     const read = await engine.resamplerMap(there);
-    if (engine !== app.engine || there !== tokensThere()) return;
+    if (engine !== page.engine || there !== tokensThere()) return;
     [map, mapOf, mapTokens] = [read, engine, there];
   }
   if (!map) return;
-  const patches = app.engine.model.grid ** 2;
+  const patches = page.engine.model.grid ** 2;
   const m = tokens.shown();
   const weights = new Float32Array(patches);
   const [from, to] = token === 0 ? [0, m] : [token - 1, token];
@@ -106,17 +118,41 @@ async function redraw(): Promise<void> {
     for (let p = 0; p < patches; p++) weights[p]! += map[row * patches + p]! / (to - from);
   const { rgb, size } = view;
   const opacity = Number(find<HTMLInputElement>("#opacity").value) / 100;
-  const drawn = await app.engine.heat(rgb, weights, 4, opacity);
+  // In words: of the patches as they are. On the picture: smooth, as no patch has an edge.
+  const { place, share } = await page.engine.heat(rgb, weights, 1, 0);
+  const drawn = await page.engine.heat(rgb, smooth(weights), 4, opacity);
   const side = size * 4;
   canvas.width = canvas.height = side;
   canvas
     .getContext("2d")
     ?.putImageData(new ImageData(new Uint8ClampedArray(drawn.rgba), side, side), 0, 0);
-  const given = token > m ? " It is beyond m, so the language model does not get it." : "";
-  const all = m === there ? `All ${m} tokens` : `The first ${m} tokens`;
-  const who =
-    token > 0 ? `Token ${token} reads` : m === 1 ? "The first token reads" : `${all} together read`;
-  find("#reads").textContent =
-    `${who} mostly ${drawn.place} (${Math.round(drawn.share * 100)} %).${given}`;
+  const all = m === there ? words.allRead(m) : words.someRead(m);
+  const who = token > 0 ? words.token(token) : m === 1 ? words.firstReads : all;
+  const unused = token > m ? words.unused(m) : "";
+  find("#reads").textContent = words.reads(who, place, Math.round(share * 100), unused);
   drawStrip();
+}
+
+/** Finer cells between the patches' centres. */
+const FINER = 7;
+
+/** The same weights on a finer grid, interpolated. */
+function smooth(weights: Float32Array): Float32Array {
+  const grid = Math.sqrt(weights.length);
+  const side = grid * FINER;
+  const made = new Float32Array(side * side);
+  const at = (i: number) => {
+    const place = Math.min(grid - 1, Math.max(0, (i + 0.5) / FINER - 0.5));
+    const low = Math.min(grid - 1, Math.floor(place));
+    return [low, Math.min(grid - 1, low + 1), place - low] as const;
+  };
+  for (let y = 0; y < side; y++) {
+    const [y0, y1, fy] = at(y);
+    for (let x = 0; x < side; x++) {
+      const [x0, x1, fx] = at(x);
+      const row = (r: number) => weights[r * grid + x0]! * (1 - fx) + weights[r * grid + x1]! * fx;
+      made[y * side + x] = row(y0) * (1 - fy) + row(y1) * fy;
+    }
+  }
+  return made;
 }

@@ -8,29 +8,22 @@ import {
   type Keep,
   type Loading,
   type Progress,
-  type Sharing,
   shown,
   storedPacks,
 } from "mqt-web";
+import type { Loadable, Start } from "./actions";
+import { bundled } from "./bundled";
 import { log } from "./dom";
 import { failed } from "./failures";
+import * as loading from "./loading";
 import { findUpdate } from "./lookup";
 import * as notices from "./notices";
 import { settings } from "./settings";
 import { enter, setPlace, state, whenReady } from "./state";
 import * as trouble from "./trouble";
 import { type Probe, probe } from "./webgpu";
-
-export interface Loadable {
-  /** A manifest's address, or files from disk. */
-  from: string | File[];
-  name: string;
-}
-
-export const bundled: Loadable = {
-  from: new URL("models/toybox/manifest.json", document.baseURI).href,
-  name: __BUNDLED__.name,
-};
+import * as welcome from "./welcome";
+import { place as words } from "./words";
 
 /** A loaded model while another is on its way. */
 interface Aside {
@@ -43,15 +36,6 @@ interface Aside {
   goOn: () => Promise<void>;
 }
 
-/** How to load. */
-export interface Start {
-  sharing?: Sharing;
-  /** On whatever adapter there is. */
-  force?: boolean;
-  keep?: Keep;
-  refresh?: boolean;
-}
-
 /** The part of the page that loads; what people do with a loaded model is in app.ts. */
 export abstract class Loader {
   engine: Engine | undefined;
@@ -60,6 +44,7 @@ export abstract class Loader {
   adapter = settings.adapter;
   context: number = DEFAULTS.context;
   seen: Probe | undefined;
+  private probed: Promise<Probe> | undefined;
   private keep: Keep = "storage";
   private aside: Aside | undefined;
   private cancelLoad: AbortController | undefined;
@@ -72,6 +57,25 @@ export abstract class Loader {
   protected abstract begin(isOver: () => boolean): Promise<void>;
   /** Lets a question go on that waited for the model; or drops it. */
   abstract release(go: boolean): void;
+
+  /**
+   * Asks the browser what it offers, before anybody presses a button: what cannot work is said at
+   * once. Nothing is fetched or compiled.
+   */
+  async lookAround(): Promise<void> {
+    if (this.adapter === "cpu") return;
+    const seen = await (this.probed ??= probe());
+    this.seen ??= seen;
+    if (state() !== "first-visit" || this.loading || this.probing || settings.wrongModel) return;
+    if (seen.verdict !== "good") this.cannot(seen);
+    else if (seen.adapter?.software) welcome.redraw(await this.isStored());
+  }
+
+  /** Says why the browser's WebGPU cannot be used. */
+  private cannot(seen: Probe): void {
+    enter(seen.verdict === "weak" ? "weak-adapter" : "no-webgpu");
+    notices.show(seen.verdict === "weak" ? trouble.weakAdapter(seen) : trouble.noWebGpu(seen));
+  }
 
   /** Called when the model, the picture or the conversation changed. */
   onChange(listener: () => void): void {
@@ -101,17 +105,13 @@ export abstract class Loader {
     // With a model set aside the device is known to work.
     if (this.adapter !== "cpu" && !how.force && !this.aside) {
       this.probing = true;
-      this.seen = await probe();
+      if (how.probe) this.probed = undefined;
+      this.seen = await (this.probed ??= probe());
       if (isOver()) return;
       this.probing = false;
       if (this.seen.verdict !== "good") {
-        enter(this.seen.verdict === "weak" ? "weak-adapter" : "no-webgpu");
         this.release(false);
-        return notices.show(
-          this.seen.verdict === "weak"
-            ? trouble.weakAdapter(this.seen)
-            : trouble.noWebGpu(this.seen),
-        );
+        return this.cannot(this.seen);
       }
     }
     const rebuilding = state() === "device-lost";
@@ -122,6 +122,7 @@ export abstract class Loader {
     const holdsLock =
       aside !== undefined && typeof aside.model.from === "string" && aside.keep === "storage";
     if (how.sharing === "wait") notices.show(trouble.waitingForTab());
+    else if (!rebuilding) loading.begin();
     const options = {
       adapter: this.adapter,
       arithmetic: settings.arithmetic,
@@ -159,7 +160,7 @@ export abstract class Loader {
     this.isKept = typeof this.model.from === "string" && this.keep === "storage";
     this.showPlace();
     notices.clear();
-    if (fellBack) notices.remark("No adapter could be used: this runs on the processor, slowly.");
+    if (fellBack) notices.remark(words.fellBack);
     this.changed();
     await this.begin(isOver);
     if (isOver()) return;
@@ -176,17 +177,13 @@ export abstract class Loader {
   private showPlace(): void {
     if (!this.engine) return;
     const { adapter, name, weights } = this.engine.model;
-    const kind = this.seen?.adapter?.software ? " (software: works, slowly)" : "";
     const where =
       adapter.kind === "cpu"
-        ? "Processor (slow, no WebGPU)"
-        : `WebGPU · ${this.seen?.adapter?.name ?? adapter.name}${kind}`;
+        ? words.cpu
+        : words.webgpu(this.seen?.adapter?.name ?? adapter.name) +
+          (this.seen?.adapter?.software ? words.software : "");
     const kept =
-      typeof this.model.from !== "string"
-        ? "from disk"
-        : this.isKept
-          ? "on this device"
-          : "in memory";
+      typeof this.model.from !== "string" ? words.disk : this.isKept ? words.device : words.memory;
     setPlace(shown(`${where} · ${name} ${weights} (${kept})`, 300));
   }
 
@@ -256,7 +253,7 @@ export abstract class Loader {
       this.dropAside();
       this.release(false);
       enter("second-tab");
-      return notices.show(trouble.taken());
+      return void notices.show(trouble.taken());
     }
     // Its weights go to the device: from now on there would be two.
     if (progress.phase === "uploading") this.dropAside();
@@ -267,7 +264,7 @@ export abstract class Loader {
       return;
     // A rebuild is one state from the loss to the end; its card shows how far it has come.
     if (!rebuilding) enter(progress.phase);
-    notices.progress(progress, rebuilding);
+    loading.progress(progress, rebuilding);
   }
 
   pauseDownload(): void {

@@ -1,147 +1,65 @@
 // Puts the page together. Nothing is downloaded, compiled or switched on here: that takes a click.
 
 import "./style.css";
-import { programRecord } from "mqt-web";
-import { app } from "./app";
+import * as about from "./about";
+import { type Panel, handIn } from "./actions";
+import { App } from "./app";
 import * as benchmark from "./benchmark";
-import { compare } from "./conversation";
-import { find, h, log } from "./dom";
-import * as drawer from "./drawer";
-import { failed } from "./failures";
+import * as conversation from "./conversation";
+import { find, log } from "./dom";
+import { save } from "./exported";
+import * as history from "./history";
+import * as menu from "./menu";
 import * as models from "./models";
-import { welcome } from "./notices";
 import * as picture from "./picture";
-import { openDiagnostics, report } from "./report";
-import { samples } from "./samples";
-import { isBusy, isOpen, onState, state } from "./state";
+import * as preferences from "./preferences";
+import * as question from "./question";
+import { openDiagnostics } from "./report";
+import { state } from "./state";
+import { offerToTests } from "./testing";
 import * as tokens from "./tokens";
+import { welcome } from "./welcome";
 
-const box = find<HTMLTextAreaElement>("#question");
-const askButton = find<HTMLButtonElement>("#ask");
-const stopButton = find<HTMLButtonElement>("#stop");
-const compareButton = find<HTMLButtonElement>("#compare");
-
-const EXAMPLES = [
-  "Describe the picture",
-  "How many things are there?",
-  "What is in the middle?",
-  "Is there a dog?",
-];
-
-/** Examples that fit the picture, if it is a sample. */
-function chips(): void {
-  const own =
-    samples
-      .find(sample => sample.name === app.picture?.name)
-      ?.questions.slice(0, 4)
-      .map(q => q.text) ?? [];
-  const make = (text: string) =>
-    h(
-      "button.chip",
-      {
-        type: "button",
-        onclick: () => ((box.value = text), box.focus(), refresh(), void tokens.refresh()),
-      },
-      text,
-    );
-  find("#chips").replaceChildren(...(own.length > 0 ? own : EXAMPLES).map(make));
-}
-
-function refresh(): void {
-  const text = box.value.trim() !== "";
-  // While a question is answered, the next one can already be typed; until the model is there, one
-  // can wait for it.
-  const mayWait = (app.loading !== undefined || state() === "first-visit") && !app.isWaiting;
-  const able = text && app.picture !== undefined && (isOpen() || mayWait);
-  askButton.disabled = !able;
-  compareButton.disabled = !able || !app.engine;
-  stopButton.disabled = !isBusy() && !app.loading && !app.isWaiting;
-  const hint = !app.picture
-    ? "First choose a picture."
-    : !app.engine && state() === "first-visit"
-      ? "Asking starts the download."
-      : "";
-  find("#ask-hint").textContent = text ? hint : "";
-}
-
-function ask(): void {
-  const question = box.value.trim();
-  if (askButton.disabled || question === "") return;
-  box.value = "";
-  grow();
-  refresh();
-  void app.ask(question);
-}
-
-function grow(): void {
-  box.style.blockSize = "auto";
-  box.style.blockSize = `${Math.min(box.scrollHeight + 2, 180)}px`;
-}
-
-function keys(event: KeyboardEvent): void {
-  const typing =
-    event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement;
-  // In a dialog Escape closes that, and nothing else.
-  if (document.querySelector("dialog[open]")) return;
-  const drawer = find<HTMLDetailsElement>(".drawer");
-  if (event.key === "Escape" && drawer.open) drawer.open = false;
-  else if (event.key === "Escape" && (isBusy() || app.loading)) app.stop();
-  else if (!typing && event.key === "[") tokens.step(false);
-  else if (!typing && event.key === "]") tokens.step(true);
-}
-
-find("#composer-form").addEventListener("submit", event => {
-  event.preventDefault();
-  ask();
+const app = new App({
+  models: models.open,
+  storage: models.openStorage,
+  settings: preferences.open,
+  benchmark: benchmark.open,
+  diagnostics: openDiagnostics,
+  about: about.open,
 });
-box.addEventListener("keydown", event => {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-  event.preventDefault();
-  ask();
-});
-box.addEventListener("input", () => (grow(), refresh()));
-stopButton.addEventListener("click", () => app.stop());
-compareButton.addEventListener("click", () => {
-  const question = box.value.trim();
-  if (!question) return;
-  box.value = "";
-  refresh();
-  compare(question);
-});
-find("#anew").addEventListener("click", () => void app.startAnew());
-find("#open-storage").addEventListener("click", () => void models.openStorage());
-find("#open-models").addEventListener("click", () => models.open());
-find("#open-benchmark").addEventListener("click", () => benchmark.open());
-find("#open-diagnostics").addEventListener("click", () => void openDiagnostics());
+handIn(app);
+offerToTests(app);
+
+for (const button of document.querySelectorAll<HTMLElement>("[data-panel]"))
+  button.addEventListener("click", () => app.open(button.dataset.panel as Panel));
 // A shortcut for the mouse; the button stands beside it for everyone.
-find("#status").addEventListener("click", () => void openDiagnostics());
-document.addEventListener("keydown", keys);
-onState(refresh);
-app.onChange(() => (chips(), refresh()));
+find("#status").addEventListener("click", () => app.open("diagnostics"));
+find("#save-markdown").addEventListener("click", () => save("markdown"));
+find("#save-json").addEventListener("click", () => save("json"));
 
 const network = () => (document.body.dataset.network = navigator.onLine ? "online" : "offline");
 addEventListener("online", network);
 addEventListener("offline", network);
 network();
 
-// How much of a small screen the box for questions covers: what is scrolled to stays clear of it.
-const [form, entry] = [find("#composer-form"), find(".entry")];
-const measure = new ResizeObserver(() => {
-  const covers = getComputedStyle(form).display === "contents" ? entry : form;
-  document.documentElement.style.setProperty("--composer", `${covers.offsetHeight}px`);
-});
-measure.observe(form);
-measure.observe(entry);
-
+menu.setUp();
 picture.setUp();
 tokens.setUp();
-drawer.setUp();
-chips();
-refresh();
+conversation.setUp();
+preferences.setUp();
+question.setUp();
 void welcome();
+document.body.classList.remove("setting-up");
+void app.lookAround();
 
-// For the curious, in the browser's console.
-Object.assign(globalThis, { mqt: Object.assign(app, { report, failed, programRecord }) });
+// What was said before a reload, unless something began meanwhile.
+void history.read().then(kept => {
+  if (!kept || app.picture || app.engine || app.loading) return;
+  const { picture: blob, name, answers } = kept;
+  app.restore({ blob, name, url: URL.createObjectURL(blob) }, answers);
+  if (state() === "first-visit") void welcome();
+});
 
 if ("serviceWorker" in navigator && import.meta.env.PROD)
   navigator.serviceWorker

@@ -1,9 +1,13 @@
-// Which model: another address, files from disk; and what of it is stored here.
+// Which model: those that the engine runs, another address, files from disk; and what of it is
+// stored here.
 
 import { EngineError, deletePack, plainAddress, shown, storedPacks, webAddress } from "mqt-web";
-import { app, bundled } from "./app";
+import { page } from "./actions";
+import { bundled } from "./bundled";
+import { type Entry, catalogue } from "./catalogue";
 import { bytes, dialog, find, h } from "./dom";
-import * as notices from "./notices";
+import * as history from "./history";
+import { models as words, storage as stored } from "./words";
 
 let chooser: HTMLDialogElement | undefined;
 let storage: HTMLDialogElement | undefined;
@@ -14,6 +18,28 @@ export function open(): void {
   chooser.showModal();
 }
 
+function entry({ name, size, needs, knows, licence, commands }: Entry): HTMLElement {
+  const use = () => (chooser?.close(), void page.switchTo({ model: bundled }));
+  const how = commands
+    ? h(
+        "details",
+        h("summary", words.how),
+        h("p.small", words.howMore),
+        h("pre", commands.join("\n")),
+      )
+    : h(
+        "div.actions",
+        h("button", { type: "button", onclick: use }, words.useBundled(bytes(__BUNDLED__.bytes))),
+      );
+  return h(
+    "li",
+    h("b", name),
+    h("p", `${knows}${/[.]$/.test(knows) ? "" : "."} ${words.line(size, needs)}`),
+    h("p.small.quiet", words.licence(licence)),
+    how,
+  );
+}
+
 function buildChooser(): HTMLDialogElement {
   const address = h<HTMLInputElement>("input#model-address", {
     type: "url",
@@ -22,8 +48,8 @@ function buildChooser(): HTMLDialogElement {
   });
   const form = h<HTMLFormElement>(
     "form",
-    h("label", { for: "model-address" }, "Address of a pack's manifest.json"),
-    h("div.line", address, h("button.main", { type: "submit" }, "Look")),
+    h("label", { for: "model-address" }, words.address),
+    h("div.line", address, h("button", { type: "submit" }, words.look)),
   );
   form.addEventListener("submit", event => {
     event.preventDefault();
@@ -35,31 +61,29 @@ function buildChooser(): HTMLDialogElement {
       return void address.reportValidity();
     }
     box.close();
-    void notices.offer({ from, name: from });
+    void page.offer({ from, name: from });
   });
   address.addEventListener("input", () => address.setCustomValidity(""));
-  const files = h<HTMLInputElement>("input#model-files", { type: "file", multiple: true });
+  const files = h<HTMLInputElement>("input#model-files.hidden-input", {
+    type: "file",
+    multiple: true,
+  });
   files.addEventListener("change", () => fromDisk(files));
-  const folder = h<HTMLInputElement>("input#model-folder", { type: "file", webkitdirectory: true });
+  const folder = h<HTMLInputElement>("input#model-folder.hidden-input", {
+    type: "file",
+    webkitdirectory: true,
+  });
   folder.addEventListener("change", () => fromDisk(folder));
-  const own = h(
-    "button",
-    { type: "button", onclick: () => (box.close(), void app.switchTo({ model: bundled })) },
-    `The bundled toybox (${bytes(__BUNDLED__.bytes)})`,
-  );
+  const pick = (input: HTMLInputElement, label: string) =>
+    h("span", input, h("label.button", { for: input.id }, label));
   const box: HTMLDialogElement = dialog(
     "models",
-    "Another model",
-    h(
-      "p",
-      "A model is a pack made by ",
-      h("code", "mqt convert"),
-      ". The page fetches it from the address you give, and from nowhere else; that server has to allow it (CORS).",
-    ),
+    words.title,
+    h("p", words.intro),
+    h("ul.catalogue", ...catalogue.map(entry)),
     form,
-    h("p", h("label", { for: "model-files" }, "Files of a pack from disk"), h("br"), files),
-    h("p", h("label", { for: "model-folder" }, "Or its folder"), h("br"), folder),
-    h("div.actions", own),
+    h("p.small.quiet", words.note),
+    h("div.actions", pick(files, words.files), pick(folder, words.folder)),
   );
   return box;
 }
@@ -68,14 +92,20 @@ function fromDisk(input: HTMLInputElement): void {
   const files = [...(input.files ?? [])];
   if (files.length === 0) return;
   chooser?.close();
-  void app.switchTo({
-    model: { from: files, name: files[0]!.webkitRelativePath.split("/")[0] || "files from disk" },
+  void page.switchTo({
+    model: { from: files, name: files[0]!.webkitRelativePath.split("/")[0] || words.fromDisk },
   });
 }
 
 /** The storage panel. */
 export async function openStorage(): Promise<void> {
-  storage ??= dialog("storage", "Storage on this device", h("div#packs"), h("div#allowance"));
+  storage ??= dialog(
+    "storage",
+    stored.title,
+    h("div#packs"),
+    h("div#kept-talk"),
+    h("div#allowance"),
+  );
   await fill();
   storage.showModal();
 }
@@ -86,58 +116,65 @@ export async function openStorage(): Promise<void> {
  */
 async function drop(url: string): Promise<void> {
   let trouble = "";
-  if (app.loading && app.model.from === url) trouble = "It is being loaded: stop that first.";
+  if (page.loading && page.model.from === url) trouble = stored.loading;
   else
     await deletePack(url).then(
-      () => app.deleted(url),
-      error => (trouble = `It could not be deleted: ${(error as Error).message}`),
+      () => page.deleted(url),
+      error => (trouble = stored.failed((error as Error).message)),
     );
   await fill();
   find("#packs").append(h("p", { role: "alert" }, trouble));
 }
 
-async function fill(): Promise<void> {
-  const packs = (await storedPacks()).map(pack => {
-    const whole = pack.stored === pack.bytes;
-    const words = whole
-      ? `${bytes(pack.bytes)}, complete; its SHA-256 is checked at every start`
-      : `${bytes(pack.stored)} of ${bytes(pack.bytes)} are here`;
-    const remove = h(
+/** Something that is stored, and what deletes it. */
+function line(name: string, what: string, more: string, remove?: () => unknown): HTMLElement {
+  const button =
+    remove &&
+    h(
       "button",
-      {
-        type: "button",
-        "aria-label": `Delete ${shown(pack.name, 100)}`,
-        onclick: () => void drop(pack.url),
-      },
-      "Delete",
+      { type: "button", "aria-label": stored.removeLabel(name), onclick: remove },
+      stored.remove,
     );
-    return h(
-      "div.pack",
-      h(
-        "div",
-        h("b", shown(pack.name, 100)),
-        h("p.small", words),
-        h("p.small.quiet", plainAddress(pack.url)),
-      ),
-      remove,
-    );
-  });
-  find("#packs").replaceChildren(...(packs.length > 0 ? packs : [h("p", "No model is stored.")]));
+  return h(
+    "div.pack",
+    h("div", h("b", name), h("p.small", what), more && h("p.small.quiet", more)),
+    button,
+  );
+}
+
+async function fill(): Promise<void> {
+  const packs = (await storedPacks()).map(pack =>
+    line(
+      shown(pack.name, 100),
+      pack.stored === pack.bytes
+        ? stored.whole(bytes(pack.bytes))
+        : stored.part(bytes(pack.stored), bytes(pack.bytes)),
+      plainAddress(pack.url),
+      () => void drop(pack.url),
+    ),
+  );
+  find("#packs").replaceChildren(...(packs.length > 0 ? packs : [h("p", stored.none)]));
+  const talk = await history.read();
+  find("#kept-talk").replaceChildren(
+    talk
+      ? line(
+          stored.history,
+          stored.historyIs(talk.answers.length, bytes(talk.picture.size)),
+          "",
+          () => void history.clear().then(fill),
+        )
+      : h("p.small.quiet", stored.historyNone),
+  );
   const { usage = 0, quota = 0 } = (await navigator.storage?.estimate?.()) ?? {};
   const kept = await navigator.storage?.persisted?.();
-  const keep = h("button", { type: "button" }, "Keep it permanently");
+  const keep = h("button", { type: "button" }, stored.keep);
   keep.onclick = async () => {
     await navigator.storage.persist();
     await fill();
   };
   find("#allowance").replaceChildren(
-    h("p", `This page uses ${bytes(usage)}; the browser allows ${bytes(quota)}.`),
-    h(
-      "p",
-      kept
-        ? "Kept permanently: yes."
-        : "Kept permanently: no. The browser may remove it when the disk is full.",
-    ),
+    h("p", stored.uses(bytes(usage), bytes(quota))),
+    h("p", kept ? stored.kept : stored.notKept),
     ...(kept ? [] : [h("div.actions", keep)]),
   );
 }

@@ -2,6 +2,7 @@
 // one is loaded, the bundled model's.
 
 import { DEFAULTS, type Offer } from "mqt-web";
+import { knob as words } from "./words";
 
 /** Every number from 1 to `max`. */
 const upTo = (max: number): Offer => ({
@@ -17,12 +18,8 @@ export const gives = ({ max, exactly }: Offer, m: number): boolean =>
   exactly.length > 0 ? exactly.includes(m) : Number.isInteger(m) && m >= 1 && m <= max;
 
 /** "a whole number from 1 to 64", "1, 9 or 36". */
-export function inWords({ max, exactly }: Offer): string {
-  if (exactly.length === 0) return max === 1 ? "1" : `a whole number from 1 to ${max}`;
-  return exactly.length === 1
-    ? `${exactly[0]}`
-    : `${exactly.slice(0, -1).join(", ")} or ${exactly.at(-1)}`;
-}
+export const inWords = ({ max, exactly }: Offer): string =>
+  exactly.length === 0 ? words.upTo(max) : words.or(exactly);
 
 /** The number of `list` that lies nearest to `m`, by their ratio. */
 const nearestIn = (list: number[], m: number): number =>

@@ -1,16 +1,12 @@
 // Little drawings: time over the number of image tokens.
 
-import { count, seconds } from "./dom";
+import { seconds } from "./dom";
+import { talk } from "./words";
 
 export interface Point {
   m: number;
   ms: number;
-  /** The answer, if there was one. */
-  says?: string;
 }
-
-/** As much of an answer as fits under its point. */
-const short = (text: string) => (text.length > 11 ? `${text.slice(0, 10)}…` : text);
 
 const svg = (tag: string, attributes: Record<string, string | number>, text?: string) => {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -22,15 +18,11 @@ const svg = (tag: string, attributes: Record<string, string | number>, text?: st
 /** Time over m, one place for each m; `what` for those who hear it. */
 export function overTokens(points: Point[], what: string): SVGElement {
   const [width, top] = [320, Math.max(...points.map(p => p.ms), 1)];
-  const room = points.some(p => p.says !== undefined) ? 36 : 24;
+  const room = 24;
   const height = 72 + room;
   const x = (i: number) => 34 + (i / Math.max(1, points.length - 1)) * (width - 68);
   const y = (ms: number) => height - room - (ms / top) * 52;
-  const words = points
-    .map(
-      p => `${count(p.m, "token")}: ${seconds(p.ms)}${p.says === undefined ? "" : `, “${p.says}”`}`,
-    )
-    .join(", ");
+  const words = points.map(p => `${talk.tokens(p.m)}: ${seconds(p.ms)}`).join(", ");
   const drawing = svg("svg", {
     viewBox: `0 0 ${width} ${height}`,
     role: "img",
@@ -45,15 +37,7 @@ export function overTokens(points: Point[], what: string): SVGElement {
   for (const [i, p] of points.entries()) {
     drawing.append(svg("circle", { cx: x(i), cy: y(p.ms), r: 4, class: "dot" }));
     drawing.append(svg("text", { x: x(i), y: y(p.ms) - 8, class: "label" }, seconds(p.ms)));
-    drawing.append(
-      svg(
-        "text",
-        { x: x(i), y: height - room + 18, class: "label" },
-        points.length > 5 ? `${p.m}` : `m = ${p.m}`,
-      ),
-    );
-    if (p.says)
-      drawing.append(svg("text", { x: x(i), y: height - 6, class: "label says" }, short(p.says)));
+    drawing.append(svg("text", { x: x(i), y: height - room + 18, class: "label" }, String(p.m)));
   }
   return drawing as SVGElement;
 }

@@ -2,11 +2,13 @@
 // only if the person ticks that.
 
 import { programRecord, shown } from "mqt-web";
-import { app, bundled } from "./app";
+import { page } from "./actions";
+import { bundled } from "./bundled";
 import { bytes, copy, dialog, find, h, logged } from "./dom";
 import { permalink, settings } from "./settings";
 import { state } from "./state";
 import * as tokens from "./tokens";
+import { report as words } from "./words";
 
 let box: HTMLDialogElement | undefined;
 
@@ -16,9 +18,10 @@ interface Fact {
 }
 
 function facts(): Fact[] {
-  const { engine, seen, picture } = app;
+  const { engine, seen, picture } = page;
   const model = engine?.model;
   const list: [string, string | undefined][] = [
+    ["Version", __BUILD__.version + (__BUILD__.commit && ` (${__BUILD__.commit})`)],
     ["State", state()],
     [
       "Model",
@@ -29,9 +32,11 @@ function facts(): Fact[] {
     [
       "Adapter",
       model
-        ? `${model.adapter.name} (${model.adapter.backend}, ${model.adapter.kind})`
+        ? `${model.adapter.kind === "cpu" ? model.adapter.name : (seen?.adapter?.name ?? model.adapter.name)} (${model.adapter.backend}, ${model.adapter.kind})`
         : seen?.adapter?.name,
     ],
+    ["Driver", [seen?.driver, model?.adapter.driver].filter(Boolean).join("; ")],
+    ["Features", seen?.features?.join(", ")],
     ["Arithmetic", model?.arithmetic],
     [
       "Picture",
@@ -69,10 +74,10 @@ function code(text: string): string {
 
 /** What happened, for programs: `mqt.report/1`. */
 export function reportJson(data?: string): string {
-  const { picture } = app;
+  const { picture } = page;
   const about = Object.fromEntries(facts().map(({ name, value }) => [name, value]));
   const image = picture ? { hash: picture.view?.hash ?? null, data: data ?? null } : null;
-  const answers = app.records
+  const answers = page.records
     .slice(-10)
     .map(({ answer, ...asked }) => ({ ...programRecord(answer), ...asked }));
   return JSON.stringify(
@@ -94,7 +99,7 @@ export function reportJson(data?: string): string {
  * file says of place and camera.
  */
 function seenAsPng(): string | undefined {
-  const view = app.picture?.view;
+  const view = page.picture?.view;
   if (!view) return undefined;
   const canvas = h<HTMLCanvasElement>("canvas", { width: view.size, height: view.size });
   const image = new ImageData(view.size, view.size);
@@ -106,7 +111,7 @@ function seenAsPng(): string | undefined {
 
 /** What happened, as Markdown. */
 export function report(picture?: string): string {
-  const answers = app.records.slice(-10).map(({ answer: a }) => {
+  const answers = page.records.slice(-10).map(({ answer: a }) => {
     const ms = Object.entries(a.timingsMs).map(([stage, value]) => `${stage} ${value.toFixed(1)}`);
     return `- ${code(JSON.stringify(a.question))} → ${code(JSON.stringify(a.answer))} · m=${a.imageTokens} (${a.imageTokensMode}) · ${a.finishReason} · vision runs ${a.visionRuns} · ms: ${ms.join(", ")} · ids ${a.tokenIds.join(" ")}`;
   });
@@ -139,36 +144,35 @@ export async function openDiagnostics(): Promise<void> {
   const ticked = h<HTMLInputElement>("input", { type: "checkbox" });
   const attached = () => (ticked.checked ? seenAsPng() : undefined);
   const buttons = [
-    button("Copy link", () =>
+    button(words.link, () =>
       permalink(
         tokens.wanted(),
-        typeof app.model.from === "string" && app.model !== bundled ? app.model.from : undefined,
-        app.adapter,
+        typeof page.model.from === "string" && page.model !== bundled ? page.model.from : undefined,
+        page.adapter,
       ),
     ),
-    button("Copy JSON", () => reportJson(attached())),
-    button("Copy report", () => report(attached()), "button.main"),
+    button(words.json, () => reportJson(attached())),
+    button(words.copy, () => report(attached()), "button.main"),
   ];
   box ??= dialog(
     "diagnostics",
-    "Diagnostics",
+    words.title,
     h("dl#facts"),
-    h("h3", "Log"),
-    h("pre#log", { tabIndex: 0, role: "region", "aria-label": "Log" }),
-    h(
-      "p.small",
-      "The reports hold questions, answers and settings, and the picture's hash. The link holds settings only, the system prompt and the text to stop before among them.",
-    ),
-    h("label.check", ticked, " What the model sees of the picture, too"),
-    h("div.actions.end", ...buttons),
+    h("h3", words.log),
+    h("pre#log", { tabIndex: 0, role: "region", "aria-label": words.log }),
+    h("p.small", words.note),
+    h("label.check", ticked, words.withPicture),
+    h("div.actions.end.stick", ...buttons),
   );
-  const memory = await app.engine?.memory().catch(() => undefined);
-  const sizes = memory ? [{ name: "WebAssembly memory", value: bytes(memory.wasmBytes) }] : [];
-  if (memory?.gpuBytes) sizes.push({ name: "Device memory", value: bytes(memory.gpuBytes) });
+  const memory = await page.engine?.memory().catch(() => undefined);
+  const sizes = memory ? [{ name: words.wasm, value: bytes(memory.wasmBytes) }] : [];
+  if (memory?.gpuBytes) sizes.push({ name: words.gpu, value: bytes(memory.gpuBytes) });
   const all = [...facts(), ...sizes];
   find("#facts").replaceChildren(
     ...all.flatMap(({ name, value }) => [h("dt", name), h("dd", value)]),
   );
   find("#log").textContent = shown(logged().join("\n"), 100_000);
   box.showModal();
+  // What happened last is what one looks for.
+  find("#log").scrollTop = find("#log").scrollHeight;
 }

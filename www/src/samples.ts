@@ -21,6 +21,13 @@ const lines = Object.values(questions)
   .flatMap(text => text.trim().split("\n"))
   .map(line => JSON.parse(line) as { image: string; text: string; answer?: string });
 
+/** As people write who are read by others. */
+function sentence(text: string): string {
+  const plain = text.replace(/ pls$/, "");
+  const asks = /^(what|how|which|who|where|is|are)\b/i.test(plain) && !plain.endsWith("?");
+  return plain[0]!.toUpperCase() + plain.slice(1) + (asks ? "?" : "");
+}
+
 const byNumber = ([a]: [string, string], [b]: [string, string]) =>
   a.localeCompare(b, "en", { numeric: true });
 
@@ -32,6 +39,6 @@ export const samples: Sample[] = Object.entries(pictures)
     return {
       name,
       url,
-      questions: own.map(({ text, answer }) => ({ text, answer: answer ?? "" })),
+      questions: own.map(({ text, answer }) => ({ text: sentence(text), answer: answer ?? "" })),
     };
   });

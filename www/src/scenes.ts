@@ -4,7 +4,8 @@
 
 import { type Scenes, shown } from "mqt-web";
 import all from "../../models/toybox/stickers/manifest.json";
-import { app, bundled } from "./app";
+import { page } from "./actions";
+import { bundled } from "./bundled";
 
 type Context = CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D;
 
@@ -105,8 +106,8 @@ const made = new WeakMap<Scenes, Vocabulary>();
  * same object while that is the same.
  */
 export async function vocabulary(): Promise<Vocabulary> {
-  const bundledOne = app.model.from === bundled.from ? await own?.() : undefined;
-  const scenes = (app.engine ? app.engine.model.scenes : bundledOne) ?? PLAIN;
+  const bundledOne = page.model.from === bundled.from ? await own?.() : undefined;
+  const scenes = (page.engine ? page.engine.model.scenes : bundledOne) ?? PLAIN;
   const known = made.get(scenes);
   if (known) return known;
   const sprites = scenes.stickers.flatMap(({ name, file }) =>

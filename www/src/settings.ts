@@ -1,6 +1,7 @@
-// What the address says and what the drawer holds. `?model=URL&adapter=cpu&tokens=N&seed=N` opens
-// the page in a certain way; `#m=16&seed=7&temperature=0.8` is what *Copy link* gives: settings
-// only, never a picture or a question.
+// What the address says and what the Settings dialog holds.
+// `?model=URL&adapter=cpu&tokens=N&seed=N` opens the page in a certain way;
+// `#m=16&seed=7&temperature=0.8` is what *Copy link* gives: settings only, never a picture or a
+// question.
 
 import { DEFAULTS, EngineError, webAddress } from "mqt-web";
 
@@ -40,7 +41,7 @@ const usual: Sampling = {
 type Numbers = Exclude<keyof Sampling, "stop" | "system">;
 
 /**
- * Names in a link, and what a number may be there; the drawer's fields have the same limits and any
+ * Names in a link, and what a number may be there; the dialog's fields have the same limits and any
  * step.
  */
 const NAMES: Record<Numbers, { name: string; least: number; most: number; whole?: boolean }> = {
@@ -107,6 +108,7 @@ export const settings = {
   saysTokens: (): boolean => hash.has("m"),
   sampling: (): Sampling => ({ ...now }),
   change: (part: Partial<Sampling>) => void (now = { ...now, ...part }),
+  reset: () => void (now = { ...usual }),
 };
 
 /** Calls `listener` when somebody follows a link with settings to this open page. */

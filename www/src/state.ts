@@ -1,6 +1,7 @@
 // What the page is doing, in one word (`body[data-state]`) and one line (`role="status"`).
 
 import { find, log } from "./dom";
+import { status } from "./words";
 
 export type State =
   | "first-visit"
@@ -26,30 +27,7 @@ export type State =
   | "second-tab"
   | "update-available";
 
-const WORDS: Record<State, string> = {
-  "first-visit": "no model loaded yet",
-  "no-webgpu": "this browser offers no usable WebGPU here",
-  "weak-adapter": "this adapter is below what the engine is built for",
-  downloading: "downloading the model",
-  paused: "download paused",
-  verifying: "verifying",
-  uploading: "uploading to the device",
-  compiling: "preparing the kernels",
-  ready: "ready",
-  encoding: "looking at the picture",
-  answering: "answering",
-  stopped: "stopped; the text is kept",
-  "context-full": "the conversation is full",
-  "out-of-memory": "out of memory",
-  "device-lost": "the graphics device went away",
-  offline: "waiting for the network",
-  "storage-full": "no room to store the model",
-  "bad-shard": "a file of the model is damaged",
-  "bad-model": "the model's tensors do not fit",
-  "internal-error": "an internal error ended the engine",
-  "second-tab": "the model is open in another tab",
-  "update-available": "ready; a new version of the model is there",
-};
+const WORDS: Record<State, string> = status;
 
 /** States in which a question may be asked. */
 const OPEN: State[] = ["ready", "stopped", "context-full", "update-available"];
@@ -93,14 +71,15 @@ export function enter(next: State, more = ""): void {
   for (const listener of [...listeners]) listener(next);
 }
 
-/** Where the model runs and which it is: the beginning of the status line. */
+/** Where the model runs and which it is: the end of the status line. */
 export function setPlace(text: string): void {
   place = text;
   show();
 }
 
 function show(): void {
-  const line = [place, WORDS[state()], detail].filter(Boolean).join(" · ");
+  // What is under way comes first: of a long line the end is cut off.
+  const line = [WORDS[state()], detail, place].filter(Boolean).join(" · ");
   const status = find("#status");
   // A screen reader reads every change: only real ones.
   if (status.textContent !== line) status.textContent = line;

@@ -9,7 +9,9 @@ const SHELL = ["__SHELL__"];
 const REST = ["__REST__"];
 const CACHE = `mqt-${VERSION}`;
 
-const fresh = file => new Request(file, { cache: "reload" });
+/** Built files never change under their name: what the browser has already will do. */
+const fresh = file =>
+  new Request(file, { cache: file.startsWith("assets/") ? "default" : "reload" });
 
 /** Whether an earlier version kept everything: its user had pressed the button. */
 async function wasWhole() {

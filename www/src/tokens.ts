@@ -1,12 +1,14 @@
 // The one knob: how many image tokens the language model reads. A slider over the ladder, a field
 // for any number, or Auto.
 
-import { type Loaded, type Offer, shown as safe } from "mqt-web";
-import { app } from "./app";
-import { bytes, count, find, h, reveal, seconds } from "./dom";
+import { type Estimate, type Loaded, type Offer, shown as safe } from "mqt-web";
+import { page } from "./actions";
+import { bundled } from "./bundled";
+import { bytes, find, h, reveal, seconds } from "./dom";
 import { bundledOffer, gives, inWords, nearest, nearestStep } from "./offer";
 import { settings } from "./settings";
 import { isOpen } from "./state";
+import { knob as words } from "./words";
 
 let offer: Offer = bundledOffer;
 let auto = true;
@@ -27,12 +29,6 @@ export const onMove = (listener: () => void) => void listeners.push(listener);
 /** The model that `offer` is of. */
 let known: Loaded | undefined;
 
-/** First words waited for with this model, by m: better than any estimate. */
-const waited = new Map<number, number>();
-
-/** Notes how long an answer with this many image tokens took to its first token. */
-export const measured = (tokens: number, ms: number) => void waited.set(tokens, ms);
-
 /** Few tokens tell what a thing is, not how many there are nor what is written. */
 const DEMANDING = /\b(how many|count|number of|read|spell|say|says|written|text)\b/i;
 const FEW = 16;
@@ -48,7 +44,7 @@ function say(text: string, isWrong = false): void {
   if (isWrong) reveal(find("#tokens-note"));
 }
 
-const outcome = () => (auto ? "Auto" : String(m));
+const outcome = () => (auto ? words.auto : String(m));
 
 /** Takes this number, or the nearest that the model offers. */
 export function choose(value: number): void {
@@ -57,7 +53,7 @@ export function choose(value: number): void {
   m = nearest(offer, wish);
   say("");
   draw();
-  void refresh().then(() => app.prepare());
+  void refresh().then(() => page.prepare());
 }
 
 /** What somebody typed: taken if the model offers it. */
@@ -65,7 +61,7 @@ function chooseTyped(text: string): void {
   const value = Number(text);
   if (text !== "" && gives(offer, value)) return choose(value);
   // The field keeps what was typed, so that it can be put right.
-  say(`Give ${inWords(offer)}${text && `, not ${text}`}. It stays at ${outcome()}.`, true);
+  say(words.typed(inWords(offer), text, outcome()), true);
 }
 
 /** Takes what a link says, and tells what of it makes no sense. */
@@ -75,22 +71,26 @@ function takeLinked(): void {
   auto = value < 1;
   say("");
   if (value >= 1) wish = value;
-  else if (text !== undefined && text !== "auto")
-    say(
-      `The link asks for “${safe(text, 40)}” image tokens: that is not a number of them. It stays at Auto.`,
-    );
+  else if (text !== undefined && text !== "auto") say(words.linkNonsense(safe(text, 40)));
   // A model from elsewhere may offer it; that shows when it is loaded.
-  if (app.engine || settings.model === undefined) settle("The link asks for");
+  if (page.engine || settings.model === undefined) settle(words.linkAsks);
   else m = nearest(offer, wish);
 }
 
 /** Takes the wish as far as the model has it; `who` asked. */
 function settle(who: string): void {
   m = nearest(offer, wish);
-  if (!auto && m !== wish)
-    say(
-      `${who} ${count(wish, "image token")}; this model gives ${inWords(offer)}. ${m} ${m === 1 ? "is" : "are"} used.`,
-    );
+  if (!auto && m !== wish) say(words.instead(who, wish, inWords(offer), m));
+}
+
+/** What the model gives for the picture in front of it. */
+export function take(next: Offer): void {
+  if (JSON.stringify(next) === JSON.stringify(offer)) return;
+  offer = next;
+  if (!auto || find("#tokens-exact").ariaInvalid) say("");
+  settle(words.youAsked);
+  draw();
+  if (isOpen()) void refresh();
 }
 
 /** As a link says that was followed to the open page. */
@@ -98,7 +98,7 @@ export function fromLink(): void {
   if (!settings.saysTokens()) return;
   takeLinked();
   draw();
-  void refresh().then(() => app.prepare());
+  void refresh().then(() => page.prepare());
 }
 
 /** To the next step of the ladder, up or down. */
@@ -135,19 +135,18 @@ export function setUp(): void {
     auto = box.checked;
     say("");
     draw();
-    void refresh().then(() => app.prepare());
+    void refresh().then(() => page.prepare());
   });
-  app.onChange(() => {
-    if (app.engine && app.engine.model !== known) {
-      known = app.engine.model;
+  page.onChange(() => {
+    if (page.engine && page.engine.model !== known) {
+      known = page.engine.model;
       offer = known.offer;
-      waited.clear();
       // What was typed was meant for another model.
       if (!auto || find("#tokens-exact").ariaInvalid) say("");
-      settle(settings.tokens() === String(wish) ? "The link asks for" : "You asked for");
+      settle(settings.tokens() === String(wish) ? words.linkAsks : words.youAsked);
     }
     draw();
-    if (app.engine && isOpen()) void refresh();
+    if (page.engine && isOpen()) void refresh();
   });
   find<HTMLTextAreaElement>("#question").addEventListener(
     "input",
@@ -162,7 +161,7 @@ function draw(): void {
   const slider = find<HTMLInputElement>("#tokens");
   slider.max = String(offer.max);
   slider.value = String(m);
-  slider.setAttribute("aria-valuetext", `${m} of ${offer.max} image tokens`);
+  slider.setAttribute("aria-valuetext", words.valueText(m, offer.max));
   find<HTMLInputElement>("#auto").checked = auto;
   const field = find<HTMLInputElement>("#tokens-exact");
   field.max = String(offer.max);
@@ -186,10 +185,8 @@ let latest = 0;
 export async function refresh(): Promise<void> {
   const line = find("#estimate");
   const ours = ++latest;
-  if (!app.engine) {
-    line.textContent = auto
-      ? "Auto chooses when the model has measured this device."
-      : `${m} of ${offer.max} image tokens.`;
+  if (!page.engine) {
+    line.textContent = auto ? words.autoLater : words.ofMax(m, offer.max);
     return;
   }
   try {
@@ -197,32 +194,60 @@ export async function refresh(): Promise<void> {
     const { targetMs } = settings.sampling();
     const max = offer.max;
     const [estimate, most] = await Promise.all([
-      app.engine.estimate(wanted(), question, targetMs),
-      app.engine.estimate(max, question),
+      page.engine.estimate(wanted(), question, targetMs),
+      page.engine.estimate(max, question),
     ]);
     if (ours !== latest) return;
     if (auto && estimate.imageTokens !== m) {
       m = estimate.imageTokens;
       draw();
     }
-    const last = waited.get(m);
-    const about = (ms: number | null) => (ms === null ? "not measured yet" : `≈ ${seconds(ms)}`);
-    const parts = [
-      h("b", auto ? `Auto: ${m}` : count(m, "image token")),
-      auto ? `, ${estimate.reason}` : "",
-      h("br"),
-      last === undefined
-        ? h("em", `first token ${about(estimate.firstTokenFromScratchMs)}`)
-        : `first token ${seconds(last)} last time`,
-      estimate.tokensPerSecond ? h("em", ` · ${estimate.tokensPerSecond.toFixed(1)} tokens/s`) : "",
-      ` · +${bytes(estimate.cacheBytes)} memory`,
-      m === max ? "" : h("span.quiet", ` (${max}: ${about(most.firstTokenFromScratchMs)})`),
-      m < FEW && m < max && DEMANDING.test(question)
-        ? h("span.hint", "Counting and reading want more image tokens.")
-        : "",
-    ];
-    line.replaceChildren(...parts.filter(part => part !== ""));
+    line.replaceChildren(...describe(estimate, most, question));
   } catch {
     // The engine is going away; the page says so elsewhere.
   }
+}
+
+/** What m costs now, and what it would cost with all image tokens. */
+function describe(now: Estimate, most: Estimate, question: string): (Node | string)[] {
+  const { max } = offer;
+  const [first, why] = auto ? words.autoIs(m, now.reason) : [words.tokens(m), ""];
+  // What was read while the person typed does not come any more.
+  const time =
+    now.firstTokenMs === null ? words.unmeasured : words.about(seconds(now.firstTokenMs));
+  const parts = [
+    h("b", first),
+    why,
+    words.first(time),
+    now.tokensPerSecond ? words.rate(now.tokensPerSecond.toFixed(1)) : "",
+    h("br"),
+    words.buys(
+      now.contextUsed,
+      bytes(now.cacheBytes),
+      most.contextUsed,
+      bytes(most.cacheBytes),
+      max,
+    ),
+    ...larger(now, most),
+    m < FEW && m < max && DEMANDING.test(question) ? h("span.hint", words.demanding) : "",
+  ];
+  return parts.filter(part => part !== "");
+}
+
+/** A 7B model of this architecture reads so many image tokens at most. */
+const LARGER_MAX = 256;
+
+/**
+ * What reading m image tokens would take with a model of 7B, at the speed that this device showed
+ * with the bundled one: on a device that is fast enough for any m it shows what m is for.
+ */
+function larger(now: Estimate, most: Estimate): (Node | string)[] {
+  const [few, all] = [now.firstTokenFromScratchMs, most.firstTokenFromScratchMs];
+  if (page.model.from !== bundled.from || few === null || all === null) return [];
+  const { max } = offer;
+  // Where both took the same, the time per token is what all of them took.
+  const each = m < max && all > few ? (all - few) / (max - m) : all / most.contextUsed;
+  const takes = (tokens: number) => seconds(each * __BUNDLED__.larger * tokens);
+  const share = Math.max(1, Math.round((m / max) * LARGER_MAX));
+  return [h("span.larger", words.larger(takes(share), share, takes(LARGER_MAX), LARGER_MAX))];
 }

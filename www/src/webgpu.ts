@@ -1,6 +1,8 @@
 // What this browser offers for computing, found out without loading anything: which, and if not,
 // why and the one step to take.
 
+import { webgpu as words } from "./words";
+
 export interface Probe {
   /** `good`, or why not. */
   verdict: "good" | "weak" | "absent";
@@ -10,6 +12,10 @@ export interface Probe {
   step: string;
   adapter?: { name: string; software: boolean };
   limits?: Record<string, number>;
+  /** Optional features, as WebGPU names them. */
+  features?: string[];
+  /** All that the browser says of the adapter. */
+  driver?: string;
 }
 
 /** What the engine asks for: WebGPU's defaults, nothing more. */
@@ -23,48 +29,42 @@ const NEEDED: Record<string, number> = {
 
 function nextStep(): string {
   const agent = navigator.userAgent;
-  if (/Firefox\//.test(agent))
-    return "In Firefox, open about:config and set dom.webgpu.enabled to true, or update to the newest version.";
-  if (/iPhone|iPad/.test(agent))
-    return "Update to iOS or iPadOS 26 or newer: Safari has WebGPU from then on.";
-  if (/Safari\//.test(agent) && !/Chrom/.test(agent))
-    return "Update to Safari 26 or newer, or use Chrome or Edge.";
-  if (/Android/.test(agent)) return "Use Chrome 121 or newer on Android 12 or newer.";
-  if (/Linux/.test(agent))
-    return "In Chrome on Linux, open chrome://flags/#enable-unsafe-webgpu, switch it on and restart the browser.";
-  return "Use Chrome or Edge 113 or newer, and switch on “graphics acceleration” in its settings.";
+  if (/Firefox\//.test(agent)) return words.firefox;
+  if (/iPhone|iPad/.test(agent)) return words.iphone;
+  if (/Safari\//.test(agent) && !/Chrom/.test(agent)) return words.safari;
+  if (/Android/.test(agent)) return words.android;
+  if (/Linux/.test(agent)) return words.linux;
+  return words.other;
 }
 
 export async function probe(): Promise<Probe> {
   if (!isSecureContext)
     return {
       verdict: "absent",
-      reason: "This page was opened over an insecure connection, where browsers hide WebGPU.",
-      step: "Open it over https, or on localhost.",
+      reason: words.insecure,
+      step: words.insecureStep,
     };
-  if (!navigator.gpu)
-    return { verdict: "absent", reason: "This browser has no WebGPU.", step: nextStep() };
+  if (!navigator.gpu) return { verdict: "absent", reason: words.none, step: nextStep() };
   let adapter: GPUAdapter | null = null;
   try {
     adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
   } catch (error) {
     return {
       verdict: "absent",
-      reason: `This browser refused its WebGPU: ${(error as Error).message}`,
+      reason: words.refused((error as Error).message),
       step: nextStep(),
     };
   }
   if (!adapter)
     return {
       verdict: "absent",
-      reason:
-        "The browser has WebGPU, but found no graphics device for it (or it is on the browser's block list).",
+      reason: words.noDevice,
       step: nextStep(),
     };
   // Browsers of the first years have no `info`, and parts of it may be missing.
   const info = (adapter.info ?? {}) as Partial<GPUAdapterInfo>;
   const { vendor = "", architecture = "", description = "" } = info;
-  const name = description || [vendor, architecture].filter(Boolean).join(" ") || "unnamed adapter";
+  const name = description || [vendor, architecture].filter(Boolean).join(" ") || words.unnamed;
   const software =
     info.isFallbackAdapter ||
     /swiftshader|llvmpipe|basic render/i.test(`${vendor} ${architecture} ${description}`);
@@ -73,14 +73,17 @@ export async function probe(): Promise<Probe> {
   for (const [limit, need] of Object.entries(NEEDED)) {
     const have = Number((adapter.limits as unknown as Record<string, number>)[limit]);
     limits[limit] = have;
-    if (have < need) short.push(`${limit} is ${have}, the engine needs ${need}`);
+    if (have < need) short.push(words.limit(limit, have, need));
   }
-  const known = { adapter: { name, software }, limits };
+  const { device = "" } = info;
+  const driver = [vendor, architecture, device, description].filter(Boolean).join(" · ");
+  const features = [...adapter.features].sort();
+  const known = { adapter: { name, software }, limits, features, driver };
   if (short.length > 0)
     return {
       verdict: "weak",
       reason: `${short.join("; ")}.`,
-      step: "It may still work for a small model.",
+      step: words.weakStep,
       ...known,
     };
   return { verdict: "good", reason: "", step: "", ...known };

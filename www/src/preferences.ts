@@ -1,11 +1,13 @@
-// The drawer beside the question: how words are chosen, where an answer ends, how the conversation
-// opens.
+// The Settings dialog: how words are chosen, where an answer ends, how the conversation opens, what
+// is kept on this device.
 
-import { app } from "./app";
+import { page } from "./actions";
 import { find } from "./dom";
+import * as history from "./history";
 import { remark } from "./notices";
 import { type Sampling, onLink, settings } from "./settings";
 import * as tokens from "./tokens";
+import { settings as words } from "./words";
 
 type Field = HTMLInputElement | HTMLTextAreaElement;
 
@@ -16,7 +18,7 @@ interface Setting {
   changed?: () => void;
 }
 
-const retarget = () => void tokens.refresh().then(() => app.prepare());
+const retarget = () => void tokens.refresh().then(() => page.prepare());
 const number = (field: string, key: keyof Sampling, scale = 1, changed?: () => void): Setting => ({
   field,
   show: now => String((now[key] as number) / scale),
@@ -45,6 +47,8 @@ const FIELDS: Setting[] = [
   },
 ];
 
+const box = () => find<HTMLDialogElement>("#settings");
+
 /** What the engine took last. */
 let accepted = settings.sampling().system;
 
@@ -55,28 +59,41 @@ let accepted = settings.sampling().system;
 async function instruct(): Promise<void> {
   const { system } = settings.sampling();
   try {
-    await app.instruct();
+    await page.instruct();
     accepted = system;
   } catch (error) {
     settings.change({ system: accepted });
     const field = find<Field>("#system");
     field.setCustomValidity((error as Error).message);
-    if (!field.reportValidity() && field.checkVisibility?.() === false)
-      remark((error as Error).message);
+    if (!field.reportValidity() && !box().open) remark((error as Error).message);
   }
 }
 
 function show(): void {
-  for (const { field, show } of FIELDS) find<Field>(field).value = show(settings.sampling());
+  for (const { field, show } of FIELDS) {
+    const input = find<Field>(field);
+    input.setCustomValidity("");
+    input.value = show(settings.sampling());
+  }
+  find<HTMLInputElement>("#keep-history").checked = history.isOn();
 }
 
-/** What a link changes in a closed drawer is said outside of it. */
+/** What a link changes in a closed dialog is said outside of it. */
 function sayLinked(): void {
   const { system, stop } = settings.sampling();
-  const what = [system && "system prompt", stop[0] && "text to stop before"]
-    .filter(Boolean)
-    .join(" and ");
-  if (what) remark(`The link brought a ${what}: see Sampling.`);
+  const what = [system && words.linkedSystem, stop[0] && words.linkedStop].filter(Boolean);
+  if (what.length > 0) remark(words.linked(what.join(words.and)));
+}
+
+export function open(): void {
+  box().showModal();
+}
+
+function reset(): void {
+  settings.reset();
+  show();
+  retarget();
+  void instruct();
 }
 
 export function setUp(): void {
@@ -84,12 +101,18 @@ export function setUp(): void {
     const input = find<Field>(field);
     input.addEventListener("input", () => input.setCustomValidity(""));
     input.addEventListener("change", () => {
-      if (input.value === "" && input.type === "number") input.setCustomValidity("Give a number.");
+      if (input.value === "" && input.type === "number") input.setCustomValidity(words.number);
       if (!input.reportValidity()) return;
       settings.change(read(input.value));
       changed?.();
     });
   }
+  const keep = find<HTMLInputElement>("#keep-history");
+  keep.addEventListener("change", () => void history.turn(keep.checked));
+  find("#reset").addEventListener("click", reset);
+  for (const close of ["#settings .close", "#settings-done"])
+    find(close).addEventListener("click", () => box().close());
+  box().addEventListener("click", event => event.target === box() && box().close());
   show();
   onLink(() => {
     show();

@@ -1,0 +1,67 @@
+// What stays over a reload: the last conversation, on this device only, until it is cleared. And
+// what can be saved of it.
+
+import { readFileSync } from "node:fs";
+import { ask, expect, load, panel, reached, sample, test } from "./site.mjs";
+
+test.use({ serviceWorkers: "block" });
+
+test("the last conversation is there after a reload, goes on, and can be cleared", async ({
+  site,
+}) => {
+  const page = await site.open("?adapter=cpu&tokens=64");
+  await load(page);
+  await sample(page, 1);
+  await ask(page, "Where is the car?");
+  const first = (await ask(page, "How many things are there?")).locator(".text");
+  await expect(first).toHaveText("3");
+  const before = await page.evaluate(() => globalThis.mqt.records.at(-1).answer.promptTokens);
+
+  await page.reload();
+  await expect(page.locator("article .text")).toHaveText(["middle", "3"]);
+  await expect(page.locator("#shown")).toBeVisible();
+  expect(await page.locator("#spoken").textContent(), "it is not said once more").toBe("");
+  await reached(page, "first-visit");
+  // Asking on loads the model, which reads what was said.
+  await expect((await ask(page, "Is there a dog?")).locator(".text")).toHaveText("no");
+  const after = await page.evaluate(() => globalThis.mqt.records.at(-1).answer.promptTokens);
+  expect(after).toBeGreaterThan(before);
+  expect(await page.evaluate(() => globalThis.mqt.turns.length)).toBe(3);
+
+  await panel(page, "Storage");
+  await expect(page.locator("#kept-talk")).toContainText("3 answers");
+  await page.getByRole("button", { name: "Delete Last conversation" }).click();
+  await expect(page.locator("#kept-talk")).toContainText("No conversation is stored.");
+  await page.reload();
+  await expect(page.locator(".welcome")).toBeVisible();
+  await expect(page.locator("article")).toHaveCount(0);
+});
+
+test("what is switched off is not kept; the conversation is saved as Markdown and JSON", async ({
+  site,
+}) => {
+  const page = await site.open("?adapter=cpu&tokens=64");
+  await page.getByRole("button", { name: "Settings", exact: true }).click();
+  await page.getByRole("checkbox", { name: /Keep the last conversation/ }).uncheck();
+  await page.getByRole("button", { name: "Done" }).click();
+  await load(page);
+  await sample(page, 1);
+  await ask(page, "Where is the car?");
+  const saved = async name => {
+    const [download] = await Promise.all([page.waitForEvent("download"), panel(page, name)]);
+    return [download.suggestedFilename(), readFileSync(await download.path(), "utf8")];
+  };
+  const [name, markdown] = await saved("Save as Markdown");
+  expect(name).toBe("conversation.md");
+  expect(markdown).toContain("# A conversation about toybox-1.png");
+  expect(markdown).toMatch(/1\. \*\*Where is the car\?\*\*\n\n +middle\n/);
+  const json = JSON.parse((await saved("Save as JSON"))[1]);
+  expect([json.schema, json.answers.length, json.answers[0].schema]).toEqual([
+    "mqt.conversation/1",
+    1,
+    "mqt.answer/1",
+  ]);
+  await page.reload();
+  await expect(page.locator(".welcome")).toBeVisible();
+  await expect(page.locator("article")).toHaveCount(0);
+});

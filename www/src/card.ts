@@ -1,0 +1,242 @@
+// One answer on the page: streaming text, then how sure and how fast it was, and what can be done
+// next.
+
+import type { Answer, Answering, Turn } from "mqt-web";
+import { type Picture, page } from "./actions";
+import { chosenColumns } from "./chosen";
+import { copy, find, h, reveal, seconds } from "./dom";
+import { settings } from "./settings";
+import { isBusy, isOpen } from "./state";
+import * as steps from "./steps";
+import * as tokens from "./tokens";
+import { talk as words } from "./words";
+
+/**
+ * Below this mean probability of its words an answer is worth asking again, if there are more image
+ * tokens.
+ */
+const UNSURE = 0.85;
+
+/** The cards that are shown, and the one that can be refined. */
+export const cards = { all: [] as Card[], latest: undefined as Card | undefined };
+
+/** Redraws all: buttons that only make sense for the last answer go when there is a newer one. */
+export function refreshAll(): void {
+  for (const card of cards.all) card.refresh();
+}
+
+export class Card {
+  readonly element: HTMLElement;
+  private readonly text = h("p.text", { "aria-hidden": "true", dir: "auto" });
+  private readonly foot = h("footer");
+  private streamed = "";
+  private spoken = 0;
+  answer: Answer | undefined;
+  /** What the answer was drawn with. */
+  private sampled = settings.sampling();
+
+  /** `turns` are what was said before the question; `refines` is the draft that this replaces. */
+  constructor(
+    readonly question: string,
+    readonly picture: Picture,
+    readonly turns: Turn[],
+    private readonly refines?: Card,
+    private readonly isColumn = false,
+  ) {
+    cards.all.push(this);
+    this.element = h(
+      "article.answer.running",
+      { "aria-label": words.answerTo(question) },
+      this.text,
+      this.foot,
+    );
+    this.text.append(h("span.caret"));
+  }
+
+  async stream(answering: Answering): Promise<void> {
+    this.sampled = settings.sampling();
+    try {
+      for await (const piece of answering) {
+        this.streamed += piece;
+        steps.end();
+        this.text.replaceChildren(this.streamed.trimStart(), h("span.caret"));
+        this.speak(false);
+        reveal(this.element);
+      }
+    } catch {
+      // `answering.answer` rejects with the same error, and it is dealt with there.
+    }
+  }
+
+  /** Hands whole sentences to screen readers; single words would drown everything else. */
+  private speak(all: boolean): void {
+    const rest = this.streamed.slice(this.spoken);
+    const end = all
+      ? rest.length
+      : Math.max(rest.lastIndexOf(". "), rest.lastIndexOf("! "), rest.lastIndexOf("? ")) + 1;
+    if (end <= 0) return;
+    find("#spoken").append(h("p", rest.slice(0, end).trim()));
+    this.spoken += end;
+  }
+
+  finish(answer: Answer): void {
+    this.streamed = answer.answer;
+    this.spoken = Math.min(this.spoken, this.streamed.length);
+    this.speak(true);
+    this.put(answer);
+    reveal(this.element);
+  }
+
+  /** Shows an answer without saying it: it was given earlier. */
+  put(answer: Answer): void {
+    this.answer = answer;
+    const draft = this.refines?.question === this.question ? this.refines.answer : undefined;
+    const nothing = answer.finishReason === "cancelled" ? words.stoppedEarly : words.noWords;
+    const said = answer.answer === "" ? h("i", nothing) : answer.answer;
+    this.text.replaceChildren(...(draft ? marked(draft.answer, answer.answer) : [said]));
+    this.done(answer.finishReason);
+    Object.assign(this.element.dataset, {
+      imageTokens: String(answer.imageTokens),
+      visionRuns: String(answer.visionRuns),
+      tokenIds: answer.tokenIds.join(" "),
+    });
+    this.refresh();
+  }
+
+  fail(error: unknown): void {
+    const { code = "internal" } = error as { code?: string };
+    if (this.streamed === "")
+      this.text.replaceChildren(h("i", code === "cancelled" ? words.stoppedEarly : words.noAnswer));
+    else this.text.querySelector(".caret")?.remove();
+    this.done(code);
+    this.element.dataset.imageTokens ??= String(tokens.shown());
+    this.element.dataset.visionRuns ??= "0";
+    const ask = press(words.repeat, () => isOpen() && void page.ask(this.question));
+    this.foot.replaceChildren(h("div.actions", ask));
+  }
+
+  /** One that was not asked any more. */
+  skip(): void {
+    this.text.replaceChildren(h("i", words.notAsked));
+    this.done("cancelled");
+  }
+
+  private done(reason: string): void {
+    this.text.removeAttribute("aria-hidden");
+    this.element.classList.remove("running");
+    this.element.dataset.finishReason = reason;
+  }
+
+  private get isUnsure(): boolean {
+    return (this.answer?.meanProbability ?? 1) < UNSURE;
+  }
+
+  refresh(): void {
+    const a = this.answer;
+    if (!a) return;
+    const sure = a.meanProbability;
+    const facts = [
+      !this.isColumn && h("span.m", words.tokens(a.imageTokens)),
+      sure !== null &&
+        h("span", { title: words.confidenceHint }, words.confidence(Math.round(sure * 100))),
+      h(
+        "span",
+        { title: words.firstTokenHint },
+        seconds(this.isColumn ? a.timingsMs.prefill : a.timingsMs.firstToken),
+      ),
+      this.isUnsure && h("span.hint", this.unsureWords(a)),
+    ];
+    if (this.isColumn)
+      return this.foot.replaceChildren(
+        h("p.facts", ...facts),
+        h(
+          "button",
+          { type: "button", onclick: () => tokens.choose(a.imageTokens) },
+          words.use(a.imageTokens),
+        ),
+      );
+    const open = this.foot.querySelector("details")?.open ?? false;
+    this.foot.replaceChildren(
+      h("p.facts", ...facts),
+      this.details(a, open),
+      h("div.actions", ...this.actions(a)),
+    );
+  }
+
+  private unsureWords(a: Answer): string {
+    return a.imageTokens < tokens.maximum() && !this.isColumn ? words.lowMore : words.lowConfidence;
+  }
+
+  private details(a: Answer, open: boolean): HTMLElement {
+    const lines = [
+      a.imageTokensMode === "auto" && words.autoBecause(a.imageTokensReason),
+      words.generated(a.completionTokens),
+      a.tokensPerSecond > 0 && words.rate(a.tokensPerSecond.toFixed(1)),
+      this.sampled.temperature > 0 && words.seed(this.sampled.seed),
+      words.cached(a.cachedTokens, a.promptTokens),
+    ].filter(Boolean);
+    return h(
+      "details.more",
+      { open },
+      h("summary", words.details),
+      h("p.small", lines.join(" · ")),
+    );
+  }
+
+  private actions(a: Answer): (HTMLElement | false)[] {
+    const max = tokens.maximum();
+    const other = tokens.shown();
+    const last = cards.latest === this && page.turns.length > 0;
+    const whole = a.finishReason !== "cancelled";
+    const draws = settings.sampling().temperature > 0;
+    const again = last && whole && (draws || (other !== a.imageTokens && other !== max));
+    const copyIt = h("button", { type: "button" }, words.copy);
+    copyIt.onclick = () => void copy(a.answer, copyIt);
+    return [
+      last &&
+        !whole &&
+        press(words.continueIt, () => page.again({ soFar: a.tokenIds }), words.continueHint),
+      last &&
+        a.imageTokens < max &&
+        press(
+          words.refine(max),
+          () => page.again({ tokens: max }),
+          words.refineHint,
+          this.isUnsure,
+        ),
+      again && press(words.again(other), () => page.again({ tokens: other }), words.againHint),
+      page.picture === this.picture &&
+        press(
+          words.compareIt,
+          () => page.compare(this.question, chosenColumns(tokens.offered()), this.turns),
+          words.compareHint,
+        ),
+      last && press(words.edit, () => page.edit(), words.editHint),
+      copyIt,
+    ];
+  }
+
+  /** A draft that was refined: still there, folded away. */
+  fold(): void {
+    const details = h("details.draft", h("summary", words.draft(this.answer?.imageTokens)));
+    this.element.classList.add("is-draft");
+    this.element.replaceWith(details);
+    details.append(this.element);
+  }
+}
+
+const press = (label: string, run: () => unknown, title?: string, main = false) =>
+  h(
+    main ? "button.main" : "button",
+    { type: "button", title, onclick: () => !isBusy() && run() },
+    label,
+  );
+
+/** Words of `after` that are not in `before`, marked. */
+function marked(before: string, after: string): (Node | string)[] {
+  const old = new Set(before.toLowerCase().match(/[\p{L}\p{N}]+/gu));
+  return after.split(/(\s+)/).map(word => {
+    const plain = word.toLowerCase().match(/[\p{L}\p{N}]+/u)?.[0];
+    return plain && !old.has(plain) ? h("mark", { title: words.notInDraft }, word) : word;
+  });
+}

@@ -1,0 +1,118 @@
+// One question with several m side by side, and what that says: how few image tokens give the
+// answer of many, and how much faster.
+
+import type { Answer, Turn } from "mqt-web";
+import { type Picture, page } from "./actions";
+import { Card } from "./card";
+import { MOST_COLUMNS, choose, inWords, typed } from "./chosen";
+import { copy, h, reveal, seconds } from "./dom";
+import { isOpen } from "./state";
+import * as tokens from "./tokens";
+import { talk as words } from "./words";
+
+/** A smaller gain is not worth a word. */
+const WORTH = 1.2;
+
+export class Comparison {
+  readonly element: HTMLElement;
+  readonly columns: Card[];
+  private readonly verdict = h("p.verdict", { "aria-live": "polite" });
+  private readonly copyIt = h<HTMLButtonElement>(
+    "button",
+    { type: "button", disabled: true },
+    words.copyTable,
+  );
+
+  constructor(
+    private readonly question: string,
+    private readonly several: number[],
+    private readonly picture: Picture,
+    private readonly turns: Turn[],
+  ) {
+    this.columns = several.map(() => new Card(question, picture, turns, undefined, true));
+    const shown = this.columns.map((card, i) => {
+      card.element.classList.add("column");
+      card.element.prepend(h("h3", words.tokens(several[i]!)));
+      return card.element;
+    });
+    this.copyIt.onclick = () => void copy(this.markdown(), this.copyIt);
+    this.element = h(
+      "section.comparison",
+      { "aria-label": words.comparison(question) },
+      this.verdict,
+      h("div.columns", ...shown),
+      this.form(),
+    );
+  }
+
+  /** All columns are there. */
+  finish(): void {
+    this.verdict.textContent = verdict(this.answers());
+    this.copyIt.disabled = false;
+    reveal(this.element);
+  }
+
+  private answers(): Answer[] {
+    return this.columns.flatMap(({ answer }) => (answer ? [answer] : []));
+  }
+
+  /** The same as a table. */
+  private markdown(): string {
+    const line = (cells: string[]) => `| ${cells.join(" | ")} |`;
+    const rows = this.answers().map(a => [
+      String(a.imageTokens),
+      a.answer.replace(/\|/g, "\\|").replace(/\s+/g, " "),
+      a.meanProbability === null ? "" : `${Math.round(a.meanProbability * 100)} %`,
+      seconds(a.timingsMs.prefill),
+    ]);
+    const head = [line(words.table), line(words.table.map(() => "---"))];
+    return [`**${this.question}**`, "", ...head, ...rows.map(line), "", this.verdict.textContent]
+      .join("\n")
+      .trim();
+  }
+
+  /** The same question with other columns. */
+  private form(): HTMLElement {
+    const field = h<HTMLInputElement>("input", {
+      type: "text",
+      value: this.several.join(", "),
+      inputMode: "numeric",
+      "aria-label": words.countsLabel(inWords(tokens.offered())),
+    });
+    const form = h<HTMLFormElement>(
+      "form",
+      h("span.quiet", words.counts),
+      field,
+      h("button", { type: "submit" }, words.compareAgain),
+      this.copyIt,
+    );
+    field.addEventListener("input", () => field.setCustomValidity(""));
+    form.addEventListener("submit", event => {
+      event.preventDefault();
+      const offer = tokens.offered(); // of the model that is loaded now
+      const wanted = typed(field.value, offer);
+      const other = page.picture !== this.picture ? words.otherPicture : "";
+      field.setCustomValidity(wanted ? other : words.give(inWords(offer)));
+      if (!field.reportValidity() || !wanted || !isOpen() || !page.engine) return;
+      choose(wanted.slice(0, MOST_COLUMNS));
+      void page.compare(this.question, wanted, this.turns);
+    });
+    return form;
+  }
+}
+
+const plain = (answer: Answer) => answer.answer.trim().toLowerCase();
+
+/** "8 tokens already give the answer of 64, read 2.1 times faster." */
+export function verdict(answers: Answer[]): string {
+  const last = answers.at(-1);
+  if (!last || answers.length < 2) return "";
+  // The fewest from which on every answer is that of the most.
+  let first = answers.length - 1;
+  while (first > 0 && plain(answers[first - 1]!) === plain(last)) first--;
+  const enough = answers[first]!;
+  if (enough === last) return words.needsAll(last.imageTokens);
+  const gain = last.timingsMs.prefill / Math.max(0.1, enough.timingsMs.prefill);
+  const faster = gain >= WORTH ? words.faster(gain >= 10 ? gain.toFixed(0) : gain.toFixed(1)) : "";
+  return words.enough(enough.imageTokens, last.imageTokens, faster);
+}
