@@ -157,8 +157,8 @@ impl Offer {
         Offer { max, exactly: values, levels: vec![Step::square(max)], steps }
     }
 
-    /// Levels of tiling, and `thinned` numbers of tokens of the first one; an automatic budget takes
-    /// no level before `least`.
+    /// Levels of tiling, and `thinned` numbers of tokens of the first one; an automatic budget
+    /// takes no level before `least`.
     pub fn tiled(mut levels: Vec<Step>, thinned: &[usize], least: Level) -> Offer {
         levels.sort_by_key(|step| (step.tokens, step.squares));
         // A level that gives as many tokens for more squares is of no use.

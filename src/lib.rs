@@ -12,6 +12,7 @@ pub mod bench;
 pub mod budget;
 pub mod camel;
 pub mod cancel;
+pub mod catalogue;
 pub mod config;
 #[cfg(feature = "native")]
 pub mod convert;

@@ -22,7 +22,7 @@ const FLOORS: &[&[&str]] = &[
     &["weights"],
     &["model"],
     &["session"],
-    &["bench", "synth", "convert", "inspect"],
+    &["bench", "catalogue", "synth", "convert", "inspect"],
 ];
 
 /// Source files may have this many lines.

@@ -108,7 +108,8 @@ impl Config {
         if self.selects().contains(&Select::Pool) { Select::Pool } else { self.select() }
     }
 
-    /// Of a picture's tokens, how many at the end are no candidates when fewer are chosen: newlines.
+    /// Of a picture's tokens, how many at the end are no candidates when fewer are chosen:
+    /// newlines.
     pub(crate) fn newlines(&self, plan: &Plan) -> usize {
         usize::from(matches!(plan.level, Level::Frame | Level::Padded))
     }

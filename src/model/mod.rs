@@ -13,6 +13,7 @@ mod look;
 pub(crate) mod open;
 pub(crate) mod parts;
 mod pictures;
+mod pool;
 pub mod preflight;
 #[cfg(all(test, feature = "native"))]
 mod quality;

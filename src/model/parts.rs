@@ -1,6 +1,7 @@
 //! The network's weights as fields with names, once for both places they can live: GPU buffers or
 //! host memory.
 
+use super::pool::pool;
 use crate::config::{self, Config, VisionConfig};
 use crate::cpu;
 use crate::error::Result;
@@ -380,26 +381,4 @@ pub(super) async fn load<P: Place>(
     let norm = f.vector("language.norm").await?;
     let head = if config.language.tied { None } else { Some(f.matrix("language.head").await?) };
     Ok(Parts { vision, projector, language: Language { embed, layers, norm, head } })
-}
-
-/// The averages that pooled tokens are, as a mixing map of one head.
-async fn pool<P: Place>(place: &P, config: &Config) -> Result<Option<P::Map>> {
-    let (grid, sides) = (config.square_side(), config.pool_sides());
-    if sides.is_empty() {
-        return Ok(None);
-    }
-    let mut map = Vec::new();
-    for side in sides {
-        let step = grid / side;
-        for token in 0..side * side {
-            let (y, x) = (token / side, token % side);
-            map.extend((0..grid * grid).map(|patch| {
-                let inside = patch / grid / step == y && patch % grid / step == x;
-                if inside { 1.0 / (step * step) as f32 } else { 0.0 }
-            }));
-        }
-    }
-    let patches = grid * grid;
-    let tokens = map.len() / patches;
-    place.map(map, [1, tokens, patches], Format::F32).await.map(Some)
 }

@@ -136,6 +136,7 @@ fn load_with_bytes(path: &Path, weights: Weights) -> Model {
     });
     let forced = Learned { variants: keys.collect(), ..Learned::default() };
     let options = LoadOptions {
+        adapter: AdapterChoice::Gpu,
         arithmetic: Arithmetic::Fast,
         choices: [("*".to_owned(), forced)].into(),
         ..Default::default()

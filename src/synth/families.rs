@@ -248,6 +248,7 @@ fn tokenizer(kind: Kind) -> Bytes {
                 (100_265, "<|end_of_role|>"),
                 (100_270, "<image>"),
                 (100_338, "<|unk|>"),
+                (100_280, "<doctag>"),
                 (100_339, "<fake_token_around_image>"),
                 (100_340, "<global-img>"),
                 // In the tokenizer, and beyond the embedding table.

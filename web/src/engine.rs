@@ -163,8 +163,12 @@ impl Engine {
             })
             .await?;
         tell("warm-up", 0, 0);
-        let context = settings.context().min(model.config().max_context());
-        let session = Session::new(Arc::new(model), context, &Cancel::new()).await?;
+        let (model, cancel) = (Arc::new(model), Cancel::new());
+        let most = model.config().max_context();
+        let session = match settings.context {
+            Some(context) => Session::new(model, context.min(most), &cancel).await?,
+            None => Session::growing(model, &cancel).await?,
+        };
         Ok(Engine { session, load_ms: Date::now() - start, decode_image_ms: 0.0 })
     }
 

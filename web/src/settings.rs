@@ -8,6 +8,7 @@ use mqt::budget::Budget;
 use mqt::defaults;
 use mqt::gpu::{AdapterChoice, Choices};
 use mqt::model::{LoadOptions, Rehearsal, Tuning};
+use mqt::select::Select;
 use mqt::session::Request;
 use serde::Deserialize;
 use std::convert::Infallible;
@@ -143,6 +144,9 @@ pub(crate) struct Asked {
     /// Image tokens to spend, one of the numbers that the model gives; without it the measured
     /// speed decides.
     image_tokens: Option<u64>,
+    /// How image tokens are chosen: `nested`, `spread`, `pool` or `random`; the model's own way by
+    /// default.
+    select: Option<String>,
     /// Milliseconds to the first token that an automatic choice aims for.
     target_ms: Option<f64>,
     /// The answer is cut after so many tokens.
@@ -191,6 +195,8 @@ impl Asked {
             ));
         }
         request.budget = self.budget();
+        let select = self.select.as_deref().map(str::parse::<Select>).transpose();
+        request.select = select.map_err(|why| Failure::invalid(&why))?;
         request.max_new_tokens = self.max_new_tokens.unwrap_or(request.max_new_tokens).max(1);
         request.stop = self.stop;
         request.so_far = self.so_far;

@@ -533,6 +533,11 @@ export interface AskSettings {
    * decides.
    */
   imageTokens?: number;
+  /**
+   * How image tokens are chosen: `nested`, `spread`, `pool` or `random`; the model's own way by
+   * default.
+   */
+  select?: string;
   /** Milliseconds to the first token that an automatic choice aims for. */
   targetMs?: number;
   /** The answer is cut after so many tokens. */

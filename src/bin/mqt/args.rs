@@ -74,6 +74,9 @@ pub(crate) enum Command {
     /// Measure this device, and every stage of a model on it
     #[command(after_help = help::BENCH)]
     Bench(BenchArgs),
+    /// List models that are known by name, and what each takes here
+    #[command(after_help = help::MODELS)]
+    Models(ModelsArgs),
     /// Find out what this machine can do, and whether mqt works on it
     #[command(after_help = help::DOCTOR)]
     Doctor(DoctorArgs),
@@ -298,6 +301,13 @@ pub(crate) struct PullArgs {
         value_parser = seconds
     )]
     pub(crate) timeout: f64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelsArgs {
+    /// One JSON object per model
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -72,6 +72,12 @@ fn cached(name: &str) -> Result<PathBuf> {
     }
 }
 
+/// The folder of a model that was pulled by this name, `owner/name` or as the cache calls it.
+pub(crate) fn pulled(name: &str) -> Option<PathBuf> {
+    let name = name.split_once('@').map_or(name, |(name, _)| name).replace('/', "--");
+    cached(&name).ok().filter(|folder| is_finished(folder))
+}
+
 fn list(console: &Console) -> Result<()> {
     let names = names()?;
     let pictures = Pictures::here().map(|pictures| (pictures.size(), pictures));

@@ -138,6 +138,14 @@ Example:
 Every figure is a median; slow ones of few runs. What a device cannot measure is left out (null in --json).
 Ratios within one run are what counts; on a busy machine even those wander.";
 
+pub(crate) const MODELS: &str = "\
+Example:
+  mqt models
+  mqt pull HuggingFaceTB/SmolVLM-256M-Instruct
+  mqt ask photo.jpg \"What is this?\" --model HuggingFaceTB/SmolVLM-256M-Instruct
+
+`memory` is what a model takes of the device with --weights auto and its default context.";
+
 pub(crate) const DOCTOR: &str = "\
 Example:
   mqt doctor                       some seconds: one test of each kernel, on the device in use

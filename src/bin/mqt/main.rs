@@ -32,6 +32,7 @@ mod ledger;
 mod lines;
 mod lock;
 mod memory;
+mod models;
 mod output;
 mod picture;
 mod pictures;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
         Command::Cache(command) => cache::run(command, &console),
         Command::Inspect(args) => inspect::run(args),
         Command::Bench(args) => bench::run(args, &console),
+        Command::Models(args) => models::run(&args),
         Command::Doctor(args) => doctor::run(args, &console),
     });
     match done {

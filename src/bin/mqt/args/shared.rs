@@ -2,6 +2,7 @@
 
 use super::values::{Tokens, count, milliseconds, penalty, positive};
 use super::values::{adapter, probability, temperature, template, tokens, whole};
+use crate::cache;
 use crate::failure::{Failure, Result};
 use clap::Args;
 use clap::builder::{FalseyValueParser, PossibleValuesParser, TypedValueParser};
@@ -110,7 +111,8 @@ pub(crate) struct SystemArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model and device")]
 pub(crate) struct ModelArgs {
-    /// A pack or a Hugging Face checkpoint folder [default: the bundled model]
+    /// A pack, a Hugging Face checkpoint folder, or the name of a model that was pulled [default:
+    /// the bundled model]
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
     /// How a checkpoint folder's matrices are held: f32, f16, q8, q5, q4, or auto: q4 for decoders
@@ -232,7 +234,9 @@ pub(crate) fn source(path: Option<&PathBuf>) -> Result<ModelSource> {
             "{text}: --model takes a folder; `mqt pull` fetches a model and says where it is"
         )));
     }
-    Ok(ModelSource::Path(path.clone()))
+    // A name that `mqt pull` was given, unless there is a folder of that name.
+    let pulled = if path.exists() { None } else { cache::pulled(&text) };
+    Ok(ModelSource::Path(pulled.unwrap_or_else(|| path.clone())))
 }
 
 /// The question, unless there is none.

@@ -48,8 +48,12 @@ fn the_help_names_the_defaults() {
         let found = command.find_subcommand_mut(name).unwrap().render_long_help().to_string();
         found.split_whitespace().collect::<Vec<_>>().join(" ")
     };
-    let context = format!("[default: {}, or what the model allows", defaults::CONTEXT);
-    assert!(help("ask").contains(&context), "{}", help("ask"));
+    let context = format!("[default: what they need, {} at least", defaults::CONTEXT);
+    let [most, documents] = [defaults::MAX_NEW_TOKENS, defaults::DOCUMENT_TOKENS];
+    let answer = format!("[default: {most}, or {documents} for models that write documents]");
+    for words in [context, answer] {
+        assert!(help("ask").contains(&words), "{}", help("ask"));
+    }
     let ladder = defaults::LADDER.map(|m| m.to_string()).join(",");
     assert!(help("compare").contains(&format!("the ladder {ladder} up")), "{}", help("compare"));
 }
