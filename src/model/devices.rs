@@ -65,7 +65,8 @@ impl Model {
     }
 
     /// These speeds as what was learned about the device in use: for
-    /// [`super::LoadOptions::choices`] next time. Nothing, before a picture, a prompt and an answer have been measured.
+    /// [`super::LoadOptions::choices`] next time. Nothing, before a picture, a prompt and an answer
+    /// have been measured.
     pub fn learned_speed(&self, speed: &Speed) -> Learned {
         let mut learned = Learned::default();
         if speed.typical_ms().is_some() {
