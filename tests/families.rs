@@ -7,6 +7,8 @@
 
 #[path = "families/gguf.rs"]
 mod gguf;
+#[path = "families/knob.rs"]
+mod knob;
 #[path = "families/settings.rs"]
 mod settings;
 

@@ -2,7 +2,7 @@
 //! prompt reads.
 
 use super::{Session, ms};
-use crate::budget::{Choice, Offer};
+use crate::budget::{Budget, Choice, Mode, Offer};
 use crate::cancel::Cancel;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -185,6 +185,26 @@ impl Session {
             Some(seen) => config.offer_for(select, seen.size),
             None => config.offer_by(select),
         })
+    }
+
+    /// Encodes one square where an automatic budget has levels to choose from and nobody knows yet
+    /// how long a square takes.
+    pub(super) async fn measure_tower(
+        &mut self,
+        budget: &Budget,
+        offer: &Offer,
+        cancel: &Cancel,
+    ) -> Result<Looked> {
+        let (known, steps) = (self.speed.encode_ms.is_some(), &offer.steps);
+        let (Some(least), Some(most)) = (steps.first(), steps.last()) else {
+            return Ok(Looked::default());
+        };
+        if known || matches!(budget, Budget::Fixed(_)) || least.level == most.level {
+            return Ok(Looked::default());
+        }
+        let (m, level, reason) = (least.tokens, least.level, String::new());
+        let choice = Choice { m, level, mode: Mode::Auto, reason };
+        self.encode(&choice, Select::Random, cancel).await
     }
 
     /// Encodes what a choice needs and is not there: a level of the picture, the order of its

@@ -267,11 +267,12 @@ impl Session {
         cancel: &Cancel,
         on_text: &mut Callback<'_, str>,
     ) -> Result<Answer> {
+        let select = self.model.config().checked_select(request.select)?;
+        let offer = self.offer(Some(select))?;
+        let looked = looked.and(self.measure_tower(&request.budget, &offer, cancel).await?);
         let encode = if request.seen_ahead { 0.0 } else { looked.ms() };
         let question = self.question_ids(&request.question);
         let warm = if self.encoded_cold { self.speed.encode_ms.unwrap_or(0.0) } else { encode };
-        let select = self.model.config().checked_select(request.select)?;
-        let offer = self.offer(Some(select))?;
         let choice = self.choose(request, &offer, question.len(), warm.min(encode))?;
         let more = self.encode(&choice, select, cancel).await?;
         let (looked, encode_all) = (looked.and(more), encode + more.ms());
@@ -372,9 +373,10 @@ impl Session {
     pub async fn prepare(&mut self, budget: &Budget, cancel: &Cancel) -> Result<()> {
         let request = Request { budget: budget.clone(), ..Request::new("") };
         let (select, offer) = (self.model.config().checked_select(None)?, self.offer(None)?);
+        let measured = self.measure_tower(budget, &offer, cancel).await?;
         let choice = self.choose(&request, &offer, SHORT_QUESTION, 0.0)?;
         let looked = self.encode(&choice, select, cancel).await?;
-        self.pending = self.pending.and(looked);
+        self.pending = self.pending.and(measured).and(looked);
         let prompt = self.prompt(&choice, select, &[]);
         self.make_room(prompt.len() + SHORT_QUESTION + LEAST_ANSWER).await?;
         let kept = self.keep_common_prefix(&prompt).min(prompt.len());
