@@ -23,12 +23,23 @@ export const catalogue: Entry[] = [
     licence: "MIT or Apache-2.0",
   },
   {
+    name: "SmolVLM 256M",
+    size: "0.23 GB (q5)",
+    needs: "no graphics card; some seconds a picture without one",
+    knows: "Photographs, diagrams, text; 1 to 64 image tokens, or squares of 64 each",
+    licence: "Apache-2.0",
+    commands: [
+      "mqt pull HuggingFaceTB/SmolVLM-256M-Instruct",
+      "mqt convert HuggingFaceTB/SmolVLM-256M-Instruct -o smolvlm",
+    ],
+  },
+  {
     name: "MQT-LLaVA 7B",
     size: "4.0 GB (q4)",
     needs: "about 5 GB of graphics memory",
     knows: "Photographs; any number of image tokens from 1 to 256",
     licence: "Llama 2 Community License",
-    commands: ["mqt pull gordonhu/MQT-LLaVA-7b", "mqt convert MQT-LLaVA-7b/ -o mqt-llava-7b"],
+    commands: ["mqt pull gordonhu/MQT-LLaVA-7b", "mqt convert gordonhu/MQT-LLaVA-7b -o mqt-7b"],
   },
   {
     name: "LLaVA-1.5 7B",
@@ -36,7 +47,10 @@ export const catalogue: Entry[] = [
     needs: "about 5 GB of graphics memory",
     knows: "Photographs; any number of image tokens from 1 to 576",
     licence: "Llama 2 Community License",
-    commands: ["mqt pull llava-hf/llava-1.5-7b-hf", "mqt convert llava-1.5-7b-hf/ -o llava-7b"],
+    commands: [
+      "mqt pull llava-hf/llava-1.5-7b-hf",
+      "mqt convert llava-hf/llava-1.5-7b-hf -o llava",
+    ],
   },
   {
     name: "LLaVA-M3 7B",

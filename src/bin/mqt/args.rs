@@ -9,7 +9,7 @@ pub(crate) use device::{BenchArgs, DoctorArgs};
 use mqt::select::Select;
 use mqt::text::TemplateChoice;
 use mqt::weights::WeightsChoice;
-pub(crate) use shared::{AnswerArgs, BudgetArgs, ModelArgs, SystemArgs, question, source};
+pub(crate) use shared::{AnswerArgs, BudgetArgs, ModelArgs, SystemArgs, found, question, source};
 use shared::{SELECT, WEIGHTS};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -245,7 +245,8 @@ pub(crate) struct EvalArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
-    /// A Hugging Face checkpoint folder, or the language model of a pair of GGUF files
+    /// A Hugging Face checkpoint folder, the name of a model that was pulled, or the language model
+    /// of a pair of GGUF files
     pub(crate) checkpoint: PathBuf,
     /// The vision half of a pair of GGUF files (see docs/gguf.md)
     #[arg(long, value_name = "MMPROJ.gguf", conflicts_with = "vision_tower")]

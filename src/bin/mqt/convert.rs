@@ -1,6 +1,6 @@
 //! `mqt convert` and `mqt verify`: make packs, check packs.
 
-use crate::args::{ConvertArgs, VerifyArgs};
+use crate::args::{self, ConvertArgs, VerifyArgs};
 use crate::console::Console;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
@@ -22,6 +22,7 @@ pub(crate) fn run(args: ConvertArgs, console: &Console) -> Result<()> {
     // A link that leads to no folder yet: the folder is made where it leads.
     let output = target::follow(&args.output)
         .map_err(|error| Failure::output(&format!("-o {}", args.output.display()), &error))?;
+    let checkpoint = args::found(&args.checkpoint);
     let what = Conversion {
         mmproj: args.mmproj.as_deref(),
         vision_tower: args.vision_tower.as_deref(),
@@ -32,7 +33,7 @@ pub(crate) fn run(args: ConvertArgs, console: &Console) -> Result<()> {
             Some("built-in") => Calibration::BuiltIn,
             _ => Calibration::File(&args.calibrate),
         },
-        ..Conversion::new(&args.checkpoint, &output, args.weights)
+        ..Conversion::new(&checkpoint, &output, args.weights)
     };
     let mut on_start = |prospect: &Prospect| announce(*prospect, args.weights, console);
     let converted = interrupt.during(|cancel| {

@@ -70,14 +70,18 @@ pub(crate) fn run(args: EvalArgs, console: &Console) -> Result<()> {
     let budgets = Budgets { fixed: &args.tokens, select: args.answer.select };
     let mut conversation = Conversation::start(&args.model, Arithmetic::Exact, budgets, console)?;
     let model = conversation.model();
+    let select = model.config().checked_select(args.answer.select)?;
     let mut tokens = if args.tokens.is_empty() {
-        vec![model.config().offer_by(model.config().checked_select(args.answer.select)?).max as u64]
+        vec![model.config().offer_by(select).max as u64]
     } else {
         args.tokens.clone()
     };
     tokens.sort_unstable();
     tokens.dedup();
-    ledger.begin(format!("{}-{}", model.name(), model.weights_name()))?;
+    // Answers to tokens that were chosen in another way are another model's.
+    let own = select == model.config().select();
+    let way = if own { String::new() } else { format!("-{select}") };
+    ledger.begin(format!("{}-{}{way}", model.name(), model.weights_name()))?;
 
     let before = ledger.answers.len();
     let mut first_failure = None;

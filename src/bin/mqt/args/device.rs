@@ -30,10 +30,9 @@ pub(crate) struct DoctorArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// Random weights of this shape instead of a model: toybox, llama-200m, tinyllama-1.1b or
-    /// mqt-llava-7b
+    /// Random weights of this shape instead of a model
     #[arg(
-        long, value_name = "NAME", conflicts_with = "model", hide_possible_values = true,
+        long, value_name = "NAME", conflicts_with = "model",
         value_parser = PossibleValuesParser::new(mqt::config::shapes::NAMES)
     )]
     pub(crate) shape: Option<String>,

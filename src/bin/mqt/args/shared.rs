@@ -234,9 +234,14 @@ pub(crate) fn source(path: Option<&PathBuf>) -> Result<ModelSource> {
             "{text}: --model takes a folder; `mqt pull` fetches a model and says where it is"
         )));
     }
-    // A name that `mqt pull` was given, unless there is a folder of that name.
-    let pulled = if path.exists() { None } else { cache::pulled(&text) };
-    Ok(ModelSource::Path(pulled.unwrap_or_else(|| path.clone())))
+    Ok(ModelSource::Path(found(path)))
+}
+
+/// The path, or the folder of the model that `mqt pull` brought by this name; a folder that is there
+/// counts before a name.
+pub(crate) fn found(path: &Path) -> PathBuf {
+    let pulled = if path.exists() { None } else { cache::pulled(&path.to_string_lossy()) };
+    pulled.unwrap_or_else(|| path.to_owned())
 }
 
 /// The question, unless there is none.
