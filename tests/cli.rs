@@ -19,6 +19,7 @@ mod cli {
     mod exact;
     mod gguf;
     mod interrupted;
+    mod models;
     mod odd_model;
     mod odd_settings;
     mod outputs;

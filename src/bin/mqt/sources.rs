@@ -260,6 +260,7 @@ fn wanted(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
             && (name.ends_with(".bin") || name.ends_with(".bin.index.json"));
         let small = name.ends_with(".json") && !name.ends_with(".bin.index.json")
             || name == "tokenizer.model"
+            || name == "chat_template.jinja"
             || name == "README.md";
         small
             || name.ends_with(".safetensors")

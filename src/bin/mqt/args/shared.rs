@@ -237,8 +237,8 @@ pub(crate) fn source(path: Option<&PathBuf>) -> Result<ModelSource> {
     Ok(ModelSource::Path(found(path)))
 }
 
-/// The path, or the folder of the model that `mqt pull` brought by this name; a folder that is there
-/// counts before a name.
+/// The path, or the folder of the model that `mqt pull` brought by this name; a folder that is
+/// there counts before a name.
 pub(crate) fn found(path: &Path) -> PathBuf {
     let pulled = if path.exists() { None } else { cache::pulled(&path.to_string_lossy()) };
     pulled.unwrap_or_else(|| path.to_owned())
