@@ -100,6 +100,10 @@ impl Config {
 
     /// Which m there is a map for of where they read: [`crate::Model::resampler_map`].
     pub fn mapped(&self) -> Offer {
+        if self.is_tiled() {
+            // The tokens of one square, each of its own block of patches.
+            return Offer::exactly(vec![self.square_tokens()], false);
+        }
         self.offer_by(self.mapped_select())
     }
 
