@@ -66,9 +66,14 @@ export abstract class Loader {
     if (this.adapter === "cpu") return;
     const seen = await (this.probed ??= probe());
     this.seen ??= seen;
-    if (state() !== "first-visit" || this.loading || this.probing || settings.wrongModel) return;
-    if (seen.verdict !== "good") this.cannot(seen);
-    else if (seen.adapter?.software) welcome.redraw(await this.isStored());
+    const begun = () =>
+      state() !== "first-visit" || this.loading || this.probing || settings.wrongModel;
+    if (begun()) return;
+    if (seen.verdict !== "good") return this.cannot(seen);
+    if (!seen.adapter?.software) return;
+    const stored = await this.isStored();
+    // Somebody may have pressed the button meanwhile.
+    if (!begun()) welcome.redraw(stored);
   }
 
   /** Says why the browser's WebGPU cannot be used. */
