@@ -9,6 +9,8 @@ use web_time::Instant;
 
 /// Tokens of the short prompt: enough for the kernels that long ones use.
 const SHORT: usize = 6;
+/// Tokens of the long prompt at least, where there is room.
+const LONG: usize = 32;
 /// Runs of one prompt at most, and milliseconds after which there is no further one.
 const RUNS: usize = 3;
 const QUICK_MS: f64 = 20.0;
@@ -17,7 +19,12 @@ impl Session {
     /// Runs every kernel once on the system prompt, so that the first question waits for no
     /// compiler; then measures how long a short and a long prompt take.
     pub(super) async fn warm_up(&mut self, cancel: &Cancel) -> Result<()> {
-        let slots: Vec<Slot> = self.prefix.iter().map(|&id| Slot::Token(id)).collect();
+        let opening = self.prefix.len();
+        // Some templates open with a word or two, which tell nothing about speed.
+        let long = LONG.max(opening).min(self.cache.capacity().saturating_sub(2)).max(opening);
+        // A template may even open with the picture.
+        let words = if opening == 0 { &[0][..] } else { &self.prefix };
+        let slots: Vec<Slot> = words.iter().cycle().take(long).map(|&id| Slot::Token(id)).collect();
         let short = &slots[..SHORT.min(slots.len())];
         if self.model.gpu().is_some() {
             self.compile(&slots, cancel).await?;
@@ -27,7 +34,8 @@ impl Session {
         let short_ms = self.best(short, cancel).await?;
         let long_ms = self.best(&slots, cancel).await?;
         self.speed.prefilled_both((short.len(), short_ms), (slots.len(), long_ms));
-        self.cached = slots;
+        self.cache.rewind(opening);
+        self.cached = slots[..opening].to_vec();
         Ok(())
     }
 
