@@ -38,11 +38,11 @@ impl ImageTokens {
 
 impl Model {
     /// Encodes a picture, cut into `squares` as `plan` says, into its image tokens: those of
-    /// [`Config::tokens`] in the order of the prompt. Behind those of a single square lie averages
+    /// [`crate::Config::tokens`] in the order of the prompt. Behind those of a single square lie averages
     /// of them, where the model's kind of projector allows that.
     ///
     /// # Errors
-    /// [`Error::Cancelled`], also between two squares, or the device's failures.
+    /// [`crate::Error::Cancelled`], also between two squares, or the device's failures.
     ///
     /// # Panics
     /// There are more or fewer squares than in the plan.
@@ -137,7 +137,7 @@ impl Model {
     /// over its heads; rows sum to 1. They are a constant of the model, the same for every picture.
     ///
     /// # Errors
-    /// The model does not give `m` tokens; [`Error::DeviceLost`].
+    /// The model does not give `m` tokens; [`crate::Error::DeviceLost`].
     pub async fn resampler_map(&self, m: usize) -> Result<Vec<f32>> {
         budget::fixed(m as u64, &self.config.mapped())?;
         let map = match &self.network {
@@ -154,7 +154,7 @@ impl Model {
     /// Rows of the image tokens as [`Model::look`] made them, [rows, hidden].
     ///
     /// # Errors
-    /// [`Error::DeviceLost`].
+    /// [`crate::Error::DeviceLost`].
     ///
     /// # Panics
     /// There are fewer rows, or the image tokens are of a model on another device.

@@ -9,7 +9,7 @@ impl Session {
     /// 12 tokens.
     ///
     /// # Errors
-    /// [`Error::BudgetOutOfRange`].
+    /// [`crate::Error::BudgetOutOfRange`].
     pub fn estimate(&self, budget: &Budget, question: &str) -> Result<Estimate> {
         let question = if question.trim().is_empty() {
             SHORT_QUESTION

@@ -257,7 +257,7 @@ pub struct Trace {
     /// [m, hidden]
     pub visual_tokens: Vec<f32>,
     /// Rows of the picture's tokens that `visual_tokens` are, where fewer than all were chosen by
-    /// spread or by chance, [m].
+    /// spread or by chance: one index for each.
     pub selected: Option<Vec<u32>>,
     /// The prompt; −200 marks each unbroken run of image tokens.
     pub input_ids: Vec<i32>,
