@@ -38,8 +38,8 @@ impl ImageTokens {
 
 impl Model {
     /// Encodes a picture, cut into `squares` as `plan` says, into its image tokens: those of
-    /// [`crate::Config::tokens`] in the order of the prompt. Behind those of a single square lie averages
-    /// of them, where the model's kind of projector allows that.
+    /// [`crate::Config::tokens`] in the order of the prompt. Behind those of a single square lie
+    /// averages of them, where the model's kind of projector allows that.
     ///
     /// # Errors
     /// [`crate::Error::Cancelled`], also between two squares, or the device's failures.

@@ -199,12 +199,17 @@ impl Session {
         let (Some(least), Some(most)) = (steps.first(), steps.last()) else {
             return Ok(Looked::default());
         };
-        if known || matches!(budget, Budget::Fixed(_)) || least.level == most.level {
+        let is_open = matches!(budget, Budget::Auto { .. }) && self.turns.is_empty();
+        if known || !is_open || least.level == most.level {
             return Ok(Looked::default());
         }
         let (m, level, reason) = (least.tokens, least.level, String::new());
         let choice = Choice { m, level, mode: Mode::Auto, reason };
-        self.encode(&choice, Select::Random, cancel).await
+        // What was kept by another process would measure nothing.
+        let store = self.store.take();
+        let looked = self.encode(&choice, Select::Random, cancel).await;
+        self.store = store;
+        looked
     }
 
     /// Encodes what a choice needs and is not there: a level of the picture, the order of its

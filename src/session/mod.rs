@@ -360,8 +360,6 @@ impl Session {
     ) -> Result<Vec<Slot>> {
         let length = self.prompt(choice, select, question).len() + request.so_far.len();
         let answer = request.max_new_tokens.saturating_sub(request.so_far.len());
-        // Room that only a long answer would need is worth no second reading of the prompt.
-        let answer = if self.turns.is_empty() { answer } else { answer.min(LEAST_ANSWER) };
         self.make_room((length + answer).min(self.most)).await?;
         self.whole_prompt(choice, select, question, &request.so_far)
     }

@@ -34,6 +34,14 @@ impl Session {
             let reason = "as in the turn before".into();
             return Ok(Choice { m: tokens, level, mode: Mode::Auto, reason });
         }
+        // Numbers that only pictures of another shape have mean as many as this one has.
+        let any = || self.model.config().offer_by(self.model.config().select()).max as u64;
+        let budget = match request.budget {
+            Budget::Fixed(m) if self.model.config().is_tiled() && m <= any() => {
+                Budget::Fixed(m.min(offer.max as u64))
+            }
+            _ => request.budget.clone(),
+        };
         let used = self.prefix.len() + self.told() + question + 1;
         let free = self.most.saturating_sub(used);
         let encoded = self.encoded(offer);
@@ -42,7 +50,7 @@ impl Session {
         let read = |step: &Step| self.read_before(step.tokens, step.level, select);
         let situation =
             Situation { offer, speed, spent, question, free, encoded: &encoded, read: &read };
-        budget::choose(&request.budget, &situation)
+        budget::choose(&budget, &situation)
     }
 
     /// How many of the picture's tokens at this step lie in the cache behind the words that the

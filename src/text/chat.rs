@@ -12,8 +12,8 @@ use super::pieces::{Pieces, SystemPieces};
 use super::spans::{Span, spans};
 use crate::untrusted::{cut, limits};
 
-/// The longest template, in bytes.
-const MOST_BYTES: usize = 128 << 10;
+/// The longest template, in bytes: 35 000 signs before a number overflow the parser's stack.
+const MOST_BYTES: usize = 16 << 10;
 /// What one rendering may use: an instruction costs 1, so do 64 bytes.
 const FUEL: u64 = 100_000;
 /// How deep macros and includes may call each other.

@@ -116,6 +116,8 @@ fn a_level_is_encoded_once_when_it_is_first_asked_for() {
         let want = [(4, 1, 1), (20, 5, 5), (1, 1, 0), (4, 1, 0), (52, 13, 13), (20, 5, 0)];
         assert_eq!(runs[..6], want);
         assert_eq!(runs[6], (4, 1, 0), "at most m");
+        // 68 are there of a square picture only.
+        assert_eq!(ask(&mut session, Budget::Fixed(68)).image_tokens, 52);
     }
 }
 
