@@ -18,6 +18,7 @@ use mqt::image::Reading;
 use mqt::model::Arithmetic;
 use mqt::plain;
 use mqt::session::FinishReason;
+use mqt::text::TemplateChoice;
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -78,9 +79,12 @@ pub(crate) fn run(args: EvalArgs, console: &Console) -> Result<()> {
     };
     tokens.sort_unstable();
     tokens.dedup();
-    // Answers to tokens that were chosen in another way are another model's.
+    // Answers to tokens that were chosen in another way, or in another prompt, are another model's.
     let own = select == model.config().select();
-    let way = if own { String::new() } else { format!("-{select}") };
+    let mut way = if own { String::new() } else { format!("-{select}") };
+    if let Some(TemplateChoice::Named(template)) = &args.model.template {
+        way += &format!("-{}", template.name);
+    }
     ledger.begin(format!("{}-{}{way}", model.name(), model.weights_name()))?;
 
     let before = ledger.answers.len();
