@@ -84,7 +84,7 @@ fn a_name_that_was_not_pulled_is_a_missing_model() {
     mqt(["ask", &picture, "what?", "--model", "someone/model"])
         .env("MQT_CACHE", &text(cache.path()))
         .run()
-        .refused(3, "someone/model");
+        .refused(3, "`mqt pull someone/model` fetches it");
 }
 
 #[test]

@@ -34,6 +34,12 @@ fn advice(error: &Error) -> Option<String> {
         Error::ModelCorrupt { problem, .. } if problem.ends_with(Template::HINT) => {
             "`--template NAME` names one"
         }
+        Error::ModelMissing { path, .. } if is_a_name(path) => {
+            return Some(format!(
+                "`mqt pull {}` fetches it, or goes on fetching it",
+                path.display()
+            ));
+        }
         Error::TowerMissing { .. } => "give its folder with --vision-tower",
         Error::DeviceRefused { .. } | Error::LimitTooSmall { .. } => "try `--adapter cpu`",
         Error::OutOfMemory { .. } => {
@@ -46,6 +52,16 @@ fn advice(error: &Error) -> Option<String> {
         _ => return None,
     };
     Some(what.to_owned())
+}
+
+/// Whether a path that leads nowhere looks like a model's name, `owner/name`.
+fn is_a_name(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    let word = |word: &str| !word.is_empty() && !word.starts_with('.');
+    let named = text
+        .split_once('/')
+        .is_some_and(|(owner, name)| word(owner) && word(name) && !name.contains('/'));
+    named && !path.exists()
 }
 
 /// Whether a folder holds GGUF files.

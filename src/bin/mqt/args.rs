@@ -102,7 +102,7 @@ pub(crate) struct AskArgs {
         value_parser = image_tokens
     )]
     pub(crate) draft: Option<u64>,
-    /// Then answer again with this many, without encoding the picture again
+    /// Then answer again with this many; what is encoded already is not encoded again
     #[arg(
         long,
         value_name = "M",
@@ -146,7 +146,7 @@ pub(crate) struct CompareArgs {
     /// The question
     pub(crate) question: String,
     /// Numbers of image tokens, separated by commas [default: the ladder 2,4,8,16,36,64,144,256 up
-    /// to the model's M]
+    /// to the model's M, or the levels that the picture may be cut at]
     #[arg(
         short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
         value_parser = image_tokens

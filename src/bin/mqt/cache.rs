@@ -118,8 +118,13 @@ fn remove_pictures(console: &Console) -> Result<()> {
     let Some(pictures) = Pictures::here() else { return Ok(()) };
     let failed =
         |error: std::io::Error| Failure::output(&pictures.folder().display().to_string(), &error);
+    let (count, _) = pictures.size();
+    if count == 0 {
+        console.line("no encoded pictures are kept");
+        return Ok(());
+    }
     let freed = pictures.clear().map_err(failed)?;
-    console.line(&format!("the encoded pictures are gone, {} GB are free", gigabytes(freed)));
+    console.line(&format!("the encoded pictures are gone, {:.1} MB are free", freed as f64 / 1e6));
     Ok(())
 }
 

@@ -64,8 +64,9 @@ pub(crate) const ATTENTION: &str = "\
 Example:
   mqt attention scene.png -m 16 -o reads.png
 
-Drawn are the resampler's weights over what the model sees, relative to the largest: where a token's values come from,
-not why an answer was given. They are a constant of the model, the same for every picture.";
+Drawn are the weights over what the model sees, relative to the largest: where a token's values come from, not why an
+answer was given. They are a constant of the model, the same for every picture. Of a model without a resampler: the
+patches that averages read (`--select pool`), or those of all tokens of one square.";
 
 pub(crate) const TRACE: &str = "\
 Example:
@@ -73,7 +74,9 @@ Example:
 
 With --weights f32 (recommended here) every tensor equals a PyTorch run of the reference to f32 rounding:
   pixel_values [3, S, S]   vision_features [patches, d_vision]   visual_tokens [m, hidden]
-  input_ids [n] int32, -200 marks the picture   logits [n - 1 + m, vocab]";
+  input_ids int32, one -200 for each run of image tokens   logits [positions, vocab], image tokens included
+Models that cut pictures into squares have [squares, …] in front of the first two. Where tokens were chosen by spread or
+at random, selected [m] int32 tells which.";
 
 pub(crate) const EVAL: &str = "\
 Example:

@@ -57,7 +57,11 @@ impl Pictures {
     pub(crate) fn clear(&self) -> io::Result<u64> {
         let mut freed = 0;
         for file in self.kept(remove) {
-            fs::remove_file(&file.path)?;
+            match fs::remove_file(&file.path) {
+                // Another process was quicker.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                done => done?,
+            }
             freed += file.bytes;
         }
         Ok(freed)
