@@ -8,9 +8,6 @@ use crate::image::tiles::{Level, Plan, Tiling, Whole};
 use crate::kernels::gather::Taps;
 use std::ops::Range;
 
-/// Above this ratio of the sides LLaVA-OneVision reduces the tiles' grid.
-const REDUCED_ABOVE: f64 = 1.1;
-
 /// What of the tiles' grid becomes image tokens, and how many.
 #[derive(Clone, Debug, PartialEq)]
 struct Kept {
@@ -43,16 +40,9 @@ impl Config {
 
     /// Image tokens of a picture cut as `plan` says, newlines included.
     pub fn tokens(&self, plan: &Plan) -> usize {
-        match plan.level {
-            Level::Square | Level::Unsplit | Level::Edge(_) => {
-                plan.squares() * self.square_tokens()
-            }
-            Level::Frame => self.square_side().div_ceil(2).pow(2) + 1,
-            Level::Padded => self.square_tokens() + 1,
-            Level::Pinpoints(_) => {
-                let (rows, columns) = self.kept(plan).made;
-                self.square_tokens() + rows * (columns + 1)
-            }
+        match self.square_side() {
+            0 => plan.squares() * self.square_tokens(),
+            side => plan.tokens(side, &self.preparing.tiling),
         }
     }
 
@@ -97,40 +87,14 @@ impl Config {
     }
 
     /// The part of the tiles' grid that shows the picture, and the grid that it becomes.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "positive numbers below the grid's side; truncation is the reference's int()"
-    )]
     fn kept(&self, plan: &Plan) -> Kept {
         let side = self.square_side();
-        let (height, width) = (plan.rows * side, plan.columns * side);
-        let (w, h) = (plan.picture.0 as f64, plan.picture.1 as f64);
-        // Rounded to seven digits before int(), as the reference does.
-        let scaled = |n: f64| ((n * 1e7).round() / 1e7) as usize;
-        let inside = |all: usize, n: usize| {
-            // Of a picture that is all but a line nothing is left, as in the reference.
-            let cut = (all - n.min(all)) / 2;
-            cut..all - cut
-        };
-        let (rows, columns) = if w / h > width as f64 / height as f64 {
-            (inside(height, scaled(h * (width as f64 / w))), 0..width)
-        } else {
-            (0..height, inside(width, scaled(w * (height as f64 / h))))
-        };
         let most = match &self.preparing.tiling {
             Tiling::Pinpoints { most, .. } => *most,
             _ => 1,
         };
-        let area = (rows.len() * columns.len()) as f64;
-        let ratio = (area / (most * side * side) as f64).sqrt();
-        let made = if ratio > REDUCED_ABOVE {
-            let reduced = |n: usize| ((n as f64 / ratio) as usize).max(1);
-            (reduced(rows.len()), reduced(columns.len()))
-        } else {
-            (rows.len(), columns.len())
-        };
-        Kept { rows, columns, made }
+        let (rows, columns) = plan.unpadded(side);
+        Kept { rows, columns, made: plan.reduced(side, most) }
     }
 
     /// How image tokens come from the squares' tokens, [squares · square tokens] in the order of
