@@ -9,6 +9,7 @@ import numpy as np
 
 import calibrate
 import llama
+import packs
 from calibrate import GROUP, by_size, compensated, in_order, scaled
 from decoder import Decoder
 from judge import Judge
@@ -69,6 +70,17 @@ def file_of(name):
     return row
 
 
+def packed(importance, last, rest):
+    """By the program's own code: the last layer in one format, the others in another."""
+    def row(stand):
+        known = importance(stand)
+        for name, layers in [(rest, range(stand.layers - 1)), (last, [stand.layers - 1])]:
+            weights = {key: matrix for key, matrix in stand.decoder.weights.items() if key[0] in layers}
+            for key, values in packs.through(name, weights, known).items():
+                yield key, values, BITS[name] * values.size
+    return row
+
+
 def in_turn(fmt, tokens=None):
     """Layer by layer, each calibrated on what the rounded layers before it give."""
     def row(stand):
@@ -94,7 +106,18 @@ within = lambda window: lambda fmt, matrix, moment: compensated(fmt, matrix, mom
 tail = lambda last, v=False: lambda i, role, n: Q5 if i >= n - last or v and role == "v" else Q4
 small = dict(scale=byte_float, scale_bits=8, signed=False)
 
+BITS = {"q4": Q4.bits, "q5": Q5.bits, "q8": Q8.bits}
+brief = lambda s: s.measured(256)
+
 ROWS = {
+    "the program's own code": {
+        "q4, guessed": packed(guessed, "q5", "q4"),
+        "q4, measured on 256 tokens": packed(brief, "q5", "q4"),
+        "q5, guessed": packed(guessed, "q5", "q5"),
+        "q5, measured on 256 tokens": packed(brief, "q5", "q5"),
+        "q8, guessed": packed(guessed, "q8", "q8"),
+        "q8, measured on 256 tokens": packed(brief, "q8", "q8"),
+    },
     "llama.cpp": {name: file_of(name) for name in llama.NAMES},
     "4 bits, nothing known of the inputs: each lever alone": {
         "before: even levels, block 64": every(Levels(EVEN, 64)),

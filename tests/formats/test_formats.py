@@ -1,11 +1,14 @@
 """python -m unittest, in this folder; needs no download."""
+import tempfile
 import unittest
+from pathlib import Path
 
 import gguf
 import numpy as np
 from gguf import GGMLQuantizationType as T
 
 import llama
+import packs
 from calibrate import compensated, upper
 from ours import Q4, Q5, Q8, ScaleAndZero, byte_float, rounded
 
@@ -30,6 +33,14 @@ class Formats(unittest.TestCase):
                 np.testing.assert_allclose(rounded(fmt, np.full((1, 32), value, np.float32)), value, rtol=0.04)
             far = np.linspace(1, 1.1, 32, dtype=np.float32)[None]
             np.testing.assert_allclose(rounded(fmt, far), far, rtol=0.05)
+
+    def test_files_for_the_program_hold_what_they_were_given(self):
+        given = {"a": random(3, 5), "b.importance": np.arange(5.0)}
+        with tempfile.TemporaryDirectory() as folder:
+            packs.save(Path(folder) / "x", given)
+            read = packs.load(Path(folder) / "x")
+        for name, values in given.items():
+            np.testing.assert_array_equal(read[name], values.astype(np.float32))
 
     def test_a_byte_holds_a_scale_to_a_sixteenth(self):
         x = np.exp2(np.linspace(-23.9, 5.8, 1000)).astype(np.float32)
