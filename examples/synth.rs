@@ -2,8 +2,8 @@
 
 use clap::Parser;
 use mqt::cancel::Cancel;
-use mqt::config::shapes;
-use mqt::synth::{Layout, Synth};
+use mqt::internals::config::shapes;
+use mqt::internals::synth::{Layout, Synth};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;

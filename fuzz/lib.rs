@@ -1,7 +1,7 @@
 //! Files in memory, for the targets.
 
 use mqt::future::Boxed;
-use mqt::weights::files::Files;
+use mqt::model::Files;
 use std::ops::Range;
 
 /// Named contents.

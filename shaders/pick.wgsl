@@ -2,9 +2,9 @@
 //   how likely it was among all;
 // then the state moves on by one position
 // logits [cols] f32 - seen [cols / 32] bits: tokens that the repetition penalty falls on - state:
-//   common/state.wgsl
+//   common/state.wgsl - mask [cols / 32] bits: tokens that may be picked
 // grid: one workgroup of WG lanes; prelude: common/state.wgsl; constant GREEDY: 1 takes the largest
-//   logit, without penalty or draw
+//   logit, without penalty or draw; constant MASKED: 1 picks only what the mask has
 // Thresholds come from radix selection on the logits' bits, draws from Gumbel noise by a hash of
 //   (seed, count, token): no sorting.
 struct Params { cols: u32 }
@@ -12,6 +12,7 @@ struct Params { cols: u32 }
 @group(0) @binding(1) var<storage, read> logits: array<f32>;
 @group(0) @binding(2) var<storage, read_write> seen: array<u32>;
 @group(0) @binding(3) var<storage, read_write> state: State;
+@group(0) @binding(4) var<storage, read> mask: array<u32>;
 
 var<workgroup> bins: array<atomic<u32>, 256>;
 var<workgroup> chosen: u32;
@@ -25,6 +26,12 @@ fn value_of(i: u32) -> f32 {
     let logit = logits[i];
     if GREEDY == 1u || ((seen[i / 32u] >> (i & 31u)) & 1u) == 0u { return logit; }
     return select(logit / state.repetition_penalty, logit * state.repetition_penalty, logit < 0.0);
+}
+
+// Whether the token may be picked.
+fn may(i: u32) -> bool {
+    if MASKED == 0u { return true; }
+    return ((mask[i / 32u] >> (i & 31u)) & 1u) == 1u;
 }
 
 // Orders like the floats do.
@@ -53,6 +60,7 @@ fn threshold(local: u32, least: u32, weighted: bool, goal: u32, top: f32, heat: 
         workgroupBarrier();
         let shift = 24u - 8u * byte;
         for (var i = local; i < params.cols; i += WG) {
+            if !may(i) { continue; }
             let value = value_of(i);
             let key = key_of(value);
             if key >= least && (byte == 0u || (key >> ((shift + 8u) & 31u)) == prefix) {
@@ -109,9 +117,12 @@ fn weigh(local: u32, top: f32) {
 fn main(@builtin(local_invocation_index) local: u32) {
     var value = -3.4e38;
     var index = 0u;
+    // The largest of all, masked or not: probabilities are the model's.
+    var peak = -3.4e38;
     for (var i = local; i < params.cols; i += WG) {
         let v = value_of(i);
-        if v > value {
+        if v > peak { peak = v; }
+        if v > value && may(i) {
             value = v;
             index = i;
         }
@@ -119,7 +130,12 @@ fn main(@builtin(local_invocation_index) local: u32) {
     largest(local, value, index);
     let top = best_value[0];
     let best = best_index[0];
-    weigh(local, top);
+    if MASKED == 1u {
+        workgroupBarrier();
+        largest(local, peak, local);
+    }
+    peak = best_value[0];
+    weigh(local, peak);
     if GREEDY == 0u {
         let heat = max(state.temperature, 1e-6);
         let k = select(state.top_k, params.cols, state.top_k == 0u || state.top_k > params.cols);
@@ -130,7 +146,7 @@ fn main(@builtin(local_invocation_index) local: u32) {
         workgroupBarrier();
         for (var i = local; i < params.cols; i += WG) {
             let v = value_of(i);
-            if key_of(v) >= kth { atomicAdd(&bins[0], likelihood(v, top, heat)); }
+            if may(i) && key_of(v) >= kth { atomicAdd(&bins[0], likelihood(v, top, heat)); }
         }
         workgroupBarrier();
         let all = f32(atomicLoad(&bins[0]));
@@ -148,7 +164,7 @@ fn main(@builtin(local_invocation_index) local: u32) {
         workgroupBarrier();
         for (var i = local; i < params.cols && draw; i += WG) {
             let v = value_of(i);
-            if key_of(v) < least { continue; }
+            if !may(i) || key_of(v) < least { continue; }
             let uniform_draw = (f32(hash(i ^ seed) >> 8u) + 0.5) / 16777216.0;
             let score = (v - top) / heat - log(-log(uniform_draw));
             if score > value {
@@ -160,12 +176,13 @@ fn main(@builtin(local_invocation_index) local: u32) {
     }
     if local != 0u || state.done != 0u { return; }
     // With NaN among the logits nothing may have been drawn: then the greedy token.
-    let token = select(best_index[0], best, best_index[0] >= params.cols);
+    var token = best;
+    if GREEDY == 0u && best_index[0] < params.cols { token = best_index[0]; }
     let slot = state.count % 64u;
     state.token = token;
     state.position += 1u;
     state.recent[slot] = token;
-    state.probabilities[slot] = exp(value_of(token) - top) / sums[0];
+    state.probabilities[slot] = exp(value_of(token) - peak) / sums[0];
     state.count += 1u;
     seen[token / 32u] |= 1u << (token & 31u);
     for (var i = 0u; i < 8u; i++) {

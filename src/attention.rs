@@ -2,7 +2,15 @@
 //! words.
 //!
 //! The weights say which patches a token takes its values from. They do not say why an answer was
-//! given.
+//! given. What an answer looked at is another map: [`crate::Session::looked_at`].
+
+use std::ops::Range;
+
+/// Of so many layers, those whose attention is shown: the middle third, rounded outwards. The first
+/// layers attend to neighbours and the last ones to what the next token needs.
+pub(crate) fn middle_third(layers: usize) -> Range<usize> {
+    layers / 3..(2 * layers).div_ceil(3)
+}
 
 /// The mean of the first `m` rows of a map [M, patches]: one number for each patch, summing to 1.
 pub fn together(map: &[f32], patches: usize, m: usize) -> Vec<f32> {
@@ -43,6 +51,13 @@ pub(crate) fn pooled(grid: usize, m: usize) -> Vec<f32> {
 /// The ninth of the picture that gets the most weight, and its share: ("top left", 0.42).
 /// `weights`: one for each patch, their number a square.
 pub fn mostly(weights: &[f32]) -> (&'static str, f32) {
+    let grid = weights.len().isqrt().max(1);
+    let centre = |at: usize| (at as f32 + 0.5) / grid as f32;
+    heaviest(weights.iter().enumerate().map(|(i, &w)| (centre(i % grid), centre(i / grid), w)))
+}
+
+/// The same of weights that lie anywhere: (x, y, weight), x and y from 0 to 1.
+pub(crate) fn heaviest(weights: impl Iterator<Item = (f32, f32, f32)>) -> (&'static str, f32) {
     const NAMES: [&str; 9] = [
         "top left",
         "top middle",
@@ -54,12 +69,11 @@ pub fn mostly(weights: &[f32]) -> (&'static str, f32) {
         "bottom middle",
         "bottom right",
     ];
-    let grid = weights.len().isqrt().max(1);
     let mut shares = [0.0f32; 9];
-    for (i, weight) in weights.iter().enumerate() {
+    for (x, y, weight) in weights {
         // A patch belongs to the ninth that its centre lies in.
-        let third = |at: usize| (at * 2 + 1) * 3 / (grid * 2);
-        shares[third(i / grid) * 3 + third(i % grid)] += weight;
+        let third = |at: f32| usize::from(at >= 1.0 / 3.0) + usize::from(at >= 2.0 / 3.0);
+        shares[third(y) * 3 + third(x)] += weight;
     }
     let total: f32 = shares.iter().sum();
     let best = (0..9).max_by(|&a, &b| shares[a].total_cmp(&shares[b])).unwrap_or(0);

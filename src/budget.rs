@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 /// What the caller wants spent.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Budget {
     /// The largest step of the ladder whose first token is predicted within
     /// `target_ms`.
@@ -27,6 +28,7 @@ impl Default for Budget {
 /// Who chose m.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Mode {
     /// The budget, from measured speeds.
     Auto,
@@ -36,11 +38,9 @@ pub enum Mode {
 
 /// A chosen m.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Choice {
-    /// Image tokens.
+pub(crate) struct Choice {
+    /// Image tokens, of each picture at most.
     pub m: usize,
-    /// How the picture is cut for them.
-    pub level: Level,
     /// Who chose.
     pub mode: Mode,
     /// Why, as a sentence to show.
@@ -49,6 +49,7 @@ pub struct Choice {
 
 /// Speeds of this model on this device, as measured so far.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub struct Speed {
     /// Milliseconds to encode one square of a picture (tower and connector).
     #[serde(alias = "encodeMs")]
@@ -76,6 +77,11 @@ const LEAST: f64 = 0.1;
 impl Speed {
     pub(crate) fn encoded(&mut self, ms: f64) {
         blend(&mut self.encode_ms, ms);
+    }
+
+    /// A square took so long while the device had other work too: better than nothing.
+    pub(crate) fn encoded_beside(&mut self, ms: f64) {
+        self.encode_ms = self.encode_ms.or(Some(ms));
     }
 
     pub(crate) fn prefilled(&mut self, tokens: usize, ms: f64) {
@@ -124,6 +130,7 @@ pub struct Step {
 
 impl Step {
     /// So many tokens of one square.
+    #[doc(hidden)]
     pub fn square(tokens: usize) -> Step {
         Step { tokens, level: Level::Square, squares: 1 }
     }
@@ -131,6 +138,7 @@ impl Step {
 
 /// Which m a model offers, for one picture or for any.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Offer {
     /// The most image tokens.
     pub max: usize,
@@ -144,12 +152,14 @@ pub struct Offer {
 
 impl Offer {
     /// Every m from 1 to `max`.
+    #[doc(hidden)]
     pub fn up_to(max: usize) -> Offer {
         let steps = ladder(max).into_iter().map(Step::square).collect();
         Offer { max, exactly: Vec::new(), levels: vec![Step::square(max)], steps }
     }
 
     /// Only these, rising. An automatic budget takes the last one unless the model is `elastic`.
+    #[doc(hidden)]
     pub fn exactly(values: Vec<usize>, elastic: bool) -> Offer {
         let max = values.last().copied().unwrap_or(1);
         let steps = if elastic { values.clone() } else { vec![max] };
@@ -159,6 +169,7 @@ impl Offer {
 
     /// Levels of tiling, and `thinned` numbers of tokens of the first one; an automatic budget
     /// takes no level before `least`.
+    #[doc(hidden)]
     pub fn tiled(mut levels: Vec<Step>, thinned: &[usize], least: Level) -> Offer {
         levels.sort_by_key(|step| (step.tokens, step.squares));
         // A level that gives as many tokens for more squares is of no use.
@@ -170,6 +181,29 @@ impl Offer {
         let steps = thinned.chain(levels[from..].iter().copied()).collect();
         let max = levels.last().unwrap_or(&first).tokens;
         Offer { max, exactly: Vec::new(), levels, steps }
+    }
+
+    /// What pictures with these offers have in common: m counts for each of them, and means "at
+    /// most" where the numbers that they offer differ.
+    #[doc(hidden)]
+    pub fn of_all(offers: impl IntoIterator<Item = Offer>) -> Option<Offer> {
+        let mut offers = offers.into_iter();
+        let mut all = offers.next()?;
+        let first = |offer: &Offer| offer.steps.first().map_or(1, |step| step.tokens);
+        let mut least = first(&all);
+        for offer in offers {
+            least = least.max(first(&offer));
+            all.max = all.max.max(offer.max);
+            all.levels.extend(offer.levels);
+            all.steps.extend(offer.steps);
+        }
+        // A step that one of the pictures does not reach is none that all of them can take.
+        all.steps.retain(|step| step.tokens >= least);
+        for steps in [&mut all.levels, &mut all.steps] {
+            steps.sort_by_key(|step| (step.tokens, step.squares));
+            steps.dedup_by_key(|step| step.tokens);
+        }
+        Some(all)
     }
 
     /// The m worth comparing, rising.
@@ -211,38 +245,43 @@ pub fn at_most(m: usize, offer: &Offer) -> Step {
     whole.copied().unwrap_or(Step { tokens: m.max(1), ..first })
 }
 
+/// What a question costs with so many image tokens of each picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cost {
+    /// Squares that the tower has yet to encode.
+    pub squares: usize,
+    /// Tokens of the prompt that stand for the pictures, those around their squares included.
+    pub pictures: usize,
+    /// Tokens of the whole prompt.
+    pub length: usize,
+    /// Of those, how many are yet to be read.
+    pub unread: usize,
+}
+
 /// What a choice depends on besides what the caller wants.
-pub struct Situation<'a> {
+pub(crate) struct Situation<'a> {
     /// Which m there are.
     pub offer: &'a Offer,
     /// What was measured.
     pub speed: &'a Speed,
-    /// Milliseconds already spent on this picture.
+    /// Milliseconds already spent on the pictures.
     pub spent: f64,
-    /// Tokens of the prompt to compute besides the image tokens.
-    pub question: usize,
-    /// Tokens that the context has room for.
-    pub free: usize,
-    /// Levels that are encoded already.
-    pub encoded: &'a [Level],
-    /// How many of a step's image tokens were read before.
-    pub read: &'a dyn Fn(&Step) -> usize,
+    /// Tokens that there can be room for.
+    pub room: usize,
+    /// Pictures that m counts for.
+    pub pictures: usize,
+    /// What an m costs.
+    pub cost: &'a dyn Fn(usize) -> Cost,
 }
 
 impl Situation<'_> {
-    /// Squares that the tower has yet to encode for this step.
-    fn squares(&self, step: &Step) -> usize {
-        if self.encoded.contains(&step.level) { 0 } else { step.squares }
-    }
-
     /// Milliseconds to the first token; `None` where a speed was not measured.
-    pub fn first_token_ms(&self, step: &Step) -> Option<f64> {
-        let tower = match self.squares(step) {
+    pub(crate) fn first_token_ms(&self, cost: &Cost) -> Option<f64> {
+        let tower = match cost.squares {
             0 => 0.0,
             n => self.speed.encode_ms? * n as f64,
         };
-        let unread = step.tokens.saturating_sub((self.read)(step)) + self.question;
-        Some(self.spent + tower + self.speed.first_token_ms(unread)?)
+        Some(self.spent + tower + self.speed.first_token_ms(cost.unread)?)
     }
 }
 
@@ -250,52 +289,72 @@ impl Situation<'_> {
 ///
 /// # Errors
 /// As [`fixed`]. A fixed m that exceeds the room is left to the context check.
-pub fn choose(budget: &Budget, situation: &Situation) -> Result<Choice> {
-    let Situation { offer, free, .. } = *situation;
-    let target_ms = match *budget {
+pub(crate) fn choose(budget: &Budget, situation: &Situation) -> Result<Choice> {
+    match *budget {
         Budget::Fixed(m) => {
-            let Step { tokens, level, .. } = fixed(m, offer)?;
+            let tokens = fixed(m, situation.offer)?.tokens;
+            let what =
+                if situation.pictures > 1 { "these pictures give" } else { "this picture gives" };
             let reason = if tokens as u64 == m {
                 "asked for".into()
             } else {
-                format!("the most this picture gives up to the {m} asked for")
+                format!("the most {what} up to the {m} asked for")
             };
-            return Ok(Choice { m: tokens, level, mode: Mode::Fixed, reason });
+            Ok(Choice { m: tokens, mode: Mode::Fixed, reason })
         }
-        Budget::Auto { target_ms } => target_ms,
-    };
-    let chosen = |step: &Step, reason: String| {
-        let Step { tokens, level, .. } = *step;
-        Ok(Choice { m: tokens, level, mode: Mode::Auto, reason })
-    };
-    let steps = &offer.steps;
-    if let [only] = &steps[..] {
-        return chosen(only, "the number this model was trained with".into());
+        Budget::Auto { target_ms } => {
+            let (m, reason) = automatic(target_ms, situation);
+            let reason = match situation.pictures {
+                0 | 1 => reason,
+                n => format!("the same for each of {n} pictures; {reason}"),
+            };
+            Ok(Choice { m, mode: Mode::Auto, reason })
+        }
     }
-    let (least, most) = (&steps[0], &steps[steps.len() - 1]);
-    let fits = |step: &&Step| step.tokens <= free.max(least.tokens);
-    let Some(soonest) = situation.first_token_ms(least) else {
-        let cautious = |step: &&Step| step.tokens <= 16 && step.squares == least.squares;
-        let step = steps.iter().filter(fits).rfind(cautious).unwrap_or(least);
-        return chosen(step, "nothing measured yet".into());
+}
+
+/// The automatic m, and why.
+fn automatic(target_ms: f64, situation: &Situation) -> (usize, String) {
+    let steps: Vec<(usize, Cost)> = situation
+        .offer
+        .steps
+        .iter()
+        .map(|step| (step.tokens, (situation.cost)(step.tokens)))
+        .collect();
+    let [(least, cheapest), .., (most, _)] = steps[..] else {
+        let only = steps.first().map_or(situation.offer.max, |(m, _)| *m);
+        return (only, "the number this model was trained with".into());
     };
-    let predicted = |step: &Step| situation.first_token_ms(step).unwrap_or(f64::INFINITY);
+    // One token at least is answered.
+    let fits = |(m, cost): &&(usize, Cost)| *m == least || cost.length < situation.room;
+    let Some(soonest) = situation.first_token_ms(&cheapest) else {
+        let cautious = |(m, cost): &&(usize, Cost)| *m <= 16 && cost.squares == cheapest.squares;
+        let m = steps.iter().filter(fits).rfind(cautious).map_or(least, |(m, _)| *m);
+        return (m, "nothing measured yet".into());
+    };
+    let predicted = |cost: &Cost| situation.first_token_ms(cost).unwrap_or(f64::INFINITY);
     // If even the smallest m misses the target, take every m that costs at most 10 % more.
     let limit = target_ms.max(soonest * HARDLY_MORE);
-    let step = steps.iter().filter(fits).rfind(|step| predicted(step) <= limit).unwrap_or(least);
-    let seconds = |ms: f64| format!("{:.1} s", ms / 1e3);
-    let reason = if predicted(step) > target_ms {
-        let what =
-            if step == least { "the least there is" } else { "fewer would hardly be faster" };
-        format!("{what}: this device needs about {} to the first token", seconds(predicted(step)))
-    } else if step == most {
+    let within = steps.iter().filter(fits).rfind(|(_, cost)| predicted(cost) <= limit);
+    let (m, cost) = *within.unwrap_or(&steps[0]);
+    let seconds = |ms: f64| match ms {
+        ..99.5 => format!("{ms:.0} ms"),
+        _ => format!("{:.1} s", ms / 1e3),
+    };
+    let reason = if predicted(&cost) > target_ms {
+        let what = if m == least { "the least there is" } else { "fewer would hardly be faster" };
+        format!("{what}: this device needs about {} to the first token", seconds(predicted(&cost)))
+    } else if m == most && m < situation.offer.max {
+        // Of the frames of a clip, automatic budgets take few.
+        format!("as many as are taken here: the first token comes within {}", seconds(target_ms))
+    } else if m == most {
         format!("all of them: the first token still comes within {}", seconds(target_ms))
-    } else if Some(step) == steps.iter().rfind(fits) {
+    } else if Some(m) == steps.iter().rfind(fits).map(|(m, _)| *m) {
         "as many as the context has room for".into()
     } else {
         format!("keeps the first token under {} here", seconds(target_ms))
     };
-    chosen(step, reason)
+    (m, reason)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub type Pause = fn() -> Boxed<'static, ()>;
 /// What is computed before the first token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
+#[non_exhaustive]
 pub enum Stage {
     /// The picture, layer by layer of the tower.
     Picture = 1,
@@ -86,6 +87,17 @@ impl Cancel {
     pub fn reset(&self) {
         self.shared.stop.store(false, Ordering::Relaxed);
         self.shared.stage.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether [`Cancel::breathe`] pauses.
+    pub(crate) fn pauses(&self) -> bool {
+        self.pause.is_some()
+    }
+
+    /// Before a step, which counts as done from now on: looks whether to stop.
+    pub(crate) fn step(&self) -> Result<()> {
+        self.advance(1);
+        self.check()
     }
 
     /// Before a step, which counts as done from now on: pauses, then looks whether to stop.

@@ -2,7 +2,7 @@
 //! program lists them (`mqt models`), the page offers them.
 
 use crate::config::shapes;
-use crate::model::preflight::Needs;
+use crate::model::Needs;
 use crate::model::{Arithmetic, WeightsChoice};
 
 /// A published model that this version reads.

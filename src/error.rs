@@ -268,8 +268,8 @@ impl Error {
             Error::ContextFull { need, have } => {
                 Facts { need: Some(*need as u64), have: Some(*have as u64), ..none }
             }
-            Error::TowerMissing { .. }
-            | Error::Tensors { .. }
+            Error::TowerMissing { .. } => Facts { what: text("vision tower"), ..none },
+            Error::Tensors { .. }
             | Error::DeviceLost { .. }
             | Error::ImageUnreadable { .. }
             | Error::Cancelled => none,

@@ -3,17 +3,21 @@
 use crate::config::Projector;
 use crate::defaults;
 use crate::error::Result;
-use crate::model::preflight::Needs;
-use crate::model::{Arithmetic, ModelSource, Opened, WeightsChoice, parts};
+use crate::model::{Arithmetic, ModelSource, Needs, Opened, WeightsChoice, bytes_of};
 use crate::quant::Format;
 use crate::text::TemplateChoice;
 use crate::untrusted::one_line;
-use crate::weights::gguf::{self, listing::Listing};
+use crate::weights::gguf;
+pub use crate::weights::gguf::{
+    Value,
+    listing::{Listing, Stored},
+};
 use crate::weights::layout::{Entry, Role, layout};
 use std::path::Path;
 
 /// A model's shape and size.
 #[derive(Clone, Debug, serde::Serialize)]
+#[non_exhaustive]
 pub struct Inspection {
     /// Schema of the JSON form.
     pub schema: &'static str,
@@ -43,6 +47,7 @@ pub struct Inspection {
 
 /// One part of the network.
 #[derive(Clone, Debug, serde::Serialize)]
+#[non_exhaustive]
 pub struct Part {
     /// `vision`, `resampler` or `language`.
     pub name: String,
@@ -58,6 +63,7 @@ pub struct Part {
 
 /// Memory for one budget.
 #[derive(Clone, Debug, serde::Serialize)]
+#[non_exhaustive]
 pub struct Memory {
     /// m.
     pub image_tokens: usize,
@@ -123,7 +129,7 @@ fn of(opened: &Opened) -> Inspection {
         let part = all.last_mut().expect("pushed above");
         part.tensors += 1;
         part.parameters += (entry.rows * entry.cols) as u64;
-        part.bytes += parts::bytes(entry, &format);
+        part.bytes += bytes_of(entry, &format);
     }
     let l = &opened.config.language;
     let weight_bytes = all.iter().map(|p| p.bytes).sum();
@@ -159,7 +165,7 @@ fn bits_per_weight(entries: &[Entry], part: &str, format: &(dyn Fn(Role) -> Form
         .iter()
         .filter(|entry| entry.name.split('.').next() == Some(part) && entry.role != Role::Vector);
     let (bytes, weights) = matrices.fold((0, 0), |(bytes, weights), entry| {
-        (bytes + parts::bytes(entry, format), weights + entry.rows * entry.cols)
+        (bytes + bytes_of(entry, format), weights + entry.rows * entry.cols)
     });
     bytes as f64 * 8.0 / weights.max(1) as f64
 }

@@ -18,7 +18,26 @@ pub fn object<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
             .err()
             .map_or("it holds no JSON object".into(), |error| json_error(&error)));
     }
-    serde_json::from_slice(text).map_err(|error| json_error(&error))
+    serde_json::from_slice(text).map_err(|error| {
+        let said = json_error(&error);
+        if is_python_number(text, &error) {
+            let (general, what) = ("it is not valid JSON", "NaN and Infinity are no numbers there");
+            return said.replacen(general, &format!("{general}: {what}"), 1);
+        }
+        said
+    })
+}
+
+/// Whether the reader stopped at a number as Python's `json` writes it and JSON does not know.
+fn is_python_number(text: &[u8], error: &serde_json::Error) -> bool {
+    let Some(line) = text.split(|byte| *byte == b'\n').nth(error.line().wrapping_sub(1)) else {
+        return false;
+    };
+    let here = &line[error.column().saturating_sub(2).min(line.len())..];
+    error.classify() == Category::Syntax
+        && [&b"NaN"[..], b"Infinity"].iter().any(|word| {
+            here[..here.len().min(word.len() + 2)].windows(word.len()).any(|w| w == *word)
+        })
 }
 
 /// What is wrong with a JSON text, and where.
@@ -220,5 +239,16 @@ mod tests {
         let text = serde_json::json!({"path": "a", "size": format!("\x1b[2J{}", "x".repeat(5000))});
         let said = object::<Entry>(text.to_string().as_bytes()).unwrap_err();
         assert!(said.len() < 300 && !said.contains('\x1b'), "{said}");
+    }
+
+    #[test]
+    fn pythons_numbers_that_json_has_not_are_named() {
+        let said = |text: &str| object::<serde_json::Value>(text.as_bytes()).unwrap_err();
+        for text in ["{\"a\": NaN}", "{\"a\": Infinity}", "{\n\"a\": -Infinity\n}"] {
+            assert!(said(text).contains("NaN and Infinity are no numbers"), "{}", said(text));
+        }
+        for text in ["{\"NaN\": nothing}", "{\"a\": -}", "{", "{\"a\": 1e400}"] {
+            assert!(!said(text).contains("NaN"), "{}", said(text));
+        }
     }
 }

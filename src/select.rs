@@ -3,13 +3,16 @@
 //! Whatever the way, the first m of an order are the selection for m, put back into raster order:
 //! the selections are nested, and the prompt holds tokens in the order that the model knows.
 
-use crate::parallel;
+pub mod question;
+
+use crate::{cpu, parallel};
 use std::fmt;
 use std::str::FromStr;
 
 /// How image tokens are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Select {
     /// The first m, as an MQT model was trained to nest them.
     Nested,
@@ -19,6 +22,8 @@ pub enum Select {
     Pool,
     /// By chance, the same for every picture.
     Random,
+    /// By what the question attends to, inside the decoder (SparseVLM, arXiv 2410.04417).
+    Question,
 }
 
 impl Select {
@@ -29,6 +34,7 @@ impl Select {
             Select::Spread => "spread",
             Select::Pool => "pool",
             Select::Random => "random",
+            Select::Question => "question",
         }
     }
 }
@@ -43,10 +49,10 @@ impl FromStr for Select {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Select, String> {
-        [Select::Nested, Select::Spread, Select::Pool, Select::Random]
+        [Select::Nested, Select::Spread, Select::Pool, Select::Random, Select::Question]
             .into_iter()
             .find(|select| select.name() == text)
-            .ok_or_else(|| format!("{text:?} is none of nested, spread, pool and random"))
+            .ok_or_else(|| format!("{text:?} is none of nested, spread, pool, random and question"))
     }
 }
 
@@ -106,33 +112,19 @@ pub fn farthest_point(tokens: &[f32], width: usize) -> Vec<u32> {
 
 /// Each row divided by its length; rows of zeros stay.
 fn normalised(tokens: &[f32], width: usize) -> Vec<Vec<f32>> {
-    let one = |row: &[f32]| {
+    parallel::map(tokens.len() / width, |i| {
+        let row = &tokens[i * width..][..width];
         let length = row.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>().sqrt();
         let factor = if length > 0.0 { 1.0 / length } else { 0.0 };
         row.iter().map(|&v| (f64::from(v) * factor) as f32).collect()
-    };
-    tokens.chunks_exact(width).map(one).collect()
+    })
 }
 
 /// Row i: the cosines of token i with those before it.
 fn cosines(rows: &[Vec<f32>], n: usize) -> Vec<Vec<f32>> {
-    parallel::map(n, |i| rows[..i].iter().map(|other| dot(&rows[i], other)).collect())
-}
-
-/// Lanes that sums are kept in: enough for a compiler to use wide registers, and a fixed order.
-const LANES: usize = 16;
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0f32; LANES];
-    let (whole_a, rest_a) = a.as_chunks::<LANES>();
-    let (whole_b, rest_b) = b.as_chunks::<LANES>();
-    for (a, b) in whole_a.iter().zip(whole_b) {
-        for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    let rest: f64 = rest_a.iter().zip(rest_b).map(|(a, b)| f64::from(a * b)).sum();
-    (sums.iter().map(|&sum| f64::from(sum)).sum::<f64>() + rest) as f32
+    let isa = cpu::Isa::chosen();
+    let groups = parallel::map(n.div_ceil(cpu::ROWS), |i| cpu::dots(isa, rows, i * cpu::ROWS));
+    groups.into_iter().flatten().collect()
 }
 
 /// A permutation of 0..n that `seed` decides, the same on every machine.

@@ -5,6 +5,7 @@
 #[cfg(test)]
 #[path = "cli"]
 mod cli {
+    mod attention;
     mod bad_model;
     mod bad_pack;
     mod bad_request;
@@ -12,16 +13,19 @@ mod cli {
     mod calibrate;
     mod chat;
     mod chat_lines;
+    mod clips;
     mod commands;
     mod devices;
     mod eval;
     mod eval_files;
     mod exact;
+    mod folders;
     mod gguf;
     mod interrupted;
     mod models;
     mod odd_model;
     mod odd_settings;
+    mod open;
     mod outputs;
     mod pictures;
     mod pull;
@@ -29,6 +33,10 @@ mod cli {
     mod pull_hostile;
     mod pull_listing;
     mod pull_versions;
+    mod serve;
+    mod serve_forms;
+    mod serve_safe;
+    mod served;
     mod server;
     mod streams;
     mod terminal;

@@ -5,21 +5,30 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "families/chosen.rs"]
+mod chosen;
 #[path = "families/gguf.rs"]
 mod gguf;
 #[path = "families/knob.rs"]
 mod knob;
+#[path = "families/pair.rs"]
+mod pair;
 #[path = "families/settings.rs"]
 mod settings;
+#[path = "families/several.rs"]
+mod several;
+#[path = "families/vocabulary.rs"]
+mod vocabulary;
 
+use mqt::Sampling;
 use mqt::cancel::Cancel;
 use mqt::convert::{Conversion, convert};
 use mqt::gpu::AdapterChoice;
 use mqt::image::Pixels;
-use mqt::image::tiles::{Level, Plan, Whole};
-use mqt::kernels::check::compare;
-use mqt::model::{Arithmetic, LoadOptions, ModelSource, Rehearsal, Slot, Want, Wanted, Weights};
-use mqt::sample::Sampling;
+use mqt::internals::image::tiles::{Level, Plan, Whole};
+use mqt::internals::kernels::check::compare;
+use mqt::internals::model::{Slot, Want, Wanted};
+use mqt::model::{Arithmetic, LoadOptions, ModelSource, Rehearsal, Weights};
 use mqt::{Error, Model};
 use pollster::block_on;
 use serde_json::Value;
@@ -95,34 +104,25 @@ impl Expected {
 }
 
 fn adapters() -> Vec<AdapterChoice> {
-    let gpu = block_on(mqt::gpu::Gpu::open(&AdapterChoice::Gpu)).ok().flatten();
+    let gpu = block_on(mqt::internals::gpu::Gpu::open(&AdapterChoice::Gpu)).ok().flatten();
     assert!(gpu.is_some() || std::env::var("REQUIRE_GPU").is_err(), "there is no adapter");
     let gpu = gpu.map(|_| AdapterChoice::Gpu);
     [AdapterChoice::Cpu].into_iter().chain(gpu).collect()
 }
 
 fn load(checkpoint: PathBuf, adapter: AdapterChoice, weights: Weights) -> Result<Model, Error> {
-    let options = LoadOptions {
-        adapter,
-        weights: weights.into(),
-        arithmetic: Arithmetic::Exact,
-        // The kernels of every family run on a network of zeros, too.
-        rehearsal: Rehearsal::Before,
-        ..Default::default()
-    };
+    let mut options = LoadOptions::on(adapter);
+    options.weights = weights.into();
+    options.arithmetic = Arithmetic::Exact;
+    // The kernels of every family run on a network of zeros, too.
+    options.rehearsal = Rehearsal::Before;
     block_on(Model::load(&ModelSource::Path(checkpoint), &options, &mut |_| {}))
 }
 
 /// The squares that PyTorch's processor made.
 fn squares(expected: &Expected, m: usize, size: usize) -> Vec<Pixels> {
     let values = expected.floats("pixel_values", m);
-    let square = |data: &[f32]| Pixels {
-        size,
-        data: data.to_vec(),
-        rgb: Vec::new(),
-        source: (1, 1),
-        readings_differ: false,
-    };
+    let square = |data: &[f32]| Pixels::of_values(data.to_vec(), size);
     values.chunks_exact(3 * size * size).map(square).collect()
 }
 
@@ -131,7 +131,7 @@ fn prompt(case: &str, expected: &Expected, m: usize, rows: &[usize]) -> Vec<Slot
     let config = read_json(&folder(case).join("checkpoint/config.json"));
     let image = config.get("image_token_id").or(config.get("image_token_index"));
     let image = image.and_then(Value::as_i64).unwrap_or(-1) as i32;
-    let visual = |row: &usize| Slot::Visual { picture: [0; 8], index: *row as u32 };
+    let visual = |row: &usize| Slot::Visual { picture: [0; 16], index: *row as u32 };
     let with = expected
         .ints("processor_ids", m)
         .filter(|_| expected.0.tensor(&format!("processor_ids.{m}")).is_ok());
@@ -172,9 +172,15 @@ fn every_stage_equals_pytorch() {
     for case in &CASES {
         for adapter in adapters() {
             let model = load(folder(case.name).join("checkpoint"), adapter, Weights::F32).unwrap();
+            assert_eq!(model.config().end_ids, ends(case), "{}: what ends an answer", case.name);
             run(case, &model);
         }
     }
+}
+
+fn ends(case: &Case) -> Vec<u32> {
+    let about = read_json(&folder(case.name).join("case.json"));
+    about["end_ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
 }
 
 fn run(case: &Case, model: &Model) {
@@ -182,9 +188,7 @@ fn run(case: &Case, model: &Model) {
     let about = read_json(&folder(case.name).join("case.json"));
     let side = |key: &str| about["shape"][key].as_u64().unwrap() as usize;
     let picture = (side("W"), side("H"));
-    let end_ids: Vec<u32> =
-        about["end_ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect();
-    assert_eq!(model.config().end_ids, end_ids, "{}: what ends an answer", case.name);
+    let end_ids = ends(case);
     let cancel = Cancel::new();
     for &(tokens, level, rows, columns, whole) in case.plans {
         let plan = Plan { level, picture, rows, columns, whole };
@@ -241,7 +245,7 @@ fn report(line: &str) {
 fn logits(
     what: &str,
     model: &Model,
-    visual: &mqt::model::ImageTokens,
+    visual: &mqt::internals::model::ImageTokens,
     slots: &[Slot],
     expected: &Expected,
     m: usize,
@@ -250,7 +254,7 @@ fn logits(
     let got = block_on(model.extend(
         &mut cache,
         slots,
-        &[([0; 8], visual)],
+        &[([0; 16], visual)],
         Want::AllLogits,
         &Cancel::new(),
     ));
@@ -264,14 +268,14 @@ fn logits(
 
 fn greedy(
     model: &Model,
-    visual: &mqt::model::ImageTokens,
+    visual: &mqt::internals::model::ImageTokens,
     slots: &[Slot],
     end_ids: &[u32],
 ) -> Vec<u32> {
     let cancel = Cancel::new();
     let mut cache = block_on(model.new_cache(slots.len() + 12)).unwrap();
     model.begin(&mut cache, slots.len(), 12, &Sampling::default(), &[], end_ids);
-    block_on(model.extend(&mut cache, slots, &[([0; 8], visual)], Want::Pick, &cancel)).unwrap();
+    block_on(model.extend(&mut cache, slots, &[([0; 16], visual)], Want::Pick, &cancel)).unwrap();
     let mut generation = model.generation(&mut cache);
     let mut ids = Vec::new();
     while let Some(picked) = block_on(generation.next(&cancel)).unwrap() {

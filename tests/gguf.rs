@@ -13,10 +13,10 @@ use mqt::cancel::Cancel;
 use mqt::convert::{Conversion, convert};
 use mqt::gpu::AdapterChoice;
 use mqt::image::{Picture, Reading};
+use mqt::internals::weights::gguf::{Pair, on_disk};
+use mqt::internals::weights::tensors::Folder;
 use mqt::model::{Arithmetic, LoadOptions, ModelSource, Weights};
 use mqt::session::Trace;
-use mqt::weights::gguf::{Pair, on_disk};
-use mqt::weights::tensors::Folder;
 use mqt::{Budget, Model, Request, Session};
 use pollster::block_on;
 use safetensors::tensor::{Dtype, TensorView};
@@ -91,12 +91,9 @@ fn write_folder(name: &str, folder: &Path) {
 }
 
 fn load(pack: &Path) -> Arc<Model> {
-    let options = LoadOptions {
-        adapter: AdapterChoice::Cpu,
-        weights: Weights::F32.into(),
-        arithmetic: Arithmetic::Exact,
-        ..Default::default()
-    };
+    let mut options = LoadOptions::on(AdapterChoice::Cpu);
+    options.weights = Weights::F32.into();
+    options.arithmetic = Arithmetic::Exact;
     let source = ModelSource::Path(pack.to_owned());
     Arc::new(block_on(Model::load(&source, &options, &mut |_| {})).unwrap())
 }
@@ -109,7 +106,7 @@ fn trace(model: &Arc<Model>) -> Trace {
     let mut session = block_on(Session::new(model.clone(), 512, &Cancel::new())).unwrap();
     let mut request = Request::new("How many red circles\nare <mark> there? Größe 3");
     request.budget = Budget::Fixed(4);
-    block_on(session.trace(&picture, &request, &Cancel::new())).unwrap()
+    block_on(session.trace(std::slice::from_ref(&picture), &request, &Cancel::new())).unwrap()
 }
 
 #[test]
@@ -128,8 +125,8 @@ fn a_pair_gives_the_logits_of_a_folder_with_the_same_values() {
         write_folder(name, &checkpoint);
         let pack = folder.path().join("pack");
         let (model, mmproj) = (case(&format!("{name}.gguf")), case(&format!("{name}-mmproj.gguf")));
-        let what =
-            Conversion { mmproj: Some(&mmproj), ..Conversion::new(&model, &pack, Weights::F32) };
+        let mut what = Conversion::new(&model, &pack, Weights::F32);
+        what.mmproj = Some(&mmproj);
         block_on(convert(&what, &Cancel::new(), &mut |_| {}, &mut |_| {})).unwrap();
         let (ours, folders) = (load(&pack), load(&checkpoint));
         assert_eq!(ours.config(), folders.config(), "{name}");

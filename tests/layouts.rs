@@ -1,17 +1,17 @@
-//! Every published layout, made by `mqt::synth`: opened, asked, converted, and asked again with the
-//! same ids.
+//! Every published layout, made by `src/synth`: opened, asked, converted, and asked again with
+//! the same ids.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use mqt::Select;
 use mqt::budget::Budget;
 use mqt::cancel::Cancel;
 use mqt::convert::{Calibration, Conversion, convert};
 use mqt::gpu::AdapterChoice;
 use mqt::image::Picture;
+use mqt::internals::synth::{Layout, Synth};
 use mqt::model::{Arithmetic, LoadOptions, ModelSource, Weights};
-use mqt::select::Select;
 use mqt::session::Request;
-use mqt::synth::{Layout, Synth};
 use mqt::{Model, Session};
 use pollster::block_on;
 use std::path::Path;
@@ -26,12 +26,9 @@ fn synth(layout: Layout, folder: &Path) {
 }
 
 fn load(path: &Path, weights: Weights) -> Arc<Model> {
-    let options = LoadOptions {
-        adapter: AdapterChoice::Cpu,
-        weights: weights.into(),
-        arithmetic: Arithmetic::Exact,
-        ..Default::default()
-    };
+    let mut options = LoadOptions::on(AdapterChoice::Cpu);
+    options.weights = weights.into();
+    options.arithmetic = Arithmetic::Exact;
     Arc::new(
         block_on(Model::load(&ModelSource::Path(path.to_owned()), &options, &mut |_| {})).unwrap(),
     )
@@ -67,10 +64,8 @@ fn a_pack_answers_as_the_folder_it_came_from() {
         };
         for weights in formats {
             // Folders are rounded with importance guessed.
-            let what = Conversion {
-                calibration: Calibration::Off,
-                ..Conversion::new(&checkpoint, &pack, weights)
-            };
+            let mut what = Conversion::new(&checkpoint, &pack, weights);
+            what.calibration = Calibration::Off;
             block_on(convert(&what, &Cancel::new(), &mut |_| {}, &mut |_| {})).unwrap();
             // All there are with a projector, some of those with a query transformer.
             let budgets = [4, 64];

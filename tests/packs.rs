@@ -25,7 +25,7 @@ fn copy() -> tempfile::TempDir {
 }
 
 fn load(folder: &Path) -> Result<Model, Error> {
-    let options = LoadOptions { adapter: AdapterChoice::Cpu, ..Default::default() };
+    let options = LoadOptions::on(AdapterChoice::Cpu);
     block_on(Model::load(&ModelSource::Path(folder.to_owned()), &options, &mut |_| {}))
 }
 
@@ -49,7 +49,7 @@ fn an_undamaged_copy_loads() {
 /// Ctrl-C while a model of gigabytes is read.
 #[test]
 fn loading_stops_between_two_tensors() {
-    let options = LoadOptions { adapter: AdapterChoice::Cpu, ..Default::default() };
+    let options = LoadOptions::on(AdapterChoice::Cpu);
     let (cancel, mut ticks) = (options.cancel.clone(), 0);
     let stopped = block_on(Model::load(&ModelSource::Path(toybox()), &options, &mut |_| {
         ticks += 1;

@@ -5,9 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
-use mqt::image::tiles::{Level, Plan, Whole};
-use mqt::text::chat::{self, Names};
-use mqt::text::prompt::Part;
+use mqt::internals::image::tiles::{Level, Plan, Whole};
+use mqt::internals::text::Part;
+use mqt::internals::text::chat::{self, Names};
 use mqt::text::{Template, TextStream, Tokenizer};
 use serde_json::Value;
 
@@ -334,6 +334,10 @@ fn templates_that_cannot_be_cut_are_refused_in_one_sentence() {
         "{{ ('ab' * 60000).replace('a', 'b' * 60000) }}",
         "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}",
         "{% set ns = namespace(x='ab') %}{% for i in range(64) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+        "{% set ns = namespace(x=[1]) %}{% for i in range(64) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x | length }}",
+        "{% set ns = namespace(x=[1]) %}{% for i in range(64) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}",
+        "{% set ns = namespace(x=1) %}{% set ns.x = ns %}{{ ns }}",
+        "{{ {'a': 1} | tojson(indent=99999999999) }}",
         "{% macro f(x) %}{{ f(x) ~ f(x) }}{% endmacro %}{{ f(1) }}",
         turn,
         twice,

@@ -13,7 +13,7 @@ fn elsewhere<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static
 
 #[test]
 fn loading_looking_and_asking_move_between_threads() {
-    let options = LoadOptions { adapter: AdapterChoice::Cpu, ..LoadOptions::default() };
+    let options = LoadOptions::on(AdapterChoice::Cpu);
     let model = elsewhere(async move {
         Model::load(&ModelSource::Bundled, &options, &mut |_| {}).await.map(Arc::new)
     })

@@ -12,17 +12,20 @@ const FLOORS: &[&[&str]] = &[
     &["error", "future", "defaults", "camel"],
     &["untrusted", "cancel", "parallel"],
     &["plain"],
-    &["quant", "sample", "image", "select", "attention"],
+    &["quant", "sample", "image", "attention"],
     &["budget"],
     &["text"],
-    &["gpu"],
+    &["gpu", "grammar"],
     &["kernels"],
     &["cpu"],
+    &["select"],
     &["config"],
     &["weights"],
     &["model"],
     &["session"],
-    &["bench", "catalogue", "synth", "convert", "inspect"],
+    &["bench", "blocking", "catalogue", "synth", "convert", "inspect"],
+    &["settings"],
+    &["internals"],
 ];
 
 /// Source files may have this many lines.

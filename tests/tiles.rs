@@ -5,8 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use mqt::image::tiles::{Level, Plan, Tiling, Whole, squares};
 use mqt::image::{Aspect, Filter, ImageSpec, Picture, Pixels, Reading};
+use mqt::internals::image::tiles::{Level, Plan, Tiling, Whole, squares};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -19,8 +19,10 @@ fn siglip(size: usize, tiling: Tiling) -> ImageSpec {
         Tiling::Edges { .. } => Filter::Lanczos,
         _ => Filter::Bicubic,
     };
-    let aspect = Aspect::Stretch;
-    ImageSpec { size, aspect, filter, tiling, over_white: true, mean: [0.5; 3], std: [0.5; 3] }
+    let mut spec = ImageSpec::clip(size);
+    (spec.aspect, spec.filter, spec.tiling) = (Aspect::Stretch, filter, tiling);
+    (spec.over_white, spec.mean, spec.std) = (true, [0.5; 3], [0.5; 3]);
+    spec
 }
 
 fn edges(size: usize, published: usize) -> ImageSpec {
@@ -71,7 +73,7 @@ fn formula(width: usize, height: usize) -> Picture {
     let value =
         |x: usize, y: usize, c: usize| (x * (3 * c + 2) + y * (2 * c + 5) + ((x * y) >> 4)) as u8;
     let rgb = (0..width * height * 3).map(|i| value(i / 3 % width, i / 3 / width, i % 3)).collect();
-    Picture { rgb, width, height, readings_differ: false }
+    Picture::from_rgb(rgb, width, height).unwrap()
 }
 
 #[test]
@@ -111,7 +113,8 @@ fn squares_of_many_shapes_equal_pillow() {
 fn the_one_square_is_what_it_was_before_there_were_tiles() {
     let picture = formula(90, 61);
     for aspect in [Aspect::Pad, Aspect::CropCenter, Aspect::Stretch] {
-        let spec = ImageSpec { aspect, ..ImageSpec::clip(30) };
+        let mut spec = ImageSpec::clip(30);
+        spec.aspect = aspect;
         let (plan, all) = squares(&picture, &spec, Level::Square).unwrap();
         assert_eq!((plan.squares(), plan.whole), (1, Whole::Alone));
         assert_eq!(all, [Pixels::from_rgb(&picture.rgb, 90, 61, &spec).unwrap()], "{aspect:?}");
@@ -204,7 +207,7 @@ fn the_thinnest_pictures_are_planned_and_cut() {
     let specs = [edges(24, 4), edges(15, 4), pinpoints(20, 6, 9), ImageSpec::clip(20)];
     for (width, height) in [(1, 65535), (65535, 1), (2, 65535), (65535, 2), (1, 1), (1, 2)] {
         let rgb = vec![7; width * height * 3];
-        let picture = Picture { rgb, width, height, readings_differ: false };
+        let picture = Picture::from_rgb(rgb, width, height).unwrap();
         for spec in &specs {
             for level in spec.levels() {
                 let (plan, all) = squares(&picture, spec, level).unwrap();

@@ -5,7 +5,7 @@ import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { type Plugin, defineConfig } from "vite";
+import { type Plugin, type Rolldown, defineConfig } from "vite";
 import { HEADERS } from "./serve.mjs";
 import * as words from "./src/words.ts";
 
@@ -122,35 +122,33 @@ const policy = (): Plugin => ({
 const offline = (): Plugin => ({
   name: "offline",
   apply: "build",
-  generateBundle(_, bundle) {
-    const open = readdirSync(here("public"));
-    const built = Object.keys(bundle).filter(name => name !== "index.html");
-    // The page's own script with what it cannot begin without, its style, and the sample pictures.
-    const scripts = new Set<string>();
-    const walk = (name: string) => {
-      const file = bundle[name];
-      if (file?.type !== "chunk" || scripts.has(name)) return;
-      scripts.add(name);
-      file.imports.forEach(walk);
-    };
-    for (const [name, file] of Object.entries(bundle))
-      if (file.type === "chunk" && file.isEntry) walk(name);
-    const first = (name: string) =>
-      scripts.has(name) || /\.css$|\/toybox-\d+-[^/]*\.png$/.test(name);
-    const shell = [...built.filter(first), ...open, "./"].sort();
-    const rest = built.filter(name => !first(name)).sort();
-    const hash = createHash("sha256");
-    for (const [name, file] of Object.entries(bundle))
-      hash.update(name).update(file.type === "chunk" ? file.code : file.source);
-    const source = readFileSync(here("src/sw.js"), "utf8")
-      .replace('"__VERSION__"', JSON.stringify(hash.digest("hex").slice(0, 12)))
-      .replace('["__SHELL__"]', JSON.stringify(shell))
-      .replace('["__REST__"]', JSON.stringify(rest))
-      // A visitor needs no comments; this file is not bundled, so nothing else takes them out.
-      .replace(/^\s*(\/\/|\/?\*).*\n/gm, "");
-    this.emitFile({ type: "asset", fileName: "sw.js", source });
-  },
+  // After index.html is written: it names the scripts that the page cannot begin without.
+  generateBundle: { order: "post", handler: keepOffline },
 });
+
+function keepOffline(this: Rolldown.PluginContext, _: unknown, bundle: Rolldown.OutputBundle) {
+  const open = readdirSync(here("public"));
+  const built = Object.keys(bundle).filter(name => name !== "index.html");
+  const page = bundle["index.html"];
+  const html = page?.type === "asset" ? String(page.source) : "";
+  if (!built.some(name => name.endsWith(".js") && html.includes(name)))
+    throw new Error("index.html names no script");
+  // Those, the page's style, and the sample pictures.
+  const first = (name: string) =>
+    html.includes(name) || /\.css$|\/toybox-\d+-[^/]*\.png$/.test(name);
+  const shell = [...built.filter(first), ...open, "./"].sort();
+  const rest = built.filter(name => !first(name)).sort();
+  const hash = createHash("sha256");
+  for (const [name, file] of Object.entries(bundle))
+    hash.update(name).update(file.type === "chunk" ? file.code : file.source);
+  const source = readFileSync(here("src/sw.js"), "utf8")
+    .replace('"__VERSION__"', JSON.stringify(hash.digest("hex").slice(0, 12)))
+    .replace('["__SHELL__"]', JSON.stringify(shell))
+    .replace('["__REST__"]', JSON.stringify(rest))
+    // A visitor needs no comments; this file is not bundled, so nothing else takes them out.
+    .replace(/^\s*(\/\/|\/?\*).*\n/gm, "");
+  this.emitFile({ type: "asset", fileName: "sw.js", source });
+}
 
 export default defineConfig({
   root: here("."),
@@ -165,5 +163,9 @@ export default defineConfig({
     // Everything is a file of its own: nothing is inlined that the policy would refuse.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // What the page cannot begin without is one file, not one for each part that shares some of it.
+    rolldownOptions: {
+      output: { codeSplitting: { groups: [{ name: "page", test: /\/www\/src\/main\.ts$/ }] } },
+    },
   },
 });

@@ -3,10 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mqt::weights::Weights;
-use mqt::weights::gguf::listing::Listing;
-use mqt::weights::gguf::{Container, Pair, Source, open};
-use mqt::weights::tensors::Folder;
+use mqt::model::Weights;
+use mqt::inspect::Listing;
+use mqt::internals::weights::gguf::{Container, Pair, Source, open};
+use mqt::internals::weights::tensors::Folder;
 use mqt_fuzz::Memory;
 use pollster::block_on;
 

@@ -2,9 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mqt::weights::Supply;
-use mqt::weights::layout::layout;
-use mqt::weights::pack::Pack;
+use mqt::internals::weights::Supply;
+use mqt::internals::weights::layout::layout;
+use mqt::internals::weights::pack::Pack;
 use mqt_fuzz::Memory;
 use pollster::block_on;
 

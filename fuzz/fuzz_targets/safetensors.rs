@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mqt::weights::tensors::Folder;
+use mqt::internals::weights::tensors::Folder;
 use mqt_fuzz::Memory;
 use pollster::block_on;
 

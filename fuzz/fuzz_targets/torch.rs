@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mqt::weights::files::Disk;
-use mqt::weights::tensors::Folder;
+use mqt::internals::weights::files::Disk;
+use mqt::internals::weights::tensors::Folder;
 use pollster::block_on;
 
 fuzz_target!(|bytes: &[u8]| {

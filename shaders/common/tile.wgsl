@@ -169,13 +169,14 @@ fn scales_and_zeros(s: ptr<function, Scales>, raw: ptr<function, Rows>) {
     }
 }
 
-// Moves on to the scales of the columns after these.
-fn next_scales(raw: ptr<function, Rows>) {
-    (*raw).a = (*raw).a >> vec4<u32>(16u);
-    if ROWS >= 8u { (*raw).b = (*raw).b >> vec4<u32>(16u); }
+// The words of scales of all rows, that of the part'th columns of a block in the low bits.
+fn load_scales(raw: ptr<function, Rows>, panel: u32, block: u32, part: u32, lane: u32) {
+    let shift = 16u * part;
+    (*raw).a = scales4(panel, 0u, block, lane) >> vec4<u32>(shift);
+    if ROWS >= 8u { (*raw).b = scales4(panel, 4u, block, lane) >> vec4<u32>(shift); }
     if ROWS == 16u {
-        (*raw).c = (*raw).c >> vec4<u32>(16u);
-        (*raw).d = (*raw).d >> vec4<u32>(16u);
+        (*raw).c = scales4(panel, 8u, block, lane) >> vec4<u32>(shift);
+        (*raw).d = scales4(panel, 12u, block, lane) >> vec4<u32>(shift);
     }
 }
 
@@ -219,26 +220,32 @@ fn add(
 }
 
 // Sums the blocks first, first + step, ... of this lane's rows, in that order.
+// One loop over the columns that share a scale, and words of scales loaded where they are used:
+//   what lives across an inner loop some drivers keep in memory, at half the speed.
 fn accumulate(panel: u32, lane: u32, first: u32, step: u32, bases: Bases) -> Tile {
+    const PARTS = CHUNKS_PER_BLOCK / CHUNKS_PER_SCALE;
     var t = Tile();
     var base = bases;
-    for (var block = first; block < params.blocks; block += step) {
+    for (var i = 0u; ; i++) {
+        let block = first + i / PARTS * step;
+        if block >= params.blocks { break; }
+        let part = i % PARTS;
+        let at = block * CHUNKS_PER_BLOCK + part * CHUNKS_PER_SCALE;
         var raw = Rows();
-        raw.a = scales4(panel, 0u, block, lane);
-        if ROWS >= 8u { raw.b = scales4(panel, 4u, block, lane); }
-        if ROWS == 16u {
-            raw.c = scales4(panel, 8u, block, lane);
-            raw.d = scales4(panel, 12u, block, lane);
+        var s = Scales();
+        var r = Sums();
+        if TOKENS > 1u {
+            load_scales(&raw, panel, block, part, lane);
+            scales_and_zeros(&s, &raw);
         }
-        for (var part = 0u; part < CHUNKS_PER_BLOCK / CHUNKS_PER_SCALE; part++) {
-            var s = Scales();
-            if TOKENS > 1u { scales_and_zeros(&s, &raw); }
-            var r = Sums();
-            for (var c = 0u; c < CHUNKS_PER_SCALE; c++) {
-                add_chunk(&t, &r, &s, &base, panel, block * CHUNKS_PER_BLOCK + part * CHUNKS_PER_SCALE + c, lane);
-            }
-            if TOKENS == 1u { add_sums(&t, &r, &raw); }
-            next_scales(&raw);
+        if CHUNKS_PER_SCALE == 1u {
+            add_chunk(&t, &r, &s, &base, panel, at, lane);
+        } else {
+            for (var c = 0u; c < CHUNKS_PER_SCALE; c++) { add_chunk(&t, &r, &s, &base, panel, at + c, lane); }
+        }
+        if TOKENS == 1u {
+            load_scales(&raw, panel, block, part, lane);
+            add_sums(&t, &r, &raw);
         }
     }
     return t;

@@ -1,12 +1,10 @@
 // product/bytes: as product/lanes, with activations rounded to bytes: 64 columns of a token share a
-//   step,
-//   their largest magnitude / 127
+//   step, their largest magnitude / 127
 // x [tokens, cols] f32 - w panels (data, scales) of q8, q5 or q4 - bias [rows] f32 - out [tokens,
-//   rows]
-//   f32, read-write because of ADD
+//   rows] f32, read-write because of ADD
 // A workgroup rounds a block of TOKENS tokens into workgroup memory, or SLICES blocks at once. A
-//   lane owns ROWS rows (the same one of
-// neighbouring panels) and every SLICESth of their blocks; a block's sum is one of integers, exact.
+//   lane owns ROWS rows (the same one of neighbouring panels) and every SLICESth of their blocks; a
+//   block's sum is one of integers, exact.
 // grid: (panels / ROWS / (WG / 32 / SLICES), tokens / TOKENS) of WG lanes; constants TOKENS (4, 8,
 //   16), ROWS (1, 2), SLICES, PARTIAL, ADD, BIAS, ACT
 // preludes: common/x_storage.wgsl (binding 1), common/data_*.wgsl (2), common/weight_q*.wgsl,

@@ -1,11 +1,9 @@
 // product/lanes: out[t, r] = act(sum over c of x[t, c] * w[r, c] + bias[r]), or the same added to
-//   out[t,
-//   r] when ADD = 1
+//   out[t, r] when ADD = 1
 // x [tokens, cols] f32 - w panels (data, scales) - bias [rows] f32 - out [tokens, rows] f32,
 //   read-write because of ADD
 // grid: (panels / ROWS / (WG / 32 / SLICES), tokens / TOKENS) of WG lanes; constants ADD, BIAS, ACT
-//   (0 none, 1 quick-GELU,
-// 2 GELU), SLICES (lanes that share a row's columns), TOKENS and ROWS of
+//   of common/product.wgsl, SLICES (lanes that share a row's columns), TOKENS and ROWS of
 //   common/tile.wgsl, COLUMNS of its tile in use
 // preludes: common/x_*.wgsl (binding 1), common/data_*.wgsl (2), common/weight_*.wgsl,
 //   common/product.wgsl, common/tile.wgsl

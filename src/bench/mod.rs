@@ -4,21 +4,29 @@
 //! The report is `mqt.bench/1`: figures are medians; what a device cannot measure is `None`.
 
 mod ceilings;
+mod chosen;
 mod facts;
+mod order;
+mod pictures;
 mod predicted;
 mod profile;
 mod report;
+mod stop;
 mod time;
 
 pub use ceilings::Ceilings;
 #[cfg(test)]
 pub(crate) use ceilings::variants;
+pub use chosen::ChosenByQuestion;
+pub use pictures::Pictures;
 pub use profile::{KernelTime, Stage};
 pub use report::{
-    Decode, FirstToken, ModelFacts, Prefill, Processor, Report, SmallBatch, Startup, Vision,
+    Decode, FirstToken, ModelFacts, Prediction, Prefill, Processor, Report, SmallBatch, Startup,
+    Vision,
 };
+pub use stop::Stop;
 
-use crate::budget::{self, Speed};
+use crate::budget;
 use crate::cancel::Cancel;
 use crate::cpu;
 use crate::defaults;
@@ -45,6 +53,8 @@ pub struct Plan {
     pub contexts: Vec<usize>,
     /// Whether to run the tower and the resampler.
     pub vision: bool,
+    /// Whether to let the question choose image tokens, where the model can.
+    pub question: bool,
     /// Whether to take the time of every kernel at the end.
     pub profile: bool,
     /// Seconds to spend on one figure before its median is taken.
@@ -61,6 +71,7 @@ impl Default for Plan {
             small_batch: (1..=16).chain([20, 24, 28, 32, 48, 64]).collect(),
             contexts: defaults::BENCH_CONTEXTS.into(),
             vision: true,
+            question: false,
             profile: false,
             patience: defaults::BENCH_PATIENCE,
             cancel: Cancel::new(),
@@ -89,6 +100,7 @@ pub async fn run(
 ) -> Result<Report> {
     let offer = model.config().offer();
     plan.tokens.iter().try_for_each(|&m| budget::fixed(m as u64, &offer).map(drop))?;
+    chosen::check(model, plan)?;
     let mut bench = Bench { model, plan, on_progress };
     let startup = bench.startup().await?;
     bench.say("ceilings")?;
@@ -96,21 +108,24 @@ pub async fn run(
         Some(gpu) => ceilings::measure(gpu).await?,
         None => model.processor().map(ceilings::of_processor).unwrap_or_default(),
     };
-    let (vision, resample_ms, encode_ms) = bench.vision(&ceilings).await?;
+    let (vision, resample_ms, encode) = bench.vision(&ceilings).await?;
     let longest = plan
         .contexts
         .iter()
         .map(|c| c + GENERATED.1 + 1)
         .chain(plan.prefill.iter().copied())
         .chain(plan.small_batch.iter().map(|n| BESIDE + n))
+        .chain(plan.question.then(|| chosen::room(model)))
         .max()
         .unwrap_or(256);
     let mut cache = model.new_cache(longest.min(model.config().max_context())).await?;
     let prefill = bench.prefill(&mut cache).await?;
     let small_batch = bench.small_batch(&mut cache).await?;
     let decode = bench.decode(&mut cache, &ceilings).await?;
-    let speed = predicted::speed(model, plan.vision, &plan.cancel).await?;
-    let first_token = bench.first_token(&mut cache, encode_ms, &speed).await?;
+    let first_token = bench.first_token(&mut cache, encode).await?;
+    let pictures = bench.pictures(&mut cache, encode.0).await?;
+    let chosen = bench.chosen(&mut cache).await?;
+    let stop = bench.stop(&mut cache).await?;
     let profile = bench.profile(&mut cache).await?;
     Ok(Report {
         schema: "mqt.bench/1",
@@ -127,9 +142,13 @@ pub async fn run(
         prefill,
         small_batch,
         decode,
+        prediction: predicted::errors(&first_token),
         first_token,
+        pictures,
+        chosen,
+        stop,
         startup_ms: startup,
-        pipelines: model.gpu().map_or(0, crate::Gpu::pipeline_count),
+        pipelines: model.gpu().map_or(0, crate::gpu::Gpu::pipeline_count),
         gpu_bytes_peak: model.counters().bytes_peak,
         variants: model.learned().variants,
         profile,
@@ -137,7 +156,7 @@ pub async fn run(
 }
 
 struct Bench<'a> {
-    model: &'a Model,
+    model: &'a Arc<Model>,
     plan: &'a Plan,
     on_progress: &'a mut Callback<'a, str>,
 }
@@ -171,14 +190,19 @@ impl Bench<'_> {
         n >= 50 || n >= 3 && spent >= 1.0 || n >= 1 && spent >= 10.0
     }
 
-    async fn vision(&mut self, ceilings: &Ceilings) -> Result<(Option<Vision>, Option<f64>, f64)> {
+    /// The tower, the resampler, and what both take: measured, and as a conversation predicts it
+    /// a moment later.
+    async fn vision(
+        &mut self,
+        ceilings: &Ceilings,
+    ) -> Result<(Option<Vision>, Option<f64>, (f64, f64))> {
         if !self.plan.vision {
-            return Ok((None, None, 0.0));
+            return Ok((None, None, (0.0, 0.0)));
         }
         self.say("vision tower")?;
         let pixels = sample_picture(self.model);
         let (mut tower, mut resampler) = (Samples::default(), Samples::default());
-        self.model.look_once(&pixels, &self.plan.cancel).await?;
+        let (visual, _) = self.model.look_once(&pixels, &self.plan.cancel).await?;
         while !self.enough(&tower) {
             let (_, looked) = self.model.look_once(&pixels, &self.plan.cancel).await?;
             tower.push(looked.vision_ms / 1e3);
@@ -187,7 +211,11 @@ impl Bench<'_> {
         let (ms, gflop) = (tower.median() * 1e3, vision_gflop(self.model));
         let fraction_of_peak = ceilings.fma_f32_gflop_s.map(|peak| gflop / ms * 1e3 / peak);
         let resample_ms = resampler.median() * 1e3;
-        Ok((Some(Vision { ms, gflop, fraction_of_peak }), Some(resample_ms), ms + resample_ms))
+        let (ordered, order_ms) = self.order(&visual, pixels.size).await?;
+        let vision = Vision { ms, gflop, fraction_of_peak, ordered, order_ms };
+        let speed = predicted::speed(self.model, true, &self.plan.cancel).await?;
+        let encode = (ms + resample_ms, speed.encode_ms.unwrap_or(0.0));
+        Ok((Some(vision), Some(resample_ms), encode))
     }
 
     /// Seconds to compute `n` tokens after the first `kept` of the cache.
@@ -349,8 +377,7 @@ impl Bench<'_> {
     async fn first_token(
         &mut self,
         cache: &mut Cache,
-        encode_ms: f64,
-        speed: &Speed,
+        (encode_ms, predicted_ms): (f64, f64),
     ) -> Result<Vec<FirstToken>> {
         let ladder = self.model.config().offer().ladder();
         let tokens = if self.plan.tokens.is_empty() { ladder } else { self.plan.tokens.clone() };
@@ -362,9 +389,10 @@ impl Bench<'_> {
             }
             self.say(&format!("first token at m = {m}"))?;
             self.fill(cache, system).await?;
+            // In turn, so that both see the same machine.
+            let speed = predicted::speed(self.model, false, &self.plan.cancel).await?;
             let ms = self.median(cache, system, m + QUESTION).await? * 1e3;
-            let encode = speed.encode_ms.unwrap_or(0.0);
-            let predicted_ms = speed.first_token_ms(m + QUESTION).map(|ms| encode + ms);
+            let predicted_ms = speed.first_token_ms(m + QUESTION).map(|ms| predicted_ms + ms);
             rows.push(FirstToken { image_tokens: m, ms: encode_ms + ms, predicted_ms });
         }
         Ok(rows)

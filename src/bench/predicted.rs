@@ -1,6 +1,7 @@
 //! What a conversation expects of this device before anybody has asked: the budget's figures, to
 //! compare with what is measured.
 
+use super::{FirstToken, Prediction};
 use crate::budget::{Budget, Speed};
 use crate::cancel::Cancel;
 use crate::error::Result;
@@ -25,4 +26,13 @@ pub(super) async fn speed(model: &Arc<Model>, vision: bool, cancel: &Cancel) -> 
         session.prepare(&Budget::Fixed(1), cancel).await?;
     }
     Ok(session.speed().clone())
+}
+
+/// How far the predictions of `rows` are off.
+pub(super) fn errors(rows: &[FirstToken]) -> Option<Prediction> {
+    let error = |row: &FirstToken| row.predicted_ms.map(|ms| (ms / row.ms - 1.0).abs());
+    let mut errors: Vec<f64> = rows.iter().filter_map(error).collect();
+    errors.sort_by(f64::total_cmp);
+    let worst_error = *errors.last()?;
+    Some(Prediction { median_error: errors[errors.len() / 2], worst_error })
 }

@@ -1,6 +1,6 @@
 //! What a run of the benchmark found.
 
-use super::{Ceilings, Stage};
+use super::{Ceilings, ChosenByQuestion, Pictures, Stage, Stop};
 use crate::cpu::Isa;
 use crate::gpu::AdapterInfo;
 use serde::Serialize;
@@ -36,6 +36,16 @@ pub struct Report {
     pub decode: Vec<Decode>,
     /// From the question to the first token, the picture not yet encoded, the system prompt cached.
     pub first_token: Vec<FirstToken>,
+    /// The same about 1, 2, 4 and 8 pictures, as far as the context has room.
+    pub pictures: Vec<Pictures>,
+    /// Image tokens that the question chooses, if asked for.
+    pub chosen: Vec<ChosenByQuestion>,
+    /// How far predictions are off; `None` where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prediction: Option<Prediction>,
+    /// How long Stop takes; `None` in the browser, where one thread cannot ask while it works.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Stop>,
     /// From nothing to ready, by phase.
     pub startup_ms: Startup,
     /// Compiled pipelines.
@@ -79,6 +89,10 @@ pub struct Vision {
     pub gflop: f64,
     /// Of the measured f32 peak.
     pub fraction_of_peak: Option<f64>,
+    /// Image tokens that `--select spread` puts in order, once per picture.
+    pub ordered: usize,
+    /// Milliseconds that it takes, reading the tokens back included.
+    pub order_ms: f64,
 }
 
 /// A prompt.
@@ -135,6 +149,15 @@ pub struct FirstToken {
     pub ms: f64,
     /// What a new conversation predicts; `None` where its prompt is too short to tell.
     pub predicted_ms: Option<f64>,
+}
+
+/// Predicted against measured waits for the first token, over all m: |predicted ÷ measured − 1|.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Prediction {
+    /// The median.
+    pub median_error: f64,
+    /// The largest.
+    pub worst_error: f64,
 }
 
 /// Milliseconds until ready.

@@ -2,13 +2,24 @@
 
 use super::*;
 
+/// What a question of 20 tokens costs about one picture whose square is encoded.
+fn plain(m: usize) -> Cost {
+    Cost { squares: 0, pictures: m, length: m + 20, unread: m + 20 }
+}
+
+fn situation<'a>(
+    offer: &'a Offer,
+    speed: &'a Speed,
+    room: usize,
+    cost: &'a dyn Fn(usize) -> Cost,
+) -> Situation<'a> {
+    Situation { offer, speed, spent: 0.0, room, pictures: 1, cost }
+}
+
 /// A question of 20 tokens about a picture that is encoded, `spent` milliseconds ago.
 fn chosen(offer: &Offer, rate: f64, spent: f64, free: usize) -> Choice {
-    let none = |_: &Step| 0;
     let speed = Speed { prefill_ms_per_token: Some(rate), ..Default::default() };
-    let encoded = &[Level::Square];
-    let situation =
-        Situation { offer, speed: &speed, spent, question: 20, free, encoded, read: &none };
+    let situation = Situation { spent, ..situation(offer, &speed, free + 21, &plain) };
     choose(&Budget::default(), &situation).unwrap()
 }
 
@@ -81,27 +92,26 @@ fn tiled_models_offer_levels_and_fewer_tokens_of_the_first() {
 #[test]
 fn squares_that_are_not_encoded_yet_cost_their_time() {
     let offer = Offer::tiled(levels(), &[16, 32], Level::Edge(1));
+    let step = |m| at_most(m, &offer);
     let speed =
         Speed { encode_ms: Some(300.0), prefill_ms_per_token: Some(0.5), ..Default::default() };
-    let m = |encoded: &[Level]| {
-        let (offer, speed) = (&offer, &speed);
-        let situation =
-            Situation { offer, speed, spent: 0.0, question: 20, free: 4000, encoded, read: &|_| 0 };
-        choose(&Budget::default(), &situation).unwrap().m
+    let m = |encoded: &[Level], around: usize| {
+        let cost = |m: usize| Cost {
+            squares: if encoded.contains(&step(m).level) { 0 } else { step(m).squares },
+            unread: m + 20 + around * step(m).squares,
+            ..plain(m)
+        };
+        choose(&Budget::default(), &situation(&offer, &speed, 4000, &cost)).unwrap().m
     };
-    assert_eq!([m(&[]), m(&[Level::Edge(3)]), m(&[Level::Edge(4)])], [320, 640, 1088]);
+    let (three, four) = (&[Level::Edge(3)], &[Level::Edge(4)]);
+    assert_eq!([m(&[], 0), m(three, 0), m(four, 0)], [320, 640, 1088]);
+    // What is written around squares is read as well.
+    assert_eq!([m(&[], 190), m(four, 100)], [64, 1088]);
     // Nothing is known of the tower: one square is the least that can be tried.
     let speed = Speed { prefill_ms_per_token: Some(0.5), ..Default::default() };
-    let situation = Situation {
-        offer: &offer,
-        speed: &speed,
-        spent: 0.0,
-        question: 20,
-        free: 4000,
-        encoded: &[],
-        read: &|_| 0,
-    };
-    assert_eq!(choose(&Budget::default(), &situation).unwrap().level, Level::Edge(1));
+    let cost = |m: usize| Cost { squares: step(m).squares, ..plain(m) };
+    let cautious = choose(&Budget::default(), &situation(&offer, &speed, 4000, &cost)).unwrap();
+    assert_eq!(step(cautious.m).level, Level::Edge(1));
 }
 
 #[test]
@@ -109,18 +119,53 @@ fn what_was_read_before_does_not_count() {
     let speed = Speed { prefill_ms_per_token: Some(50.0), ..Default::default() };
     let offer = Offer::up_to(256);
     let m = |before: usize| {
-        let situation = Situation {
-            offer: &offer,
-            speed: &speed,
-            spent: 0.0,
-            question: 20,
-            free: 2000,
-            encoded: &[Level::Square],
-            read: &|_| before,
-        };
-        choose(&Budget::default(), &situation).unwrap().m
+        let cost = |m: usize| Cost { unread: m.saturating_sub(before) + 20, ..plain(m) };
+        choose(&Budget::default(), &situation(&offer, &speed, 2000, &cost)).unwrap().m
     };
     assert_eq!([0, 16, 64, 250].map(m), [16, 36, 64, 256]);
+}
+
+#[test]
+fn several_pictures_get_the_same_step() {
+    let speed = Speed { prefill_ms_per_token: Some(10.0), ..Default::default() };
+    let offer = Offer::up_to(256);
+    let choice = |pictures: usize, room: usize| {
+        let cost = |m: usize| plain(m * pictures);
+        let situation = Situation { pictures, ..situation(&offer, &speed, room, &cost) };
+        choose(&Budget::default(), &situation).unwrap()
+    };
+    // 2 seconds are 200 tokens in all, or as many as there is room for.
+    assert_eq!([1, 2, 4, 16].map(|n| choice(n, 4000).m), [144, 64, 36, 8]);
+    assert_eq!([1, 2, 4].map(|n| choice(n, 100).m), [64, 36, 16]);
+    // A wait below a tenth of a second is not "0.0 s".
+    let quick = Budget::Auto { target_ms: 40.0 };
+    let fast = Speed { prefill_ms_per_token: Some(0.2), ..Default::default() };
+    let said = choose(&quick, &situation(&offer, &fast, 4000, &plain)).unwrap().reason;
+    assert_eq!(said, "keeps the first token under 40 ms here");
+    let said = choice(3, 4000).reason;
+    assert!(said.starts_with("the same for each of 3 pictures; keeps"), "{said}");
+}
+
+/// A wide picture's levels and a square one's: each takes the most that it has up to m.
+#[test]
+fn pictures_of_different_shapes_have_steps_in_common() {
+    let step = |n, squares| Step { tokens: 64 * squares, level: Level::Edge(n), squares };
+    let wide = Offer::tiled(vec![step(1, 1), step(2, 3), step(4, 9)], &[16, 32], Level::Edge(1));
+    let square = Offer::tiled(levels(), &[16, 32], Level::Edge(1));
+    let both = Offer::of_all([wide, square.clone()]).unwrap();
+    assert_eq!(both.ladder(), [16, 32, 64, 192, 320, 576, 640, 1088]);
+    assert_eq!((both.max, fixed(600, &both).unwrap().tokens), (1088, 576));
+    // A document's least level is another one's most: only what all of them can take.
+    let documents = |levels: Vec<Step>| {
+        let least = levels.last().unwrap().level;
+        Offer::tiled(levels, &[16], least)
+    };
+    let long = documents(levels());
+    let short = documents(vec![step(1, 1), step(4, 9)]);
+    let steps = |offer: &Offer| offer.steps.iter().map(|step| step.tokens).collect::<Vec<_>>();
+    assert_eq!(steps(&Offer::of_all([long, short]).unwrap()), [1088]);
+    assert_eq!(Offer::of_all([square.clone(), square.clone()]), Some(square));
+    assert_eq!(Offer::of_all([]), None);
 }
 
 #[test]

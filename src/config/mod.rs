@@ -8,7 +8,7 @@ pub(crate) mod pictures;
 pub(crate) mod processors;
 mod projector;
 pub(crate) mod published;
-pub mod shapes;
+pub(crate) mod shapes;
 pub(crate) mod silent;
 mod squares;
 mod vision;
@@ -19,10 +19,11 @@ pub use vision::{Activation, VisionConfig};
 use crate::defaults;
 use crate::image::tiles::Tiling;
 use crate::image::{Aspect, Filter, ImageSpec};
-use crate::kernels::attention::cache::HeadShape;
+pub use crate::kernels::attention::cache::HeadShape;
 
 /// Everything that shapes the network and its input.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub struct Config {
     /// The vision tower.
     pub vision: VisionConfig,
@@ -56,6 +57,7 @@ fn is_false(flag: &bool) -> bool {
 /// How pictures become squares, where it is more than padding or cutting.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct Preparing {
     /// Both edges become the tower's side, each by its own factor; neither padded nor cut.
     pub stretch: bool,
@@ -75,6 +77,7 @@ impl Preparing {
 
 /// A LLaMA-style decoder.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub struct LanguageConfig {
     /// Width of the residual stream.
     pub hidden: usize,

@@ -107,7 +107,10 @@ fn stretched(fields: Option<Fields>, known: &Known) -> Result<Pictures> {
             common(fields, &STRETCHING, &["size"], Filter::Bicubic)?
         }
     };
-    read.preparing.stretch = true;
+    // Checkpoints of LLaVA's own code, which pads before its processor starts and drops alpha.
+    read.padded = known.padded;
+    read.preparing.stretch = !known.padded;
+    read.preparing.over_white = !known.padded;
     Ok(read)
 }
 

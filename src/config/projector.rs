@@ -3,6 +3,7 @@
 /// What turns the tower's features into image tokens.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Projector {
     /// MQT's query transformer: any m from 1 to M.
     Resampler(ResamplerConfig),
@@ -16,6 +17,7 @@ pub enum Projector {
 
 /// LLaVA's projector: Linear layers with GELU between them, over every patch.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub struct MlpConfig {
     /// Linear layers.
     pub linears: usize,
@@ -31,6 +33,7 @@ pub struct MlpConfig {
 
 /// Idefics3's projector: one Linear without bias over the features of scale × scale patches.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub struct ShuffleConfig {
     /// Side of the square of patches that becomes a token; it divides the tower's grid.
     pub scale: usize,
@@ -39,6 +42,7 @@ pub struct ShuffleConfig {
 /// MobileVLM V2's projector: two Linears with GELU between them, means over squares of patches, and
 /// a depthwise convolution that is added.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub struct Ldp2Config {
     /// Tokens per side, 12; it divides the tower's grid.
     pub side: usize,
@@ -46,6 +50,7 @@ pub struct Ldp2Config {
 
 /// MQT's query transformer.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub struct ResamplerConfig {
     /// M: the most image tokens there are.
     pub m_max: usize,
@@ -55,6 +60,7 @@ pub struct ResamplerConfig {
 
 impl MlpConfig {
     /// LLaVA-1.5's: biases, no newlines, trained with every patch.
+    #[doc(hidden)]
     pub fn plain(linears: usize) -> MlpConfig {
         MlpConfig { linears, elastic: false, bias: true, newline: false }
     }

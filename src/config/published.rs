@@ -82,10 +82,9 @@ impl<'a> Fields<'a> {
 
     fn number(&self, key: &str, default: f64) -> Result<f64> {
         let Some(value) = self.get(key) else { return Ok(default) };
-        value
-            .as_f64()
-            .filter(|v| v.is_finite() && *v > 0.0)
-            .ok_or_else(|| self.bad(format!("{key} is {}, not a positive number", short(value))))
+        value.as_f64().filter(|v| *v > 0.0 && (*v as f32).is_normal()).ok_or_else(|| {
+            self.bad(format!("{key} is {}, not a usable positive number", short(value)))
+        })
     }
 
     /// A text, or `None` if absent; anything else is no text to be passed over.

@@ -21,6 +21,7 @@ struct Kept {
 
 impl Config {
     /// Image tokens that one square gives, before newlines and pooling.
+    #[doc(hidden)]
     pub fn square_tokens(&self) -> usize {
         match &self.projector {
             Projector::Resampler(r) => r.m_max,
@@ -39,6 +40,7 @@ impl Config {
     }
 
     /// Image tokens of a picture cut as `plan` says, newlines included.
+    #[doc(hidden)]
     pub fn tokens(&self, plan: &Plan) -> usize {
         match self.square_side() {
             0 => plan.squares() * self.square_tokens(),
@@ -47,7 +49,7 @@ impl Config {
     }
 
     /// The plan that costs least: one square.
-    pub fn least_plan(&self, picture: (usize, usize)) -> Plan {
+    pub(crate) fn least_plan(&self, picture: (usize, usize)) -> Plan {
         let level = match self.preparing.tiling {
             Tiling::Square => Level::Square,
             Tiling::Edges { split: true, .. } => Level::Edge(1),
@@ -57,16 +59,21 @@ impl Config {
         Plan { level, picture, rows: 0, columns: 0, whole: Whole::Alone }
     }
 
-    /// The plans that take most of a device, with a picture of the plan's own size; none where
-    /// every picture is one square.
+    /// The plans that take most of a device, at each level, with a picture of the plan's own size;
+    /// none where every picture is one square.
     pub(crate) fn largest_plans(&self) -> Vec<Plan> {
         let side = self.vision.image_size;
         match &self.preparing.tiling {
             Tiling::Square => Vec::new(),
             Tiling::Edges { published, .. } => {
-                let (n, edge) = (*published, *published * side);
-                let (level, whole) = (Level::Edge(n as u8), Whole::Last);
-                vec![Plan { level, picture: (edge, edge), rows: n, columns: n, whole }]
+                let plan = |n: usize| Plan {
+                    level: Level::Edge(n as u8),
+                    picture: (n * side, n * side),
+                    rows: n,
+                    columns: n,
+                    whole: Whole::Last,
+                };
+                (1..=*published).map(plan).collect()
             }
             Tiling::Pinpoints { sizes, .. } => {
                 let plan = |[height, width]: &[usize; 2]| Plan {

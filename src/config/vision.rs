@@ -5,6 +5,7 @@ use crate::kernels::product::Act;
 
 /// A vision transformer of CLIP's or SigLIP's kind.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub struct VisionConfig {
     /// Side of the square picture in pixels.
     pub image_size: usize,
@@ -44,6 +45,7 @@ fn yes() -> bool {
 /// A tower's activation function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase", from = "Spelling")]
+#[non_exhaustive]
 pub enum Activation {
     /// x · σ(1.702 x): CLIP's.
     Quick,
@@ -106,6 +108,7 @@ impl VisionConfig {
     }
 
     /// The row of the first patch.
+    #[doc(hidden)]
     pub fn first_patch(&self) -> usize {
         usize::from(self.class_token)
     }

@@ -8,6 +8,7 @@ use std::path::Path;
 
 /// What the importance of a matrix's columns is measured on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Calibration<'a> {
     /// Nothing: it is guessed from the weights.
     Off,

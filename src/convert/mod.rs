@@ -6,6 +6,7 @@ mod folder;
 mod journal;
 mod verify;
 
+pub use crate::weights::importance::Grade;
 pub use calibration::Calibration;
 pub use verify::{Verified, verify};
 
@@ -20,7 +21,7 @@ use crate::weights::Supply;
 use crate::weights::checkpoint::Checkpoint;
 use crate::weights::files::{Disk, Files, whole};
 use crate::weights::gguf;
-use crate::weights::importance::{self, Grade};
+use crate::weights::importance;
 use crate::weights::layout::{Entry, layout};
 use crate::weights::pack::{FORMAT, Manifest, SHARD_BYTES, Shard};
 use crate::weights::plan::{Item, Plan, is_vector, item_bytes};
@@ -37,6 +38,7 @@ const SMALL_FILES: [&str; 3] = ["tokenizer.json", "tokenizer_config.json", SCENE
 
 /// What [`convert`] has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Converted {
     /// Shards of the pack.
     pub shards: usize,
@@ -48,6 +50,7 @@ pub struct Converted {
 
 /// What to convert, and how.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Conversion<'a> {
     /// The checkpoint's folder, or a language model in GGUF.
     pub checkpoint: &'a Path,
@@ -142,6 +145,7 @@ pub async fn convert(
 
 /// What a conversion is going to do.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Prospect {
     /// How matrices will be stored.
     pub weights: Weights,

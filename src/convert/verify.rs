@@ -13,6 +13,7 @@ use std::path::Path;
 
 /// What [`verify`] found.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Verified {
     /// The pack's name.
     pub name: String,

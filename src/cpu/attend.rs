@@ -16,10 +16,10 @@ use crate::quant::PANEL;
 
 /// Keys and values of one layer.
 pub(crate) struct KvRows {
-    shape: HeadShape,
+    pub(super) shape: HeadShape,
     len: usize,
     /// Of each key head [tiles of 32 keys][head_dim], a row 32 keys.
-    keys: Vec<Vec<Row>>,
+    pub(super) keys: Vec<Vec<Row>>,
     /// Of each key head and 32 dimensions of it [keys].
     values: Vec<Vec<Row>>,
 }

@@ -3,7 +3,7 @@
 
 use super::floats::groups;
 use super::matrix::{Matrix, Row, Words};
-use super::simd::{Job, Simd};
+use super::simd::{Codes, Job, Simd};
 use super::unpack;
 use crate::quant::{BLOCK, Format, PANEL};
 
@@ -62,17 +62,21 @@ impl Job for Round<'_> {
     }
 }
 
-/// Codes in −127…127, and the step.
+/// Codes in −127…127, and the step: no number where a value is none, so that all sums over the
+/// block are none either, as they are with floats.
 #[inline(always)]
 fn round(block: &[f32; BLOCK]) -> ([i32; BLOCK], f32) {
     /// Adding and subtracting 1.5 · 2²³ rounds a small float to the nearest integer, ties to even.
     const ROUND: f32 = 12_582_912.0;
-    let mut peaks = [0.0f32; 16];
+    let (mut peaks, mut marks) = ([0.0f32; 16], [0.0f32; 16]);
     for values in block.as_chunks::<16>().0 {
-        for (peak, v) in peaks.iter_mut().zip(values) {
+        for ((peak, mark), v) in peaks.iter_mut().zip(&mut marks).zip(values) {
             *peak = if v.abs() > *peak { v.abs() } else { *peak };
+            // 0 for a finite value, and no number for any other.
+            *mark += v * 0.0;
         }
     }
+    let mark: f32 = marks.iter().sum();
     let peak = peaks.iter().fold(0.0f32, |peak, v| peak.max(*v));
     let inverse = if peak > 1e-30 { 127.0 / peak } else { 0.0 };
     let mut codes = [0; BLOCK];
@@ -82,7 +86,7 @@ fn round(block: &[f32; BLOCK]) -> ([i32; BLOCK], f32) {
         let scaled = if scaled < -127.0 { -127.0 } else { scaled };
         *code = ((scaled + ROUND) - ROUND) as i32;
     }
-    (codes, peak / 127.0)
+    (codes, peak / 127.0 + mark)
 }
 
 /// Panels from `first` on for any number of tokens.
@@ -164,20 +168,11 @@ fn tokens<S: Simd, const BITS: u32, const T: usize>(
         let mut sums = [[s.splat(0.0); VECTORS]; T];
         for (half, ((codes, steps), totals)) in codes.iter().zip(steps).zip(totals).enumerate() {
             let (scale, zero) = scale_and_zero::<S, BITS>(s, scales, half, at);
-            let mut ints = [[s.splat_bits(0); VECTORS]; T];
-            for (d, x) in codes.iter().enumerate() {
-                for v in 0..VECTORS {
-                    let w = codes_of::<S, BITS>(s, data, scales, half, d, at[v]);
-                    for t in 0..T {
-                        let x = s.splat_bits(x[t]);
-                        ints[t][v] = if BITS == 8 {
-                            s.dot_bytes(w, x, ints[t][v])
-                        } else {
-                            s.dot_codes(w, x, ints[t][v])
-                        };
-                    }
-                }
-            }
+            let w = Half::<BITS> { data, scales, half, at };
+            let ints = match BITS {
+                8 => s.dots::<T, VECTORS, true>(&w, codes),
+                _ => s.dots::<T, VECTORS, false>(&w, codes),
+            };
             for t in 0..T {
                 let (step, total) = (s.splat(steps[t]), s.splat(totals[t]));
                 for v in 0..VECTORS {
@@ -216,6 +211,21 @@ fn scale_and_zero<S: Simd, const BITS: u32>(
     found
 }
 
+/// The codes of half a block, for some vectors of rows.
+struct Half<'a, const BITS: u32> {
+    data: &'a [Words],
+    scales: &'a [Words],
+    half: usize,
+    at: [usize; VECTORS],
+}
+
+impl<S: Simd, const BITS: u32> Codes<S> for Half<'_, BITS> {
+    #[inline(always)]
+    fn of(&self, s: S, d: usize, v: usize) -> S::I {
+        codes_of::<S, BITS>(s, self.data, self.scales, self.half, d, self.at[v])
+    }
+}
+
 /// Codes of columns 4d to 4d + 3 of half a block, a byte each, for the rows from `at` on.
 #[inline(always)]
 fn codes_of<S: Simd, const BITS: u32>(
@@ -247,4 +257,24 @@ fn codes_of<S: Simd, const BITS: u32>(
         _ => s.shr::<3>(fifth),
     };
     s.or(low, s.and(fifth, s.splat_bits(0x1010_1010)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_is_no_number_stays_visible() {
+        let mut block = [0.5f32; BLOCK];
+        block[3] = -2.0;
+        let (codes, step) = round(&block);
+        assert_eq!((codes[3], codes[0], step), (-127, 32, 2.0 / 127.0));
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for at in [0, 17, BLOCK - 1] {
+                let mut block = block;
+                block[at] = bad;
+                assert!(round(&block).1.is_nan(), "{bad} at {at}");
+            }
+        }
+    }
 }

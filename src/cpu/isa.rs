@@ -6,6 +6,8 @@
               processor was asked for it"
 )]
 
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+use super::simd::neon;
 use super::simd::{Job, plain};
 #[cfg(target_arch = "x86_64")]
 use super::simd::{avx2, avx512};
@@ -24,6 +26,10 @@ pub enum Isa {
     Avx512,
     /// WebAssembly's SIMD128, if the module is compiled for it.
     Simd128,
+    /// NEON: 64-bit ARM processors.
+    Neon,
+    /// NEON with products of bytes: 64-bit ARM processors from 2017 on, Apple's among them.
+    Dotprod,
 }
 
 /// 0, or one more than the instruction set that [`Isa::force`] was told.
@@ -31,7 +37,8 @@ static FORCED: AtomicU8 = AtomicU8::new(0);
 
 impl Isa {
     /// Every instruction set, the fastest last.
-    pub const ALL: [Isa; 4] = [Isa::Plain, Isa::Simd128, Isa::Avx2, Isa::Avx512];
+    pub const ALL: [Isa; 6] =
+        [Isa::Plain, Isa::Simd128, Isa::Neon, Isa::Dotprod, Isa::Avx2, Isa::Avx512];
 
     /// The name used in settings and reports.
     pub const fn name(self) -> &'static str {
@@ -40,6 +47,8 @@ impl Isa {
             Isa::Avx2 => "avx2",
             Isa::Avx512 => "avx512",
             Isa::Simd128 => "simd128",
+            Isa::Neon => "neon",
+            Isa::Dotprod => "dotprod",
         }
     }
 
@@ -60,6 +69,11 @@ impl Isa {
             #[cfg(not(target_arch = "x86_64"))]
             Isa::Avx2 | Isa::Avx512 => false,
             Isa::Simd128 => cfg!(target_feature = "simd128"),
+            Isa::Neon => cfg!(all(target_arch = "aarch64", target_endian = "little")),
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Isa::Dotprod => std::arch::is_aarch64_feature_detected!("dotprod"),
+            #[cfg(not(all(target_arch = "aarch64", target_endian = "little")))]
+            Isa::Dotprod => false,
         }
     }
 
@@ -104,6 +118,13 @@ impl Isa {
             }
             #[cfg(target_feature = "simd128")]
             Isa::Simd128 => super::simd::simd128::enter(job),
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Isa::Dotprod if self.is_there() => {
+                // SAFETY: the processor has just been asked.
+                unsafe { neon::enter_dot(job) }
+            }
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Isa::Neon => neon::enter(job),
             _ => plain::enter(job),
         }
     }

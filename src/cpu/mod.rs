@@ -12,6 +12,7 @@
 mod attend;
 mod bytes;
 pub(crate) mod ceilings;
+mod dots;
 mod elementwise;
 mod floats;
 mod isa;
@@ -23,14 +24,17 @@ mod simd;
 #[cfg(test)]
 mod tests;
 mod unpack;
+mod weights;
 
 pub(crate) use attend::{KvRows, Memory, attend};
+pub(crate) use dots::{ROWS, dots};
 pub(crate) use elementwise::swiglu;
 pub use isa::Isa;
 pub(crate) use matrix::Matrix;
 pub(crate) use mix::mix;
 pub(crate) use norm::{layer_norm, rms_norm};
 pub(crate) use product::{Product, Scratch, Store};
+pub(crate) use weights::attention_weights;
 
 /// How many threads share the processor's work.
 pub fn threads() -> usize {

@@ -4,7 +4,7 @@ use super::*;
 use crate::cancel::Cancel;
 use crate::kernels;
 use crate::kernels::attention::cache::HeadShape;
-use crate::kernels::attention::{self, Mask, heads};
+use crate::kernels::attention::{self, Mask, heads, weights};
 use crate::kernels::check::{F32_LIMIT, compare, random};
 use crate::kernels::product::{self, Act};
 use crate::quant::{Format, Packed, padded_rows};
@@ -53,12 +53,12 @@ fn case(shape: (usize, usize, usize), format: Format) -> (Vec<f32>, Packed, Vec<
 
 #[test]
 fn products_of_floats_equal_their_twin_in_every_format() {
-    let acts = [Act::None, Act::QuickGelu, Act::Gelu];
-    for format in Format::ALL {
+    for (f, format) in Format::ALL.into_iter().enumerate() {
         for (i, shape) in SHAPES.into_iter().enumerate() {
             let (x, packed, bias) = case(shape, format);
             let w = Matrix::new(&packed, false);
-            let (act, bias) = (acts[i % 3], (i % 2 == 0).then_some(&bias[..]));
+            let (act, bias) =
+                (Act::ALL[(f + i) % Act::ALL.len()], (i % 2 == 0).then_some(&bias[..]));
             let mut want = product::reference(&x, &packed, bias, act);
             let before = random(4, want.len());
             let store = if i % 4 < 2 { Store::Replace } else { Store::Add };
@@ -206,6 +206,29 @@ fn attention_equals_its_twin_and_does_not_see_the_parts_of_a_prompt() {
                     assert!(attended(isa, &qkv, shape, mask, &parts) == got, "{shape:?} in parts");
                 }
             }
+        }
+    }
+}
+
+/// The first queries look at nothing before them, later ones in parts of any size.
+#[test]
+fn weights_of_attention_equal_their_twin() {
+    for (i, (heads_n, kv_heads, head_dim)) in HEADS.into_iter().enumerate() {
+        let shape = HeadShape { heads: heads_n, kv_heads, head_dim };
+        let (n, total) = ([1, 31, 33, 70, 300, 65][i], shape.sections().2);
+        let qkv: Vec<f32> = random(9, n * total).iter().map(|v| v * 3.0).collect();
+        let rope = table(shape, n);
+        let (q, k, _) = heads::reference(&qkv, shape, Some(&rope), 0);
+        let mut kv = KvRows::new(shape);
+        for (from, to) in [(0, n / 2), (n / 2, n)] {
+            let mut turned = Vec::new();
+            kv.add(&qkv[from * total..to * total], Some(&rope[from * head_dim..]), &mut turned);
+            let width = heads_n * head_dim;
+            let want = weights::reference(&q[from * width..to * width], &k, shape, from);
+            let mut got = random(3, want.len());
+            let added: Vec<f32> = got.iter().zip(&want).map(|(a, b)| a + b * 0.5).collect();
+            attention_weights(&turned, &kv, from, 0.5, &mut got);
+            close(&format!("{shape:?} from {from}"), &got, &added, F32_LIMIT);
         }
     }
 }

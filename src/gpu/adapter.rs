@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 
 /// Which adapter to run on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AdapterChoice {
     /// The fastest of the devices that were measured. Before that the best graphics card: discrete,
     /// integrated, virtual; the processor where there is none.
@@ -14,8 +15,10 @@ pub enum AdapterChoice {
     /// The best graphics adapter, a software one where there is no other; the processor where no
     /// adapter gives a device.
     Gpu,
-    /// The first adapter whose name contains this, in any case.
+    /// The adapter of this name, else the first whose name contains this, in any case.
     Named(String),
+    /// The first adapter with this [`AdapterInfo::key`]: equal cards are equally fast.
+    Known(String),
     /// The network on the processor.
     Cpu,
 }
@@ -35,6 +38,7 @@ impl std::str::FromStr for AdapterChoice {
 
 /// Why this device computes.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Reason {
     /// The caller asked for it.
     Asked,
@@ -66,6 +70,7 @@ pub(crate) struct Picked {
 
 /// What is known about the adapter in use.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct AdapterInfo {
     /// The driver's name for it, or `cpu`.
     pub name: String,
@@ -97,6 +102,12 @@ impl AdapterInfo {
     /// Whether the adapter is a program on the processor.
     pub fn is_software(&self) -> bool {
         self.kind == "software"
+    }
+
+    /// The better kind first.
+    fn rank(&self) -> usize {
+        let kinds = ["discrete", "integrated", "virtual", "other"];
+        kinds.iter().position(|kind| *kind == self.kind).unwrap_or(kinds.len())
     }
 
     pub(super) fn of(info: &wgpu::AdapterInfo) -> Self {
@@ -153,8 +164,10 @@ impl Gpu {
         let adapters = Adapters::find().await;
         match choice {
             AdapterChoice::Auto => Ok(adapters.pick(measured).await),
-            AdapterChoice::Named(name) => {
-                let gpu = Gpu::from_adapter(adapters.named(name)?, adapters.packed_dot).await?;
+            AdapterChoice::Named(text) | AdapterChoice::Known(text) => {
+                let is_key = matches!(choice, AdapterChoice::Known(_));
+                let adapter = adapters.asked_for(text, is_key)?;
+                let gpu = Gpu::from_adapter(adapter, adapters.packed_dot).await?;
                 Ok(Picked { gpu: Some(gpu), reason: Reason::Asked })
             }
             _ => {
@@ -167,11 +180,12 @@ impl Gpu {
             }
         }
     }
+}
 
-    /// Every adapter of this machine, best first.
-    pub async fn list() -> Vec<AdapterInfo> {
-        Adapters::find().await.infos().collect()
-    }
+/// Every adapter of this machine, best first; in the browser the one that it offers. The processor
+/// is not among them.
+pub async fn adapters() -> Vec<AdapterInfo> {
+    Adapters::find().await.infos().collect()
 }
 
 /// The adapters of this machine.
@@ -201,13 +215,7 @@ impl Adapters {
             .await
             .into_iter()
             .collect();
-        all.sort_by_key(|a| match a.get_info().device_type {
-            wgpu::DeviceType::DiscreteGpu => 0,
-            wgpu::DeviceType::IntegratedGpu => 1,
-            wgpu::DeviceType::VirtualGpu => 2,
-            wgpu::DeviceType::Other => 3,
-            wgpu::DeviceType::Cpu => 4,
-        });
+        all.sort_by_key(|adapter| AdapterInfo::of(&adapter.get_info()).rank());
         let packed = wgpu::WgslLanguageFeatures::Packed4x8IntegerDotProduct;
         Adapters { all, packed_dot: instance.wgsl_language_features().contains(packed) }
     }
@@ -216,10 +224,15 @@ impl Adapters {
         self.all.iter().map(|adapter| AdapterInfo::of(&adapter.get_info()))
     }
 
-    /// The first one whose name contains this.
-    fn named(&self, wanted: &str) -> Result<&wgpu::Adapter> {
+    /// The first one with this key, or else of this name, or whose name contains it.
+    fn asked_for(&self, wanted: &str, is_key: bool) -> Result<&wgpu::Adapter> {
         let lower = wanted.to_lowercase();
-        let at = self.infos().position(|info| info.name.to_lowercase().contains(&lower));
+        let at = if is_key {
+            self.infos().position(|info| info.key() == wanted)
+        } else {
+            let within = || self.infos().position(|i| i.name.to_lowercase().contains(&lower));
+            self.infos().position(|info| info.name.to_lowercase() == lower).or_else(within)
+        };
         at.and_then(|at| self.all.get(at)).ok_or_else(|| {
             let names = self.infos().chain([AdapterInfo::cpu()]).map(|info| info.name);
             let available = names.collect::<Vec<_>>().join(", ");
@@ -227,40 +240,50 @@ impl Adapters {
         })
     }
 
-    /// The first graphics card that gives a device, unless it was measured; else the fastest of
-    /// all that were measured, the processor among them.
+    /// The first of the worthwhile adapters that gives a device; the processor where none does.
     async fn pick(&self, measured: impl Fn(&AdapterInfo) -> Option<f64>) -> Picked {
-        let all: Vec<(&wgpu::Adapter, AdapterInfo)> = self.all.iter().zip(self.infos()).collect();
-        let mut known: Vec<(&wgpu::Adapter, &AdapterInfo, f64)> = Vec::new();
-        for (adapter, info) in &all {
-            let times = measured(info).filter(|times| times.is_finite() && *times > 0.0);
-            match times {
-                Some(times) => known.push((adapter, info, times)),
-                None if info.is_software() => {}
-                None => {
-                    if let Ok(gpu) = Gpu::from_adapter(adapter, self.packed_dot).await {
-                        return Picked { gpu: Some(gpu), reason: Reason::Card };
+        let times = |info: &AdapterInfo| measured(info).filter(|t| t.is_finite() && *t > 0.0);
+        let all: Vec<(AdapterInfo, Option<f64>)> =
+            self.infos().map(|info| (info.clone(), times(&info))).collect();
+        for at in worthwhile(&all) {
+            let (info, times) = &all[at];
+            if let Ok(gpu) = Gpu::from_adapter(&self.all[at], self.packed_dot).await {
+                let reason = match times {
+                    Some(times) if info.is_software() => {
+                        Reason::Measured { other: AdapterInfo::cpu().name, times: *times }
                     }
-                }
-            }
-        }
-        known.sort_by(|a, b| b.2.total_cmp(&a.2));
-        for (adapter, info, times) in known.iter().filter(|(.., times)| *times > 1.0) {
-            if let Ok(gpu) = Gpu::from_adapter(adapter, self.packed_dot).await {
-                let measured = Reason::Measured { other: AdapterInfo::cpu().name, times: *times };
-                let reason = if info.is_software() { measured } else { Reason::Card };
+                    _ => Reason::Card,
+                };
                 return Picked { gpu: Some(gpu), reason };
             }
         }
-        let reason = if let Some((_, info, times)) = known.first() {
+        let known = all.iter().filter_map(|(info, times)| Some((info, (*times)?)));
+        let reason = if let Some((info, times)) = known.max_by(|a, b| a.1.total_cmp(&b.1)) {
             Reason::Measured { other: info.name.clone(), times: (1.0 / times).max(1.0) }
-        } else if let Some((_, info)) = all.iter().find(|(_, info)| info.is_software()) {
+        } else if let Some((info, _)) = all.iter().find(|(info, _)| info.is_software()) {
             Reason::NotMeasured { adapter: info.name.clone() }
         } else {
             Reason::NoAdapter
         };
         Picked { gpu: None, reason }
     }
+}
+
+/// Which adapters are worth trying, in this order: cards of a better kind than any that was
+/// measured to be faster than the processor; what was measured to be faster, the fastest first; the
+/// other cards that nobody has measured. `all` has the better kind first, with how many times as
+/// fast as the processor each is.
+fn worthwhile(all: &[(AdapterInfo, Option<f64>)]) -> Vec<usize> {
+    let places = 0..all.len();
+    let faster = |at: &usize| all[*at].1.is_some_and(|times| times > 1.0);
+    let is_new = |at: &usize| all[*at].1.is_none() && !all[*at].0.is_software();
+    let mut fast: Vec<usize> = places.clone().filter(faster).collect();
+    fast.sort_by(|a, b| all[*b].1.unwrap_or(0.0).total_cmp(&all[*a].1.unwrap_or(0.0)));
+    let cards = fast.iter().filter(|at| !all[**at].0.is_software());
+    let best = cards.map(|at| all[*at].0.rank()).min().unwrap_or(usize::MAX);
+    let (better, other): (Vec<usize>, Vec<usize>) =
+        places.filter(is_new).partition(|at| all[*at].0.rank() < best);
+    [better, fast, other].concat()
 }
 
 #[cfg(all(test, feature = "native"))]
@@ -271,7 +294,7 @@ mod tests {
     /// What `Auto` leads to if software adapters are so many times as fast as the processor; `None`
     /// where this machine has a graphics card, or no adapter at all.
     fn picked(times: Option<f64>) -> Option<(bool, Reason)> {
-        if !block_on(Gpu::list()).first()?.is_software() {
+        if !block_on(adapters()).first()?.is_software() {
             return None;
         }
         let picked =
@@ -291,6 +314,37 @@ mod tests {
         for nonsense in [f64::NAN, f64::INFINITY, 0.0, -1.0] {
             assert!(!picked(Some(nonsense)).unwrap().0, "{nonsense}");
         }
+    }
+
+    #[test]
+    fn a_card_that_nobody_measured_is_tried_before_a_fast_one_only_if_its_kind_is_better() {
+        let order = |devices: &[(&str, Option<f64>)]| {
+            let info = |kind: &str| AdapterInfo { kind: kind.into(), ..AdapterInfo::cpu() };
+            let all: Vec<_> = devices.iter().map(|(kind, times)| (info(kind), *times)).collect();
+            worthwhile(&all)
+        };
+        // Nobody has measured anything: the best kind first, no software.
+        let new = [("discrete", None), ("integrated", None), ("software", None)];
+        assert_eq!(order(&new), [0, 1]);
+        // The second of two cards was measured: it is not given up for the first.
+        assert_eq!(order(&[("discrete", None), ("discrete", Some(9.0))]), [1, 0]);
+        assert_eq!(order(&[("discrete", Some(3.0)), ("integrated", None)]), [0, 1]);
+        assert_eq!(order(&[("discrete", None), ("integrated", Some(3.0))]), [0, 1]);
+        // The faster of two that were measured, whatever its kind.
+        assert_eq!(order(&[("discrete", Some(2.0)), ("integrated", Some(3.0))]), [1, 0]);
+        // Slower than the processor: another card may be faster.
+        assert_eq!(order(&[("discrete", Some(0.5)), ("discrete", None)]), [1]);
+        assert_eq!(order(&[("discrete", Some(0.5)), ("software", Some(1.5))]), [1]);
+    }
+
+    #[test]
+    fn a_key_names_one_adapter_and_a_part_of_its_name_does_not() {
+        let Some(info) = block_on(adapters()).into_iter().next() else { return };
+        let open = |choice| block_on(Gpu::open(&choice));
+        let gpu = open(AdapterChoice::Known(info.key())).unwrap().unwrap();
+        assert_eq!(*gpu.info(), info);
+        assert!(open(AdapterChoice::Known(info.name.clone())).is_err());
+        assert!(open(AdapterChoice::Named(info.name.clone())).unwrap().is_some());
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub type Choices = BTreeMap<String, Learned>;
 
 /// What was learned about one adapter, or the processor.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub struct Learned {
     /// The variant that was fastest, by kernel and shape.
     pub variants: BTreeMap<String, String>,

@@ -4,28 +4,28 @@
 //! `cfg(target_arch)`.
 
 mod adapter;
-mod bind;
+pub(crate) mod bind;
 mod chosen;
-mod device;
-mod pace;
-mod pipeline;
-mod profile;
-mod readback;
-mod recorder;
-mod tensor;
+pub(crate) mod device;
+pub(crate) mod pace;
+pub(crate) mod pipeline;
+pub(crate) mod profile;
+pub(crate) mod readback;
+pub(crate) mod recorder;
+pub(crate) mod tensor;
 #[cfg(all(test, feature = "native"))]
 mod tests;
 
 pub(crate) use adapter::Picked;
-pub use adapter::{AdapterChoice, AdapterInfo, Reason};
-pub use bind::{Bind, Bound, Window};
+pub use adapter::{AdapterChoice, AdapterInfo, Reason, adapters};
+pub(crate) use bind::{Bind, Window};
 pub use chosen::{Choices, Learned};
-pub use device::Gpu;
-pub use pace::Paced;
+pub(crate) use device::Gpu;
+pub(crate) use pace::Paced;
 #[cfg(test)]
 pub(crate) use pipeline::assemble;
-pub use pipeline::{Access, Kernel};
-pub use profile::{PASSES, Timed, Watch};
-pub use readback::{Letter, Mailbox};
-pub use recorder::{Counters, Recorder, Tape};
-pub use tensor::{Matrix, MatrixPart, Plane, Rows, Storage, Tensor, Texture};
+pub(crate) use pipeline::{Access, Kernel};
+pub(crate) use profile::{PASSES, Timed, Watch};
+pub(crate) use readback::{Letter, Mailbox};
+pub(crate) use recorder::{Counters, Recorder, Tape};
+pub(crate) use tensor::{Matrix, Rows, Storage, Tensor};

@@ -13,8 +13,8 @@ pub enum Access {
     Write,
     /// `var<uniform>`: what [`Access::Read`] becomes where a [`super::Window`] is bound
     Uniform,
-    /// `texture_2d<u32>`: what [`Access::Read`] becomes where a [`super::Plane`] in a texture is
-    /// bound
+    /// `texture_2d<u32>`: what [`Access::Read`] becomes where a [`super::tensor::Plane`] in a
+    /// texture is bound
     Texture,
 }
 

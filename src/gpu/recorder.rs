@@ -8,7 +8,7 @@ use super::tensor::{Storage, Tensor};
 use crate::error::Result;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes between the parameter blocks of two dispatches: WebGPU's default uniform offset alignment.
 const PARAM_BYTES: u64 = 256;
@@ -20,6 +20,9 @@ const BIND_GROUPS: usize = 8192;
 /// What all recorders of a device share.
 pub(super) struct Shared {
     arena: wgpu::Buffer,
+    /// Held from writing the arena until what reads it is submitted: recorders of several threads
+    /// share it.
+    turn: Mutex<()>,
     bind_groups: Mutex<HashMap<(usize, Vec<Bound>), wgpu::BindGroup>>,
     dispatches: AtomicU64,
     objects: AtomicU64,
@@ -53,6 +56,7 @@ impl Shared {
         });
         Shared {
             arena,
+            turn: Mutex::default(),
             bind_groups: Mutex::default(),
             dispatches: AtomicU64::new(0),
             objects: AtomicU64::new(0),
@@ -235,9 +239,6 @@ impl<'g> Recorder<'g> {
 
     pub(super) fn flush(&mut self) {
         let inner = &self.gpu.0;
-        if !self.params.is_empty() {
-            inner.queue.write_buffer(&inner.shared.arena, 0, &self.params);
-        }
         let mut encoder =
             inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let alone = self.gpu.watches_dispatches();
@@ -267,7 +268,13 @@ impl<'g> Recorder<'g> {
         }
         drop(commands);
         inner.shared.dispatches.fetch_add(slot.into(), Ordering::Relaxed);
-        inner.queue.submit([encoder.finish()]);
+        let commands = encoder.finish();
+        let turn = inner.shared.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.params.is_empty() {
+            inner.queue.write_buffer(&inner.shared.arena, 0, &self.params);
+        }
+        inner.queue.submit([commands]);
+        drop(turn);
         self.params.clear();
     }
 

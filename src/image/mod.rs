@@ -1,7 +1,7 @@
 //! Picture files → [`Pixels`], what the vision tower sees.
 //!
 //! bytes → RGB, 8 bits → square (padded, cropped or stretched) → S × S by Pillow's bicubic or
-//! Lanczos → normalised [3, S, S]. Families that cut a picture into several squares: [`tiles`].
+//! Lanczos → normalised [3, S, S]. Families that cut a picture into several squares: [`Tiling`].
 //! From the decoded pixels on, everything equals the PyTorch reference bit for bit.
 //! Upstream: `process_images` and `expand2square` in `llava/mm_utils.py`, then transformers'
 //! `CLIPImageProcessor`.
@@ -24,6 +24,7 @@
 //! Everything equals Pillow bit for bit. Stricter than Pillow: any file that ends before its own
 //! end is refused. What is read and what is refused by name: `docs/pictures.md`.
 
+mod area;
 mod bmp;
 mod container;
 mod cut;
@@ -34,7 +35,7 @@ mod read;
 mod resample;
 #[cfg(test)]
 mod tests;
-pub mod tiles;
+pub(crate) mod tiles;
 mod turn;
 mod webp;
 
@@ -43,7 +44,7 @@ use sha2::{Digest, Sha256};
 use self::container::unreadable;
 pub use self::read::Picture;
 use self::resample::{Resize, resize};
-use self::tiles::Tiling;
+pub use self::tiles::{Level, Scene, Tiling};
 use crate::error::Result;
 
 /// The most pixels a picture may have: Pillow's own limit against decompression bombs.
@@ -52,6 +53,7 @@ pub const MAX_PIXELS: u64 = 178_956_970;
 /// How pictures become the tower's input; from `preprocessor_config.json` and the checkpoint's
 /// config.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct ImageSpec {
     /// S: side of the square the tower takes, in pixels.
     pub size: usize,
@@ -71,6 +73,7 @@ pub struct ImageSpec {
 
 impl ImageSpec {
     /// The published CLIP towers' mean and deviation, padded to a square of `size`.
+    #[doc(hidden)]
     pub fn clip(size: usize) -> ImageSpec {
         ImageSpec {
             size,
@@ -85,6 +88,7 @@ impl ImageSpec {
 
     /// The reading that a picture is read with where `reading` is asked for: families differ in
     /// what their reference does with alpha.
+    #[doc(hidden)]
     pub fn reading(&self, reading: Reading) -> Reading {
         match reading {
             Reading::Reference if self.over_white => Reading::ReferenceOverWhite,
@@ -98,13 +102,14 @@ impl ImageSpec {
         clippy::cast_sign_loss,
         reason = "truncation is the reference's int(), and the cast saturates"
     )]
-    pub fn padding(&self) -> [u8; 3] {
+    pub(crate) fn padding(&self) -> [u8; 3] {
         self.mean.map(|mean| (mean * 255.0) as u8)
     }
 }
 
 /// What happens to pictures that are not square.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Aspect {
     /// Padded to a square with the mean colour (`image_aspect_ratio: "pad"`).
     Pad,
@@ -119,6 +124,7 @@ pub enum Aspect {
     Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Filter {
     /// Cubic, two samples to each side.
     #[default]
@@ -129,6 +135,7 @@ pub enum Filter {
 
 /// Whose eyes a file is read with; the table above says where they differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Reading {
     /// As a person sees it in a viewer.
     People,
@@ -140,6 +147,7 @@ pub enum Reading {
 
 /// One picture, ready for the tower.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Pixels {
     /// S.
     pub size: usize,
@@ -175,6 +183,12 @@ impl Pixels {
         let source = check(rgb, width, height)?;
         let rgb = resize(rgb, (width, height), &plan(width, height, spec));
         Ok(Pixels::square(rgb, source, spec))
+    }
+
+    /// Of finished values [3, S, S] alone, for comparisons with stored ones.
+    #[doc(hidden)]
+    pub fn of_values(data: Vec<f32>, size: usize) -> Pixels {
+        Pixels { size, data, rgb: Vec::new(), source: (1, 1), readings_differ: false }
     }
 
     /// From a finished square, [S, S, 3].

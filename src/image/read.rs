@@ -12,6 +12,7 @@ const PNG_RGB: u8 = 2;
 
 /// A decoded picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Picture {
     /// [height, width, 3].
     pub rgb: Vec<u8>,
@@ -24,6 +25,15 @@ pub struct Picture {
 }
 
 impl Picture {
+    /// A picture of pixels that are there already: `rgb` [height, width, 3], each side 1 to 65535.
+    ///
+    /// # Errors
+    /// [`Error::ImageUnreadable`] if the bytes are not those of a picture of this size.
+    pub fn from_rgb(rgb: Vec<u8>, width: usize, height: usize) -> Result<Picture> {
+        super::check(&rgb, width, height)?;
+        Ok(Picture { rgb, width, height, readings_differ: false })
+    }
+
     /// SHA-256 of its size and pixels: equal for files that are the same picture.
     pub fn hash(&self) -> [u8; 32] {
         let mut hash = Sha256::new();

@@ -12,6 +12,7 @@ pub use super::cut::squares;
 /// How a family cuts pictures.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Tiling {
     /// One square, whatever the picture's shape.
     #[default]
@@ -37,6 +38,7 @@ pub enum Tiling {
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Level {
     /// The one square of families without tiles.
     #[default]
@@ -51,6 +53,34 @@ pub enum Level {
     Padded,
     /// The whole, and the best size of at most so many squares.
     Pinpoints(u8),
+}
+
+impl Level {
+    /// A level in two bytes; 0 is the one square of families without tiles.
+    pub(crate) fn code(self) -> [u8; 2] {
+        match self {
+            Level::Square => [0, 0],
+            Level::Edge(n) => [1, n],
+            Level::Unsplit => [2, 0],
+            Level::Frame => [3, 0],
+            Level::Padded => [4, 0],
+            Level::Pinpoints(n) => [5, n],
+        }
+    }
+}
+
+/// What the pictures of a prompt are to each other: checkpoints were trained to see them cut in
+/// other ways then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Scene {
+    /// There is one.
+    #[default]
+    Alone,
+    /// There are several.
+    Several,
+    /// They are frames of one clip, in its order.
+    Frames,
 }
 
 /// Where the whole picture stands among a plan's squares.
@@ -92,6 +122,7 @@ const LONGEST_EDGE: usize = 4096;
 impl Tiling {
     /// Checks what a configuration says, for squares of `side` pixels; the error is the problem in
     /// words. What [`ImageSpec::plan`] and [`squares`] allocate is bounded by it.
+    #[doc(hidden)]
     pub fn check(&self, side: usize) -> Result<(), String> {
         let too_many = |squares: usize| {
             squares > MOST_SQUARES || squares.saturating_mul(side * side) > MOST_CUT_PIXELS
@@ -129,9 +160,25 @@ impl Tiling {
 }
 
 impl ImageSpec {
-    /// The ways this family cuts a picture, from cheap to dear; those above the first few may give
-    /// the same squares for some pictures.
+    /// The ways this family cuts a picture that stands alone, from cheap to dear; those above the
+    /// first few may give the same squares for some pictures.
+    #[doc(hidden)]
     pub fn levels(&self) -> Vec<Level> {
+        self.levels_in(Scene::Alone)
+    }
+
+    /// The ways this family cuts each picture of a scene, from cheap to dear.
+    #[doc(hidden)]
+    pub fn levels_in(&self, scene: Scene) -> Vec<Level> {
+        match (&self.tiling, scene) {
+            (Tiling::Pinpoints { .. }, Scene::Several) => vec![Level::Frame, Level::Padded],
+            (Tiling::Pinpoints { .. }, Scene::Frames) => vec![Level::Frame],
+            (Tiling::Edges { split: true, .. }, Scene::Frames) => vec![Level::Edge(1)],
+            _ => self.levels_alone(),
+        }
+    }
+
+    fn levels_alone(&self) -> Vec<Level> {
         match &self.tiling {
             Tiling::Square => vec![Level::Square],
             Tiling::Edges { split: false, .. } => vec![Level::Unsplit],
@@ -148,6 +195,7 @@ impl ImageSpec {
 
     /// The squares of a picture of `width` × `height` pixels at one of [`ImageSpec::levels`].
     /// Known before a pixel is: every side is at least 1.
+    #[doc(hidden)]
     pub fn plan(&self, level: Level, width: usize, height: usize) -> Plan {
         let alone =
             Plan { level, picture: (width, height), rows: 0, columns: 0, whole: Whole::Alone };

@@ -39,7 +39,7 @@ fn every_shader_has_a_module_a_variant_and_a_case() {
     assert!(shaders.is_subset(&modules), "{:?}", shaders.difference(&modules));
     let table: BTreeSet<String> = super::KERNELS.iter().map(|row| row.name().to_owned()).collect();
     assert_eq!(shaders, table);
-    for row in &super::KERNELS {
+    for row in super::KERNELS {
         let variants = (row.variants)();
         assert!(
             !variants.is_empty() && variants.iter().all(|v| v.kernel.name == row.name()),

@@ -93,7 +93,7 @@ impl Row {
 /// Names the module of each kernel once: its shader, its variants and its cases follow.
 macro_rules! table {
     ($($($part:ident)/+),* $(,)?) => {
-        [$(Row {
+        &[$(Row {
             #[cfg(test)]
             path: concat!($("/", stringify!($part)),+),
             variants: $($part)::+::variants,
@@ -104,13 +104,14 @@ macro_rules! table {
 
 /// Every kernel of a network. The lint compares this with `shaders/`; a test asserts that the cases
 /// run each of them.
-static KERNELS: [Row; 22] = table![
+static KERNELS: &[Row] = table![
     attention / groups,
     attention / heads,
     attention / join,
     attention / lanes,
     attention / solo,
     attention / step,
+    attention / weights,
     depthwise,
     embed,
     embed_step,

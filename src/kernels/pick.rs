@@ -1,5 +1,5 @@
 //! The next token, chosen on the device: greedy, or temperature, top-k and top-p with a repetition
-//! penalty. Its twin is [`crate::sample`].
+//! penalty, among all tokens or those of a mask. Its twin is `src/sample.rs`.
 
 use super::check::{Case, EXACT, F32_LIMIT, random};
 use super::state::{self, STATE, State};
@@ -10,29 +10,41 @@ use crate::sample::{self, Picked, Sampling};
 
 params! { cols: u32 }
 
-static KERNEL: Kernel = kernel!("pick", [Read, Write, Write]);
+static KERNEL: Kernel = kernel!("pick", [Read, Write, Write, Read]);
 
-fn constants(software: bool, greedy: bool) -> [(&'static str, u32); 2] {
-    [("WG", if software { 64 } else { 256 }), ("GREEDY", u32::from(greedy))]
+/// How a token is picked, as the kernel's variants tell it apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Way {
+    /// Temperature 0 and no penalty, which needs two passes.
+    pub greedy: bool,
+    /// Only tokens of the mask.
+    pub masked: bool,
+}
+
+fn constants(software: bool, way: Way) -> [(&'static str, u32); 3] {
+    [
+        ("WG", if software { 64 } else { 256 }),
+        ("GREEDY", u32::from(way.greedy)),
+        ("MASKED", u32::from(way.masked)),
+    ]
 }
 
 pub(super) fn variants() -> Vec<Variant> {
-    let all = [(true, true), (true, false), (false, true), (false, false)];
-    all.map(|(software, greedy)| Variant {
+    let variant = |i: u32| Variant {
         kernel: &KERNEL,
         preludes: vec![STATE],
-        constants: constants(software, greedy).into(),
-    })
-    .into()
+        constants: constants(i & 1 == 0, Way { greedy: i & 2 == 0, masked: i & 4 == 4 }).into(),
+    };
+    (0..8).map(variant).collect()
 }
 
-/// Bytes of the set of tokens already seen.
-pub fn seen_bytes(vocab: usize) -> u64 {
+/// Bytes of a set of tokens: those already seen, or those that may be picked.
+pub fn set_bytes(vocab: usize) -> u64 {
     vocab.div_ceil(32) as u64 * 4
 }
 
-/// The set's words.
-pub fn seen_words(vocab: usize, tokens: impl Iterator<Item = u32>) -> Vec<u32> {
+/// A set's words.
+pub fn set_words(vocab: usize, tokens: impl Iterator<Item = u32>) -> Vec<u32> {
     let mut words = vec![0; vocab.div_ceil(32)];
     for token in tokens {
         words[token as usize / 32] |= 1 << (token % 32);
@@ -40,18 +52,25 @@ pub fn seen_words(vocab: usize, tokens: impl Iterator<Item = u32>) -> Vec<u32> {
     words
 }
 
-/// Records the choice from row 0 of `logits` [≥ 1, vocab]: `state` moves on by one token, `seen`
-/// gains it.
-///
-/// `greedy`: temperature 0 and no penalty, which needs two passes.
-pub fn pick(rec: &mut Recorder, logits: &Tensor, seen: &Storage, state: &Storage, greedy: bool) {
-    let constants = constants(rec.gpu().is_software(), greedy);
+/// What tokens are picked with.
+pub struct Sets<'a> {
+    /// [`State`]: moves on by one token each time.
+    pub state: &'a Storage,
+    /// One bit per token that the penalty falls on: gains each token picked.
+    pub seen: &'a Storage,
+    /// One bit per token that may be picked; read where the way is `masked`.
+    pub mask: &'a Storage,
+}
+
+/// Records the choice from row 0 of `logits` [≥ 1, vocab].
+pub fn pick(rec: &mut Recorder, logits: &Tensor, sets: &Sets, way: Way) {
+    let constants = constants(rec.gpu().is_software(), way);
     rec.dispatch(
         &KERNEL,
         &[STATE],
         &constants,
         Params { cols: logits.cols as u32 },
-        &[logits, seen, state],
+        &[logits, sets.seen, sets.state, sets.mask],
         [1, 1, 1],
     );
 }
@@ -68,20 +87,25 @@ pub(super) fn cases() -> Vec<Case> {
         Sampling { top_k: 40, top_p: 0.9, repetition_penalty: 1.2, seed: 9, ..hot },
     ];
     let mut cases = Vec::new();
-    for (cols, rounds) in [(1, 1), (63, 6), (700, 6), (32_000, 2)] {
+    let shapes = [(1, 1, false), (63, 6, false), (700, 6, false), (32_000, 2, false)];
+    let masked = [(1, 1, true), (700, 6, true), (32_000, 2, true)];
+    for (cols, rounds, masked) in shapes.into_iter().chain(masked) {
         for sampling in samplings {
             let name = format!(
-                "pick {cols} T {} k {} p {}",
-                sampling.temperature, sampling.top_k, sampling.top_p
+                "pick {cols}{} T {} k {} p {}",
+                if masked { " masked" } else { "" },
+                sampling.temperature,
+                sampling.top_k,
+                sampling.top_p
             );
             let tokens = |picked: &[Picked]| picked.iter().map(|p| p.token as f32).collect();
             let likely = |picked: &[Picked]| picked.iter().map(|p| p.probability).collect();
             cases.push(Case::new(name.clone(), EXACT, async move |gpu| {
-                let (got, want) = rounds_of(gpu, cols, rounds, &sampling).await?;
+                let (got, want) = rounds_of(gpu, (cols, rounds, masked), &sampling).await?;
                 Ok((tokens(&got), tokens(&want)))
             }));
             cases.push(Case::new(format!("{name} probability"), F32_LIMIT, async move |gpu| {
-                let (got, want) = rounds_of(gpu, cols, rounds, &sampling).await?;
+                let (got, want) = rounds_of(gpu, (cols, rounds, masked), &sampling).await?;
                 Ok((likely(&got), likely(&want)))
             }));
         }
@@ -92,8 +116,7 @@ pub(super) fn cases() -> Vec<Case> {
 /// What kernel and twin pick, one after the other, from the same logits.
 async fn rounds_of(
     gpu: &Gpu,
-    cols: usize,
-    rounds: u32,
+    (cols, rounds, masked): (usize, u32, bool),
     sampling: &Sampling,
 ) -> Result<(Vec<Picked>, Vec<Picked>)> {
     // The same largest value in several places: the first must win.
@@ -101,21 +124,31 @@ async fn rounds_of(
     for i in [cols / 3, cols / 2, cols - 1] {
         logits[i] = 9.0;
     }
-    let mut seen = seen_words(cols, [cols as u32 / 3].into_iter());
+    let mut seen = set_words(cols, [cols as u32 / 3].into_iter());
+    // Some tokens in a row, and neither of the first two that are the largest.
+    let mask =
+        set_words(cols, (0..cols as u32).filter(|i| i / 5 % 7 == 2 || *i == cols as u32 - 1));
+    let mask = masked.then_some(mask.as_slice());
     let logits_gpu = gpu.upload("logits", &logits, 1, cols).await?;
-    let seen_gpu = gpu.storage("seen", seen_bytes(cols)).await?;
+    let (seen_gpu, mask_gpu) =
+        (gpu.storage("seen", set_bytes(cols)).await?, gpu.storage("mask", set_bytes(cols)).await?);
     gpu.write(&seen_gpu, 0, bytemuck::cast_slice(&seen));
+    if let Some(mask) = mask {
+        gpu.write(&mask_gpu, 0, bytemuck::cast_slice(mask));
+    }
     let state_gpu =
         state::upload(gpu, |state| *state = State::start(6, 1000, sampling, &[])).await?;
+    let sets = Sets { state: &state_gpu, seen: &seen_gpu, mask: &mask_gpu };
+    let way = Way { greedy: sampling.is_plain_greedy(), masked };
     let mut rec = gpu.recorder();
     for _ in 0..rounds {
-        pick(&mut rec, &logits_gpu, &seen_gpu, &state_gpu, sampling.is_plain_greedy());
+        pick(&mut rec, &logits_gpu, &sets, way);
     }
     rec.submit();
     let after = State::read(&gpu.read(&state_gpu, 0, State::BYTES).await?);
     let got = (0..after.count as usize).map(|i| after.picked(i)).collect();
     let want = (0..rounds).map(|count| {
-        let picked = sample::pick(&logits, &seen, sampling, count);
+        let picked = sample::pick(&logits, &seen, mask, sampling, count);
         seen[picked.token as usize / 32] |= 1 << (picked.token % 32);
         picked
     });
@@ -140,13 +173,20 @@ mod tests {
             ] {
                 let state = pollster::block_on(async {
                     let logits = gpu.upload("logits", &logits, 1, 70).await.unwrap();
-                    let seen = gpu.storage("seen", seen_bytes(70)).await.unwrap();
+                    let seen = gpu.storage("seen", set_bytes(70)).await.unwrap();
+                    let mask = gpu.storage("mask", set_bytes(70)).await.unwrap();
                     let state_gpu =
                         state::upload(&gpu, |state| *state = State::start(0, 9, &sampling, &[]))
                             .await
                             .unwrap();
                     let mut rec = gpu.recorder();
-                    pick(&mut rec, &logits, &seen, &state_gpu, sampling.is_plain_greedy());
+                    let way = Way { greedy: sampling.is_plain_greedy(), masked: false };
+                    pick(
+                        &mut rec,
+                        &logits,
+                        &Sets { state: &state_gpu, seen: &seen, mask: &mask },
+                        way,
+                    );
                     rec.submit();
                     State::read(&gpu.read(&state_gpu, 0, State::BYTES).await.unwrap())
                 });

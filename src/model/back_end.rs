@@ -1,12 +1,11 @@
 //! What a network does, wherever it runs: on the GPU ([`super::gpu`]) or on the processor
 //! ([`super::cpu`]).
 
-use super::{Chunk, Wanted};
+use super::{Chunk, Want, Wanted};
 use crate::cancel::Cancel;
 use crate::config::Config;
 use crate::error::Result;
 use crate::image::Pixels;
-use crate::image::tiles::Plan;
 use crate::quant::Format;
 use crate::sample::{Picked, Sampling};
 use std::ops::Range;
@@ -39,6 +38,17 @@ pub(super) struct Encoded<V> {
     pub(super) resample: Duration,
 }
 
+/// Rows of the residual stream, at most [`CHUNK`], that go through some of the decoder's layers.
+pub(super) struct Rows<'a> {
+    /// [rows, hidden], replaced by what comes out.
+    pub(super) x: &'a mut [f32],
+    /// Where the first goes in the caches of these layers.
+    pub(super) position: usize,
+    pub(super) layers: Range<usize>,
+    /// Whether what they attend to in the last of the layers is wanted.
+    pub(super) looks: bool,
+}
+
 /// One network on one device. All errors are the device's or [`crate::Error::Cancelled`].
 pub(super) trait BackEnd {
     /// A picture's image tokens.
@@ -53,17 +63,6 @@ pub(super) trait BackEnd {
     async fn features(&self, config: &Config, pixels: &Pixels, cancel: &Cancel)
     -> Result<Vec<f32>>;
 
-    /// A picture's image tokens from its squares, in the order of the prompt: all, or the first `n`
-    /// where they come from a resampler.
-    async fn look(
-        &self,
-        config: &Config,
-        squares: &[Pixels],
-        plan: &Plan,
-        n: usize,
-        cancel: &Cancel,
-    ) -> Result<Encoded<Self::Visual>>;
-
     /// The resampler's weights, [heads, M, patches]; `None` where there is no resampler.
     async fn map(&self) -> Result<Option<Vec<f32>>>;
 
@@ -72,6 +71,12 @@ pub(super) trait BackEnd {
 
     /// Makes ready for an answer.
     fn begin(&self, config: &Config, kv: &mut Self::Kv, start: &Start);
+
+    /// From now on only tokens of `mask`, one bit each, are picked.
+    fn restrict(&self, config: &Config, kv: &mut Self::Kv, mask: &[u32]);
+
+    /// From now on what is picked from is handed back as [`Wanted::Logits`].
+    fn show_logits(&self, kv: &mut Self::Kv);
 
     /// The token picked last.
     async fn picked(&self, kv: &Self::Kv) -> Result<Picked>;
@@ -82,6 +87,29 @@ pub(super) trait BackEnd {
         config: &Config,
         kv: &mut Self::Kv,
         chunk: Chunk<'_, Self::Visual>,
+        cancel: &Cancel,
+    ) -> Result<Wanted>;
+
+    /// A chunk's slots as they enter the decoder, [slots, hidden].
+    async fn embed(&self, config: &Config, chunk: Chunk<'_, Self::Visual>) -> Result<Vec<f32>>;
+
+    /// Runs some layers; gives the mean over heads of what the rows attend to in the last of them,
+    /// [rows, position + rows], or nothing.
+    async fn run_layers(
+        &self,
+        config: &Config,
+        kv: &mut Self::Kv,
+        rows: Rows<'_>,
+        cancel: &Cancel,
+    ) -> Result<Vec<f32>>;
+
+    /// What is wanted of a row \[hidden\] that has been through all layers.
+    async fn finish(
+        &self,
+        config: &Config,
+        kv: &mut Self::Kv,
+        row: &[f32],
+        want: Want,
         cancel: &Cancel,
     ) -> Result<Wanted>;
 }

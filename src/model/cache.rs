@@ -6,6 +6,11 @@ use super::{cpu, gpu};
 pub struct Cache {
     pub(super) kv: Kv,
     pub(super) len: usize,
+    /// By how many positions each layer is shorter, once a question chose image tokens; empty
+    /// before.
+    pub(super) removed: Vec<usize>,
+    /// Of those positions, how many every layer has.
+    pub(super) whole: usize,
     pub(super) capacity: usize,
     /// Tokens to pick at most, as [`super::Model::begin`] said.
     pub(super) limit: usize,
@@ -13,7 +18,7 @@ pub struct Cache {
 
 pub(super) enum Kv {
     Gpu(Box<gpu::language::KvCache>),
-    Cpu(cpu::KvCache),
+    Cpu(Box<cpu::KvCache>),
 }
 
 /// Image tokens and caches lie where their model lies.
@@ -42,6 +47,12 @@ impl Cache {
         self.len
     }
 
+    /// Positions that every layer holds, from the first on: all of them, unless the question chose
+    /// image tokens ([`super::Model::extend_chosen`]). No other prompt can share those behind.
+    pub fn whole(&self) -> usize {
+        if self.removed.is_empty() { self.len } else { self.whole }
+    }
+
     /// Positions there is room for.
     pub fn capacity(&self) -> usize {
         self.capacity
@@ -51,8 +62,11 @@ impl Cache {
     pub fn rewind(&mut self, len: usize) {
         assert!(len <= self.len, "rewind to {len} of {}", self.len);
         self.len = len;
+        if len <= self.whole {
+            self.removed.clear();
+        }
         if let Kv::Cpu(kv) = &mut self.kv {
-            kv.rewind(len);
+            kv.rewind(len, &self.removed);
         }
     }
 }

@@ -1,60 +1,50 @@
 //! The network on the processor, on the kernels of [`crate::cpu`].
 
 mod cache;
+mod encoder;
 mod kernels;
+mod looks;
 mod project;
 
 pub(super) use cache::KvCache;
+pub(super) use encoder::Encoder;
 use kernels::{Kernels, Memories};
-use project::{project, put_together};
+use looks::{Looks, run_layers};
 
-use super::back_end::{BackEnd, Encoded, Start};
-use super::parts::{Language, LanguageLayer, Parts, Projector, Vision, VisionLayer};
-use super::{Arithmetic, Chunk, Model, Slot, Want, Wanted};
+use super::back_end::{BackEnd, Rows, Start};
+use super::parts::{Language, LanguageLayer};
+use super::{Chunk, Model, Slot, Want, Wanted};
 use crate::cancel::Cancel;
-use crate::config::{Config, LanguageConfig, VisionConfig};
+use crate::config::{Config, LanguageConfig};
 use crate::cpu::{self, Isa, KvRows, Matrix};
 use crate::error::Result;
 use crate::image::Pixels;
-use crate::image::tiles::Plan;
 use crate::kernels::attention::Mask;
 use crate::kernels::product::Act;
-use crate::kernels::{patchify, vision_embed};
-use crate::parallel::{self, Pool};
+use crate::parallel;
 use crate::quant::Format;
 use crate::sample::Picked;
 use std::ops::Range;
-use std::time::Duration;
-use web_time::Instant;
+use std::sync::Arc;
 
 /// The network on the processor.
 pub(super) struct Network {
-    parts: Parts<Matrix, Vec<f32>, Vec<f32>>,
-    /// The instruction set that it was loaded for.
-    isa: Isa,
-    /// Whether the decoder's activations may be rounded to bytes.
-    rounds: bool,
-    memory: Pool<Memories>,
+    pub(super) encoder: Arc<Encoder>,
+    language: Language<Matrix, Vec<f32>>,
 }
 
 impl Network {
-    pub(super) fn new(parts: Parts<Matrix, Vec<f32>, Vec<f32>>, arithmetic: Arithmetic) -> Network {
-        let isa = Isa::chosen();
-        let rounds = arithmetic == Arithmetic::Fast && isa.rounds();
-        Network { parts, isa, rounds, memory: Pool::default() }
-    }
-
-    fn kernels<'a>(&self, cancel: &'a Cancel) -> Kernels<'a> {
-        Kernels { isa: self.isa, rounds: self.rounds, cancel }
+    pub(super) fn new(encoder: Arc<Encoder>, language: Language<Matrix, Vec<f32>>) -> Network {
+        Network { encoder, language }
     }
 }
 
 impl Model {
     /// The instruction set, where the model runs on the processor.
-    pub fn processor(&self) -> Option<Isa> {
+    pub(crate) fn processor(&self) -> Option<Isa> {
         match &self.network {
             super::Network::Gpu(_) => None,
-            super::Network::Cpu(network) => Some(network.isa),
+            super::Network::Cpu(network) => Some(network.encoder.isa),
         }
     }
 }
@@ -73,56 +63,29 @@ impl BackEnd for Network {
         pixels: &Pixels,
         cancel: &Cancel,
     ) -> Result<Vec<f32>> {
-        let mut memory = self.memory.take();
-        let kernels = self.kernels(cancel);
-        let features = encode(config, &self.parts.vision, pixels, kernels, &mut memory).await;
-        self.memory.give(memory);
-        features
-    }
-
-    async fn look(
-        &self,
-        config: &Config,
-        squares: &[Pixels],
-        plan: &Plan,
-        n: usize,
-        cancel: &Cancel,
-    ) -> Result<Encoded<Vec<f32>>> {
-        let (mut vision, mut resample) = (Duration::ZERO, Duration::ZERO);
-        let mut visual = Vec::new();
-        let projector = &self.parts.projector;
-        for pixels in squares {
-            let start = Instant::now();
-            let features = self.features(config, pixels, cancel).await?;
-            let encoded = Instant::now();
-            let mut memory = self.memory.take();
-            let tokens = project(config, projector, features, n, self.kernels(cancel), &mut memory);
-            self.memory.give(memory);
-            cancel.check()?;
-            visual.extend(tokens);
-            vision += encoded - start;
-            resample += encoded.elapsed();
-        }
-        let encoded = Instant::now();
-        let visual = put_together(config, projector, visual, plan, self.isa);
-        Ok(Encoded { visual, vision, resample: resample + encoded.elapsed() })
+        self.encoder.features(config, pixels, cancel).await
     }
 
     async fn map(&self) -> Result<Option<Vec<f32>>> {
-        Ok(match &self.parts.projector {
-            Projector::Resampler(r) => Some(r.map.clone()),
-            Projector::Gridded(_) => None,
-        })
+        Ok(self.encoder.map())
     }
 
     async fn read_visual(&self, visual: &Vec<f32>, rows: Range<usize>) -> Result<Vec<f32>> {
-        let hidden = self.parts.language.norm.len();
+        let hidden = self.language.norm.len();
         Ok(visual[rows.start * hidden..rows.end * hidden].to_vec())
     }
 
     fn begin(&self, _: &Config, kv: &mut KvCache, start: &Start) {
         kv.reserve(start.prompt + start.limit);
-        kv.begin(start.sampling, start.seen);
+        kv.begin(start.sampling, start.seen, start.limit);
+    }
+
+    fn restrict(&self, _: &Config, kv: &mut KvCache, mask: &[u32]) {
+        kv.restrict(mask);
+    }
+
+    fn show_logits(&self, kv: &mut KvCache) {
+        kv.shows_logits = true;
     }
 
     async fn picked(&self, kv: &KvCache) -> Result<Picked> {
@@ -136,73 +99,48 @@ impl BackEnd for Network {
         chunk: Chunk<'_, Vec<f32>>,
         cancel: &Cancel,
     ) -> Result<Wanted> {
-        let mut memory = self.memory.take();
-        let kernels = self.kernels(cancel);
-        let wanted = forward(config, &self.parts.language, kv, chunk, kernels, &mut memory).await;
-        self.memory.give(memory);
+        let mut memory = self.encoder.memory.take();
+        let kernels = self.encoder.kernels(cancel);
+        let wanted = forward(config, &self.language, kv, chunk, kernels, &mut memory).await;
+        self.encoder.memory.give(memory);
         wanted
     }
-}
 
-/// pixels [3, S, S] → features [patches, d].
-async fn encode(
-    config: &Config,
-    w: &Vision<Matrix, Vec<f32>>,
-    pixels: &Pixels,
-    kernels: Kernels<'_>,
-    memory: &mut Memories,
-) -> Result<Vec<f32>> {
-    let v = &config.vision;
-    let patches = patchify::reference(&pixels.data, v.image_size, v.patch);
-    kernels.linear(&patches, &w.patch, Act::None, &mut memory.wide, &mut memory.products);
-    let embedded = vision_embed::reference(&memory.wide, w.class.as_deref(), &w.position);
-    match &w.pre_norm {
-        Some(norm) => kernels.layer_norm(&embedded, norm, v.eps, &mut memory.x),
-        None => memory.x = embedded,
+    async fn embed(&self, config: &Config, chunk: Chunk<'_, Vec<f32>>) -> Result<Vec<f32>> {
+        let mut x = Vec::new();
+        embed(&config.language, &self.language, &chunk, &mut x);
+        Ok(x)
     }
-    for layer in &w.layers {
-        kernels.cancel.breathe().await?;
-        parallel::inside(|| encode_attention(v, layer, kernels, memory));
-        kernels.cancel.rest().await?;
-        parallel::inside(|| encode_mlp(v, layer, kernels, memory));
-    }
-    kernels.cancel.check()?;
-    let Memories { x, normed, .. } = memory;
-    if let Some(norm) = &w.post_norm {
-        kernels.layer_norm(x, norm, v.eps, normed);
-        std::mem::swap(x, normed);
-    }
-    Ok(x[v.first_patch() * v.hidden..].to_vec())
-}
 
-/// The first half of a layer of the tower, for all patches and the class token.
-fn encode_attention(
-    v: &VisionConfig,
-    layer: &VisionLayer<Matrix, Vec<f32>>,
-    kernels: Kernels,
-    memory: &mut Memories,
-) {
-    let Memories { products, attention, x, normed, qkv, q, mixed, .. } = memory;
-    kernels.layer_norm(x, &layer.norm1, v.eps, normed);
-    kernels.linear(normed, &layer.qkv, Act::None, qkv, products);
-    let mut kv = KvRows::new(v.shape());
-    kv.add(qkv, None, q);
-    let mask = Mask::All(x.len() / v.hidden);
-    cpu::attend(kernels.isa, q, &kv, mask, attention, mixed, kernels.cancel);
-    kernels.linear_add(mixed, &layer.out, x, products);
-}
+    async fn run_layers(
+        &self,
+        config: &Config,
+        kv: &mut KvCache,
+        rows: Rows<'_>,
+        cancel: &Cancel,
+    ) -> Result<Vec<f32>> {
+        let mut memory = self.encoder.memory.take();
+        let kernels = self.encoder.kernels(cancel);
+        let looked = run_layers(config, &self.language, kv, rows, kernels, &mut memory).await;
+        self.encoder.memory.give(memory);
+        looked
+    }
 
-/// The second half.
-fn encode_mlp(
-    v: &VisionConfig,
-    layer: &VisionLayer<Matrix, Vec<f32>>,
-    kernels: Kernels,
-    memory: &mut Memories,
-) {
-    let Memories { products, x, normed, wide, .. } = memory;
-    kernels.layer_norm(x, &layer.norm2, v.eps, normed);
-    kernels.linear(normed, &layer.fc1, v.act.into(), wide, products);
-    kernels.linear_add(wide, &layer.fc2, x, products);
+    async fn finish(
+        &self,
+        config: &Config,
+        kv: &mut KvCache,
+        row: &[f32],
+        want: Want,
+        cancel: &Cancel,
+    ) -> Result<Wanted> {
+        let mut memory = self.encoder.memory.take();
+        memory.x = row.to_vec();
+        let (l, w) = (&config.language, &self.language);
+        let wanted = finish(l, w, kv, want, self.encoder.kernels(cancel), &mut memory);
+        self.encoder.memory.give(memory);
+        wanted
+    }
 }
 
 /// Computes a chunk, as the GPU's `language::forward`.
@@ -216,9 +154,46 @@ async fn forward(
 ) -> Result<Wanted> {
     let l = &config.language;
     let Chunk { slots, position, want, .. } = chunk;
-    let x = &mut memory.x;
-    x.resize(slots.len() * l.hidden, 0.0);
-    for (slot, x) in slots.iter().zip(x.chunks_exact_mut(l.hidden)) {
+    embed(l, w, &chunk, &mut memory.x);
+    let rope = &cache.rope;
+    let mut layers = w.layers.iter().zip(&mut cache.layers).enumerate();
+    let mut looks = Looks::new(l, want, slots.len() * (position + slots.len()));
+    let mut next = |(i, (layer, kv)): (usize, (&_, &mut _))| {
+        let position = chunk.position_in(i);
+        forward_layer(l, layer, (kv, rope, position), kernels, memory);
+        looks.add(i, &memory.q, kv, position);
+    };
+    if kernels.cancel.pauses() {
+        for layer in layers {
+            kernels.cancel.breathe().await?;
+            next(layer);
+        }
+    } else {
+        // Going to the threads and back for each layer would cost a step some hundredths.
+        parallel::inside(|| {
+            layers.try_for_each(|layer| {
+                kernels.cancel.step()?;
+                next(layer);
+                Ok(())
+            })
+        })?;
+    }
+    kernels.cancel.check()?;
+    if want == Want::Attention {
+        return Ok(Wanted::Attention(looks.rows));
+    }
+    finish(l, w, cache, want, kernels, memory)
+}
+
+/// The residual stream that a chunk begins with.
+fn embed(
+    l: &LanguageConfig,
+    w: &Language<Matrix, Vec<f32>>,
+    chunk: &Chunk<'_, Vec<f32>>,
+    x: &mut Vec<f32>,
+) {
+    x.resize(chunk.slots.len() * l.hidden, 0.0);
+    for (slot, x) in chunk.slots.iter().zip(x.chunks_exact_mut(l.hidden)) {
         match slot {
             Slot::Token(id) => w.embed.row(*id as usize, x),
             Slot::Visual { picture, index } => {
@@ -227,15 +202,20 @@ async fn forward(
             }
         }
     }
-    for (layer, kv) in w.layers.iter().zip(&mut cache.layers) {
-        kernels.cancel.breathe().await?;
-        let rope = &cache.rope[position * l.shape.head_dim..];
-        parallel::inside(|| forward_layer(l, layer, (kv, rope, position), kernels, memory));
-    }
-    kernels.cancel.check()?;
+}
+
+/// What is wanted of the rows that have been through all layers.
+fn finish(
+    l: &LanguageConfig,
+    w: &Language<Matrix, Vec<f32>>,
+    cache: &mut KvCache,
+    want: Want,
+    kernels: Kernels<'_>,
+    memory: &mut Memories,
+) -> Result<Wanted> {
     let Memories { products, x, normed, wide, .. } = memory;
     let rows = match want {
-        Want::Nothing => return Ok(Wanted::Nothing),
+        Want::Nothing | Want::Attention => return Ok(Wanted::Nothing),
         Want::AllLogits => &x[..],
         Want::Logits | Want::Pick => &x[x.len() - l.hidden..],
     };
@@ -244,12 +224,14 @@ async fn forward(
     kernels.cancel.check()?;
     if want == Want::Pick {
         cache.pick(wide);
-        return Ok(Wanted::Nothing);
+        if !cache.shows_logits {
+            return Ok(Wanted::Nothing);
+        }
     }
     Ok(Wanted::Logits(wide.clone()))
 }
 
-/// One layer of the decoder. `rope` begins at the first token's position.
+/// One layer of the decoder. `rope` begins at position 0.
 fn forward_layer(
     l: &LanguageConfig,
     layer: &LanguageLayer<Matrix, Vec<f32>>,
@@ -260,7 +242,7 @@ fn forward_layer(
     let Memories { products, attention, x, normed, qkv, q, mixed, wide, narrow } = memory;
     kernels.rms_norm(x, &layer.norm1, l.eps, normed);
     kernels.linear(normed, &layer.qkv, Act::None, qkv, products);
-    kv.add(qkv, Some(rope), q);
+    kv.add(qkv, Some(&rope[position * l.shape.head_dim..]), q);
     let mask = Mask::Causal(position);
     cpu::attend(kernels.isa, q, kv, mask, attention, mixed, kernels.cancel);
     kernels.linear_add(mixed, &layer.o, x, products);

@@ -3,19 +3,20 @@
 
 use super::{Arithmetic, LoadOptions, Model, Opened};
 use crate::budget::Speed;
+use crate::cpu;
 use crate::gpu::{AdapterInfo, Choices, Gpu, Learned, Reason};
 
 /// A typical answer: one picture, so many prompt tokens, so many generated tokens.
 const TYPICAL: (usize, usize) = (64, 24);
 
-/// What a model's speeds are filed under: another arithmetic, model, format or number of threads is
-/// another speed.
+/// What a model's speeds are filed under: another arithmetic, model, format, number of threads or
+/// set of instructions is another speed.
 pub(super) fn speed_key(opened: &Opened, arithmetic: Arithmetic) -> String {
     let sha256 = &opened.sha256;
     // Random weights have a shape's name and no hash.
     let model = if sha256.is_empty() { &opened.name } else { &sha256[..12.min(sha256.len())] };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("{arithmetic} {model} {} {threads} threads", opened.weights)
+    let (threads, isa) = (cpu::threads(), cpu::Isa::chosen().name());
+    format!("{arithmetic} {model} {} {threads} threads {isa}", opened.weights)
 }
 
 /// How many times as fast as the processor an adapter answers; `None` unless both were measured.

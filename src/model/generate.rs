@@ -3,11 +3,15 @@
 //! On the GPU two batches of steps are always under way, so that the device does not wait for the
 //! host nor the host for the device. A batch is as many steps as fit half of [`AHEAD_MS`]; when an
 //! answer ends, what ran ahead is forgotten with the cache's rewind.
+//!
+//! Where the next step needs what this one picked, because a constraint then says what may follow,
+//! or where logits are wanted, steps go one by one.
 
-use super::{Cache, Kv, Model, Slot, Want};
+use super::{Cache, Kv, Model, Slot, Want, Wanted};
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::gpu::Letter;
+use crate::grammar::Constraint;
 use crate::kernels::state::State;
 use crate::sample::Picked;
 use std::collections::VecDeque;
@@ -29,6 +33,9 @@ pub struct Generation<'a> {
     /// Tokens handed out.
     taken: usize,
     ahead: Ahead,
+    constraint: Option<Box<dyn Constraint>>,
+    /// What the last token was picked from; `None` unless that is wanted.
+    logits: Option<Vec<f32>>,
 }
 
 /// Steps under way; empty where tokens are computed one by one.
@@ -48,20 +55,58 @@ struct Ahead {
 impl<'a> Generation<'a> {
     pub(super) fn new(model: &'a Model, cache: &'a mut Cache) -> Generation<'a> {
         let (prompt, limit) = (cache.len, cache.limit);
-        Generation { model, cache, prompt, limit, taken: 0, ahead: Ahead::default() }
+        let ahead = Ahead { known: Vec::with_capacity(limit), ..Ahead::default() };
+        let (constraint, logits) = (None, None);
+        Generation { model, cache, prompt, limit, taken: 0, ahead, constraint, logits }
+    }
+
+    /// The same within a constraint, which [`Model::restrict`] has had before the prompt was
+    /// computed.
+    #[must_use]
+    pub fn within(self, constraint: Option<Box<dyn Constraint>>) -> Generation<'a> {
+        Generation { constraint, ..self }
+    }
+
+    /// The same, with the logits of each token: those of the first, as [`Model::extend`] has handed
+    /// them back after [`Model::show_logits`].
+    #[must_use]
+    pub fn showing(self, first: Wanted) -> Generation<'a> {
+        let logits = if let Wanted::Logits(logits) = first { Some(logits) } else { None };
+        Generation { logits, ..self }
+    }
+
+    /// What the last token was picked from, \[vocab\], if [`Generation::showing`] asked for it.
+    pub fn logits(&self) -> Option<&[f32]> {
+        self.logits.as_deref()
     }
 
     /// The next token, an end token included; `None` at the context limit or after `limit` tokens.
     ///
     /// # Errors
-    /// [`crate::Error::Cancelled`], or the device's failures. What was handed out stays good.
+    /// [`crate::Error::Cancelled`], the constraint's, or the device's failures. What was handed out
+    /// stays good.
     pub async fn next(&mut self, cancel: &Cancel) -> Result<Option<Picked>> {
         cancel.check()?;
+        if let (Some(constraint), Some(last)) = (&mut self.constraint, self.ahead.known.last()) {
+            constraint.take(last.token)?;
+            if constraint.is_complete() {
+                // Nothing else can follow: no need to ask the model.
+                let end = self.model.config.end_ids.first().copied();
+                return Ok(end.map(|token| Picked::new(token, 1.0)));
+            }
+        }
         if self.taken >= self.limit {
             return Ok(None);
         }
+        if let (Some(constraint), true) = (&mut self.constraint, self.taken > 0) {
+            self.model.restrict(self.cache, &mut **constraint)?;
+        }
         let picked = if self.cache.runs_ahead() {
-            self.next_ahead().await?
+            if self.constraint.is_some() || self.logits.is_some() {
+                Some(self.next_step().await?)
+            } else {
+                self.next_ahead().await?
+            }
         } else {
             Some(self.next_alone(cancel).await?)
         };
@@ -73,9 +118,30 @@ impl<'a> Generation<'a> {
     async fn next_alone(&mut self, cancel: &Cancel) -> Result<Picked> {
         if self.taken > 0 {
             let last = self.ahead.known[self.taken - 1].token;
-            self.model.extend(self.cache, &[Slot::Token(last)], &[], Want::Pick, cancel).await?;
+            let slot = [Slot::Token(last)];
+            let wanted = self.model.extend(self.cache, &slot, &[], Want::Pick, cancel).await?;
+            if let (Some(logits), Wanted::Logits(new)) = (&mut self.logits, wanted) {
+                *logits = new;
+            }
         }
         let picked = self.model.picked(self.cache).await?;
+        self.ahead.known.push(picked);
+        Ok(picked)
+    }
+
+    /// One step, and its result.
+    async fn next_step(&mut self) -> Result<Picked> {
+        let steps = usize::from(self.taken > 0);
+        let letter = self.model.run_steps(self.cache, steps).expect("only a GPU runs ahead");
+        let gpu = self.model.gpu().expect("only a GPU runs ahead");
+        let state = State::read(&gpu.open_letter(letter).await?);
+        self.ahead.submitted += steps;
+        if self.taken > 0
+            && let Some(logits) = &mut self.logits
+        {
+            *logits = self.model.step_logits(self.cache).await?;
+        }
+        let picked = state.picked(self.taken);
         self.ahead.known.push(picked);
         Ok(picked)
     }
@@ -140,6 +206,7 @@ impl<'a> Generation<'a> {
 impl Cache {
     /// Whether steps run ahead of their results.
     fn runs_ahead(&self) -> bool {
-        matches!(&self.kv, Kv::Gpu(kv) if kv.decoder.is_some())
+        // A tape knows one position for all layers.
+        self.removed.is_empty() && matches!(&self.kv, Kv::Gpu(kv) if kv.decoder.is_some())
     }
 }

@@ -3,12 +3,16 @@
 
 #[cfg(feature = "native")]
 use super::ModelSource;
-use super::parts::{self, Progress};
+use super::ahead::Meanwhile;
+use super::fetch::{Fetch, Progress};
+use super::look::Encoder;
+use super::parts::Host;
 use super::preflight::Preflight;
+#[cfg(feature = "native")]
 use super::rehearsal::Beside;
 use super::{
     Arithmetic, LoadOptions, LoadTimes, Model, Network, Opened, Rehearsal, cpu, devices,
-    gpu as on_gpu, rehearsal,
+    gpu as on_gpu, pictures, rehearsal,
 };
 use crate::cancel::Cancel;
 use crate::error::Result;
@@ -17,6 +21,7 @@ use crate::gpu::{AdapterInfo, Gpu, Picked};
 use crate::weights::files::Files;
 use crate::weights::layout::Role;
 use on_gpu::tune;
+use std::sync::{Arc, Mutex};
 use web_time::Instant;
 
 /// What happens while a model loads, in this order: the preflight once, then progress.
@@ -72,7 +77,7 @@ impl Opened {
     /// # Errors
     /// As [`Model::load`].
     pub async fn load(
-        self,
+        mut self,
         options: &LoadOptions,
         on_loading: &mut Callback<'_, Loading>,
     ) -> Result<Model> {
@@ -85,34 +90,38 @@ impl Opened {
         let mut times = LoadTimes { device: ms(start), ..LoadTimes::default() };
         let context = options.context.min(self.config.max_context());
         let (weights, arithmetic) = (self.weights, options.arithmetic);
-        let preflight = Preflight::new(&self.config, weights, arithmetic, context, gpu.as_ref())?;
+        let (config, m) = (&self.config, options.image_tokens);
+        let preflight = Preflight::new(config, weights, arithmetic, context, m, gpu.as_ref())?;
         on_loading(&Loading::Preflight(Box::new(preflight)));
         let mut on_progress = |progress: &Progress| on_loading(&Loading::Progress(*progress));
-        let mut beside = None;
-        match (&gpu, options.rehearsal) {
-            (None, _) | (_, Rehearsal::Off) => {}
+        let beside = match (&gpu, options.rehearsal) {
+            (None, _) | (_, Rehearsal::Off) => None,
             #[cfg(feature = "native")]
-            (Some(gpu), Rehearsal::Beside) => {
-                beside = Some(Beside::start(gpu, &self, options));
-            }
+            (Some(gpu), Rehearsal::Beside) => Some(Beside::start(gpu, &self, options)),
             (Some(gpu), _) => {
                 let (start, cancel) = (Instant::now(), Cancel::new());
                 let small = rehearsal::small(&self);
                 rehearsal::rehearse(gpu, small, options, &cancel, &mut on_progress).await?;
                 times.pipelines = ms(start);
+                None
             }
-        }
+        };
         let picked = Picked { gpu, reason };
-        self.place(picked, times, options, beside.take(), &mut on_progress).await
+        let meanwhile = Meanwhile::new(beside, &mut self);
+        self.place(picked, times, options, meanwhile, &mut on_progress).await
     }
 
     /// Loads the weights to an opened device, or for the processor.
+    #[cfg_attr(
+        not(feature = "native"),
+        expect(clippy::arc_with_non_send_sync, reason = "natively it is shared with a thread")
+    )]
     pub(super) async fn place(
         self,
         Picked { gpu, reason }: Picked,
         mut times: LoadTimes,
         options: &LoadOptions,
-        beside: Option<Beside>,
+        mut meanwhile: Meanwhile,
         on_progress: &mut Callback<'_, Progress>,
     ) -> Result<Model> {
         let speed_key = devices::speed_key(&self, options.arithmetic);
@@ -127,30 +136,39 @@ impl Opened {
             }
         }
         let adapter = gpu.as_ref().map_or_else(AdapterInfo::cpu, |g| g.info().clone());
+        let keeps = pictures::keeps(identity.as_deref(), options.arithmetic);
         let network = match gpu {
             Some(gpu) => {
-                let parts = parts::load(&gpu, &*supply, &config, &format, on_progress).await?;
-                let network = on_gpu::Network::new(gpu, &config, parts).await?;
+                let mut fetch = Fetch::new(&gpu, &*supply, &config, &format, on_progress);
+                let encoder = fetch.encoder().await?;
+                let encoder = on_gpu::Encoder::new(gpu.clone(), &config, encoder).await?;
+                let encoder = Arc::new(encoder);
+                meanwhile.start(Encoder::Gpu(encoder.clone()), &config, keeps);
+                let language = fetch.language().await?;
+                drop(fetch);
+                let network = on_gpu::Network::new(&config, encoder, language).await?;
                 network.gpu.idle().await?;
-                if let Some(beside) = beside {
-                    let start = Instant::now();
-                    on_progress(&Progress { phase: "compiling kernels", done: 0, total: 0 });
-                    beside.finish();
-                    times.pipelines = ms(start);
-                }
-                if let Some(budget) = tune::budget(&network.gpu, options) {
-                    on_progress(&Progress { phase: "choosing kernels", done: 0, total: 0 });
-                    tune::tune(&network, &config, budget).await?;
-                }
                 Network::Gpu(Box::new(network))
             }
             None => {
-                let host = &parts::Host;
-                let parts = parts::load(host, &*supply, &config, &format, on_progress).await?;
-                Network::Cpu(Box::new(cpu::Network::new(parts, options.arithmetic)))
+                let mut fetch = Fetch::new(&Host, &*supply, &config, &format, on_progress);
+                let encoder = cpu::Encoder::new(fetch.encoder().await?, options.arithmetic);
+                let encoder = Arc::new(encoder);
+                meanwhile.start(Encoder::Cpu(encoder.clone()), &config, keeps);
+                let language = fetch.language().await?;
+                Network::Cpu(Box::new(cpu::Network::new(encoder, language)))
             }
         };
         times.weights = ms(start);
+        let start = Instant::now();
+        let seen = meanwhile.finish(&options.cancel, on_progress);
+        if let Network::Gpu(network) = &network
+            && let Some(budget) = tune::budget(&network.gpu, options)
+        {
+            on_progress(&Progress { phase: "choosing kernels", done: 0, total: 0 });
+            tune::tune(network, &config, budget).await?;
+        }
+        times.pipelines += ms(start);
         let spec = config.image_spec();
         let arithmetic = options.arithmetic;
         Ok(Model {
@@ -167,6 +185,7 @@ impl Opened {
             reason,
             speed_key,
             times,
+            seen: Mutex::new(seen),
             network,
         })
     }

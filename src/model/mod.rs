@@ -1,61 +1,80 @@
 //! The model: loaded once, then pixels → image tokens, and slots → next token, on the GPU or on
 //! the processor.
 
+mod ahead;
 mod back_end;
 mod bundled;
-mod cache;
+pub(crate) mod cache;
+pub(crate) mod chosen;
 mod cpu;
 mod devices;
-mod generate;
+mod fetch;
+pub(crate) mod generate;
 mod gpu;
 mod load;
-mod look;
+pub(crate) mod look;
 pub(crate) mod open;
-pub(crate) mod parts;
+mod parts;
 mod pictures;
 mod pool;
-pub mod preflight;
+mod preflight;
 #[cfg(all(test, feature = "native"))]
 mod quality;
 mod rehearsal;
-mod slot;
+pub(crate) mod slot;
 #[cfg(all(test, feature = "native"))]
 mod tests;
 
-pub use crate::config::Config;
+pub(crate) use crate::config::Config;
+pub use crate::weights::files::Files;
 pub use crate::weights::{Weights, WeightsChoice};
-pub use cache::Cache;
+#[cfg(feature = "native")]
+pub use ahead::FirstPicture;
+pub(crate) use cache::Cache;
 use cache::Kv;
-pub use generate::Generation;
+pub use fetch::Progress;
+pub(crate) use fetch::bytes as bytes_of;
+pub(crate) use generate::Generation;
 pub use load::Loading;
-pub use look::ImageTokens;
+pub(crate) use look::ImageTokens;
+pub(crate) use look::Measured;
 pub use open::{LoadOptions, ModelSource, Opened, Rehearsal, Tuning};
-pub use parts::Progress;
-pub(crate) use parts::bytes as bytes_of;
 pub use pictures::{PictureKey, PictureStore};
-pub use slot::{Arithmetic, LoadTimes, Looked, PictureTag, Slot, Want, Wanted};
+pub use preflight::{Needs, Preflight};
+pub use slot::{Arithmetic, LoadTimes, Looked};
+pub(crate) use slot::{PictureTag, Slot, Want, Wanted};
 
 use back_end::{BackEnd, CHUNK, Start};
+use look::Seen;
 
 use crate::cancel::{Cancel, Stage};
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterInfo, Counters, Gpu, Letter, Reason};
+use crate::grammar::{self, Constraint};
 use crate::image::ImageSpec;
 use crate::quant::Format;
 use crate::sample::{Picked, Sampling};
 use crate::text::{Template, Tokenizer};
+use std::sync::Mutex;
 
 /// Slots to compute together: where they go in the cache, the pictures they speak of, what is
 /// wanted of the last one.
 struct Chunk<'a, V> {
     slots: &'a [Slot],
     position: usize,
+    /// By how much each layer's cache is shorter; empty where none is.
+    removed: &'a [usize],
     /// [M, hidden] each
     visuals: &'a [(PictureTag, &'a V)],
     want: Want,
 }
 
 impl<V> Chunk<'_, V> {
+    /// Where the slots go in a layer's cache.
+    fn position_in(&self, layer: usize) -> usize {
+        self.position - self.removed.get(layer).copied().unwrap_or(0)
+    }
+
     /// The image tokens of a picture that a slot names.
     fn visual(&self, key: PictureTag) -> &V {
         let found = self.visuals.iter().find(|(own, _)| *own == key);
@@ -84,6 +103,8 @@ pub struct Model {
     /// What its speeds are filed under.
     speed_key: String,
     times: LoadTimes,
+    /// A picture that was encoded while the weights were read.
+    seen: Mutex<Option<Seen>>,
     network: Network,
 }
 
@@ -144,12 +165,13 @@ impl Model {
     }
 
     /// What the device was asked to do so far; all 0 on the processor.
+    #[doc(hidden)]
     pub fn counters(&self) -> Counters {
         self.gpu().map(Gpu::counters).unwrap_or_default()
     }
 
     /// The device, unless the model runs on the processor.
-    pub fn gpu(&self) -> Option<&Gpu> {
+    pub(crate) fn gpu(&self) -> Option<&Gpu> {
         match &self.network {
             Network::Gpu(n) => Some(&n.gpu),
             Network::Cpu(_) => None,
@@ -160,14 +182,16 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] or [`Error::LimitTooSmall`] if the device cannot hold it.
+    #[doc(hidden)]
     pub async fn new_cache(&self, context: usize) -> Result<Cache> {
         let config = &self.config;
         let format = if self.arithmetic == Arithmetic::Exact { Format::F32 } else { Format::F16 };
         let kv = match &self.network {
             Network::Gpu(net) => Kv::Gpu(net.new_cache(config, format, context).await?),
-            Network::Cpu(net) => Kv::Cpu(net.new_cache(config, format, context).await?),
+            Network::Cpu(net) => Kv::Cpu(Box::new(net.new_cache(config, format, context).await?)),
         };
-        Ok(Cache { kv, len: 0, capacity: context, limit: 0 })
+        let (removed, whole) = (Vec::new(), 0);
+        Ok(Cache { kv, len: 0, removed, whole, capacity: context, limit: 0 })
     }
 
     /// Bytes that one position of a conversation takes in the cache.
@@ -186,6 +210,7 @@ impl Model {
     ///
     /// # Panics
     /// The cache is of a model on another device.
+    #[doc(hidden)]
     pub fn begin(
         &self,
         cache: &mut Cache,
@@ -206,7 +231,40 @@ impl Model {
         }
     }
 
+    /// After [`Model::begin`]: lets only those tokens be picked next that a constraint allows.
+    ///
+    /// # Errors
+    /// The constraint's, and [`Error::InvalidSetting`] if it allows none.
+    ///
+    /// # Panics
+    /// The cache is of a model on another device.
+    pub(crate) fn restrict(
+        &self,
+        cache: &mut Cache,
+        constraint: &mut dyn Constraint,
+    ) -> Result<()> {
+        let mask = grammar::mask(constraint, self.config.language.vocab)?;
+        match &self.network {
+            Network::Gpu(net) => net.restrict(&self.config, cache.gpu(), &mask),
+            Network::Cpu(net) => net.restrict(&self.config, cache.cpu(), &mask),
+        }
+        Ok(())
+    }
+
+    /// After [`Model::begin`]: has [`Model::extend`] hand back the logits that a token is picked
+    /// from, and [`Generation::logits`] those of later ones.
+    ///
+    /// # Panics
+    /// The cache is of a model on another device.
+    pub(crate) fn show_logits(&self, cache: &mut Cache) {
+        match &self.network {
+            Network::Gpu(net) => net.show_logits(cache.gpu()),
+            Network::Cpu(net) => net.show_logits(cache.cpu()),
+        }
+    }
+
     /// The tokens that follow a prompt computed with [`Want::Pick`].
+    #[doc(hidden)]
     pub fn generation<'a>(&'a self, cache: &'a mut Cache) -> Generation<'a> {
         Generation::new(self, cache)
     }
@@ -218,10 +276,18 @@ impl Model {
     ///
     /// # Panics
     /// The cache is of a model on another device.
-    pub async fn picked(&self, cache: &mut Cache) -> Result<Picked> {
+    pub(crate) async fn picked(&self, cache: &mut Cache) -> Result<Picked> {
         match &self.network {
             Network::Gpu(net) => net.picked(cache.gpu()).await,
             Network::Cpu(net) => net.picked(cache.cpu()).await,
+        }
+    }
+
+    /// The logits of the step before, where steps run ahead of their results.
+    async fn step_logits(&self, cache: &mut Cache) -> Result<Vec<f32>> {
+        match &self.network {
+            Network::Gpu(net) => net.step_logits(cache.gpu()).await,
+            Network::Cpu(_) => Ok(Vec::new()),
         }
     }
 
@@ -242,6 +308,7 @@ impl Model {
     ///
     /// # Panics
     /// A slot names a picture that is not among `visuals`.
+    #[doc(hidden)]
     pub async fn extend(
         &self,
         cache: &mut Cache,
@@ -261,14 +328,15 @@ impl Model {
         }
         let mut wanted = Wanted::Nothing;
         let mut all = Vec::new();
-        let chunks = slots.chunks(CHUNK);
+        let (n, chunks) = (slots.len(), slots.chunks(CHUNK));
         let last = chunks.len().saturating_sub(1);
         // A single token is a word of the answer, or as quick.
         if slots.len() > 1 {
             cancel.begin(Stage::Prompt, chunks.len() * self.config.language.layers);
         }
         for (i, slots) in chunks.enumerate() {
-            let want = if i == last || want == Want::AllLogits { want } else { Want::Nothing };
+            let is_of_all = matches!(want, Want::AllLogits | Want::Attention);
+            let want = if i == last || is_of_all { want } else { Want::Nothing };
             let result = self.extend_chunk(cache, slots, visuals, want, cancel).await;
             if result.is_err() {
                 // A half-computed chunk leaves keys behind that nothing may see.
@@ -277,11 +345,17 @@ impl Model {
             }
             wanted = result?;
             cache.len += slots.len();
-            if let (Want::AllLogits, Wanted::Logits(logits)) = (want, &wanted) {
-                all.extend_from_slice(logits);
+            match (want, &wanted) {
+                (Want::AllLogits, Wanted::Logits(logits)) => all.extend_from_slice(logits),
+                (_, Wanted::Attention(rows)) => add_rows(rows, cache.len, n, &mut all),
+                _ => {}
             }
         }
-        Ok(if want == Want::AllLogits { Wanted::Logits(all) } else { wanted })
+        Ok(match want {
+            Want::AllLogits => Wanted::Logits(all),
+            Want::Attention => Wanted::Attention(all),
+            _ => wanted,
+        })
     }
 
     async fn extend_chunk(
@@ -293,17 +367,26 @@ impl Model {
         cancel: &Cancel,
     ) -> Result<Wanted> {
         let (config, position) = (&self.config, cache.len);
+        let removed = &cache.removed.clone()[..];
         match &self.network {
             Network::Gpu(net) => {
                 let visuals: Vec<_> = visuals.iter().map(|(key, v)| (*key, v.gpu())).collect();
-                let chunk = Chunk { slots, position, visuals: &visuals, want };
+                let chunk = Chunk { slots, position, removed, visuals: &visuals, want };
                 net.extend(config, cache.gpu(), chunk, cancel).await
             }
             Network::Cpu(net) => {
                 let visuals: Vec<_> = visuals.iter().map(|(key, v)| (*key, v.cpu())).collect();
-                let chunk = Chunk { slots, position, visuals: &visuals, want };
+                let chunk = Chunk { slots, position, removed, visuals: &visuals, want };
                 net.extend(config, cache.cpu(), chunk, cancel).await
             }
         }
+    }
+}
+
+/// Adds the mean over `n` rows, of which these [any, keys] are some, to `mean`.
+fn add_rows(rows: &[f32], keys: usize, n: usize, mean: &mut Vec<f32>) {
+    mean.resize(keys, 0.0);
+    for row in rows.chunks_exact(keys) {
+        mean.iter_mut().zip(row).for_each(|(mean, weight)| *mean += weight / n as f32);
     }
 }

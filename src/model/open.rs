@@ -2,6 +2,8 @@
 //! weights.
 
 #[cfg(feature = "native")]
+use super::ahead::FirstPicture;
+#[cfg(feature = "native")]
 use super::bundled;
 use super::{Arithmetic, Config, Weights, WeightsChoice};
 use crate::cancel::Cancel;
@@ -21,18 +23,20 @@ use std::time::Duration;
 
 /// Where a model comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ModelSource {
     /// The toybox model inside the program.
     Bundled,
     /// A pack folder, or a checkpoint folder as published.
     Path(std::path::PathBuf),
-    /// Random weights of a named shape ([`crate::config::shapes`]), for benchmarks.
+    /// Random weights of a named shape (`src/config/shapes.rs`), for benchmarks.
     Shape(String),
 }
 
 /// How long to measure variants of kernels while loading; what is not measured is guessed from the
 /// kind of device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Tuning {
     /// Not at all.
     #[default]
@@ -46,6 +50,7 @@ pub enum Tuning {
 
 /// When kernels compile: by running once on a network of zeros of the same widths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Rehearsal {
     /// When they are first needed.
     #[default]
@@ -57,8 +62,10 @@ pub enum Rehearsal {
     Beside,
 }
 
-/// How to load a model.
+/// How to load a model. Start with [`LoadOptions::default`] or [`LoadOptions::on`] and set the
+/// fields that should differ.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct LoadOptions {
     /// Where to run.
     pub adapter: AdapterChoice,
@@ -78,10 +85,20 @@ pub struct LoadOptions {
     /// Tokens of context that the preflight counts memory for, at most what the model allows. A
     /// [`crate::Session`] has its own.
     pub context: usize,
+    /// The most image tokens that questions will ask for, where that is known: the preflight counts
+    /// memory for no finer cut of a picture.
+    pub image_tokens: Option<usize>,
     /// When the kernels compile.
     pub rehearsal: Rehearsal,
     /// Stops the loading between two tensors.
     pub cancel: Cancel,
+}
+
+impl LoadOptions {
+    /// The defaults, on this device.
+    pub fn on(adapter: AdapterChoice) -> LoadOptions {
+        LoadOptions { adapter, ..LoadOptions::default() }
+    }
 }
 
 impl Default for LoadOptions {
@@ -95,6 +112,7 @@ impl Default for LoadOptions {
             choices: Choices::default(),
             tuning: Tuning::default(),
             context: defaults::CONTEXT,
+            image_tokens: None,
             rehearsal: Rehearsal::default(),
             cancel: Cancel::default(),
         }
@@ -117,9 +135,19 @@ pub struct Opened {
         expect(dead_code, reason = "only folders on disk have names")
     )]
     pub(crate) is_checkpoint: bool,
+    #[cfg(feature = "native")]
+    pub(super) first: Option<FirstPicture>,
 }
 
 impl Opened {
+    /// The same; loading it also encodes this picture, beside the decoder's weights, for the first
+    /// [`crate::Session`] that looks at it.
+    #[cfg(feature = "native")]
+    #[must_use]
+    pub fn with_picture(self, first: FirstPicture) -> Opened {
+        Opened { first: Some(first), ..self }
+    }
+
     /// Opens a pack if there is a manifest, else a checkpoint.
     pub(crate) async fn new(
         files: Box<dyn Files>,
@@ -158,6 +186,8 @@ impl Opened {
                 sha256,
                 supply: Box::new(pack),
                 is_checkpoint: false,
+                #[cfg(feature = "native")]
+                first: None,
             });
         }
         let path = files.describe();
@@ -191,6 +221,8 @@ impl Opened {
             identity,
             supply,
             is_checkpoint: true,
+            #[cfg(feature = "native")]
+            first: None,
         })
     }
 
@@ -266,6 +298,8 @@ impl Opened {
             identity: None,
             supply,
             is_checkpoint: false,
+            #[cfg(feature = "native")]
+            first: None,
         })
     }
 

@@ -16,8 +16,10 @@ const TOWER: &str = "float";
 
 /// All that a picture's image tokens depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct PictureKey {
-    /// SHA-256 of the 8-bit pixels that the tower sees ([`crate::image::Pixels::hash`]).
+    /// SHA-256 of the 8-bit pixels that the tower sees ([`crate::image::Pixels::hash`]); of the
+    /// whole picture where it may be cut into several squares ([`crate::image::Picture::hash`]).
     pub pixels: [u8; 32],
     /// What tells the model's weights from any others ([`Model::identity`]).
     pub model: String,
@@ -26,6 +28,11 @@ pub struct PictureKey {
 }
 
 impl PictureKey {
+    /// A key of these parts.
+    pub fn new(pixels: [u8; 32], model: impl Into<String>, tile: u32) -> PictureKey {
+        PictureKey { pixels, model: model.into(), tile }
+    }
+
     /// A name of 64 small hex digits, with the version of what is stored.
     pub fn name(&self) -> String {
         let mut hash = Sha256::new();
@@ -45,6 +52,18 @@ pub trait PictureStore: MaybeSend + MaybeSync {
     fn put<'a>(&'a self, key: &'a PictureKey, values: &'a [f16]) -> Boxed<'a, ()>;
 }
 
+/// Whose image tokens may be kept: `exact` computes everything itself, and a model without an
+/// identity could be any.
+pub(super) fn keeps(identity: Option<&str>, arithmetic: Arithmetic) -> Option<&str> {
+    identity.filter(|_| arithmetic == Arithmetic::Fast)
+}
+
+/// The key of a picture's image tokens.
+pub(super) fn key(model: &str, pixels: [u8; 32], plan: &Plan) -> PictureKey {
+    let tile = u32::from(u16::from_be_bytes(plan.level.code()));
+    PictureKey { pixels, model: model.to_owned(), tile }
+}
+
 impl Model {
     /// What tells this model's weights from any others: a pack's SHA-256; for a checkpoint's files
     /// their paths, sizes and times of change. `None` where there is nothing, as for random
@@ -53,16 +72,9 @@ impl Model {
         self.identity.as_deref()
     }
 
-    /// The key of a picture's image tokens; `None` where they must not be kept: `exact` computes
-    /// everything itself, and a model without an identity could be any.
-    pub(crate) fn picture_key(&self, pixels: [u8; 32], tile: u32) -> Option<PictureKey> {
-        let model = self.identity.clone().filter(|_| self.arithmetic == Arithmetic::Fast)?;
-        Some(PictureKey { pixels, model, tile })
-    }
-
-    /// Numbers of all image tokens of a picture cut like this.
-    pub(crate) fn visual_len(&self, plan: &Plan) -> usize {
-        self.config.rows(plan) * self.config.language.hidden
+    /// The key of a picture's image tokens; `None` where they must not be kept.
+    pub(crate) fn picture_key(&self, pixels: [u8; 32], plan: &Plan) -> Option<PictureKey> {
+        Some(key(keeps(self.identity(), self.arithmetic)?, pixels, plan))
     }
 
     /// All image tokens as halves, and themselves rounded to those: what is kept and what is used

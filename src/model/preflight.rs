@@ -12,6 +12,7 @@ use crate::weights::layout::{Role, gate_up_rows, layout};
 
 /// Bytes that a model takes on a device.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Needs {
     /// All weights.
     pub weights: u64,
@@ -23,14 +24,26 @@ pub struct Needs {
 
 impl Needs {
     /// Of this model in this format, with room for `context` tokens.
+    #[doc(hidden)]
     pub fn of(config: &Config, weights: Weights, arithmetic: Arithmetic, context: usize) -> Needs {
+        Needs::up_to(config, weights, arithmetic, context, None)
+    }
+
+    /// The same where nobody asks for more than `m` image tokens, if that is known.
+    pub(crate) fn up_to(
+        config: &Config,
+        weights: Weights,
+        arithmetic: Arithmetic,
+        context: usize,
+        m: Option<usize>,
+    ) -> Needs {
         let format = |role: Role| weights.format(role);
         let kv = if arithmetic == Arithmetic::Exact { Format::F32 } else { Format::F16 };
         let l = &config.language;
         Needs {
             weights: layout(config).iter().map(|entry| bytes_of(entry, &format)).sum(),
             keys_and_values: l.layers as u64 * KvLayer::bytes(l.shape, context, kv),
-            activations: activations(config),
+            activations: activations(config, m),
         }
     }
 
@@ -40,8 +53,9 @@ impl Needs {
     }
 }
 
-/// Scratch memory of tower, projector and decoder, and one picture's image tokens.
-fn activations(config: &Config) -> u64 {
+/// Scratch memory of tower, projector and decoder, and one picture's image tokens: in the finest
+/// cut that has at most `m`.
+fn activations(config: &Config, m: Option<usize>) -> u64 {
     let (v, l) = (&config.vision, &config.language);
     let rows = |rows: usize, cols: usize| (rows * padded_cols(cols) * 4) as u64;
     let attended = |rows: usize, shape: HeadShape| (rows * shape.heads * shape.dims() * 4) as u64;
@@ -80,13 +94,16 @@ fn activations(config: &Config) -> u64 {
         let apart = rows(plan.squares() * made + 1, l.hidden);
         apart + if Config::is_assembled(plan) { rows(config.tokens(plan), l.hidden) } else { 0 }
     };
-    let picture = config.largest_plans().iter().map(picture).max().unwrap_or_default();
+    let plans = config.largest_plans();
+    let fits = |plan: &&Plan| m.is_none_or(|m| config.tokens(plan) <= m);
+    let picture = plans.iter().filter(fits).map(picture).max().unwrap_or_default();
     let one_square = rows(config.visual_rows(), l.hidden);
     tower + projector + pooled + decoder + picture.max(one_square)
 }
 
 /// A model's needs beside a device's means.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Preflight {
     /// The device.
     pub adapter: AdapterInfo,
@@ -109,11 +126,12 @@ impl Preflight {
     /// # Errors
     /// [`Error::LimitTooSmall`] if a single panel of a matrix is more than the device binds at
     /// once.
-    pub fn new(
+    pub(crate) fn new(
         config: &Config,
         weights: Weights,
         arithmetic: Arithmetic,
         context: usize,
+        image_tokens: Option<usize>,
         gpu: Option<&Gpu>,
     ) -> Result<Preflight> {
         let format = |role: Role| weights.format(role);
@@ -138,7 +156,7 @@ impl Preflight {
         Ok(Preflight {
             adapter: gpu.map_or_else(AdapterInfo::cpu, |gpu| gpu.info().clone()),
             context,
-            needs: Needs::of(config, weights, arithmetic, context),
+            needs: Needs::up_to(config, weights, arithmetic, context, image_tokens),
             largest: largest.name.clone(),
             largest_bytes: bytes_of(largest, &format),
             binding_bytes,
@@ -205,21 +223,38 @@ mod tests {
     }
 
     #[test]
+    fn a_fixed_m_counts_no_finer_cut_than_it_reads() {
+        let tiled = crate::config::shapes::NAMES.iter().filter_map(|name| named(name));
+        let tiled: Vec<_> = tiled.filter(|config| !config.largest_plans().is_empty()).collect();
+        assert!(!tiled.is_empty());
+        for config in tiled {
+            let needs =
+                |m| Needs::up_to(&config, Weights::Q4, Arithmetic::Fast, 2048, m).activations;
+            let plans = config.largest_plans();
+            let most = plans.iter().map(|plan| config.tokens(plan)).max().unwrap();
+            assert_eq!(needs(Some(most)), needs(None));
+            assert!(needs(Some(1)) < needs(None), "{config:?}");
+            assert!(needs(Some(1)) <= needs(Some(most / 2)));
+        }
+    }
+
+    #[test]
     fn a_model_of_seven_billion() {
         let config = named("mqt-llava-7b").unwrap();
         let needs = Needs::of(&config, Weights::Q4, Arithmetic::Fast, 2048);
         assert_eq!(needs.keys_and_values, 32 * 2 * 2048 * 4096 * 2);
         assert!((3_800_000_000..4_300_000_000).contains(&needs.weights), "{needs:?}");
-        let on_cpu = Preflight::new(&config, Weights::Q4, Arithmetic::Fast, 2048, None).unwrap();
+        let on_cpu =
+            Preflight::new(&config, Weights::Q4, Arithmetic::Fast, 2048, None, None).unwrap();
         assert_eq!((on_cpu.parts(), on_cpu.is_in_host_memory()), (1, true));
         let Some(gpu) = gpu_or_skip() else { return };
         gpu.limit_bindings(32 << 20);
         let split =
-            Preflight::new(&config, Weights::Q4, Arithmetic::Fast, 2048, Some(&gpu)).unwrap();
+            Preflight::new(&config, Weights::Q4, Arithmetic::Fast, 2048, None, Some(&gpu)).unwrap();
         assert_eq!(split.parts(), split.largest_bytes.div_ceil(32 << 20));
         gpu.limit_bindings(1 << 10);
-        let error =
-            Preflight::new(&config, Weights::Q4, Arithmetic::Fast, 2048, Some(&gpu)).unwrap_err();
+        let error = Preflight::new(&config, Weights::Q4, Arithmetic::Fast, 2048, None, Some(&gpu))
+            .unwrap_err();
         assert!(matches!(error, Error::LimitTooSmall { .. }), "{error}");
     }
 }

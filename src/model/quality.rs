@@ -185,12 +185,12 @@ fn logits(model: &Model, asked: &mut Asked, m: usize) -> Vec<f32> {
     let mut cache = block_on(model.new_cache(512)).unwrap();
     let mut slots: Vec<Slot> =
         model.template().prefix_ids(model.tokenizer()).into_iter().map(Slot::Token).collect();
-    slots.extend((0..m).map(|index| Slot::Visual { picture: [0; 8], index: index as u32 }));
+    slots.extend((0..m).map(|index| Slot::Visual { picture: [0; 16], index: index as u32 }));
     slots.extend(asked.question.iter().map(|id| Slot::Token(*id)));
     let mut extend = |slots: &[Slot]| match block_on(model.extend(
         &mut cache,
         slots,
-        &[([0; 8], &visual)],
+        &[([0; 16], &visual)],
         Want::Logits,
         &cancel,
     ))

@@ -4,6 +4,7 @@
 //! Where fetching takes long, as in a browser, the device would otherwise idle until the last byte
 //! and compile only then.
 
+use super::ahead::Meanwhile;
 use super::{Config, LoadOptions, LoadTimes, Opened, PictureTag, Progress, Slot, Tuning, Want};
 use crate::cancel::Cancel;
 use crate::error::Result;
@@ -65,6 +66,8 @@ pub(super) fn small(opened: &Opened) -> Opened {
         identity: None,
         supply: Box::new(Zeros(opened.weights)),
         is_checkpoint: false,
+        #[cfg(feature = "native")]
+        first: None,
     }
 }
 
@@ -135,14 +138,16 @@ pub(super) async fn rehearse(
     tell();
     let options = LoadOptions { tuning: Tuning::Off, cancel: cancel.clone(), ..options.clone() };
     let picked = Picked { gpu: Some(gpu.clone()), reason: Reason::Asked };
-    let model = small.place(picked, LoadTimes::default(), &options, None, &mut |_| ()).await?;
+    let model = small
+        .place(picked, LoadTimes::default(), &options, Meanwhile::default(), &mut |_| ())
+        .await?;
     let size = model.spec.size;
     let grey = Pixels::from_rgb(&vec![128; size * size * 3], size, size, &model.spec)?;
     let plan = model.config.least_plan((size, size));
     let (visual, _) = model.look(std::slice::from_ref(&grey), &plan, cancel).await?;
     tell();
     let mut cache = model.new_cache(TOKENS + 2).await?;
-    const PICTURE: PictureTag = [0; 8];
+    const PICTURE: PictureTag = [0; 16];
     let slots: Vec<Slot> = (0..TOKENS)
         .map(|i| if i == 1 { Slot::Visual { picture: PICTURE, index: 0 } } else { Slot::Token(0) })
         .collect();

@@ -3,7 +3,7 @@
 use crate::error::Result;
 
 /// What slots call a picture: the start of its hash, and how it is cut.
-pub type PictureTag = [u8; 8];
+pub type PictureTag = [u8; 16];
 
 /// One position of a prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,12 +35,14 @@ pub enum Want {
     /// Nothing: only the cache matters.
     Nothing,
     /// The next token, picked as [`crate::Model::begin`] said and left where it was picked: see
-    /// [`super::Generation`].
+    /// [`super::Generation`]. Its logits are handed back after `Model::show_logits`.
     Pick,
     /// The logits of the last position.
     Logits,
     /// The logits of every position.
     AllLogits,
+    /// What the slots attend to: see [`Wanted::Attention`].
+    Attention,
 }
 
 /// What it handed back.
@@ -50,11 +52,16 @@ pub enum Wanted {
     Nothing,
     /// One per token of the vocabulary, or [positions, vocab] for [`Want::AllLogits`].
     Logits(Vec<f32>),
+    /// How much of their attention the slots computed give to each position of the cache,
+    /// \[positions\]: the mean over the slots, the heads and the middle third of the decoder's
+    /// layers. They sum to 1.
+    Attention(Vec<f32>),
 }
 
 /// How numbers are computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Arithmetic {
     /// Float activations and caches; a row's result does not depend on its neighbours.
     Exact,
@@ -85,6 +92,7 @@ impl std::str::FromStr for Arithmetic {
 
 /// Milliseconds of loading, by phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct LoadTimes {
     /// Finding the adapter and opening the device.
     pub device: f64,
@@ -96,6 +104,7 @@ pub struct LoadTimes {
 
 /// What looking at a picture took.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Looked {
     /// Squares that the tower encoded; 0 if the picture was the same as before.
     pub vision_runs: u32,
@@ -103,6 +112,8 @@ pub struct Looked {
     pub vision_ms: f64,
     /// Milliseconds of the connector, and of ordering its tokens.
     pub resample_ms: f64,
+    /// Milliseconds of both that nobody waited for, as the decoder's weights were read meanwhile.
+    pub hidden_ms: f64,
 }
 
 impl Looked {
@@ -111,13 +122,21 @@ impl Looked {
         self.vision_ms + self.resample_ms
     }
 
+    /// Milliseconds that somebody waited for it.
+    #[doc(hidden)]
+    pub fn waited_ms(&self) -> f64 {
+        (self.ms() - self.hidden_ms).max(0.0)
+    }
+
     /// Both together.
     #[must_use]
+    #[doc(hidden)]
     pub fn and(self, other: Looked) -> Looked {
         Looked {
             vision_runs: self.vision_runs + other.vision_runs,
             vision_ms: self.vision_ms + other.vision_ms,
             resample_ms: self.resample_ms + other.resample_ms,
+            hidden_ms: self.hidden_ms + other.hidden_ms,
         }
     }
 }

@@ -106,8 +106,12 @@ fn every_stage_equals_pytorch() {
                 request.budget = Budget::Fixed(run.m as u64);
                 request.select = Some(model.config().mapped_select());
                 request.max_new_tokens = 12;
-                let trace =
-                    block_on(session.trace(&run.picture, &request, &Cancel::new())).unwrap();
+                let trace = block_on(session.trace(
+                    std::slice::from_ref(&run.picture),
+                    &request,
+                    &Cancel::new(),
+                ))
+                .unwrap();
                 if let Some(pixels) = run.floats("pixel_values") {
                     assert_eq!(trace.pixel_values, pixels, "{what}: pixels");
                 }

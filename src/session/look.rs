@@ -1,136 +1,136 @@
-//! Pictures in front of the model: what was encoded of them, and which of their image tokens a
-//! prompt reads.
+//! Pictures in front of the model: which there are, and when the tower runs for them.
 
+use super::gallery::{Hash, Seen, View};
 use super::{Session, ms};
-use crate::budget::{Budget, Choice, Mode, Offer};
+use crate::budget::{self, Budget, Offer, Step};
 use crate::cancel::Cancel;
-use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::image::tiles::{self, Level, Plan};
+use crate::image::tiles::{self, Plan, Scene};
 use crate::image::{Picture, Pixels};
-use crate::model::{Arithmetic, ImageTokens, Looked, PictureStore, PictureTag};
+use crate::model::{Arithmetic, ImageTokens, Looked, Measured, PictureStore};
 use crate::select::{self, Select};
 use std::sync::Arc;
 use web_time::Instant;
 
-/// Which fixed permutation `random` is.
-const RANDOM_SEED: u64 = 0x6d71_7421;
-
-/// A picture, and what was encoded of it.
-pub(super) struct Seen {
-    pub(super) hash: [u8; 32],
-    /// Width and height.
-    pub(super) size: (usize, usize),
-    /// The picture itself, where other levels may be wanted later.
-    source: Option<Picture>,
-    pub(super) views: Vec<View>,
-    /// The first square, as the model sees it, without its floats.
-    shown: Pixels,
-}
-
-/// A picture cut at one level and encoded.
-pub(super) struct View {
-    pub(super) plan: Plan,
-    pub(super) visual: ImageTokens,
-    /// The order in which its tokens spread, once fewer than all were wanted.
-    spread: Option<Vec<u32>>,
-}
-
-impl Seen {
-    /// What is encoded at this level.
-    pub(super) fn view(&self, level: Level) -> Option<&View> {
-        self.views.iter().find(|view| view.plan.level == level)
-    }
-
-    /// Levels that are encoded.
-    pub(super) fn encoded(&self) -> Vec<Level> {
-        self.views.iter().map(|view| view.plan.level).collect()
-    }
-
-    /// What is encoded, under the names that slots use.
-    pub(super) fn visuals(&self) -> Vec<(PictureTag, &ImageTokens)> {
-        self.views.iter().map(|view| (self.key(view.plan.level), &view.visual)).collect()
-    }
-
-    /// What slots call the picture at this level.
-    pub(super) fn key(&self, level: Level) -> PictureTag {
-        let [kind, n] = code(level);
-        let hash = &self.hash;
-        [hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], kind, n]
-    }
-}
-
-impl View {
-    /// Rows of the image tokens that `m` of them are, in the order of the prompt.
-    pub(super) fn rows(&self, config: &Config, select: Select, m: usize) -> Vec<u32> {
-        let all = config.tokens(&self.plan);
-        let range = |from: usize, n: usize| (from as u32..(from + n) as u32).collect();
-        match select {
-            Select::Pool => range(config.first_pooled(m), m),
-            _ if m >= all => range(0, all),
-            Select::Nested => range(0, m),
-            Select::Spread | Select::Random => {
-                let newlines = config.newlines(&self.plan);
-                let candidates = all - newlines;
-                let kept = if m > newlines { newlines } else { 0 };
-                let random;
-                let order = match (select, &self.spread) {
-                    (Select::Spread, Some(order)) => order,
-                    _ => {
-                        random = select::random(candidates, RANDOM_SEED);
-                        &random
-                    }
-                };
-                let mut rows = select::first(order, m - kept);
-                rows.extend((candidates..candidates + kept).map(|row| row as u32));
-                rows
-            }
-        }
-    }
-}
+/// The most pictures of a conversation.
+const MOST_PICTURES: usize = 256;
+/// Tells a frame's hash from that of the same picture by itself.
+const FRAME: u8 = 0xF0;
 
 impl Session {
-    /// Puts a picture in front of the model: encodes it unless it is the one already seen. Another
-    /// picture starts a new conversation.
+    /// Puts a picture in front of the model: encodes it unless that was done before. Another
+    /// picture than the one there starts a new conversation.
     ///
     /// All its image tokens are kept; every m is a view of them. Where the picture may be cut in
     /// several ways, a level is encoded when a question first needs it.
     ///
     /// # Errors
     /// [`Error::ImageUnreadable`] if its shape is out of bounds, [`Error::Cancelled`], or the
-    /// device's failures. The previous picture is kept then.
+    /// device's failures. The previous pictures are kept then.
     pub async fn look(&mut self, picture: &Picture, cancel: &Cancel) -> Result<Looked> {
-        let spec = self.model.image_spec().clone();
-        let level = spec.levels().first().copied().unwrap_or_default();
-        let (plan, mut squares) = tiles::squares(picture, &spec, level)?;
-        let first = squares.first().ok_or_else(no_square)?;
-        let is_tiled = self.model.config().is_tiled();
-        let hash = if is_tiled { picture.hash() } else { first.hash() };
-        if self.picture.as_ref().is_some_and(|seen| seen.hash == hash) {
-            return Ok(Looked::default());
+        let (hash, looked) = self.see_once(picture, false, cancel).await?;
+        if self.pictures != [hash] || self.is_clip {
+            self.show(vec![hash], false);
+            self.pending = looked;
         }
-        let (mut looked, mut views) = (Looked::default(), Vec::new());
-        if !is_tiled {
-            let visual;
-            (visual, looked) = self.see(&squares, &plan, hash, cancel).await?;
-            views.push(View { plan, visual, spread: None });
-        }
-        let mut shown = squares.swap_remove(0);
-        shown.data = Vec::new();
-        let size = (picture.width, picture.height);
-        let source = is_tiled.then(|| picture.clone());
-        // The cache may hold the previous picture's tokens: the slots carry the picture's hash, so
-        // they will not match.
-        self.picture = Some(Seen { hash, size, source, views, shown });
-        self.start_anew();
-        self.pending = looked;
         Ok(looked)
     }
 
-    /// The picture's first square as the model sees it, without its floats; `None` before a
-    /// picture.
-    pub fn shown(&self) -> Option<&Pixels> {
-        self.picture.as_ref().map(|seen| &seen.shown)
+    /// Puts one more picture in front of the model, before the next question; the conversation goes
+    /// on. The same picture may stand there twice.
+    ///
+    /// # Errors
+    /// As [`Session::look`]; [`Error::InvalidSetting`] if the model takes no further picture.
+    /// Nothing has changed then.
+    pub async fn look_also(&mut self, picture: &Picture, cancel: &Cancel) -> Result<Looked> {
+        if !self.pictures.is_empty() || !self.turns.is_empty() {
+            self.check_several(self.pictures.len() + 1)?;
+        }
+        let (hash, looked) = self.see_once(picture, false, cancel).await?;
+        self.pictures.push(hash);
+        self.pending = self.pending.and(looked);
+        Ok(looked)
+    }
+
+    /// Puts the frames of a clip in front of the model, in their order: a new conversation. Where a
+    /// family was trained with clips, they are cut and written as it was. Each frame is let go of
+    /// once it is encoded.
+    ///
+    /// # Errors
+    /// As [`Session::look_also`]. The previous pictures are kept then.
+    pub async fn watch(
+        &mut self,
+        frames: impl IntoIterator<Item = Picture>,
+        cancel: &Cancel,
+    ) -> Result<Looked> {
+        let (mut hashes, mut looked) = (Vec::new(), Looked::default());
+        for frame in frames {
+            if !hashes.is_empty() {
+                self.check_several(hashes.len() + 1)?;
+            }
+            let (hash, more) = self.see_once(&frame, true, cancel).await?;
+            hashes.push(hash);
+            looked = looked.and(more);
+        }
+        if self.pictures != hashes || !self.is_clip {
+            self.show(hashes, true);
+            self.pending = looked;
+        }
+        Ok(looked)
+    }
+
+    /// Takes a picture away, counted from 0 in the order of the prompt. The turns stay, and are
+    /// read again after it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] if there is none of this number.
+    pub fn forget(&mut self, picture: usize) -> Result<()> {
+        if picture >= self.pictures.len() {
+            let why = match self.pictures.len() {
+                0 => "there is no picture".into(),
+                n => format!("{} is outside 1 to {n}", picture + 1),
+            };
+            return Err(Error::InvalidSetting { what: "the picture's number".into(), why });
+        }
+        self.pictures.remove(picture);
+        let mut before = 0;
+        for told in &mut self.turns {
+            before += told.new_images;
+            if picture < before {
+                told.new_images -= 1;
+                break;
+            }
+        }
+        // A turn that comes back would show pictures that are gone.
+        self.withdrawn.clear();
+        self.answered = None;
+        self.write_turns_again();
+        self.gallery.tidy(&self.pictures, self.model.config());
+        Ok(())
+    }
+
+    /// Takes all pictures away, and starts a new conversation.
+    pub fn forget_all(&mut self) {
+        self.show(Vec::new(), false);
+        self.pending = Looked::default();
+    }
+
+    /// How many pictures there are before the model.
+    pub fn pictures(&self) -> usize {
+        self.pictures.len()
+    }
+
+    /// Bytes that pictures take, those kept after they left the prompt included: image tokens, and
+    /// the pixels of those that may be cut in other ways.
+    pub fn picture_bytes(&self) -> u64 {
+        self.gallery.bytes(self.model.config()) as u64
+    }
+
+    /// The first square of a picture as the model sees it, without its floats; `None` if there is
+    /// no picture of this number, counted from 0.
+    pub fn shown(&self, picture: usize) -> Option<&Pixels> {
+        let hash = self.pictures.get(picture)?;
+        self.gallery.get(hash).map(|seen| &seen.shown)
     }
 
     /// Keeps encoded pictures in `store`, and takes them from there. Without effect where
@@ -139,30 +139,85 @@ impl Session {
         self.store = Some(store);
     }
 
+    /// Whether so many pictures may stand in one prompt.
+    fn check_several(&self, pictures: usize) -> Result<()> {
+        let why = if pictures > MOST_PICTURES {
+            format!("{pictures} are more than the {MOST_PICTURES} that a conversation may have")
+        } else if self.template.between_ids(self.model.tokenizer()).is_none() {
+            "this model's prompt has no place for a second picture".into()
+        } else {
+            return Ok(());
+        };
+        Err(Error::InvalidSetting { what: "pictures".into(), why })
+    }
+
+    /// These pictures from now on, and no turn about others. The cache may hold other pictures'
+    /// tokens: slots carry the picture's hash, so they will not match.
+    fn show(&mut self, pictures: Vec<Hash>, is_clip: bool) {
+        (self.pictures, self.is_clip) = (pictures, is_clip);
+        self.start_anew();
+        self.gallery.tidy(&self.pictures, self.model.config());
+    }
+
+    /// A picture's hash, and what encoding it took: nothing if it is there already, or will be
+    /// encoded at the level that a question needs.
+    async fn see_once(
+        &mut self,
+        picture: &Picture,
+        is_frame: bool,
+        cancel: &Cancel,
+    ) -> Result<(Hash, Looked)> {
+        let spec = self.model.image_spec().clone();
+        let levels = spec.levels_in(if is_frame { Scene::Frames } else { Scene::Alone });
+        let level = levels.first().copied().unwrap_or_default();
+        let (plan, mut squares) = tiles::squares(picture, &spec, level)?;
+        let first = squares.first().ok_or_else(no_square)?;
+        let is_tiled = self.model.config().is_tiled();
+        let mut hash = self.model.config().picture_hash(picture, first);
+        if is_tiled && is_frame {
+            // There may be many frames, and one level is all they need: their pixels are not kept.
+            hash[31] ^= FRAME;
+        }
+        if self.gallery.get(&hash).is_some() {
+            self.gallery.touch(&hash);
+            return Ok((hash, Looked::default()));
+        }
+        let (mut looked, mut views) = (Looked::default(), Vec::new());
+        if !is_tiled || is_frame {
+            let visual;
+            (visual, looked) = self.see(&squares, &plan, hash, cancel).await?;
+            views.push(View { plan, visual, spread: None });
+        }
+        let mut shown = squares.swap_remove(0);
+        shown.data = Vec::new();
+        let size = (picture.width, picture.height);
+        let source = (is_tiled && !is_frame).then(|| picture.clone());
+        self.gallery.add(Seen { hash, size, source, views, shown });
+        Ok((hash, looked))
+    }
+
     /// A picture's image tokens, and what they took: nothing, if they were kept.
     async fn see(
         &mut self,
         squares: &[Pixels],
         plan: &Plan,
-        hash: [u8; 32],
+        hash: Hash,
         cancel: &Cancel,
     ) -> Result<(ImageTokens, Looked)> {
-        self.encoded_cold = false;
         let model = self.model.clone();
-        let part = u32::from(u16::from_be_bytes(code(plan.level)));
-        let kept = self.store.clone().zip(model.picture_key(hash, part));
+        let kept = self.store.clone().zip(model.picture_key(hash, plan));
         if let Some((store, key)) = &kept
-            && let Some(halves) = store.get(key, model.visual_len(plan)).await
+            && let Some(halves) = store.get(key, model.config().visual_len(plan)).await
         {
             return Ok((model.restore(&halves, plan).await?, Looked::default()));
         }
-        let compiled = model.compiled();
-        let (mut visual, looked) = model.look(squares, plan, cancel).await?;
-        // Its time counts as the device's speed unless kernels compiled meanwhile.
-        self.encoded_cold = model.compiled() != compiled;
-        if !self.encoded_cold {
-            self.speed.encoded(looked.ms() / f64::from(looked.vision_runs.max(1)));
-        }
+        let (mut visual, looked) = match model.seen_ahead(&hash, plan.level) {
+            Some((visual, looked, measured)) => {
+                self.measured(looked, measured);
+                (visual, looked)
+            }
+            None => self.see_now(squares, plan, cancel).await?,
+        };
         if model.arithmetic() == Arithmetic::Fast {
             // Rounded on first use too, so that a question asked again has the same answer.
             let halves;
@@ -174,17 +229,63 @@ impl Session {
         Ok((visual, looked))
     }
 
-    /// Which m there are for the picture in front of the model, or for any.
+    /// A picture's image tokens from the tower.
+    async fn see_now(
+        &mut self,
+        squares: &[Pixels],
+        plan: &Plan,
+        cancel: &Cancel,
+    ) -> Result<(ImageTokens, Looked)> {
+        let compiled = self.model.compiled();
+        let (visual, looked) = self.model.look(squares, plan, cancel).await?;
+        let is_cold = self.model.compiled() != compiled;
+        self.measured(looked, if is_cold { Measured::Cold } else { Measured::Alone });
+        Ok((visual, looked))
+    }
+
+    /// Learns the device's speed from what the tower took.
+    fn measured(&mut self, looked: Looked, measured: Measured) {
+        let each = looked.ms() / f64::from(looked.vision_runs.max(1));
+        match measured {
+            Measured::Cold => self.encoded_cold = true,
+            Measured::Beside => self.speed.encoded_beside(each),
+            Measured::Alone => self.speed.encoded(each),
+        }
+    }
+
+    /// What the pictures are to each other.
+    pub(super) fn scene(&self) -> Scene {
+        match self.pictures.len() {
+            _ if self.is_clip => Scene::Frames,
+            0 | 1 => Scene::Alone,
+            _ => Scene::Several,
+        }
+    }
+
+    /// Which m there are for the pictures before the model, or for any picture.
     ///
     /// # Errors
     /// [`Error::InvalidSetting`] if the model's tokens cannot be chosen in this way.
     pub fn offer(&self, select: Option<Select>) -> Result<Offer> {
         let config = self.model.config();
         let select = config.checked_select(select)?;
-        Ok(match &self.picture {
-            Some(seen) => config.offer_for(select, seen.size),
-            None => config.offer_by(select),
-        })
+        if select == Select::Question && self.pictures.len() > 1 {
+            let why = "it is for one picture".into();
+            return Err(Error::InvalidSetting { what: "select question".into(), why });
+        }
+        let offers = self.sizes().map(|size| config.offer_in(self.scene(), select, size));
+        Ok(Offer::of_all(offers).unwrap_or_else(|| config.offer_by(select)))
+    }
+
+    /// Width and height of each picture.
+    fn sizes(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.pictures.iter().filter_map(|hash| self.gallery.get(hash)).map(|seen| seen.size)
+    }
+
+    /// The step that each picture takes where m tokens of each are wanted.
+    pub(super) fn steps(&self, m: usize, select: Select) -> Vec<Step> {
+        let (config, scene) = (self.model.config(), self.scene());
+        self.sizes().map(|size| budget::at_most(m, &config.offer_in(scene, select, size))).collect()
     }
 
     /// Encodes one square where an automatic budget has levels to choose from and nobody knows yet
@@ -200,68 +301,69 @@ impl Session {
             return Ok(Looked::default());
         };
         let is_open = matches!(budget, Budget::Auto { .. }) && self.turns.is_empty();
+        let Some(&first) = self.pictures.first() else { return Ok(Looked::default()) };
         if known || !is_open || least.level == most.level {
             return Ok(Looked::default());
         }
-        let (m, level, reason) = (least.tokens, least.level, String::new());
-        let choice = Choice { m, level, mode: Mode::Auto, reason };
         // What was kept by another process would measure nothing.
         let store = self.store.take();
-        let looked = self.encode(&choice, Select::Random, cancel).await;
+        let looked = self.encode_one(&first, least, Select::Random, cancel).await;
         self.store = store;
         looked
     }
 
-    /// Encodes what a choice needs and is not there: a level of the picture, the order of its
-    /// tokens.
+    /// Encodes what m tokens of each picture need and is not there: a level of the picture, the
+    /// order of its tokens.
     pub(super) async fn encode(
         &mut self,
-        choice: &Choice,
+        m: usize,
+        select: Select,
+        cancel: &Cancel,
+    ) -> Result<Looked> {
+        let mut looked = Looked::default();
+        for (hash, step) in self.pictures.clone().iter().zip(self.steps(m, select)) {
+            looked = looked.and(self.encode_one(hash, &step, select, cancel).await?);
+        }
+        Ok(looked)
+    }
+
+    async fn encode_one(
+        &mut self,
+        hash: &Hash,
+        step: &Step,
         select: Select,
         cancel: &Cancel,
     ) -> Result<Looked> {
         let model = self.model.clone();
         let mut looked = Looked::default();
-        if let Some(seen) = &self.picture
-            && seen.view(choice.level).is_none()
+        if let Some(seen) = self.gallery.get(hash)
+            && seen.view(step.level).is_none()
             && let Some(source) = &seen.source
         {
-            let (plan, squares) = tiles::squares(source, model.image_spec(), choice.level)?;
-            let (hash, visual);
-            hash = seen.hash;
-            (visual, looked) = self.see(&squares, &plan, hash, cancel).await?;
-            if let Some(seen) = &mut self.picture {
+            let (plan, squares) = tiles::squares(source, model.image_spec(), step.level)?;
+            let visual;
+            (visual, looked) = self.see(&squares, &plan, *hash, cancel).await?;
+            if let Some(seen) = self.gallery.get_mut(hash) {
                 seen.views.push(View { plan, visual, spread: None });
             }
         }
-        let Some(seen) = &mut self.picture else { return Ok(looked) };
-        let config = model.config();
-        let view = seen.views.iter_mut().find(|view| view.plan.level == choice.level);
+        let (config, is_clip) = (model.config(), self.is_clip);
+        let Some(seen) = self.gallery.get_mut(hash) else { return Ok(looked) };
+        let view = seen.views.iter_mut().find(|view| view.plan.level == step.level);
         let Some(view) = view.filter(|view| view.spread.is_none() && select == Select::Spread)
         else {
             return Ok(looked);
         };
         let all = config.tokens(&view.plan);
-        if choice.m < all {
+        let candidates = all - config.newlines(&view.plan);
+        // A frame's newline does not count.
+        if step.tokens < if is_clip { candidates } else { all } {
             let start = Instant::now();
-            let candidates = 0..all - config.newlines(&view.plan);
-            let tokens = model.read_visual(&view.visual, candidates).await?;
+            let tokens = model.read_visual(&view.visual, 0..candidates).await?;
             view.spread = Some(select::farthest_point(&tokens, config.language.hidden));
             looked.resample_ms += ms(start);
         }
         Ok(looked)
-    }
-}
-
-/// A level in two bytes; 0 is the one square of families without tiles.
-fn code(level: Level) -> [u8; 2] {
-    match level {
-        Level::Square => [0, 0],
-        Level::Edge(n) => [1, n],
-        Level::Unsplit => [2, 0],
-        Level::Frame => [3, 0],
-        Level::Padded => [4, 0],
-        Level::Pinpoints(n) => [5, n],
     }
 }
 

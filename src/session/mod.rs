@@ -1,4 +1,4 @@
-//! START HERE: one conversation about one picture. [`Session::ask`] is the life of a request.
+//! START HERE: one conversation about pictures. [`Session::ask`] is the life of a request.
 //!
 //! What the network has already computed is never computed twice. The session keeps the list of
 //! [`Slot`]s whose keys and values lie in the cache; a new prompt is compared with it, the common
@@ -6,19 +6,26 @@
 //! prompt, the picture's tokens shared by all questions, earlier turns, and changes of m: going
 //! from 16 to 64 image tokens keeps the first 16.
 
-use crate::budget::{self, Budget, Choice};
+use crate::budget::{self, Budget};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::future::Callback;
 use crate::model::{Cache, Model, PictureStore, Slot, Want};
 use crate::select::Select;
-use look::Seen;
+use crate::text::Template;
+use gallery::{Gallery, Hash};
+use looked_at::Answered;
 use std::sync::Arc;
+use turns::Told;
 use web_time::Instant;
-use writer::{Written, write_answer};
+use writer::{Written, restrict, write_answer};
 
 mod estimate;
+mod gallery;
+pub(crate) mod loaded;
 mod look;
+mod looked_at;
+mod places;
 mod probe;
 mod prompt;
 mod record;
@@ -26,29 +33,17 @@ mod request;
 #[cfg(all(test, feature = "native"))]
 mod tests;
 mod trace;
+mod turns;
 mod warm_up;
 mod writer;
 
-pub use crate::model::Looked;
+use crate::model::Looked;
+pub use looked_at::LookedAt;
 use record::micro;
 pub use record::{
-    Answer, AnswerAdapter, AnswerModel, Estimate, FinishReason, Timings, Trace, Turn,
+    Answer, AnswerAdapter, AnswerImage, AnswerModel, Estimate, FinishReason, Timings, Trace, Turn,
 };
-pub use request::Request;
-
-/// A turn as the prompt takes it.
-struct Told {
-    turn: Turn,
-    /// Ids after the picture (first turn) or after the previous answer's end token.
-    question: Vec<u32>,
-}
-
-impl Told {
-    /// Tokens of question, answer and the end token.
-    fn tokens(&self) -> usize {
-        self.question.len() + self.turn.token_ids.len() + 1
-    }
-}
+pub use request::{Request, Watch};
 
 /// Tokens that must be left for question and answer.
 const LEAST_ROOM: usize = 8;
@@ -59,22 +54,30 @@ const LEAST_ANSWER: usize = 64;
 /// Tokens that an unwritten question counts as.
 const SHORT_QUESTION: usize = 12;
 
-/// A conversation: a picture, turns, and the cache that holds what was computed for them.
+/// A conversation: pictures, turns, and the cache that holds what was computed for them.
 pub struct Session {
     model: Arc<Model>,
     cache: Cache,
     /// The most tokens there may be room for.
     most: usize,
     cached: Vec<Slot>,
+    template: Template,
+    /// Ids of everything before the first picture.
     prefix: Vec<u32>,
-    picture: Option<Seen>,
+    gallery: Gallery,
+    /// The pictures of the prompt, in its order.
+    pictures: Vec<Hash>,
+    /// Whether they are the frames of a clip.
+    is_clip: bool,
     pending: Looked,
     turns: Vec<Told>,
     /// Turns removed by `take_back`, restored if the next `ask` fails.
     withdrawn: Vec<Told>,
+    /// What [`Session::looked_at`] is about.
+    answered: Option<Answered>,
     speed: budget::Speed,
-    /// Whether kernels were compiled while the last picture was encoded: what that took says
-    /// nothing about the device.
+    /// Whether kernels were compiled while a picture of the next question was encoded: what that
+    /// took says nothing about the device.
     encoded_cold: bool,
     store: Option<Arc<dyn PictureStore>>,
 }
@@ -102,20 +105,22 @@ impl Session {
             let why = format!("{context} is outside what this model allows: {least} to {limit}");
             return Err(Error::InvalidSetting { what: "context".into(), why });
         }
-        let cache = model.new_cache(context).await?;
-        let (picture, pending, speed, withdrawn) =
-            (None, Looked::default(), budget::Speed::default(), Vec::new());
+        let (cache, template) = (model.new_cache(context).await?, model.template().clone());
         let mut session = Session {
             model,
             cache,
             most: context,
             cached: Vec::new(),
+            template,
             prefix,
-            picture,
-            pending,
+            gallery: Gallery::default(),
+            pictures: Vec::new(),
+            is_clip: false,
+            pending: Looked::default(),
             turns: Vec::new(),
-            withdrawn,
-            speed,
+            withdrawn: Vec::new(),
+            answered: None,
+            speed: budget::Speed::default(),
             encoded_cold: false,
             store: None,
         };
@@ -163,29 +168,37 @@ impl Session {
                 why: "this model's prompt has no place for one".into(),
             })
         });
-        let template = instructed.transpose()?;
-        let prefix = template.as_ref().unwrap_or(own).prefix_ids(self.model.tokenizer());
+        let template = instructed.transpose()?.unwrap_or_else(|| own.clone());
+        let prefix = template.prefix_ids(self.model.tokenizer());
         let picture = self.model.config().offer().ladder().first().copied().unwrap_or(1);
-        if prefix.len() + picture + SHORT_QUESTION + LEAST_ROOM > self.cache.capacity() {
-            let why = format!(
-                "its {} tokens leave no room for a picture and a question in a context of {}",
-                prefix.len(),
-                self.cache.capacity()
-            );
-            return Err(Error::InvalidSetting { what: "the system prompt".into(), why });
+        let (need, most) = (prefix.len() + picture + SHORT_QUESTION + LEAST_ROOM, self.most);
+        if need > most {
+            // Without a system prompt of the caller's, nobody but the context can be at fault.
+            let (what, why) = match system {
+                Some(_) => (
+                    "the system prompt",
+                    format!(
+                        "its {} tokens leave no room for a picture and a question in a context of {most}",
+                        prefix.len()
+                    ),
+                ),
+                None => (
+                    "context",
+                    format!(
+                        "{most} has no room for this model's prompt, a picture and a question, which take {need}"
+                    ),
+                ),
+            };
+            return Err(Error::InvalidSetting { what: what.into(), why });
         }
-        self.prefix = prefix;
+        (self.template, self.prefix) = (template, prefix);
+        self.write_turns_again();
         Ok(())
     }
 
     /// The model behind this conversation.
     pub fn model(&self) -> &Arc<Model> {
         &self.model
-    }
-
-    /// The turns so far, oldest first.
-    pub fn turns(&self) -> impl ExactSizeIterator<Item = &Turn> {
-        self.turns.iter().map(|told| &told.turn)
     }
 
     /// Tokens there can be room for.
@@ -198,43 +211,7 @@ impl Session {
         &self.speed
     }
 
-    /// Forgets the turns, keeps the picture.
-    pub fn start_anew(&mut self) {
-        self.turns.clear();
-        self.withdrawn.clear();
-    }
-
-    /// Takes over the turns of an earlier conversation, oldest first. Nothing is computed before
-    /// the next question; then all of it is.
-    ///
-    /// # Errors
-    /// [`Error::InvalidSetting`] if a turn cannot be this model's; nothing has changed then.
-    pub fn resume(&mut self, turns: &[Turn]) -> Result<()> {
-        let config = self.model.config();
-        let (vocab, offer) = (config.language.vocab, config.offer());
-        let is_ours = |turn: &Turn| {
-            turn.token_ids.iter().all(|&id| (id as usize) < vocab)
-                && budget::fixed(turn.image_tokens as u64, &offer).is_ok()
-        };
-        if !turns.iter().all(is_ours) {
-            let why = "an earlier turn is not of this model".into();
-            return Err(Error::InvalidSetting { what: "turns".into(), why });
-        }
-        self.start_anew();
-        for turn in turns {
-            let question = self.question_ids(&turn.question);
-            self.turns.push(Told { turn: turn.clone(), question });
-        }
-        Ok(())
-    }
-
-    /// Takes back the last turn, so that its question can be asked again with another budget
-    /// (draft, then refine). Should that next question fail, the turn is back.
-    pub fn take_back(&mut self) {
-        self.withdrawn.extend(self.turns.pop());
-    }
-
-    /// Answers one question about the picture, calling `on_text` with each piece of text as it is
+    /// Answers one question about the pictures, calling `on_text` with each piece of text as it is
     /// certain.
     ///
     /// # Errors
@@ -270,31 +247,26 @@ impl Session {
         let select = self.model.config().checked_select(request.select)?;
         let offer = self.offer(Some(select))?;
         let looked = looked.and(self.measure_tower(&request.budget, &offer, cancel).await?);
-        let encode = if request.seen_ahead { 0.0 } else { looked.ms() };
+        let encode = if request.seen_ahead { 0.0 } else { looked.waited_ms() };
         let question = self.question_ids(&request.question);
-        let warm = if self.encoded_cold { self.speed.encode_ms.unwrap_or(0.0) } else { encode };
-        let choice = self.choose(request, &offer, question.len(), warm.min(encode))?;
-        let more = self.encode(&choice, select, cancel).await?;
-        let (looked, encode_all) = (looked.and(more), encode + more.ms());
-        let prompt = self.roomy_prompt(request, &choice, select, &question).await?;
+        let spent = self.spent(looked, encode);
+        let choice = self.choose(request, &offer, question.len(), spent)?;
+        let more = self.encode(choice.m, select, cancel).await?;
+        let (looked, encode_all) = (looked.and(more), encode + more.waited_ms());
+        let prompt = self.roomy_prompt(request, choice.m, select, &question).await?;
 
-        let cached_tokens = self.keep_common_prefix(&prompt);
+        let cached_tokens = self.keep_for(select, &prompt);
         let unread = prompt.len() - cached_tokens;
         let predicted = self.speed.first_token_ms(unread).map(|ms| encode_all + ms);
         let (prefill, compiled) = (Instant::now(), self.model.compiled());
         let seen: Vec<u32> = prompt.iter().filter_map(Slot::token).collect();
         let model = self.model.clone();
         let limit = request.max_new_tokens.saturating_sub(request.so_far.len());
-        model.begin(
-            &mut self.cache,
-            prompt.len(),
-            limit,
-            &request.sampling,
-            &seen,
-            &model.config().end_ids,
-        );
-        self.extend(&prompt[cached_tokens..], Want::Pick, cancel).await?;
-        let mut generation = model.generation(&mut self.cache);
+        let (ends, sampling) = (&model.config().end_ids, &request.sampling);
+        model.begin(&mut self.cache, prompt.len(), limit, sampling, &seen, ends);
+        let constraint = restrict(&model, &mut self.cache, request)?;
+        let picked = self.read((select, choice.m), &prompt[cached_tokens..], cancel).await?;
+        let mut generation = model.generation(&mut self.cache).within(constraint).showing(picked);
         let first = generation.next(cancel).await?;
         let (vision, resample) = (looked.vision_ms, looked.resample_ms);
         let mut timings = Timings { vision, resample, prefill: ms(prefill), ..Default::default() };
@@ -317,7 +289,7 @@ impl Session {
             self.speed.decoded(steps, timings.decode);
         }
         let tokens_per_second = if steps > 0 { steps as f64 * 1e3 / timings.decode } else { 0.0 };
-        let images = self.images(&choice);
+        let (images, new_images) = (self.images(choice.m, select), self.new_pictures());
         let answer = Answer {
             image: None,
             question: request.question.clone(),
@@ -327,6 +299,7 @@ impl Session {
             image_tokens_mode: choice.mode,
             tiles: images.iter().map(|image| image.tiles).sum(),
             images,
+            new_images,
             image_tokens_reason: choice.reason,
             select,
             prompt_tokens: prompt.len(),
@@ -343,8 +316,16 @@ impl Session {
             predicted_first_token_ms: predicted.map(micro),
             token_ids,
         };
-        self.turns.push(Told { turn: Turn::from(&answer), question });
+        self.answered = Some(Answered::of(prompt, &answer, request.so_far.len()));
+        self.turns.push(Told { turn: Turn::from(&answer), new_images, question });
         Ok(answer)
+    }
+
+    /// What encoding took of `ms` milliseconds on a device whose kernels are compiled.
+    fn spent(&mut self, looked: Looked, ms: f64) -> f64 {
+        let runs = f64::from(looked.vision_runs);
+        let warm = || self.speed.encode_ms.unwrap_or(0.0) * runs;
+        if std::mem::take(&mut self.encoded_cold) { warm().min(ms) } else { ms }
     }
 
     /// The whole prompt, once there is room for it and for an answer.
@@ -354,14 +335,14 @@ impl Session {
     async fn roomy_prompt(
         &mut self,
         request: &Request,
-        choice: &Choice,
+        m: usize,
         select: Select,
         question: &[u32],
     ) -> Result<Vec<Slot>> {
-        let length = self.prompt(choice, select, question).len() + request.so_far.len();
+        let length = self.prompt(m, select, question).len() + request.so_far.len();
         let answer = request.max_new_tokens.saturating_sub(request.so_far.len());
         self.make_room((length + answer).min(self.most)).await?;
-        self.whole_prompt(choice, select, question, &request.so_far)
+        self.whole_prompt(m, select, question, &request.so_far)
     }
 
     /// Computes the visual part of the prompt ahead of the question, while the person still types.
@@ -369,13 +350,24 @@ impl Session {
     /// # Errors
     /// As [`Session::ask`].
     pub async fn prepare(&mut self, budget: &Budget, cancel: &Cancel) -> Result<()> {
-        let request = Request { budget: budget.clone(), ..Request::new("") };
-        let (select, offer) = (self.model.config().checked_select(None)?, self.offer(None)?);
-        let measured = self.measure_tower(budget, &offer, cancel).await?;
-        let choice = self.choose(&request, &offer, SHORT_QUESTION, 0.0)?;
-        let looked = self.encode(&choice, select, cancel).await?;
+        self.prepare_for(&Request { budget: budget.clone(), ..Request::new("") }, cancel).await
+    }
+
+    /// The same for a request with its budget and its way of choosing image tokens.
+    ///
+    /// # Errors
+    /// As [`Session::ask`].
+    pub async fn prepare_for(&mut self, request: &Request, cancel: &Cancel) -> Result<()> {
+        if self.pictures.is_empty() {
+            return Ok(());
+        }
+        let select = self.model.config().checked_select(request.select)?;
+        let offer = self.offer(Some(select))?;
+        let measured = self.measure_tower(&request.budget, &offer, cancel).await?;
+        let m = self.choose(request, &offer, SHORT_QUESTION, 0.0)?.m;
+        let looked = self.encode(m, select, cancel).await?;
         self.pending = self.pending.and(measured).and(looked);
-        let prompt = self.prompt(&choice, select, &[]);
+        let prompt = self.prompt(m, select, &[]);
         self.make_room(prompt.len() + SHORT_QUESTION + LEAST_ANSWER).await?;
         let kept = self.keep_common_prefix(&prompt).min(prompt.len());
         self.extend(&prompt[kept..], Want::Nothing, cancel).await?;

@@ -26,7 +26,7 @@ pub struct Answer {
     pub token_ids: Vec<u32>,
     /// Why it ended.
     pub finish_reason: FinishReason,
-    /// m: the image tokens used.
+    /// m: the image tokens used of each picture, at most; `images` says how many of which.
     pub image_tokens: usize,
     /// Whether the caller or the budget chose them.
     pub image_tokens_mode: Mode,
@@ -36,6 +36,9 @@ pub struct Answer {
     pub images: Vec<AnswerImage>,
     /// Squares that the pictures were cut into, in all.
     pub tiles: usize,
+    /// How many of the pictures, the last ones, stand before this question; the others stand before
+    /// earlier ones.
+    pub new_images: usize,
     /// How image tokens were chosen.
     pub select: Select,
     /// Tokens of the whole prompt, image tokens included.
@@ -83,6 +86,7 @@ pub struct AnswerImage {
 /// Why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum FinishReason {
     /// The model ended it, or a stop string did.
     Stop,
@@ -108,7 +112,8 @@ pub struct Timings {
     pub resample: f64,
     /// The prompt, as far as it was not cached.
     pub prefill: f64,
-    /// From the question to the first token, encoding included if it had not happened.
+    /// From the question to the first token; with what the picture's encoding made somebody wait,
+    /// which is nothing where weights were read meanwhile.
     pub first_token: f64,
     /// From the first token to the last.
     pub decode: f64,
@@ -143,12 +148,18 @@ pub struct AnswerModel {
 impl Answer {
     /// Adds what happened before the question, and whose milliseconds belong to this answer.
     #[must_use]
+    #[doc(hidden)]
     pub fn counting(mut self, load: f64, decode_image: f64) -> Answer {
         self.timings_ms.load += load;
         self.timings_ms.decode_image += decode_image;
         self.timings_ms.total += load + decode_image;
         self.timings_ms = self.timings_ms.rounded();
         self
+    }
+
+    /// Image tokens of all pictures together.
+    pub fn all_image_tokens(&self) -> usize {
+        self.images.iter().map(|image| image.image_tokens).sum()
     }
 
     /// Milliseconds from the question to the answer's end, without loading and looking.
@@ -201,21 +212,32 @@ pub struct Turn {
     /// The answer's token ids, without the end token.
     #[serde(alias = "tokenIds")]
     pub token_ids: Vec<u32>,
-    /// The image tokens it was answered with.
+    /// The image tokens of each picture, at most, that it was answered with.
     #[serde(alias = "imageTokens")]
     pub image_tokens: usize,
+    /// Pictures that stand before its question, after those of earlier turns; `None`: all of them
+    /// before the first turn, none before a later one.
+    #[serde(default, alias = "newImages", skip_serializing_if = "Option::is_none")]
+    pub new_images: Option<usize>,
 }
 
 impl Turn {
-    /// A turn of these parts.
+    /// A turn of these parts, in a conversation whose pictures all stand before the first turn.
     pub fn new(question: impl Into<String>, token_ids: Vec<u32>, image_tokens: usize) -> Turn {
-        Turn { question: question.into(), token_ids, image_tokens }
+        Turn { question: question.into(), token_ids, image_tokens, new_images: None }
+    }
+
+    /// The same with so many pictures of its own before the question.
+    #[must_use]
+    pub fn showing(self, pictures: usize) -> Turn {
+        Turn { new_images: Some(pictures), ..self }
     }
 }
 
 impl From<&Answer> for Turn {
     fn from(answer: &Answer) -> Turn {
         Turn::new(answer.question.as_str(), answer.token_ids.clone(), answer.image_tokens)
+            .showing(answer.new_images)
     }
 }
 

@@ -2,8 +2,11 @@
 
 use crate::budget::Budget;
 use crate::defaults;
-use crate::sample::Sampling;
+use crate::grammar::Grammar;
+use crate::sample::{Likely, Sampling};
 use crate::select::Select;
+use std::fmt;
+use std::sync::Arc;
 
 /// One question.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +24,12 @@ pub struct Request {
     pub max_new_tokens: usize,
     /// The answer ends before any of these strings.
     pub stop: Vec<String>,
+    /// What the answer may say; `None`: anything. An answer within a grammar ends by it, or is cut
+    /// by `max_new_tokens`, the context or a stop string.
+    pub grammar: Option<Grammar>,
+    /// Who is told how likely each token was; steps then go one by one, which takes longer on a
+    /// GPU.
+    pub watch: Option<Watch>,
     /// Ids of an answer that was cut off: it is continued, and handed back whole. Usually after
     /// [`super::Session::take_back`].
     pub so_far: Vec<u32>,
@@ -40,8 +49,42 @@ impl Request {
             sampling: Sampling::default(),
             max_new_tokens: defaults::MAX_NEW_TOKENS,
             stop: Vec::new(),
+            grammar: None,
+            watch: None,
             so_far: Vec::new(),
             seen_ahead: false,
         }
+    }
+}
+
+/// Told of every token of an answer, before the text that it makes certain: how likely the model
+/// held it, and how likely the likeliest ones.
+#[derive(Clone)]
+pub struct Watch {
+    /// How many of the likeliest.
+    pub(super) top: usize,
+    pub(super) each: Arc<Each>,
+}
+
+/// Takes a token and the likeliest ones in its place.
+type Each = dyn Fn(Likely, &[Likely]) + Send + Sync;
+
+impl Watch {
+    /// One who hears of each token and of the `top` likeliest ones in its place, the likeliest
+    /// first.
+    pub fn new(top: usize, each: impl Fn(Likely, &[Likely]) + Send + Sync + 'static) -> Watch {
+        Watch { top, each: Arc::new(each) }
+    }
+}
+
+impl PartialEq for Watch {
+    fn eq(&self, other: &Watch) -> bool {
+        self.top == other.top && Arc::ptr_eq(&self.each, &other.each)
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("top", &self.top).finish_non_exhaustive()
     }
 }

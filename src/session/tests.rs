@@ -1,5 +1,4 @@
-//! One conversation: what is kept, what is computed again, and what happens when it is stopped or
-//! does not fit.
+//! One conversation: what is kept, what is computed again, when it is stopped, what does not fit.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,6 +10,11 @@ use crate::image::Picture;
 use crate::kernels::check::gpu_or_skip;
 use crate::model::{Arithmetic, LoadOptions, ModelSource};
 use pollster::block_on;
+
+mod ahead;
+mod looked_at;
+mod pictures;
+mod threads;
 
 fn models() -> Vec<Arc<Model>> {
     let mut adapters = vec![AdapterChoice::Cpu];
@@ -279,26 +283,6 @@ fn stopping_keeps_the_text_and_the_session() {
             ask(&mut s, "What is this?", 16).token_ids,
             ask(&mut fresh, "What is this?", 16).token_ids
         );
-    }
-}
-
-/// Conversations share a model, and its scratch memory: one must not see the other's.
-#[test]
-fn two_conversations_at_once_do_not_mix() {
-    for model in models() {
-        let start = |at| {
-            let mut s = session(&model, 512);
-            block_on(s.look(&picture(at), &Cancel::new())).unwrap();
-            s
-        };
-        let question = "Where is the square?";
-        let alone = [start(5), start(75)].map(|mut s| ask(&mut s, question, 64).token_ids);
-        let together = std::thread::scope(|scope| {
-            let runs =
-                [5, 75].map(|at| scope.spawn(move || ask(&mut start(at), question, 64).token_ids));
-            runs.map(|run| run.join().unwrap())
-        });
-        assert_eq!(alone, together);
     }
 }
 

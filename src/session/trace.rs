@@ -1,6 +1,5 @@
 //! The stages of one prompt, to compare with another implementation.
 
-use super::look::Seen;
 use super::{Request, Session, Trace};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
@@ -16,39 +15,73 @@ impl Session {
     /// As [`Session::ask`].
     pub async fn trace(
         &mut self,
-        picture: &Picture,
+        pictures: &[Picture],
         request: &Request,
         cancel: &Cancel,
     ) -> Result<Trace> {
         // Everything is computed here, whatever is kept elsewhere.
         self.store = None;
-        self.look(picture, cancel).await?;
+        self.forget_all();
+        for picture in pictures {
+            self.look_also(picture, cancel).await?;
+        }
+        self.stages(pictures, request, cancel).await
+    }
+
+    /// The same for the frames of a clip.
+    ///
+    /// # Errors
+    /// As [`Session::watch`] and [`Session::ask`].
+    pub async fn trace_clip(
+        &mut self,
+        frames: &[Picture],
+        request: &Request,
+        cancel: &Cancel,
+    ) -> Result<Trace> {
+        self.store = None;
+        self.watch(frames.iter().cloned(), cancel).await?;
         self.start_anew();
+        self.stages(frames, request, cancel).await
+    }
+
+    async fn stages(
+        &mut self,
+        pictures: &[Picture],
+        request: &Request,
+        cancel: &Cancel,
+    ) -> Result<Trace> {
         let question = self.question_ids(&request.question);
         let select = self.model.config().checked_select(request.select)?;
+        if select == Select::Question {
+            let why = "its stages are not traced; choose in another way".into();
+            return Err(Error::InvalidSetting { what: "select question".into(), why });
+        }
         let offer = self.offer(Some(select))?;
-        let choice = self.choose(request, &offer, question.len(), 0.0)?;
-        self.encode(&choice, select, cancel).await?;
-        let prompt = self.prompt(&choice, select, &question);
+        let m = self.choose(request, &offer, question.len(), 0.0)?.m;
+        self.encode(m, select, cancel).await?;
+        let prompt = self.prompt(m, select, &question);
         self.make_room(prompt.len()).await?;
         if prompt.len() > self.cache.capacity() {
             return Err(Error::ContextFull { need: prompt.len(), have: self.cache.capacity() });
         }
-        let (plan, squares) = tiles::squares(picture, self.model.image_spec(), choice.level)?;
-        let mut vision_features = Vec::new();
-        for square in &squares {
-            vision_features.extend(self.model.vision_features(square, cancel).await?);
+        let (mut pixel_values, mut vision_features, mut tiles) = (Vec::new(), Vec::new(), 0);
+        for (picture, step) in pictures.iter().zip(self.steps(m, select)) {
+            let (_, squares) = tiles::squares(picture, self.model.image_spec(), step.level)?;
+            tiles += squares.len();
+            for square in squares {
+                vision_features.extend(self.model.vision_features(&square, cancel).await?);
+                pixel_values.extend(square.data);
+            }
         }
-        let pixel_values = squares.into_iter().flat_map(|square| square.data).collect();
         self.cache.rewind(0);
         self.cached.clear();
         let logits = match self.extend(&prompt, Want::AllLogits, cancel).await? {
             Wanted::Logits(logits) => logits,
-            Wanted::Nothing => unreachable!("all logits were asked for"),
+            _ => unreachable!("all logits were asked for"),
         };
         Ok(Trace {
-            image_tokens: choice.m,
-            tiles: plan.squares(),
+            image_tokens: m,
+            tiles,
             pixel_values,
             vision_features,
             selected: matches!(select, Select::Spread | Select::Random).then(|| selected(&prompt)),
@@ -58,16 +91,21 @@ impl Session {
         })
     }
 
-    /// The image tokens that a prompt reads, in its order, [m, hidden].
+    /// The image tokens that a prompt reads, in its order, [tokens, hidden].
     async fn visual_tokens(&self, prompt: &[Slot]) -> Result<Vec<f32>> {
-        let visuals: Vec<_> = self.picture.iter().flat_map(Seen::visuals).collect();
         let hidden = self.model.config().language.hidden;
+        let mut read = Vec::new();
+        for (tag, visual) in self.gallery.visuals() {
+            let rows = prompt.iter().filter_map(|slot| row(slot, tag));
+            let most = rows.map(|row| row + 1).max().unwrap_or(0);
+            read.push((tag, self.model.read_visual(visual, 0..most).await?));
+        }
         let mut tokens = Vec::new();
-        for (key, visual) in visuals {
-            let rows: Vec<usize> = prompt.iter().filter_map(|slot| row(slot, key)).collect();
-            let most = rows.iter().map(|row| row + 1).max().unwrap_or(0);
-            let all = self.model.read_visual(visual, 0..most).await?;
-            tokens.extend(rows.iter().flat_map(|row| &all[row * hidden..][..hidden]).copied());
+        for slot in prompt {
+            let found = read.iter().find_map(|(tag, all)| Some((row(slot, *tag)?, all)));
+            if let Some((row, all)) = found {
+                tokens.extend_from_slice(&all[row * hidden..][..hidden]);
+            }
         }
         Ok(tokens)
     }

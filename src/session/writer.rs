@@ -4,8 +4,9 @@ use super::{FinishReason, Request};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::future::Callback;
-use crate::model::{Generation, Model};
-use crate::sample::Picked;
+use crate::grammar::{Constraint, Grammar};
+use crate::model::{Cache, Generation, Model};
+use crate::sample::{self, Picked};
 use crate::text::{TextStream, Tokenizer};
 
 /// A whole answer.
@@ -16,6 +17,24 @@ pub(super) struct Written {
     pub(super) finish_reason: FinishReason,
     /// Of the tokens that were generated now; `None` if there are none.
     pub(super) mean_probability: Option<f32>,
+}
+
+/// Before the prompt is computed: has the first token picked within the request's grammar, and its
+/// logits kept if somebody watches.
+pub(super) fn restrict(
+    model: &Model,
+    cache: &mut Cache,
+    request: &Request,
+) -> Result<Option<Box<dyn Constraint>>> {
+    if request.watch.is_some() {
+        model.show_logits(cache);
+    }
+    let mut constraint = request.grammar.as_ref().map(Grammar::begin).transpose()?;
+    if let Some(constraint) = &mut constraint {
+        request.so_far.iter().try_for_each(|&id| constraint.take(id))?;
+        model.restrict(cache, &mut **constraint)?;
+    }
+    Ok(constraint)
 }
 
 /// Takes tokens from `next` on until something ends the answer.
@@ -47,6 +66,10 @@ pub(super) async fn write_answer(
         }
         token_ids.push(token);
         likely += probability;
+        if let (Some(watch), Some(logits)) = (&request.watch, generation.logits()) {
+            let (own, top) = sample::likeliest(logits, token, watch.top);
+            (watch.each)(own, &top);
+        }
         if writer.push(token, on_text) {
             break FinishReason::Stop;
         }

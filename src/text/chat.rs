@@ -1,23 +1,19 @@
 //! A checkpoint's own chat template, rendered once, when the checkpoint is opened: cut at marks in
 //! the places of picture, questions and answers, it gives the pieces of every prompt.
 //!
-//! Upstream: `apply_chat_template` of transformers, whose Jinja trims blocks and knows `generation`
-//! tags. A template is a stranger's program: its instructions and the bytes it makes are counted.
+//! Upstream: `apply_chat_template` of transformers. A template is a stranger's program: `jinja`
+//! bounds what it may do.
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, Error, ErrorKind, State, Value, context};
+mod several;
 
 use super::Tokenizer;
+use super::jinja::{Jinja, Value};
 use super::pieces::{Pieces, SystemPieces};
 use super::spans::{Span, spans};
 use crate::untrusted::{cut, limits};
 
-/// The longest template, in bytes: 35 000 signs before a number overflow the parser's stack.
-const MOST_BYTES: usize = 16 << 10;
-/// What one rendering may use: an instruction costs 1, so do 64 bytes.
-const FUEL: u64 = 100_000;
-/// How deep macros and includes may call each other.
-const DEPTH: usize = 50;
+/// The longest template, in bytes.
+const MOST_BYTES: usize = 64 << 10;
 
 /// Marks in the places of what people and models say: characters of no language.
 const QUESTIONS: [&str; 3] = ["\u{E0F1}", "\u{E0F2}", "\u{E0F3}"];
@@ -50,75 +46,15 @@ pub fn pieces(source: &str, names: &Names, tokenizer: &Tokenizer) -> Result<Piec
     if names.image.is_empty() {
         return Err("the model names no token for pictures".into());
     }
-    let environment = environment(&without_generation(source))?;
-    let chat = |style| Chat { environment: &environment, names, tokenizer, style };
+    let template = Jinja::new(source).map_err(|problem| cut(&problem, limits::NAME))?;
+    let chat = |style| Chat { template: &template, names, tokenizer, style };
     // Templates of models that were text models first take one text.
     chat(Style::Parts).pieces().or_else(|problem| chat(Style::Text).pieces().map_err(|_| problem))
 }
 
-/// A template that can be rendered, its work bounded.
-fn environment(source: &str) -> Result<Environment<'static>, String> {
-    let mut environment = Environment::new();
-    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-    environment.set_syntax(syntax.map_err(|error| said(&error))?);
-    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    environment.set_recursion_limit(DEPTH);
-    environment.set_fuel(Some(FUEL));
-    environment.set_unknown_method_callback(method);
-    environment.add_function("raise_exception", |problem: String| -> Result<Value, Error> {
-        Err(Error::new(ErrorKind::InvalidOperation, cut(&problem, limits::NAME)))
-    });
-    environment.add_template_owned("chat", source.to_owned()).map_err(|error| said(&error))?;
-    Ok(environment)
-}
-
-/// Python's methods of strings, but the one that makes texts of any length.
-fn method(
-    state: &mut State,
-    value: &Value,
-    name: &str,
-    arguments: &[Value],
-) -> Result<Value, Error> {
-    if name == "format" {
-        return Err(Error::from(ErrorKind::UnknownMethod));
-    }
-    minijinja_contrib::pycompat::unknown_method_callback(state, value, name, arguments)
-}
-
-/// An error's sentence, without the lines that quote the template.
-fn said(error: &Error) -> String {
-    cut(error.to_string().lines().next().unwrap_or_default(), limits::NAME)
-}
-
-/// Comments in the places of the `generation` tags, which only mark what is trained.
-fn without_generation(source: &str) -> String {
-    let mut kept = String::with_capacity(source.len());
-    let mut rest = source;
-    while let Some(at) = rest.find("{%") {
-        let (before, tag) = rest.split_at(at);
-        let Some(end) = tag.find("%}") else { break };
-        kept.push_str(before);
-        let inside = &tag[2..end];
-        let bare = inside.trim_matches(['-', '+']).trim();
-        if bare == "generation" || bare == "endgeneration" {
-            let sign = |found: Option<char>| match found {
-                Some(sign @ ('-' | '+')) => String::from(sign),
-                _ => String::new(),
-            };
-            let (first, last) = (sign(inside.chars().next()), sign(inside.chars().last()));
-            kept.push_str(&format!("{{#{first} {last}#}}"));
-        } else {
-            kept.push_str(&tag[..end + 2]);
-        }
-        rest = &tag[end + 2..];
-    }
-    kept.push_str(rest);
-    kept
-}
-
 /// One way of talking to a template.
 struct Chat<'a> {
-    environment: &'a Environment<'static>,
+    template: &'a Jinja,
     names: &'a Names,
     tokenizer: &'a Tokenizer,
     style: Style,
@@ -164,6 +100,7 @@ impl Chat<'_> {
             to_past_answer: self.spans(to_past_answer),
             to_next: self.spans(to_next),
             system: self.system(to_question, to_answer).ok(),
+            several: self.several(&two, to_answer).ok(),
         })
     }
 
@@ -188,32 +125,49 @@ impl Chat<'_> {
     }
 
     fn user(&self, picture: bool, question: &str) -> Value {
-        match (self.style, picture) {
-            (_, false) => self.says("user", question),
-            (Style::Parts, true) => {
-                message("user", vec![context! { type => "image" }, text(question)])
+        self.shows(usize::from(picture), question)
+    }
+
+    /// A person's message with so many pictures before the question.
+    fn shows(&self, pictures: usize, question: &str) -> Value {
+        match (self.style, pictures) {
+            (_, 0) => self.says("user", question),
+            (Style::Parts, n) => {
+                let picture = || Value::given_map([("type", Value::words("image"))]);
+                let mut parts: Vec<Value> = (0..n).map(|_| picture()).collect();
+                parts.push(text(question));
+                message("user", Value::given_list(parts))
             }
-            (Style::Text, true) => message("user", format!("{}\n{question}", self.names.image)),
+            (Style::Text, n) => {
+                let pictures = format!("{}\n", self.names.image).repeat(n);
+                message("user", Value::words(&(pictures + question)))
+            }
         }
     }
 
     fn says(&self, role: &str, words: &str) -> Value {
         match self.style {
-            Style::Parts => message(role, vec![text(words)]),
-            Style::Text => message(role, words),
+            Style::Parts => message(role, Value::given_list(vec![text(words)])),
+            Style::Text => message(role, Value::words(words)),
         }
     }
 
     /// The rendered conversation, cut at the marks: one piece more than there are marks.
     fn cut(&self, messages: &[Value], marks: &[&str]) -> Result<Vec<String>, String> {
-        let tokens: Value = self.names.tokens.iter().cloned().collect();
-        let given =
-            context! { messages => messages.to_vec(), add_generation_prompt => true, ..tokens };
-        let template = self.environment.get_template("chat").map_err(|error| said(&error))?;
-        let text = template.render(given).map_err(|error| said(&error))?;
+        let mut given: Vec<(String, Value)> = self
+            .names
+            .tokens
+            .clone()
+            .into_iter()
+            .map(|(name, text)| (name, Value::words(&text)))
+            .collect();
+        given.push(("messages".into(), Value::given_list(messages.to_vec())));
+        given.push(("add_generation_prompt".into(), Value::Bool(true)));
+        let text = self.template.render(given).map_err(|problem| cut(&problem, limits::NAME))?;
         let (mut pieces, mut rest) = (Vec::new(), text.as_str());
         for mark in marks {
-            if text.matches(mark).count() != 1 {
+            let wanted = marks.iter().filter(|other| *other == mark).count();
+            if text.matches(mark).count() != wanted {
                 return Err("it does not write picture, question and answer once each".into());
             }
             let Some((before, after)) = rest.split_once(mark) else {
@@ -232,13 +186,13 @@ impl Chat<'_> {
     }
 }
 
-fn message(role: &str, content: impl Into<Value>) -> Value {
-    context! { role, content => content.into() }
+fn message(role: &str, content: Value) -> Value {
+    Value::given_map([("role", Value::words(role)), ("content", content)])
 }
 
 /// A part of a message.
 fn text(words: &str) -> Value {
-    context! { type => "text", text => words }
+    Value::given_map([("type", Value::words("text")), ("text", Value::words(words))])
 }
 
 /// The pieces by name: there is one more than marks.

@@ -261,7 +261,7 @@ pub(super) fn write(
         let text = text_of(id);
         (text.to_string(), json!({"id": text, "ids": [id], "tokens": [text]}))
     });
-    let file = json!({
+    let mut file = json!({
         "version": "1.0",
         "truncation": null,
         "padding": null,
@@ -277,6 +277,8 @@ pub(super) fn write(
         "decoder": decoder,
         "model": model,
     });
+    // In which order maps are kept is another crate's choice; a pack's bytes are not.
+    file.sort_all_objects();
     file.to_string().into_bytes()
 }
 

@@ -3,21 +3,24 @@
 
 mod bounded;
 mod build;
-pub mod chat;
+pub(crate) mod chat;
 mod clean;
 mod huggingface;
-pub mod pieces;
-pub mod prompt;
+mod jinja;
+pub(crate) mod pieces;
+pub(crate) mod prompt;
 mod sentencepiece;
-pub mod spans;
+pub(crate) mod spans;
 mod steps;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod tiled;
-pub mod tokenizer;
+mod tokenizer;
+mod told;
 
-pub use self::prompt::{Part, Template, TemplateChoice};
+pub(crate) use self::prompt::Part;
+pub use self::prompt::{Template, TemplateChoice};
 #[cfg(feature = "native")]
 pub(crate) use self::sentencepiece::synthetic_model;
 pub(crate) use self::sentencepiece::{SentencePieces, sentencepiece_model};

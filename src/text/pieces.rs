@@ -26,6 +26,18 @@ pub struct Pieces {
     /// Where a system prompt goes; none if the template has no place for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<SystemPieces>,
+    /// What stands around further pictures; none if the template has no place for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub several: Option<SeveralPieces>,
+}
+
+/// What stands around pictures after the first one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeveralPieces {
+    /// From one picture to the next of the same turn.
+    pub between: Vec<Span>,
+    /// From an answer to a picture of the turn that follows; it begins with what ends the answer.
+    pub to_next_picture: Vec<Span>,
 }
 
 /// What stands around a system prompt.
@@ -43,13 +55,16 @@ impl Pieces {
     /// Every piece.
     pub(super) fn all(&self) -> impl Iterator<Item = &Vec<Span>> {
         let Pieces { to_picture, to_question, to_lone_question, .. } = self;
-        let Pieces { to_answer, to_past_answer, to_next, system, .. } = self;
+        let Pieces { to_answer, to_past_answer, to_next, system, several, .. } = self;
         let system = system
             .iter()
             .flat_map(|system| [&system.to_system, &system.to_picture, &system.to_lone_question]);
+        let several =
+            several.iter().flat_map(|several| [&several.between, &several.to_next_picture]);
         [to_picture, to_question, to_lone_question, to_answer, to_past_answer, to_next]
             .into_iter()
             .chain(system)
+            .chain(several)
     }
 
     /// The same with this system prompt; none if there is no place for it.
@@ -91,22 +106,24 @@ impl Pieces {
         asked
     }
 
-    /// What ends an answer, and what follows it up to the next question.
-    fn end_and_next(&self) -> (Option<&Span>, &[Span]) {
-        match self.to_next.split_first() {
-            Some((end @ Span::Token { .. }, rest)) => (Some(end), rest),
-            _ => (None, &self.to_next),
-        }
-    }
-
     /// What ends an answer.
     pub(super) fn end(&self, tokenizer: &Tokenizer) -> Vec<u32> {
-        ids(tokenizer, self.end_and_next().0, false)
+        ids(tokenizer, end_and_rest(&self.to_next).0, false)
     }
 
     /// From the end of an answer to the next one.
     pub(super) fn next_turn(&self, tokenizer: &Tokenizer, question: &str) -> Vec<u32> {
-        self.around(tokenizer, self.end_and_next().1, question, false)
+        self.around(tokenizer, end_and_rest(&self.to_next).1, question, false)
+    }
+
+    /// From one picture to the next of a turn, where the template has a place for it.
+    pub(super) fn between(&self, tokenizer: &Tokenizer) -> Option<Vec<u32>> {
+        Some(ids(tokenizer, &self.several.as_ref()?.between, false))
+    }
+
+    /// From the end of an answer to a picture, where the template has a place for it.
+    pub(super) fn next_picture(&self, tokenizer: &Tokenizer) -> Option<Vec<u32>> {
+        Some(ids(tokenizer, end_and_rest(&self.several.as_ref()?.to_next_picture).1, false))
     }
 
     /// A question between what stands before it and what stands after it; whatever it spells, it
@@ -142,6 +159,14 @@ impl Pieces {
     }
 }
 
+/// Splits a piece that begins at an answer: what ends the answer, and what follows that.
+fn end_and_rest(piece: &[Span]) -> (Option<&Span>, &[Span]) {
+    match piece.split_first() {
+        Some((end @ Span::Token { .. }, rest)) => (Some(end), rest),
+        _ => (None, piece),
+    }
+}
+
 /// Every special token that a published template writes.
 const TOKENS: [&str; 6] = [
     "<|im_start|>",
@@ -155,7 +180,7 @@ const TOKENS: [&str; 6] = [
 impl Pieces {
     /// The template of a published family, by name.
     pub(super) fn published(name: &str) -> Option<Pieces> {
-        let qwen = |sep: &str, newline: &str, gap: &str, opening: &str| {
+        let qwen = |sep: &str, newline: &str, gap: &str, opening: &str, between: &str| {
             let user = format!("<|im_start|>user{sep}");
             let close = format!("<|im_end|>{newline}");
             Pieces::plain([
@@ -165,6 +190,8 @@ impl Pieces {
                 &format!("{close}<|im_start|>assistant\n"),
                 &format!("{close}<|im_start|>assistant{sep}{gap}"),
                 &format!("{close}{user}{gap}"),
+                between,
+                &format!("{close}{user}"),
             ])
         };
         Some(match name {
@@ -175,27 +202,37 @@ impl Pieces {
                 "<end_of_utterance>\nAssistant:",
                 "<end_of_utterance>\nAssistant: ",
                 "<end_of_utterance>\nUser: ",
+                "",
+                "<end_of_utterance>\nUser:",
             ]),
             "granite_docling" => {
                 let role = |name: &str| format!("<|start_of_role|>{name}<|end_of_role|>");
                 let to_answer = format!("<|end_of_text|>\n{}", role("assistant"));
                 let user = role("user");
                 let to_next = format!("<|end_of_text|>\n{user}");
-                Pieces::plain([&user, "", &user, &to_answer, &to_answer, &to_next])
+                Pieces::plain([&user, "", &user, &to_answer, &to_answer, &to_next, "", &to_next])
             }
-            "llava_interleave" => qwen("\n", "\n", "\n", ""),
-            "llava_onevision" => qwen(" ", "", "\n", ""),
+            "llava_interleave" => qwen("\n", "\n", "\n", "", ""),
+            "llava_onevision" => qwen(" ", "", "\n", "", ""),
             "nanollava" => {
-                qwen("\n", "", "", "<|im_start|>system\nAnswer the questions.<|im_end|>")
+                qwen("\n", "", "", "<|im_start|>system\nAnswer the questions.<|im_end|>", "\n")
             }
             _ => return None,
         })
     }
 
     /// From texts in the order of the fields, without a place for a system prompt.
-    fn plain(texts: [&str; 6]) -> Pieces {
-        let [to_picture, to_question, to_lone_question, to_answer, to_past_answer, to_next] =
-            texts.map(|text| spans(text, &TOKENS));
+    fn plain(texts: [&str; 8]) -> Pieces {
+        let [
+            to_picture,
+            to_question,
+            to_lone_question,
+            to_answer,
+            to_past_answer,
+            to_next,
+            between,
+            to_next_picture,
+        ] = texts.map(|text| spans(text, &TOKENS));
         Pieces {
             to_picture,
             to_question,
@@ -204,6 +241,7 @@ impl Pieces {
             to_past_answer,
             to_next,
             system: None,
+            several: Some(SeveralPieces { between, to_next_picture }),
         }
     }
 }

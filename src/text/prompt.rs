@@ -54,6 +54,7 @@ struct Roles {
 
 /// Which template a model is asked with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TemplateChoice {
     /// Its own: a pack's, or a checkpoint's chat template.
     #[default]
@@ -114,6 +115,7 @@ impl Template {
     }
 
     /// A checkpoint's own, from its chat template.
+    #[doc(hidden)]
     pub fn of(pieces: Pieces) -> Template {
         Template::in_pieces("chat_template", pieces)
     }
@@ -159,7 +161,7 @@ impl Template {
     }
 
     /// The special tokens that it writes, by name.
-    pub fn tokens(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = &str> {
         let pieces = match &self.frame {
             Frame::Roles(_) => None,
             Frame::Pieces(pieces) => Some(pieces.all().flatten()),
@@ -187,6 +189,7 @@ impl Template {
     }
 
     /// Ids of everything before the picture, BOS first; the same for every picture and question.
+    #[doc(hidden)]
     pub fn prefix_ids(&self, tokenizer: &Tokenizer) -> Vec<u32> {
         match &self.frame {
             Frame::Roles(Roles { system, sep, roles: [user, _], .. }) => {
@@ -201,6 +204,7 @@ impl Template {
     /// What stands for one picture in the prompt: its `tokens` image tokens in all, and whatever
     /// the family writes around them and between its squares. Several pictures in a row are these
     /// lists in a row.
+    #[doc(hidden)]
     pub fn picture(&self, tokenizer: &Tokenizer, plan: &Plan, tokens: usize) -> Vec<Part> {
         match plan.level {
             Level::Edge(_) | Level::Unsplit => tiled(tokenizer, plan, tokens),
@@ -208,7 +212,28 @@ impl Template {
         }
     }
 
-    /// Ids of what follows the picture in the first turn.
+    /// Ids of what stands between two pictures of one turn; none if the template has no place for
+    /// a second one.
+    pub(crate) fn between_ids(&self, tokenizer: &Tokenizer) -> Option<Vec<u32>> {
+        match &self.frame {
+            Frame::Roles(_) => Some(tokenizer.encode("\n")),
+            Frame::Pieces(pieces) => pieces.between(tokenizer),
+        }
+    }
+
+    /// Ids from [`Template::answer_end_ids`] of an answer to a picture of the turn that follows;
+    /// none if the template has no place for it.
+    pub(crate) fn next_picture_ids(&self, tokenizer: &Tokenizer) -> Option<Vec<u32>> {
+        match &self.frame {
+            Frame::Roles(Roles { roles: [user, _], .. }) => {
+                Some(tokenizer.encode_after_special(&format!("{user}: ")))
+            }
+            Frame::Pieces(pieces) => pieces.next_picture(tokenizer),
+        }
+    }
+
+    /// Ids of what follows the pictures of a turn, up to its answer.
+    #[doc(hidden)]
     pub fn question_ids(&self, tokenizer: &Tokenizer, question: &str) -> Vec<u32> {
         match &self.frame {
             Frame::Roles(Roles { sep, roles: [_, assistant], .. }) => {
@@ -219,6 +244,7 @@ impl Template {
     }
 
     /// Ids of the whole first turn where there is no picture, BOS first.
+    #[doc(hidden)]
     pub fn lone_question_ids(&self, tokenizer: &Tokenizer, question: &str) -> Vec<u32> {
         match &self.frame {
             Frame::Roles(Roles { system, sep, roles: [user, assistant], .. }) => {
@@ -230,6 +256,7 @@ impl Template {
     }
 
     /// Ids of what ends an answer and stands between it and a later turn.
+    #[doc(hidden)]
     pub fn answer_end_ids(&self, tokenizer: &Tokenizer) -> Vec<u32> {
         match &self.frame {
             Frame::Roles(_) => vec![tokenizer.eos()],
@@ -238,6 +265,7 @@ impl Template {
     }
 
     /// Ids of a later turn, to follow [`Template::answer_end_ids`] of the answer before it.
+    #[doc(hidden)]
     pub fn next_turn_ids(&self, tokenizer: &Tokenizer, question: &str) -> Vec<u32> {
         match &self.frame {
             Frame::Roles(Roles { sep, roles: [user, assistant], .. }) => {

@@ -75,18 +75,20 @@ impl Steps {
     /// The text in the pieces that are merged one by one; a step that fails on this text is left
     /// out.
     pub(super) fn apply(&self, text: &str) -> PreTokenizedString {
-        let mut normalized = NormalizedString::from(text);
+        let mut normal = text.to_owned();
         for step in &self.normal {
-            let before = normalized.get().to_owned();
+            // Each step gets a text without a past. Where the characters came from is nothing we
+            // need, and after a match of nothing it is wrong: the next step would panic over it.
+            let mut normalized = NormalizedString::from(normal.as_str());
             let done = match step {
                 Normal::Replace(search, content) => normalized.replace(search, content),
                 Normal::Other(other) => other.normalize(&mut normalized),
             };
-            if done.is_err() {
-                normalized = NormalizedString::from(before);
+            if done.is_ok() {
+                normalized.get().clone_into(&mut normal);
             }
         }
-        let mut cut = PreTokenizedString::from(normalized.get());
+        let mut cut = PreTokenizedString::from(normal.as_str());
         for step in &self.split {
             let before = cut.clone();
             let done = match step {

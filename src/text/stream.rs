@@ -52,6 +52,18 @@ fn byte_of_letter(letter: char) -> Option<u8> {
     }
 }
 
+impl super::Tokenizer {
+    /// The bytes that a token adds to a text; `None` for control tokens and ids that stand for
+    /// nothing.
+    pub fn bytes(&self, id: u32) -> Option<&[u8]> {
+        match self.pieces.get(id as usize)? {
+            Piece::Missing | Piece::Special => None,
+            Piece::Byte(byte) => Some(std::slice::from_ref(byte)),
+            Piece::Bytes(bytes) => Some(bytes),
+        }
+    }
+}
+
 /// Turns ids into text as they come, whole characters only.
 ///
 /// Bytes that are no UTF-8 become one U+FFFD each, as SentencePiece does. One space at the very

@@ -263,6 +263,25 @@ fn steps_do_what_the_library_does() {
     }
 }
 
+/// Found by fuzzing: after a match of nothing the library loses count of where characters came
+/// from, and the step after it panicked.
+#[test]
+fn a_replacement_of_nothing_leaves_a_text_that_later_steps_can_read() {
+    for pattern in [" {0,}", "a*", "^", "$", "(?=a)"] {
+        for last in ["StripAccents", "NFD", "Lowercase", "NFKC", "Nmt"] {
+            let steps = json!({"type": "Sequence", "normalizers": [
+                {"type": "Replace", "pattern": {"Regex": pattern}, "content": " "},
+                {"type": "Strip", "strip_left": true, "strip_right": true},
+                {"type": last},
+            ]});
+            let steps = steps::Steps::new(&steps, &Value::Null).unwrap();
+            for text in ["How many  circles\nare there? It's 12 ü ﷺ 日本", "", "a", "é a"] {
+                let _ = steps.apply(text);
+            }
+        }
+    }
+}
+
 fn pieces(cut: &tokenizers::PreTokenizedString) -> Vec<String> {
     let splits =
         cut.get_splits(tokenizers::OffsetReferential::Normalized, tokenizers::OffsetType::None);

@@ -128,6 +128,7 @@ impl Tokenizer {
 
     /// Ids of the text right after a control token such as `</s>`; whether it gets the space in
     /// front is the `legacy` flag's decision.
+    #[doc(hidden)]
     pub fn encode_after_special(&self, text: &str) -> Vec<u32> {
         self.inner.encode(text, self.inner.legacy)
     }
@@ -144,6 +145,7 @@ impl Tokenizer {
     }
 
     /// Every special token, its name and its id.
+    #[doc(hidden)]
     pub fn specials(&self) -> impl Iterator<Item = (&str, u32)> {
         let Definition { vocab, added, special, .. } = &self.inner.definition;
         let all = vocab.iter().chain(added);
@@ -156,6 +158,7 @@ impl Tokenizer {
     }
 
     /// The token for what the vocabulary cannot express.
+    #[doc(hidden)]
     pub fn unk(&self) -> u32 {
         self.inner.unk
     }
@@ -178,6 +181,7 @@ impl Tokenizer {
     }
 
     /// Whether the model writes documents in tokens of their own (DocTags).
+    #[doc(hidden)]
     pub fn writes_documents(&self) -> bool {
         super::build::writes_documents(&self.inner.definition)
     }
@@ -197,6 +201,7 @@ impl Tokenizer {
     }
 
     /// An equivalent `tokenizer.json`, for packs: read back alone, it gives the same tokenizer.
+    #[doc(hidden)]
     pub fn to_json(&self) -> Vec<u8> {
         let Inner { definition, model, legacy, bos, eos, .. } = &*self.inner;
         huggingface::write(definition, model, *legacy, *bos, *eos)

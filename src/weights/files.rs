@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::future::{Boxed, MaybeSend, MaybeSync};
-use crate::plain::json_error;
+use crate::plain;
 use crate::untrusted::limits;
 use std::ops::Range;
 
@@ -27,6 +27,7 @@ pub trait Files: MaybeSend + MaybeSync {
         false
     }
     /// The tensors in these files, where whoever hands them out knows them already.
+    #[doc(hidden)]
     fn tensors(&self) -> Option<std::collections::BTreeMap<String, super::tensors::Tensor>> {
         None
     }
@@ -59,9 +60,7 @@ pub async fn whole(files: &dyn Files, name: &str) -> Result<Option<Vec<u8>>> {
 pub async fn json(files: &dyn Files, name: &str) -> Result<Option<serde_json::Value>> {
     let Some(bytes) = whole(files, name).await? else { return Ok(None) };
     let corrupt = |problem: String| Error::ModelCorrupt { file: name.into(), problem };
-    let value: serde_json::Value =
-        serde_json::from_slice(&bytes).map_err(|e| corrupt(json_error(&e)))?;
-    if value.is_object() { Ok(Some(value)) } else { Err(corrupt("it holds no JSON object".into())) }
+    plain::object(&bytes).map(Some).map_err(corrupt)
 }
 
 /// Files inside the binary.

@@ -32,6 +32,7 @@ use crate::quant::{Format, Packed};
 /// How matrices are stored on the device and in packs (`--weights`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Weights {
     /// As exact as the checkpoint.
     F32,
@@ -47,6 +48,7 @@ pub enum Weights {
 
 /// What `--weights` asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WeightsChoice {
     /// What the decoder's size says.
     #[default]
@@ -62,6 +64,7 @@ impl WeightsChoice {
     pub const LARGE: u64 = 2_000_000_000;
 
     /// The choice for a model.
+    #[doc(hidden)]
     pub fn settle(self, config: &Config) -> Weights {
         match self {
             WeightsChoice::Of(weights) => weights,
@@ -98,7 +101,7 @@ impl Weights {
         [Weights::F32, Weights::F16, Weights::Q8, Weights::Q5, Weights::Q4];
 
     /// The format of a matrix with this role.
-    pub fn format(self, role: layout::Role) -> Format {
+    pub(crate) fn format(self, role: layout::Role) -> Format {
         use layout::Role;
         match (self, role) {
             (Weights::F32, _) => Format::F32,

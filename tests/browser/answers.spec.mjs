@@ -55,7 +55,7 @@ for (const name of folders.filter(isPickled)) {
 for (const name of folders.filter(name => !isPickled(name))) {
   test(`the checkpoint ${name} answers as PyTorch does`, async ({ engine }) => {
     const { runs } = JSON.parse(readFileSync(join(golden, name, "index.json"), "utf8"));
-    const settings = { weights: "f32", arithmetic: "exact" };
+    const settings = { weights: "f32", arithmetic: "exact", adapter: "gpu" };
     const loaded = await engine(
       "load",
       `/golden/${name}/checkpoint/`,

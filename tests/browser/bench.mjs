@@ -1,16 +1,18 @@
 // `mqt bench` in a browser: `node tests/browser/bench.mjs [pack folder] [settings as JSON] >
 // report.json`, after `cargo xtask web`. Without a folder the bundled model is measured.
-// MQT_CHROMIUM names another browser, MQT_CHROMIUM_ARGS its flags.
+// MQT_CHROMIUM names another browser, MQT_CHROMIUM_ARGS its flags, MQT_ADAPTER=cpu the processor,
+// MQT_DIST another built page.
 
 import { chromium } from "@playwright/test";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { serve } from "../../www/serve.mjs";
 
-const dist = fileURLToPath(new URL("../../www/dist", import.meta.url));
+const dist = process.env.MQT_DIST ?? fileURLToPath(new URL("../../www/dist", import.meta.url));
 
 const [folder, settings = "{}"] = process.argv.slice(2);
-const server = await serve(folder ? { folders: { "/measured/": resolve(folder), "/": dist } } : {});
+const measured = folder && { "/measured/": resolve(folder) };
+const server = await serve({ folders: { ...measured, "/": dist } });
 const args = process.env.MQT_CHROMIUM_ARGS?.split(" ") ?? ["--use-webgpu-adapter=swiftshader"];
 const browser = await chromium.launch({
   executablePath: process.env.MQT_CHROMIUM || "/usr/bin/chromium",
@@ -19,7 +21,7 @@ const browser = await chromium.launch({
 const page = await browser.newPage();
 page.setDefaultTimeout(0);
 page.on("console", message => console.error(message.text()));
-await page.goto(server.url);
+await page.goto(`${server.url}?adapter=${process.env.MQT_ADAPTER ?? "gpu"}`);
 const report = await page.evaluate(
   async ([url, settings]) => {
     const app = globalThis.mqt;

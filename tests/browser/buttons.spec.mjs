@@ -68,6 +68,7 @@ test("Continue, Again with m, Use m from now on, Repeat the question", async ({ 
 
   // Stopped before the first token: nothing was said, and it can be asked again.
   await page.getByRole("textbox", { name: "Question" }).fill("What is there? ".repeat(60));
+  await expect(page.locator("#ask")).toBeEnabled();
   await page.evaluate(() => {
     document.querySelector("#ask").click();
     document.querySelector("#stop").click();

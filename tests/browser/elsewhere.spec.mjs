@@ -135,7 +135,7 @@ test("any static server will do: in a folder, without our headers, without range
   const url = `http://localhost:${server.address().port}${prefix}`;
   site.allowed = [url];
   const page = await context.newPage();
-  await page.goto(`${url}?tokens=64`);
+  await page.goto(`${url}?tokens=64&adapter=gpu`);
   await page.locator(".notice .start").click();
   // Cut off and begun again: all of it is sent once more.
   await reached(page, "downloading", "compiling", "uploading", "ready");

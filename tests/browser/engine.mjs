@@ -8,10 +8,15 @@ export { expect };
 
 const here = path => fileURLToPath(new URL(path, import.meta.url));
 
+/** Where tests put models that they make; served as `/made/`. */
+export const made = here("../../target/browser-models");
+
 const folders = {
+  "/made/": made,
   "/pkg/": here("../../web/pkg"),
   "/models/": here("../../models"),
   "/golden/": here("../golden"),
+  "/families/": here("../families"),
   "/": here("page"),
 };
 

@@ -58,7 +58,7 @@ test("narrow and dark: nothing serious for axe, nothing wider than the screen, e
     await check(name);
     await page.keyboard.press("Escape");
   }
-  for (const menu of [".top summary", "#own summary"]) {
+  for (const menu of [".top summary", "#own summary", "#add summary"]) {
     await page.locator(menu).click();
     await check(menu);
     await page.keyboard.press("Escape");

@@ -16,6 +16,7 @@ import {
   toybox,
   weightBytes,
   panel,
+  forgetful,
 } from "./site.mjs";
 
 test.use({ serviceWorkers: "block" });
@@ -70,6 +71,7 @@ test("Stop while the picture is looked at again: the next question looks, and re
   site,
 }) => {
   const page = await site.open("?tokens=64");
+  await forgetful(page);
   await load(page);
   await sample(page, 1);
   await ask(page, "Where is the car?");

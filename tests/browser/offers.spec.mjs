@@ -4,24 +4,20 @@
 import { execFileSync } from "node:child_process";
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ask, expect, reached, root, sample, start, test, tokens, toybox } from "./site.mjs";
+import {
+  ask,
+  expect,
+  pooled,
+  reached,
+  root,
+  sample,
+  start,
+  test,
+  tokens,
+  toybox,
+} from "./site.mjs";
 
 test.use({ serviceWorkers: "block" });
-
-/**
- * A small random LLaVA as a pack, trained as an M3 is: 36 image tokens, or averages of them: 9, or 1.
- */
-function pooled(folder) {
-  const [checkpoint, pack] = [join(folder, "m3"), join(folder, "pooled")];
-  cpSync(join(root, "tests/golden/e-llava-bins/checkpoint"), checkpoint, { recursive: true });
-  const config = join(checkpoint, "config.json");
-  const said = JSON.parse(readFileSync(config, "utf8"));
-  writeFileSync(config, JSON.stringify({ ...said, matryoshka_vis_token_scale: "1,9,36" }));
-  execFileSync(process.env.MQT_BIN, ["convert", checkpoint, "-o", pack, "--weights", "q8"], {
-    stdio: "pipe",
-  });
-  return pack;
-}
 
 const slider = page => page.getByRole("slider", { name: "Image tokens" });
 const note = page => page.locator("#tokens-note");
@@ -59,6 +55,7 @@ test("a model that gives 1, 9 or 36 image tokens is asked for no others", async 
       max: 36,
       exactly: [1, 9, 36],
       ladder: [1, 9, 36],
+      levels: [{ imageTokens: 36, tiles: 1 }],
     });
   });
 
@@ -89,7 +86,7 @@ test("a model that gives 1, 9 or 36 image tokens is asked for no others", async 
     expect(
       await page.evaluate(() => globalThis.mqt.picture.view.offer),
       "for this picture as for any",
-    ).toEqual({ max: 36, exactly: [1, 9, 36], ladder: [1, 9, 36] });
+    ).toEqual(await page.evaluate(() => globalThis.mqt.engine.model.offer));
     await page
       .locator("#most")
       .evaluate(field => ((field.value = "3"), field.dispatchEvent(new Event("change"))));

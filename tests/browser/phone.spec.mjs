@@ -213,6 +213,7 @@ test("the knob is above the fold, and the page does not jump from first sight to
     [1280, 800],
     [1366, 657],
     [390, 844],
+    [360, 740],
   ]) {
     const page = await context.newPage();
     await page.setViewportSize({ width: w, height: h });
@@ -221,9 +222,8 @@ test("the knob is above the fold, and the page does not jump from first sight to
     await expect(page.locator(".verdict")).toHaveText(/./, { timeout: 60_000 });
     const shift = await page.evaluate(() => globalThis.shift);
     console.log(`layout shift ${w}x${h}: ${shift.toFixed(3)}`);
-    // On a phone the column of the conversation grows with the first answer. A browser counts that
-    // (0.09) only if loading took more than half a second since the click.
-    expect(shift).toBeLessThanOrEqual(w > 860 ? 0.05 : 0.15);
+    // Measured: 0.003 to 0.015, as the words of the answers come and wrap.
+    expect(shift).toBeLessThanOrEqual(0.05);
     // On a phone one scrolls to the answer.
     if (w > 860)
       for (const part of ["#track", "#strip", "#estimate"])

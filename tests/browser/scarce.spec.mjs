@@ -1,7 +1,7 @@
 // Every large buffer and texture of a load and of an answer finds no memory, once each: the page
 // says so, frees what it had, answers nothing wrong, and the next try starts from the beginning.
 
-import { ask, expect, load, reached, sample, test, tokens } from "./site.mjs";
+import { ask, expect, load, reached, sample, test, tokens, forgetful } from "./site.mjs";
 
 // The worker's script is rewritten here: no copy of it may be kept.
 test.use({ serviceWorkers: "block" });
@@ -49,6 +49,7 @@ const scarce = fail => `{
 test("every large buffer without memory, one after the other", async ({ site }) => {
   site.prelude = scarce(-1);
   const page = await site.open();
+  await forgetful(page);
   await load(page);
   await sample(page, 1);
   await tokens(page, 64);

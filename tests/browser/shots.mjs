@@ -30,6 +30,8 @@ const args = [
   "--no-sandbox",
   "--enable-unsafe-webgpu",
   "--use-webgpu-adapter=swiftshader",
+  // A camera that shows a moving test card.
+  "--use-fake-device-for-media-stream",
 ];
 const browser = await chromium.launch({
   executablePath: process.env.MQT_CHROMIUM || "/usr/bin/chromium",
@@ -37,6 +39,7 @@ const browser = await chromium.launch({
 });
 const context = await browser.newContext({ reducedMotion: "reduce", serviceWorkers: "block" });
 context.setDefaultTimeout(300_000);
+await context.grantPermissions(["camera"]);
 const page = await context.newPage();
 
 /** Real screens: a desktop, a small laptop, phones upright and on their side. */
@@ -49,10 +52,11 @@ const SIZES = {
 };
 
 /**
- * One state as people see it; `at` is brought on the screen first, as the page itself would.
+ * One state as people see it; `at` is brought on the screen first, as the page itself would; of a
+ * list one after the other.
  * The main states on every screen and in the dark, the others on two.
  */
-async function shot(name, { of = page, isMain = false, at = undefined } = {}) {
+async function shot(name, { of = page, isMain = false, at = [] } = {}) {
   const camera = await context.newCDPSession(of);
   for (const [size, [width, height]] of Object.entries(SIZES))
     for (const colorScheme of ["light", "dark"]) {
@@ -61,12 +65,12 @@ async function shot(name, { of = page, isMain = false, at = undefined } = {}) {
       if (!isMain && colorScheme === "dark") continue;
       await of.setViewportSize({ width, height });
       await of.emulateMedia({ colorScheme });
-      if (at)
+      for (const part of at)
         await of
-          .locator(at)
+          .locator(part)
           .last()
           .evaluate(e => e.scrollIntoView({ block: "end" }));
-      else await of.evaluate(() => scrollTo(0, 0));
+      if (at.length === 0) await of.evaluate(() => scrollTo(0, 0));
       await of.waitForTimeout(250);
       const { data } = await camera.send("Page.captureScreenshot", { format: "webp", quality: 72 });
       writeFileSync(`${folder}/${name}-${size}-${colorScheme}.webp`, Buffer.from(data, "base64"));
@@ -94,15 +98,24 @@ async function panel(name) {
 await page.goto(server.url);
 await page.locator(".demo").waitFor();
 await shot("first-visit", { isMain: true });
+const frugal = await context.newPage();
+await frugal.addInitScript(() =>
+  Object.defineProperty(navigator, "connection", { value: { saveData: true } }),
+);
+await frugal.goto(server.url);
+await frugal.locator(".notice .start").click();
+await state("saving-data", frugal);
+await shot("saving-data", { of: frugal });
+await frugal.close();
 room = 2_600_000;
 await page.locator(".try").click();
 await page.getByText(/2\.[67] MB of/).waitFor();
-await shot("loading", { at: "article" });
+await shot("loading", { at: ["article"] });
 room = Infinity;
 await page.getByRole("button", { name: "Pause" }).click();
 await page.getByRole("button", { name: "Continue" }).click();
 await page.locator(".verdict:not(:empty)").waitFor();
-await shot("compare", { isMain: true, at: ".comparison" });
+await shot("compare", { isMain: true, at: [".comparison"] });
 await page.locator("#anew").click();
 await page.locator("article").waitFor({ state: "detached" });
 await page.locator("#tokens").fill("2");
@@ -112,10 +125,27 @@ await page.locator('#answers > article[data-image-tokens="64"]').waitFor();
 await ask("Where is the cat?");
 await page.locator("#tokens").fill("16");
 await page.locator("#estimate b", { hasText: "16" }).waitFor();
-await shot("ready", { isMain: true, at: "article" });
+await shot("ready", { isMain: true, at: ["article"] });
+await page.locator("#tokens").fill("64");
+await ask("What colour is the car?");
+await page.locator("#answers .look").click();
+await page.locator("#looked p", { hasText: "mainly" }).waitFor();
+await page.waitForTimeout(1000);
+await shot("looked", { isMain: true, at: ["article", "#looked"] });
+await page.locator("#looked button").click();
+await page.locator("#tokens").fill("16");
+await page.locator("#add summary").click();
+await shot("add");
+await page.getByRole("button", { name: "Add sample picture 2", exact: true }).click();
+await page.waitForFunction(() => globalThis.mqt.pictures.length === 2);
+await state("ready");
+await ask("Is there a dog?");
+await shot("several", { isMain: true, at: ["article"] });
+await page.getByRole("button", { name: "Forget picture 2", exact: true }).click();
+await state("ready");
 await page.locator("[data-show=attention]").click();
 await page.waitForTimeout(2000);
-await shot("attention", { isMain: true, at: "#estimate" });
+await shot("attention", { isMain: true, at: ["#estimate"] });
 await page.locator("[data-show=original]").click();
 await page.getByRole("button", { name: "Settings", exact: true }).click();
 await shot("settings", { isMain: true });
@@ -128,6 +158,13 @@ await page.locator("#compose").click();
 await page.locator("dialog#composer[open]").waitFor();
 await shot("composer");
 await page.keyboard.press("Escape");
+await page.locator("#own summary").click();
+await page.locator("#open-live").click();
+await page.locator("#live .main").click();
+await page.locator(".live-caption:not(:empty)").waitFor();
+await shot("live", { isMain: true });
+await page.keyboard.press("Escape");
+await state("ready");
 await panel("Benchmark");
 await page.locator("#bench-run").click();
 await page.locator("#bench-result svg").waitFor();
@@ -142,7 +179,8 @@ await second.addInitScript(() => {
   Object.defineProperty(Navigator.prototype, "gpu", { value: undefined });
   indexedDB.deleteDatabase("mqt-history");
 });
-await second.reload();
+// Elsewhere the processor answers then, and nothing is said.
+await second.goto(`${server.url}?adapter=gpu`);
 await state("no-webgpu", second);
 await shot("no-webgpu", { of: second });
 // Cards that take a broken device or a full disk, asked for as the page itself would.

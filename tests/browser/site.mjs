@@ -3,7 +3,7 @@
 
 import AxeBuilder from "@axe-core/playwright";
 import { test as base, expect } from "@playwright/test";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import {
   cpSync,
   existsSync,
@@ -56,8 +56,51 @@ export function convert(folder, scenes) {
   return pack;
 }
 
+/**
+ * A small random LLaVA as a pack, trained as an M3 is: 36 image tokens, or averages of them: 9, or 1.
+ */
+export function pooled(folder) {
+  const [checkpoint, pack] = [join(folder, "m3"), join(folder, "pooled")];
+  cpSync(join(root, "tests/golden/e-llava-bins/checkpoint"), checkpoint, { recursive: true });
+  const config = join(checkpoint, "config.json");
+  const said = JSON.parse(readFileSync(config, "utf8"));
+  writeFileSync(config, JSON.stringify({ ...said, matryoshka_vis_token_scale: "1,9,36" }));
+  execFileSync(process.env.MQT_BIN, ["convert", checkpoint, "-o", pack, "--weights", "q8"], {
+    stdio: "pipe",
+  });
+  return pack;
+}
+
 /** Code that runs in the worker before the engine's: `prelude`. */
 const worker = readdirSync(join(dist, "assets")).find(name => name.startsWith("worker-"));
+
+/** A query with WebGPU forced, unless it says where to compute. */
+export const onGpu = (query = "") =>
+  query.includes("adapter=") ? query : `${query}${query ? "&" : "?"}adapter=gpu`;
+
+/** The page is that of `mqt serve --open`: `native.config.mjs` says which specs it has to pass. */
+export const isNative = process.env.MQT_NATIVE === "1";
+
+/** `mqt serve` with the built page. */
+async function native() {
+  const program = spawn(
+    process.env.MQT_BIN,
+    ["serve", "--port", "0", `--page=${dist}`, "--quiet"],
+    {
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
+  const url = await new Promise((found, failed) => {
+    let said = "";
+    program.on("exit", () => failed(new Error(`mqt serve ended: ${said}`)));
+    program.stdout.on("data", text => {
+      said += text;
+      const [url] = /http:\S+\/$/m.exec(said) ?? [];
+      if (url) found(url);
+    });
+  });
+  return { url, close: () => program.kill() };
+}
 
 export class Site {
   /**
@@ -78,10 +121,12 @@ export class Site {
   }
 
   async start() {
-    this.server = await serve({
-      folders: this.folders,
-      intercept: (request, response, url) => this.answer(request, response, url),
-    });
+    this.server = isNative
+      ? await native()
+      : await serve({
+          folders: this.folders,
+          intercept: (request, response, url) => this.answer(request, response, url),
+        });
     this.url = this.server.url;
     this.context.on("request", request => {
       const own = [this.url, ...this.allowed].some(url => request.url().startsWith(url));
@@ -122,9 +167,13 @@ export class Site {
     return this.fetched.filter(({ name }) => name.endsWith(".safetensors"));
   }
 
+  /**
+   * Opens the page, on WebGPU where `query` names no adapter: the browser's draws in software here,
+   * so that the page by itself would take the processor (`devices.spec.mjs`).
+   */
   async open(query = "") {
     const page = await this.context.newPage();
-    await page.goto(this.url + query);
+    await page.goto(this.url + onGpu(query));
     return page;
   }
 }
@@ -211,6 +260,8 @@ export function stopIn(page, state, after) {
 
 /** Presses the button that starts the download; a model from elsewhere says its size first. */
 export async function start(page) {
+  // That page has its model.
+  if (isNative) return;
   await page.locator(".notice .start").click();
   if (page.url().includes("model="))
     await page.getByRole("button", { name: /^Download \d/ }).click();
@@ -224,15 +275,15 @@ export async function load(page) {
 
 /** Serious and critical findings of axe, as text. */
 export async function axe(page) {
-  // What is still fading in has less contrast than it will have.
-  await page.evaluate(() =>
-    Promise.allSettled(
-      document
-        .getAnimations()
-        .filter(a => a.effect.getTiming().iterations !== Infinity)
-        .map(a => a.finished),
-    ),
-  );
+  // What is still fading in has less contrast than it will have. Some never end: those whose
+  // element went away while they ran.
+  await page.evaluate(() => {
+    const ends = document
+      .getAnimations()
+      .filter(a => a.effect.getTiming().iterations !== Infinity)
+      .map(a => a.finished);
+    return Promise.race([Promise.allSettled(ends), new Promise(done => setTimeout(done, 2000))]);
+  });
   const { violations } = await new AxeBuilder({ page }).analyze();
   return violations
     .filter(v => ["serious", "critical"].includes(v.impact))
@@ -287,3 +338,6 @@ export async function tokens(page, m) {
   await page.getByRole("slider", { name: "Image tokens" }).fill(String(m));
   await expect(page.getByRole("checkbox", { name: "Auto" })).not.toBeChecked();
 }
+
+/** Encodes every picture anew: what a model before encoded is not taken over, nor the conversation. */
+export const forgetful = page => page.evaluate(() => localStorage.setItem("mqt-history-off", "1"));

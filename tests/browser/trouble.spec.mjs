@@ -9,6 +9,7 @@ import {
   convert,
   expect,
   load,
+  onGpu,
   passes,
   reached,
   sample,
@@ -405,7 +406,7 @@ test("no adapter, an adapter of few words, a refusal", async ({ site, context })
   ]) {
     const page = await context.newPage();
     await page.addInitScript(`if (navigator.gpu) navigator.gpu.requestAdapter = ${answer}`);
-    await page.goto(site.url);
+    await page.goto(site.url + onGpu());
     await reached(page, "no-webgpu");
     await expect(page.locator(".notice")).toContainText(words);
     await page.close();
@@ -415,7 +416,7 @@ test("no adapter, an adapter of few words, a refusal", async ({ site, context })
   await page.addInitScript(
     "Object.defineProperty(GPUAdapter.prototype, 'info', { get: () => undefined })",
   );
-  await page.goto(site.url);
+  await page.goto(site.url + onGpu());
   await load(page);
 });
 

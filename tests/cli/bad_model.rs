@@ -287,22 +287,25 @@ fn towers_that_point_elsewhere() {
 
 #[test]
 fn absurd_numbers() {
-    for (key, value) in [
-        ("hidden_size", "0"),
-        ("hidden_size", "-44"),
-        ("hidden_size", "43"),
-        ("hidden_size", "1e400"),
-        ("hidden_size", "18446744073709551615"),
-        ("num_attention_heads", "0"),
-        ("num_attention_heads", "4194303"),
-        ("num_key_value_heads", "3"),
-        ("num_hidden_layers", "4000000"),
-        ("intermediate_size", "\"many\""),
-        ("query_abstractor_num_heads", "7"),
-        ("rms_norm_eps", "-1"),
-        ("rope_theta", "0"),
-        ("rope_scaling", "{\"type\": \"unheard of\"}"),
-        ("hidden_act", "\"relu\""),
+    for (key, value, want) in [
+        ("rms_norm_eps", "1e40", "rms_norm_eps is 1e+40, not a usable positive number"),
+        ("rope_theta", "1e-60", "e-60, not a usable positive number"),
+        ("rms_norm_eps", "NaN", "NaN and Infinity are no numbers there"),
+        ("hidden_size", "0", ""),
+        ("hidden_size", "-44", ""),
+        ("hidden_size", "43", ""),
+        ("hidden_size", "1e400", ""),
+        ("hidden_size", "18446744073709551615", ""),
+        ("num_attention_heads", "0", ""),
+        ("num_attention_heads", "4194303", ""),
+        ("num_key_value_heads", "3", ""),
+        ("num_hidden_layers", "4000000", ""),
+        ("intermediate_size", "\"many\"", ""),
+        ("query_abstractor_num_heads", "7", ""),
+        ("rms_norm_eps", "-1", ""),
+        ("rope_theta", "0", ""),
+        ("rope_scaling", "{\"type\": \"unheard of\"}", ""),
+        ("hidden_act", "\"relu\"", ""),
     ] {
         let path = golden("d-floor-grid/checkpoint/config.json");
         let config = fs::read_to_string(path).unwrap();
@@ -313,7 +316,7 @@ fn absurd_numbers() {
             "d-floor-grid",
             "config.json",
             format!("{}, \"{key}\": {value}}}", &config[..end]),
-            "",
+            want,
         );
     }
 }

@@ -269,3 +269,15 @@ fn what_the_system_and_the_libraries_say_is_said_plainly() {
     pull(&garbage.base()).refused(7, "the server's answer is not HTTP; tried 6 times");
     pull("http://127.0.0.1:1").refused(7, "the server refuses the connection; tried 6 times");
 }
+
+#[test]
+fn a_context_without_room_for_a_question_is_named_itself() {
+    let picture = picture("blobs.png");
+    let ask = |context: &str| ask(&[&picture, "What?", "--context", context]);
+    let bounds = ask("1");
+    bounds.refused(2, "--context");
+    let least = bounds.stderr.split("allows: ").nth(1).unwrap().split(' ').next().unwrap();
+    let tight = ask(least);
+    tight.refused(2, "--context");
+    assert!(!tight.stderr.contains("system prompt"), "{tight:#?}");
+}

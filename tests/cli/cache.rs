@@ -139,3 +139,34 @@ fn names_are_names_of_models() {
     }
     assert!(model.join("vision_tower/config.json").is_file());
 }
+
+#[test]
+fn a_model_called_pictures_is_listed_and_removed_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("pictures");
+    fs::create_dir_all(&model).unwrap();
+    assert!(cache(folder.path(), &["ls"]).ok().stdout.starts_with("pictures "));
+    let gone = cache(folder.path(), &["rm", ".pictures"]).ok().stderr;
+    assert!(gone.contains("no encoded pictures") && model.exists(), "{gone}");
+    cache(folder.path(), &["rm", "pictures"]).ok();
+    assert!(!model.exists());
+    let gone = cache(folder.path(), &["rm", "pictures"]).ok().stderr;
+    assert!(gone.contains("no encoded pictures"), "{gone}");
+}
+
+#[test]
+fn another_revision_than_the_one_that_was_pulled_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_server, _) = pulled(folder.path());
+    let picture = crate::common::picture("blobs.png");
+    let ask = |model: &str| {
+        let line = ["ask", picture.as_str(), "What?", "--model", model];
+        mqt(line).env("MQT_CACHE", &text(folder.path())).run().stderr
+    };
+    let fetches = |model: &str| ask(model).contains(&format!("`mqt pull {model}` fetches it"));
+    assert!(fetches("someone/model@other"), "{}", ask("someone/model@other"));
+    // Those that are there are opened, and are no models.
+    for model in ["someone/model", "someone/model@main"] {
+        assert!(!fetches(model), "{}", ask(model));
+    }
+}

@@ -26,7 +26,7 @@ fn a_chat_looks_once() {
     assert!(prompts[1] > prompts[0] + 4, "the second turn holds the first: {prompts:?}");
 
     let commands = format!(
-        "What is this?\n/m 9\nWhere?\n/refine 16\n/refine\n/new\nWhat is this?\n/image {b}\n/m auto\nWhat is this?\n/quit\nNever asked\n"
+        "What is this?\n/m 9\nWhere?\n/refine 16\n/refine\n/new\nWhat is this?\n/forget\n/image {b}\n/m auto\nWhat is this?\n/quit\nNever asked\n"
     );
     let records = chat(&commands, &["--json", "-m", "4"]).records();
     assert_eq!(field(&records, "image_tokens")[..5], [4, 9, 16, 49, 9]);
@@ -55,6 +55,53 @@ fn a_chat_looks_once() {
     assert_eq!((done.stderr.lines().count(), done.records().len()), (3, 1), "{done:#?}");
     let done = chat(&format!("{}\nWhat is this?\n", "word ".repeat(600)), &["--json"]);
     assert_eq!((done.code, done.records().len()), (8, 1), "{done:#?}");
+}
+
+/// Pictures join the conversation and leave it; each is encoded once.
+#[test]
+fn a_chat_is_about_several_pictures() {
+    let model = checkpoint("a-f32-tower");
+    let (a, b) = (picture("blobs.png"), picture("wide.png"));
+    let chat = |text: &str, more: &[&str]| {
+        let words = words("chat --adapter cpu --max-new-tokens 2 -m 4 --model", &[&model, &a]);
+        mqt(words.into_iter().chain(more.iter().copied())).stdin(text).run()
+    };
+    let lines = format!(
+        "One?\n/image {b}\nTwo?\nThe first?\n/image {a}\nThree?\n/forget 1\nThe rest?\n/forget\nNone?\n"
+    );
+    let done = chat(&lines, &["--json"]);
+    assert_eq!(done.code, 0, "{done:#?}");
+    let records = done.records();
+    let named = |record: &Value| {
+        let names = record["images"].as_array().unwrap().iter();
+        names.map(|image| image["image"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let (one, two) = (a.as_str(), b.as_str());
+    let wanted: [&[&str]; 6] =
+        [&[one], &[one, two], &[one, two], &[one, two, one], &[two, one], &[]];
+    for (record, wanted) in records.iter().zip(wanted) {
+        assert_eq!(named(record), wanted, "{record}");
+    }
+    let field = |name: &str| records.iter().map(|r| r[name].clone()).collect::<Vec<_>>();
+    // The picture that stands there twice is encoded once.
+    assert_eq!(field("vision_runs"), [1, 1, 0, 0, 0, 0]);
+    assert_eq!(field("new_images"), [1, 1, 0, 1, 0, 0]);
+    assert_eq!(records[5]["image_tokens"], 0);
+    let cached = |i: usize| records[i]["cached_tokens"].as_u64().unwrap();
+    let prompt = |i: usize| records[i]["prompt_tokens"].as_u64().unwrap();
+    assert!((1..4).all(|i| cached(i) >= prompt(i - 1)), "{records:#?}");
+
+    let done = chat(&format!("/image {b}\n/images\n/forget 3\n/forget 1\n/images\n"), &[]);
+    assert_eq!(done.code, 2, "{done:#?}");
+    for part in [
+        "it is picture 2",
+        &format!("1  {a}\n2  {b}\n"),
+        "/forget takes a picture's number, 1 to 2",
+        &format!("{a} is forgotten"),
+        &format!("1  {b}\n"),
+    ] {
+        assert!(done.stderr.contains(part), "{part:?} in {}", done.stderr);
+    }
 }
 
 /// A file of the cases from the field.
@@ -145,7 +192,7 @@ fn pictures_are_found_however_they_are_written() {
         "\"~/it's a picture.png\"".into(),
     ];
     let lines: String =
-        names.iter().chain(&urls).map(|name| format!("/image {name}\nWhat?\n")).collect();
+        names.iter().chain(&urls).map(|name| format!("/forget\n/image {name}\nWhat?\n")).collect();
     let first = picture("blobs.png");
     let line =
         words("chat --json --adapter cpu --max-new-tokens 2 -m 2 --model", &[&model, &first]);

@@ -35,7 +35,8 @@ fn a_question_after_a_picture_that_failed_is_refused() {
         let next = format!("\nTwo?\n/image {}\nThree?\n", picture("wide.png"));
         let done = chat(&[failing, next.as_bytes()].concat());
         assert_eq!((done.code, asked(&done)), (code, vec!["Three?".to_owned()]), "{done:#?}");
-        assert!(done.records()[0]["image"].as_str().unwrap().ends_with("wide.png"), "{done:#?}");
+        let seen = done.records()[0]["images"][1]["image"].clone();
+        assert!(seen.as_str().unwrap().ends_with("wide.png"), "{done:#?}");
     }
 }
 

@@ -365,24 +365,3 @@ fn a_pack_or_its_own_folder_is_no_target_of_a_conversion() {
     fs::write(&blocked, "").unwrap();
     assert_eq!(mqt(["convert", model.as_str(), "-o", text(&blocked).as_str()]).run().code, 1);
 }
-
-#[test]
-fn attention_draws_the_picture_with_the_map() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("reads.png");
-    let (model, picture, output) = (checkpoint("a-f32-tower"), picture("blobs.png"), text(&file));
-    let draw = |m: &str| {
-        mqt(words(
-            "attention --adapter cpu",
-            &["-m", m, "--model", &model, &picture, "-o", &output],
-        ))
-    };
-    let said = draw("1").ok().stderr;
-    assert!(said.contains("the first image token reads mostly "), "{said}");
-    let few = image::open(&file).unwrap().to_rgb8();
-    draw("49").ok();
-    let many = image::open(&file).unwrap().to_rgb8();
-    assert!(few.width() >= 448 && few.width() == few.height());
-    assert_ne!(few, many);
-    draw("50").run().refused(2, "49");
-}

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Whether every adapter here is a software one, and there is one.
 fn only_software() -> bool {
-    let all = pollster::block_on(mqt::Gpu::list());
+    let all = pollster::block_on(mqt::gpu::adapters());
     !all.is_empty() && all.iter().all(mqt::gpu::AdapterInfo::is_software)
 }
 

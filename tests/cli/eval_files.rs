@@ -30,7 +30,10 @@ fn a_line_that_is_no_object_is_refused_with_its_number() {
         (r#"[1,"toybox-1.png","What?"]"#, "it holds no JSON object"),
         ("7", "it holds no JSON object"),
         ("{\"question_id\": 1", "its JSON ends in the middle"),
-        (r#"{"question_id": 1, "image": 5, "text": "?"}"#, "the number 5, where a text should be"),
+        (
+            r#"{"question_id": 1, "image": 5, "text": "?"}"#,
+            "image is neither a name nor a list of names",
+        ),
         (r#"{"question_id": 1, "image": "a.png"}"#, "the field \"text\" is missing"),
         (r#"{"question_id": null, "image": "a.png", "text": "?"}"#, "neither a number nor a text"),
         (r#"{"question_id": [1], "image": "a.png", "text": "?"}"#, "neither a number nor a text"),

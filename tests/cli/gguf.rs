@@ -64,12 +64,13 @@ fn a_file_that_cannot_be_run_is_shown_with_the_reason() {
     let path = folder.path().join("other.gguf");
     let bytes = fs::read(case("q4_0.gguf")).unwrap();
     let at = bytes.windows(5).skip(40).position(|window| window == b"llama").unwrap() + 40;
-    let other = [&bytes[..at], b"qwen2", &bytes[at + 5..]].concat();
+    let other = [&bytes[..at], b"qwen3", &bytes[at + 5..]].concat();
     fs::write(&path, other).unwrap();
     let shown = mqt(["inspect", &text(&path)]).ok();
     let last = shown.stdout.lines().last().unwrap_or_default();
     assert_eq!(
-        last, "not read by this version: architecture qwen2 is not supported yet; llama is",
+        last,
+        "not read by this version: architecture qwen3 is not supported yet; llama and qwen2 are",
         "{shown:#?}"
     );
 }

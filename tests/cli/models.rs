@@ -2,6 +2,7 @@
 
 use super::server::{Server, hub, listing};
 use crate::common::{Done, mqt, text, words};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 const FAMILIES: [&str; 5] =
@@ -93,7 +94,57 @@ fn ways_of_choosing_that_a_model_has_not_are_refused_before_it_loads() {
     let model = text(&family("smolvlm").join("checkpoint"));
     let done = mqt(["ask", &picture, "what?", "--model", &model, "--select", "pool"]).run();
     done.refused(2, "--select pool: this model's image tokens are chosen by spread or random");
-    mqt(["ask", &picture, "what?", "--select", "spread"]).run().refused(2, "chosen by nested");
+    let done = mqt(["ask", &picture, "what?", "--select", "pool"]).run();
+    done.refused(2, "chosen by nested, spread or random");
+    let done = mqt(["bench", "--adapter", "cpu", "--select", "question"]).run();
+    done.refused(2, "chosen by nested, spread or random");
+}
+
+/// A row for each number of image tokens that there is a schedule for.
+#[test]
+fn a_benchmark_measures_what_choosing_by_the_question_takes() {
+    let model = text(&family("sparse_vlm").join("checkpoint"));
+    let few = "bench --adapter cpu --no-vision --patience 0.01 --contexts 16 --prefill 16 --json";
+    let asked = ["--batches", "1", "-m", "16", "--select", "question", "--model", &model];
+    let done = mqt(few.split(' ').chain(asked)).run();
+    let report = done.record();
+    let rows = report["chosen"].as_array().unwrap();
+    let tokens: Vec<u64> = rows.iter().map(|row| row["image_tokens"].as_u64().unwrap()).collect();
+    assert_eq!(tokens, [64, 96, 128, 192]);
+    for row in rows {
+        for time in ["question_ms", "spread_ms", "spread_again_ms", "all_ms"] {
+            assert!(row[time].as_f64().unwrap() > 0.0, "{time} of {row}");
+        }
+    }
+}
+
+/// LLaVA-1.5's layout: one encoding serves every m and every way of choosing.
+#[test]
+fn one_encoding_serves_several_budgets_and_the_records_say_how_tokens_were_chosen() {
+    let picture = text(&family("farthest_point").join("image.png"));
+    let model = text(&family("farthest_point").join("checkpoint"));
+    for (how, ms) in [("spread", "144,64,16"), ("random", "144,64,16"), ("pool", "144,36,9")] {
+        let line = words(
+            "compare --json --adapter cpu --max-new-tokens 2 --model",
+            &[&model, &picture, "What is this?", "--tokens", ms, "--select", how],
+        );
+        let records = mqt(line).ok().records();
+        let field = |name: &str| records.iter().map(|record| record[name].clone()).collect();
+        let used: Vec<Value> = field("image_tokens");
+        let mut wanted: Vec<u64> = ms.split(',').map(|m| m.parse().unwrap()).collect();
+        wanted.sort_unstable();
+        assert_eq!(Value::from(used), Value::from(wanted), "{how}");
+        let runs: Vec<Value> = field("vision_runs");
+        assert_eq!(runs.iter().filter_map(Value::as_u64).sum::<u64>(), 1, "{how}: {runs:?}");
+        let ways: Vec<Value> = field("select");
+        assert!(ways.iter().all(|way| way == how), "{ways:?}");
+    }
+    // The model's own way, where nobody asks for another.
+    let line = words(
+        "ask --json --adapter cpu --max-new-tokens 2 -m 16 --model",
+        &[&model, &picture, "What is this?"],
+    );
+    assert_eq!(mqt(line).ok().record()["select"], "spread");
 }
 
 #[test]

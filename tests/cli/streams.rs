@@ -5,7 +5,7 @@ use base64::Engine;
 use std::fs;
 
 /// The fields of `mqt.answer/1`, in order.
-const FIELDS: [&str; 24] = [
+const FIELDS: [&str; 25] = [
     "schema",
     "image",
     "question",
@@ -17,6 +17,7 @@ const FIELDS: [&str; 24] = [
     "image_tokens_reason",
     "images",
     "tiles",
+    "new_images",
     "select",
     "prompt_tokens",
     "completion_tokens",

@@ -44,7 +44,9 @@ pub(crate) fn adapters() -> Vec<&'static str> {
 }
 
 fn find_adapters() -> Vec<&'static str> {
-    let gpu = pollster::block_on(mqt::Gpu::open(&mqt::gpu::AdapterChoice::Gpu)).ok().flatten();
+    let gpu = pollster::block_on(mqt::internals::gpu::Gpu::open(&mqt::gpu::AdapterChoice::Gpu))
+        .ok()
+        .flatten();
     if gpu.is_some() {
         return vec!["cpu", "gpu"];
     }

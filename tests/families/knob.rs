@@ -5,6 +5,9 @@ use super::{Expected, FEATURES, LOGITS, adapters, check, folder, load, read_json
 use mqt::Budget;
 use mqt::cancel::Cancel;
 use mqt::image::{Picture, Reading};
+use mqt::internals::image::tiles::squares;
+use mqt::internals::model::{Slot, Want};
+use mqt::internals::select::{farthest_point, first};
 use mqt::model::Weights;
 use mqt::session::{Answer, Request, Session};
 use pollster::block_on;
@@ -51,7 +54,12 @@ fn a_trace_equals_pytorch_at_every_m() {
                 let what = format!("{case}, m = {m}, on {}", session.model().adapter().name);
                 let mut request = Request::new(about["question"].as_str().unwrap());
                 request.budget = Budget::Fixed(m);
-                let trace = block_on(session.trace(&picture, &request, &Cancel::new())).unwrap();
+                let trace = block_on(session.trace(
+                    std::slice::from_ref(&picture),
+                    &request,
+                    &Cancel::new(),
+                ))
+                .unwrap();
                 let m = m as usize;
                 assert_eq!(trace.image_tokens, m, "{what}");
                 assert_eq!(
@@ -79,6 +87,41 @@ fn a_trace_equals_pytorch_at_every_m() {
     }
 }
 
+/// Index for index float64's on every adapter, though their tokens differ in the last bits; and
+/// every selection holds the one before it.
+#[test]
+fn the_order_of_every_familys_tokens_is_that_of_float64() {
+    let mut with_an_order = 0;
+    for case in CASES {
+        let expected = Expected::of(case);
+        let about = read_json(&folder(case).join("case.json"));
+        let most = |m: usize| about["levels"][m.to_string()]["selected_from"].as_u64();
+        let ms = about["ms"].as_array().unwrap().iter().map(|m| m.as_u64().unwrap() as usize);
+        for session in sessions(case) {
+            let (model, picture) = (session.model(), picture(case, &session));
+            let what = format!("{case} on {}", model.adapter().name);
+            let level = model.image_spec().levels()[0];
+            let (plan, squares) = squares(&picture, model.image_spec(), level).unwrap();
+            let (visual, _) = block_on(model.look(&squares, &plan, &Cancel::new())).unwrap();
+            let Some(want) = expected.ints("order", 0) else { continue };
+            with_an_order += 1;
+            assert!(ms.clone().filter_map(most).all(|all| all as usize == want.len()), "{what}");
+            let tokens = block_on(model.read_visual(&visual, 0..want.len())).unwrap();
+            let order = farthest_point(&tokens, model.config().language.hidden);
+            assert_eq!(order.iter().map(|&row| row as i32).collect::<Vec<_>>(), want, "{what}");
+            let mut before = Vec::new();
+            for m in 1..=order.len() {
+                let chosen = first(&order, m);
+                assert!(chosen.is_sorted() && chosen.len() == m, "{what}, m = {m}");
+                assert!(before.iter().all(|row| chosen.contains(row)), "{what}, m = {m}");
+                before = chosen;
+            }
+        }
+    }
+    // LLaVA-OneVision's least level has a newline behind its tokens, and the case no order.
+    assert_eq!(with_an_order, 5 * adapters().len());
+}
+
 /// Ties, zeros and equal tokens, in float64's order.
 #[test]
 fn the_order_of_ties_is_that_of_float64() {
@@ -89,7 +132,7 @@ fn the_order_of_ties_is_that_of_float64() {
             row.as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect()
         };
         let tokens: Vec<f32> = rows.iter().flat_map(row).collect();
-        let order = mqt::select::farthest_point(&tokens, tokens.len() / rows.len());
+        let order = farthest_point(&tokens, tokens.len() / rows.len());
         let want: Vec<u32> =
             case["order"].as_array().unwrap().iter().map(|i| i.as_u64().unwrap() as u32).collect();
         assert_eq!(order, want, "{}", case["name"]);
@@ -153,5 +196,19 @@ fn one_encoding_serves_every_m_of_a_checkpoint_without_nested_tokens() {
             runs,
             [(144, 1, "spread"), (64, 0, "spread"), (16, 0, "spread"), (144, 0, "spread")]
         );
+    }
+}
+
+/// A tokenizer may know tokens that the embedding table has no row for: granite-docling's does.
+#[test]
+fn a_token_beyond_the_embedding_table_is_refused() {
+    for session in sessions("granite_docling") {
+        let model = session.model();
+        let beyond = Slot::Token(model.config().language.vocab as u32);
+        let mut cache = block_on(model.new_cache(8)).unwrap();
+        let got = block_on(model.extend(&mut cache, &[beyond], &[], Want::Nothing, &Cancel::new()));
+        let error = got.err().unwrap();
+        assert!(error.to_string().contains("token 339 has no row"), "{error}");
+        assert_eq!(error.exit_code(), 3);
     }
 }

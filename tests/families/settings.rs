@@ -4,7 +4,7 @@ use super::{folder, read_json};
 use mqt::Error;
 use mqt::config::Config;
 use mqt::image::Filter;
-use mqt::image::tiles::Tiling;
+use mqt::image::Tiling;
 use mqt::model::{LoadOptions, ModelSource, Opened};
 use pollster::block_on;
 use serde_json::{Value, json};
@@ -188,6 +188,11 @@ fn what_llavas_with_siglip_ask_that_is_not_done_is_refused_by_name() {
             ],
         );
     }
+    for case in ["llava_interleave", "llava_onevision"] {
+        for key in ["hidden_size", "image_size", "patch_size"] {
+            refused(case, &[(CONFIG, &format!("/vision_config/{key}"), Value::Null)]);
+        }
+    }
     // Absent, it means one that drops a patch.
     refused("llava_interleave", &[(CONFIG, "/vision_feature_select_strategy", Value::Null)]);
     refused(
@@ -240,6 +245,8 @@ fn what_mobilevlm_asks_that_is_not_done_is_refused_by_name() {
             (CONFIG, "/mm_projector_type", json!("mlp2x_gelu")),
             (CONFIG, "/vision_tower_type", json!("siglip")),
             (CONFIG, "/mm_use_im_start_end", json!(true)),
+            (CONFIG, "/mm_vision_select_feature", json!("cls_patch")),
+            (CONFIG, "/rope_scaling", json!({"type": "yarn", "factor": 2.0})),
         ],
     );
     // A grid of 22 × 22 patches.

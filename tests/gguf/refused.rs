@@ -2,8 +2,8 @@
 //! code 3.
 
 use crate::draft::{BOOL, Draft, F32, LIST, TEXT, U32, case, text};
+use mqt::internals::weights::gguf::{Source, on_disk, open};
 use mqt::model::Weights;
-use mqt::weights::gguf::{Source, on_disk, open};
 use pollster::block_on;
 use std::path::Path;
 
@@ -193,7 +193,8 @@ fn tensors_that_are_missing_or_unknown_are_named_as_the_file_names_them() {
 #[test]
 fn keys_that_change_the_answer_are_refused_by_name() {
     for (key, kind, value, hint) in [
-        ("general.architecture", TEXT, text("qwen2"), "architecture qwen2 is not supported yet"),
+        ("general.architecture", TEXT, text("qwen3"), "architecture qwen3 is not supported yet"),
+        ("general.architecture", TEXT, text("qwen2"), "qwen2.embedding_length"),
         ("general.architecture", TEXT, text("clip"), "give it as the mmproj"),
         ("general.architecture", U32, word(1).to_vec(), "not a text"),
         ("llama.expert_count", U32, word(8).to_vec(), "llama.expert_count 8 is not supported"),
@@ -239,7 +240,7 @@ fn keys_that_change_the_answer_are_refused_by_name() {
     }
     for (key, kind, value, hint) in [
         ("general.architecture", TEXT, text("llama"), "an mmproj is the vision half"),
-        ("clip.projector_type", TEXT, text("ldpv2"), "\"ldpv2\" is not supported yet"),
+        ("clip.projector_type", TEXT, text("ldp"), "\"ldp\" is not supported yet"),
         ("clip.projector_type", TEXT, text("linear"), "does not fit a projector of 2"),
         ("clip.has_llava_projector", BOOL, vec![0], "has_llava_projector false"),
         ("clip.use_silu", BOOL, vec![1], "clip.use_silu true"),

@@ -1,17 +1,18 @@
-//! A loaded model and one conversation about a picture.
+//! A loaded model and one conversation about pictures.
 
 use crate::failure::{Failure, Result};
-use crate::settings::{AskSettings, Asked, BenchSettings, LoadSettings, Measured, Settings};
+use crate::pictures::{Kept, Pictures};
+use crate::settings::{AskSettings, BenchSettings, LoadSettings, Settings};
 use crate::stop::Stop;
 use crate::store::{Store, StoredFiles};
 use crate::{from_js, to_js};
 use js_sys::Date;
-use mqt::gpu::{AdapterInfo, Choices};
-use mqt::image::{Picture, Pixels, Reading};
-use mqt::model::{Arithmetic, Loading, Model, Tuning};
+use mqt::budget::Speed;
+use mqt::internals::settings::{Asked, Measured};
+use mqt::internals::{attention, bench};
+use mqt::model::{Loading, Model, Tuning};
 use mqt::session::{Session, Turn};
-use mqt::{Budget, Cancel, attention, bench, defaults};
-use serde::Serialize;
+use mqt::{Cancel, defaults};
 use std::sync::Arc;
 use std::time::Duration;
 use wasm_bindgen::prelude::*;
@@ -22,114 +23,17 @@ const TUNING: Tuning = Tuning::Within(Duration::from_millis(defaults::TUNING_MS)
 /// A model with one conversation.
 #[wasm_bindgen]
 pub struct Engine {
-    session: Session,
+    pub(crate) session: Session,
     /// Milliseconds that are not yet on an answer's account.
     load_ms: f64,
-    decode_image_ms: f64,
-}
-
-/// A loaded model and the device it runs on.
-#[derive(Serialize)]
-struct Loaded<'a> {
-    /// The pack's or folder's name.
-    name: &'a str,
-    /// f32, f16, q8 or q4.
-    weights: String,
-    /// SHA-256 of its manifest; empty for a checkpoint folder.
-    sha256: &'a str,
-    /// Which numbers of image tokens it gives.
-    offer: Offer,
-    /// Patches per side of the picture.
-    grid: usize,
-    /// Room for tokens of picture and conversation.
-    context: usize,
-    /// The longest context that the model allows.
-    context_max: usize,
-    /// Where it runs.
-    adapter: &'a AdapterInfo,
-    /// On the processor because no adapter could be used.
-    fell_back: bool,
-    /// `fast` or `exact`.
-    arithmetic: Arithmetic,
-    /// What was learned about this adapter so far: for the next load's settings.
-    kernels: Choices,
-}
-
-/// Which numbers of image tokens a model gives.
-#[derive(Serialize)]
-struct Offer {
-    /// M: the most.
-    max: usize,
-    /// The numbers there are, rising; empty: every one from 1 to `max`.
-    exactly: Vec<usize>,
-    /// Those worth comparing, rising.
-    ladder: Vec<usize>,
-}
-
-impl From<mqt::budget::Offer> for Offer {
-    fn from(offer: mqt::budget::Offer) -> Offer {
-        Offer { max: offer.max, ladder: offer.ladder(), exactly: offer.exactly }
-    }
-}
-
-/// What the model sees of a picture.
-#[wasm_bindgen]
-pub struct View {
-    rgb: Vec<u8>,
-    /// Side of the square in pixels.
-    #[wasm_bindgen(readonly)]
-    pub size: usize,
-    /// Width of the picture before it was made square.
-    #[wasm_bindgen(readonly)]
-    pub width: u32,
-    /// Height of the picture before it was made square.
-    #[wasm_bindgen(readonly)]
-    pub height: u32,
-    /// The file has a rotation, transparency or 16 bits: a program that reads it otherwise sees
-    /// other pixels.
-    #[wasm_bindgen(readonly, js_name = readingsDiffer)]
-    pub readings_differ: bool,
-    /// SHA-256 of the pixels, in hex.
-    #[wasm_bindgen(getter_with_clone, readonly)]
-    pub hash: String,
-    /// Milliseconds of tower and resampler; 0 if the picture was seen before.
-    #[wasm_bindgen(readonly, js_name = encodeMs)]
-    pub encode_ms: f64,
-    /// Which m there are for this picture; `undefined` if it is not in front of the model.
-    #[wasm_bindgen(getter_with_clone, readonly)]
-    pub offer: JsValue,
-}
-
-#[wasm_bindgen]
-impl View {
-    /// [size, size, 3], 8 bits.
-    pub fn rgb(&self) -> Vec<u8> {
-        self.rgb.clone()
-    }
-}
-
-impl View {
-    fn of(pixels: Pixels, encode_ms: f64, offer: JsValue) -> View {
-        let hash = pixels.hash().iter().map(|byte| format!("{byte:02x}")).collect();
-        let (width, height) = pixels.source;
-        View {
-            size: pixels.size,
-            width,
-            height,
-            readings_differ: pixels.readings_differ,
-            hash,
-            encode_ms,
-            offer,
-            rgb: pixels.rgb,
-        }
-    }
+    pub(crate) decode_image_ms: f64,
 }
 
 #[wasm_bindgen]
 impl Engine {
     /// Loads the pack or checkpoint in `store`, calling `on_progress(phase, done, total)`; the
     /// phases are `device`, `compiling kernels`, `loading weights` (bytes, as they lie on the
-    /// device) and `warm-up`.
+    /// device) and `warm-up`. Encoded pictures are kept in `pictures`.
     ///
     /// # Errors
     /// An option that makes no sense; the model's, the adapter's and the device's failures.
@@ -141,6 +45,7 @@ impl Engine {
         store: Store,
         options: LoadSettings,
         on_progress: &js_sys::Function,
+        pictures: Option<Pictures>,
     ) -> Result<Engine> {
         let start = Date::now();
         let settings: Settings = from_js(&options)?;
@@ -165,10 +70,13 @@ impl Engine {
         tell("warm-up", 0, 0);
         let (model, cancel) = (Arc::new(model), Cancel::new());
         let most = model.config().max_context();
-        let session = match settings.context {
+        let mut session = match settings.context {
             Some(context) => Session::new(model, context.min(most), &cancel).await?,
             None => Session::growing(model, &cancel).await?,
         };
+        if let Some(pictures) = pictures {
+            session.keep_pictures(Arc::new(Kept(pictures)));
+        }
         Ok(Engine { session, load_ms: Date::now() - start, decode_image_ms: 0.0 })
     }
 
@@ -177,21 +85,29 @@ impl Engine {
     /// # Errors
     /// Never in practice: the value is plain text and numbers.
     pub fn loaded(&self) -> Result<JsValue> {
-        let model = self.session.model();
-        let config = model.config();
-        to_js(&Loaded {
-            name: model.name(),
-            weights: model.weights_name(),
-            sha256: model.sha256(),
-            offer: config.offer().into(),
-            grid: config.vision.patches().isqrt(),
-            context: self.session.context(),
-            context_max: config.max_context(),
-            adapter: model.adapter(),
-            fell_back: model.fell_back_to_cpu(),
-            arithmetic: model.arithmetic(),
-            kernels: Choices::from([(model.adapter().key(), model.learned())]),
-        })
+        to_js(&self.session.loaded())
+    }
+
+    /// What was learned about this device so far, the speed of what was asked included: for the
+    /// next load's settings.
+    ///
+    /// # Errors
+    /// Never in practice: the value is plain text and numbers.
+    pub fn learned(&self) -> Result<JsValue> {
+        self.learned_with(self.session.speed())
+    }
+
+    /// The same after a typical answer was measured: a picture, a prompt, some tokens.
+    ///
+    /// # Errors
+    /// Stopped, or the device's failures.
+    pub async fn probe(&self, stop: &Stop) -> Result<JsValue> {
+        let model = self.session.model().clone();
+        self.learned_with(&Session::probe(model, &stop.cancel).await?)
+    }
+
+    fn learned_with(&self, speed: &Speed) -> Result<JsValue> {
+        to_js(&self.session.model().learned_with(speed))
     }
 
     /// Measures device and model, calling `on_progress(what)`: the report `mqt.bench/1`.
@@ -204,49 +120,20 @@ impl Engine {
         on_progress: &js_sys::Function,
         stop: &Stop,
     ) -> Result<JsValue> {
-        let plan = from_js::<Measured>(&settings)?.plan(stop)?;
+        let plan = from_js::<Measured>(&settings)?.plan(stop.cancel.clone())?;
         let mut tell = |what: &str| {
             let _ = on_progress.call1(&JsValue::UNDEFINED, &what.into());
         };
         to_js(&bench::run(self.session.model(), &plan, &mut tell).await?)
     }
 
-    /// Puts a picture file in front of the model. The same picture again costs nothing; another one
-    /// starts a new conversation.
-    ///
-    /// # Errors
-    /// The bytes are not a picture, stopped, or the device's failures.
-    pub async fn look(&mut self, picture: &[u8], stop: &Stop) -> Result<View> {
-        let start = Date::now();
-        let picture = Picture::read(picture, Reading::People)?;
-        let decode_image_ms = Date::now() - start;
-        let looked = self.session.look(&picture, &stop.cancel).await?;
-        // Of a picture that another has replaced nothing is counted.
-        let before = if looked.vision_runs > 0 { 0.0 } else { self.decode_image_ms };
-        self.decode_image_ms = before + decode_image_ms;
-        let shown = self.session.shown().ok_or_else(|| Failure::invalid("no picture was kept"))?;
-        let offer = to_js(&Offer::from(self.session.offer(None)?))?;
-        Ok(View::of(shown.clone(), looked.ms(), offer))
-    }
-
-    /// What the model would see of a picture file; the picture in front of it stays the same.
-    ///
-    /// # Errors
-    /// The bytes are not a picture.
-    pub fn inspect(&self, picture: &[u8]) -> Result<View> {
-        Ok(View::of(
-            Pixels::decode(picture, self.session.model().image_spec(), Reading::People)?,
-            0.0,
-            JsValue::UNDEFINED,
-        ))
-    }
-
-    /// Reads the picture's first image tokens ahead of the question.
+    /// Reads the pictures' image tokens ahead of the question.
     ///
     /// # Errors
     /// A budget out of range, stopped, the device's failures.
-    pub async fn prepare(&mut self, image_tokens: usize, stop: &Stop) -> Result<()> {
-        Ok(self.session.prepare(&Budget::Fixed(image_tokens as u64), &stop.cancel).await?)
+    pub async fn prepare(&mut self, settings: AskSettings, stop: &Stop) -> Result<()> {
+        let request = from_js::<Asked>(&settings)?.request(String::new())?;
+        Ok(self.session.prepare_for(&request, &stop.cancel).await?)
     }
 
     /// Bytes of buffers alive on the device; 0 on the processor.
@@ -255,7 +142,7 @@ impl Engine {
         self.session.model().counters().bytes as f64
     }
 
-    /// Forgets the questions so far, keeps the picture.
+    /// Forgets the questions so far, keeps the pictures.
     #[wasm_bindgen(js_name = startAnew)]
     pub fn start_anew(&mut self) {
         self.session.start_anew();
@@ -290,8 +177,8 @@ impl Engine {
     /// # Errors
     /// A budget out of range.
     pub fn estimate(&self, question: &str, settings: AskSettings) -> Result<JsValue> {
-        let settings: Asked = from_js(&settings)?;
-        to_js(&self.session.estimate(&settings.budget(), question)?)
+        let request = from_js::<Asked>(&settings)?.request(question.into())?;
+        to_js(&self.session.estimate_for(&request)?)
     }
 
     /// Where each of so many image tokens reads from: [tokens, patches], rows summing to 1.
@@ -303,7 +190,19 @@ impl Engine {
         Ok(self.session.model().resampler_map(image_tokens).await?)
     }
 
-    /// Answers a question about the picture, calling `on_text` with each piece of text: the record
+    /// What the last answer looked at in each picture that it saw, in the order of the prompt: a
+    /// list of `LookedAt`. One more pass over the answer's tokens; the conversation goes on as
+    /// before.
+    ///
+    /// # Errors
+    /// Nothing was answered since the pictures or the turns changed, the question chose the image
+    /// tokens, stopped, the device's failures.
+    #[wasm_bindgen(js_name = lookedAt)]
+    pub async fn looked_at(&mut self, stop: &Stop) -> Result<JsValue> {
+        to_js(&self.session.looked_at(&stop.cancel).await?)
+    }
+
+    /// Answers a question about the pictures, calling `on_text` with each piece of text: the record
     /// `mqt.answer/1`, its names in camelCase.
     ///
     /// # Errors

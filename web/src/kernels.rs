@@ -3,7 +3,7 @@
 
 use crate::failure::{Failure, Result};
 use crate::{Device, to_js};
-use mqt::kernels;
+use mqt::internals::kernels;
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 

@@ -9,16 +9,21 @@
 
 #![cfg(target_arch = "wasm32")]
 
+pub mod converse;
 pub mod engine;
 pub mod failure;
 pub mod kernels;
+pub mod pictures;
 pub mod settings;
 pub mod stop;
 pub mod store;
+pub mod trace;
+pub mod view;
 
 use failure::{Failure, Result};
-use mqt::camel::Camel;
-use mqt::gpu::{AdapterChoice, Gpu};
+use mqt::gpu::AdapterChoice;
+use mqt::internals::camel::Camel;
+use mqt::internals::gpu::Gpu;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;

@@ -5,7 +5,7 @@
 
 use mqt::error::{Error, Result};
 use mqt::future::Boxed;
-use mqt::weights::files::Files;
+use mqt::model::Files;
 use std::ops::Range;
 use wasm_bindgen::prelude::*;
 

@@ -3,36 +3,38 @@
 //     const engine = await Engine.load("models/toybox/manifest.json", { onProgress: console.log });
 //     const question = "What is this?";
 //     for await (const text of engine.ask({ image, question, tokens: 16 })) show(text);
+//
+// `image` may be a list: they are asked about together. `lookAlso` adds one to a conversation.
 
 import * as Comlink from "comlink";
+import type { AskRequest, Answering, Budgeted, LoadOptions, LookOptions } from "./asking";
+import { checkRequest, read } from "./checks";
 import { EngineError } from "./errors";
 import {
-  type Answer,
-  type AskSettings,
   type BenchReport,
   type BenchSettings,
   DEFAULTS,
   type Estimate,
+  type LookedAt,
+  type Offer,
+  type Select,
   type Turn,
 } from "./generated";
 import * as kernels from "./kernels";
-import type {
-  Heat,
-  Keep,
-  Loaded,
-  Memory,
-  Progress,
-  Sharing,
-  Step,
-  View,
-  WorkerApi,
-} from "./messages";
+import { Link } from "./link";
+import type { Heat, Loaded, Memory, Progress, Sharing, Told, View, WorkerApi } from "./messages";
 import { webAddress } from "./network";
+import { Pieces } from "./pieces";
+import { beside, startWorker, wasmAddress, workerPlace } from "./places";
 import { carryErrors } from "./transfer";
 
-export { EngineError } from "./errors";
+export type { Answering, AskRequest, Budgeted, LoadOptions, LookOptions } from "./asking";
+export { EngineError, MqtError } from "./errors";
 export * from "./generated";
+// The page of this repository needs these; the package does not have them.
+/** @internal */
 export { parseManifest } from "./manifest";
+/** @internal */
 export {
   Unreachable,
   fetchManifest,
@@ -42,6 +44,9 @@ export {
   webAddress,
 } from "./network";
 export { programRecord } from "./records";
+/** @internal */
+export { ownServer } from "./server";
+/** @internal */
 export { shown } from "./shown";
 export type {
   Heat,
@@ -54,77 +59,19 @@ export type {
   Step,
   View,
 } from "./messages";
+export { forgetPictures, keptPictures } from "./pictures";
 export { deletePack, storedBytes, storedPacks, type StoredPack } from "./storage";
 
 carryErrors();
 
-export interface LoadOptions {
-  onProgress?: (progress: Progress) => void;
-  /** Cancels loading; what has arrived is kept. */
-  signal?: AbortSignal;
-  /** `auto` (default), `cpu`, or part of an adapter's name. */
-  adapter?: string;
-  /** `fast` (default) or `exact`. */
-  arithmetic?: "fast" | "exact";
-  /** Room for tokens, `DEFAULTS.context` without it; at most what the model allows. */
-  context?: number;
-  keep?: Keep;
-  sharing?: Sharing;
-  /** Take the manifest from the network although one is stored: an update. */
-  refresh?: boolean;
-}
+export class Engine extends Link {
+  private loaded: Loaded | undefined;
+  /** The picture files that were given last to be asked about together. */
+  private together: readonly Blob[] = [];
 
-export interface AskRequest extends Omit<AskSettings, "imageTokens"> {
-  question: string;
-  /** A picture file; without it the one seen last. */
-  image?: Blob;
-  /** Image tokens; without it the measured speed decides. */
-  tokens?: number;
-  signal?: AbortSignal;
-  /** Hears some times a second how far the work before the first token has come. */
-  onStep?: (step: Step) => void;
-}
-
-/** The pieces of an answer as they come, and all of it at the end. */
-export interface Answering extends AsyncIterable<string> {
-  /** The whole answer and what it took. */
-  readonly answer: Promise<Answer>;
-}
-
-/** How long an engine that broke off has to say why. */
-const LAST_WORDS_MS = 500;
-
-export class Engine {
-  private work = 0;
-  private disposed = false;
-  private fail: (error: EngineError) => void = () => {};
-  /** Rejects when the worker dies: nothing waits for an answer that cannot come. */
-  private readonly dead: Promise<never>;
-
-  private constructor(
-    private readonly worker: Worker,
-    private readonly api: Comlink.Remote<WorkerApi>,
-    private loaded: Loaded | undefined,
-  ) {
-    this.dead = new Promise((_, reject) => (this.fail = reject));
-    this.dead.catch(() => undefined);
-    worker.addEventListener("error", ({ message }) => {
-      if (message) void this.brokeOff(message);
-      // Without a message it never ran: its script did not arrive.
-      else this.fail(new EngineError("network", "the engine's own files cannot be fetched"));
-    });
-  }
-
-  /** An error that nothing in the worker caught: a fault of ours. */
-  private async brokeOff(message: string): Promise<void> {
-    const silence = new Promise<undefined>(wake => setTimeout(wake, LAST_WORDS_MS));
-    const words = await Promise.race([this.api.lastWords(), silence]).catch(() => undefined);
-    this.fail(new EngineError("internal", words ?? message));
-  }
-
-  /** Loads a pack from its manifest's address, or a pack or checkpoint from files. */
+  /** Loads a pack from the address of its `manifest.json`, or a pack or checkpoint from files. */
   static async load(source: string | URL | File[], options: LoadOptions = {}): Promise<Engine> {
-    const loading = Engine.begin(source, options);
+    const loading = this.begin(source, options);
     return loading.engine;
   }
 
@@ -133,16 +80,14 @@ export class Engine {
     const from = Array.isArray(source)
       ? { files: source }
       : { url: webAddress(String(source), document.baseURI).href };
-    const worker = new Worker(new URL("./worker.ts", import.meta.url), {
-      type: "module",
-      name: "mqt",
-    });
-    const engine = new Engine(worker, Comlink.wrap<WorkerApi>(worker), undefined);
+    const worker = startWorker(options);
+    const engine = new this(worker, workerPlace(options));
     const {
       adapter = "auto",
       arithmetic = "fast",
       context = DEFAULTS.context,
       keep = "storage",
+      pictures = true,
       sharing = "try",
       refresh = false,
     } = options;
@@ -156,8 +101,10 @@ export class Engine {
       source: from,
       settings: { adapter, arithmetic, context, kernels: kernels.read() },
       keep,
+      pictures,
       sharing,
       refresh,
+      wasmUrl: wasmAddress(options),
     };
     // Ends the worker, whatever it does: what a download has written stays in storage.
     const stop = () =>
@@ -166,7 +113,12 @@ export class Engine {
     options.signal?.addEventListener("abort", stop);
     const load = async () => {
       try {
-        engine.loaded = await engine.race(engine.api.load(settings, Comlink.proxy(onProgress)));
+        const load = (sharing: Sharing) =>
+          engine.api.load({ ...settings, sharing }, Comlink.proxy(onProgress));
+        const isShared = keep === "storage" && "url" in from && options.server === undefined;
+        engine.loaded = await engine.race(
+          isShared ? beside(sharing, engine.dead, load) : load(sharing),
+        );
         kernels.remember(engine.loaded.kernels);
         return engine;
       } catch (error) {
@@ -185,31 +137,6 @@ export class Engine {
     };
   }
 
-  private async race<T>(work: Promise<T>): Promise<T> {
-    if (this.disposed) throw new EngineError("cancelled", "the engine was disposed of");
-    try {
-      return await Promise.race([work, this.dead]);
-    } catch (error) {
-      throw EngineError.from(error);
-    }
-  }
-
-  /** Runs a piece of work that `signal` stops. */
-  private async stoppable<T>(
-    signal: AbortSignal | undefined,
-    work: (id: number) => Promise<T>,
-  ): Promise<T> {
-    if (signal?.aborted) throw new EngineError("cancelled", "stopped");
-    const id = ++this.work;
-    const stop = () => void this.api.stop(id);
-    signal?.addEventListener("abort", stop);
-    try {
-      return await this.race(work(id));
-    } finally {
-      signal?.removeEventListener("abort", stop);
-    }
-  }
-
   /** What was loaded, and where it runs. */
   get model(): Loaded {
     if (!this.loaded) throw new EngineError("internal", "no model is loaded");
@@ -220,15 +147,56 @@ export class Engine {
    * Puts a picture in front of the model and encodes it. The same one again costs nothing; another
    * starts a new conversation.
    */
-  async look(
+  async look(image: Blob, options: LookOptions = {}): Promise<View> {
+    this.together = [];
+    return this.show(image, options, this.api.look);
+  }
+
+  /**
+   * Puts one more picture in front of the model, before the next question: the conversation goes on,
+   * and asks about all of them. Each is encoded once. If this fails, nothing has changed.
+   */
+  async lookAlso(image: Blob, options: LookOptions = {}): Promise<View> {
+    this.together = [];
+    return this.show(image, options, this.api.lookAlso);
+  }
+
+  private async show(
     image: Blob,
-    { signal, onStep }: Pick<AskRequest, "signal" | "onStep"> = {},
+    { signal, onStep }: LookOptions,
+    look: Comlink.Remote<WorkerApi>["look"],
   ): Promise<View> {
     const bytes = await read(image);
     const tell = Comlink.proxy(onStep ?? (() => {}));
-    return this.stoppable(signal, id =>
-      this.api.look(id, Comlink.transfer(bytes, [bytes.buffer]), tell),
-    );
+    return this.stoppable(signal, id => look(id, Comlink.transfer(bytes, [bytes.buffer]), tell));
+  }
+
+  /**
+   * Takes a picture away, counted from 0 in the order in which they were put there. What was said
+   * stays.
+   */
+  forget(picture: number): Promise<void> {
+    this.together = [];
+    return this.race(this.api.forget(picture));
+  }
+
+  /** Takes all pictures away, and what was said about them. */
+  forgetAll(): Promise<void> {
+    this.together = [];
+    return this.race(this.api.forgetAll());
+  }
+
+  /** How many pictures are in front of the model. */
+  pictures(): Promise<number> {
+    return this.race(this.api.pictures());
+  }
+
+  /**
+   * Which numbers of image tokens there are for the pictures in front of the model, chosen in this
+   * way; without a picture, for any.
+   */
+  offer(select?: Select): Promise<Offer> {
+    return this.race(this.api.offer(select));
   }
 
   /**
@@ -240,37 +208,116 @@ export class Engine {
     return this.race(this.api.inspect(Comlink.transfer(bytes, [bytes.buffer])));
   }
 
-  /** Reads the picture's first image tokens ahead of the question. */
-  prepare(tokens: number, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
-    return this.stoppable(signal, id => this.api.prepare(id, tokens));
+  /** Reads the pictures' image tokens ahead of the question. */
+  prepare(
+    tokens: number,
+    { signal, select }: Pick<Budgeted, "select"> & { signal?: AbortSignal } = {},
+  ): Promise<void> {
+    return this.stoppable(signal, id => this.api.prepare(id, { imageTokens: tokens, select }));
   }
 
-  /** Answers a question about the picture. */
+  /**
+   * Puts several pictures in front of the model: a new conversation, unless the same files stand
+   * there already. If one of them cannot be looked at, none is there afterwards.
+   */
+  private async lookAtAll(images: readonly Blob[], options: LookOptions): Promise<void> {
+    const [first, ...others] = images;
+    const { together } = this;
+    const same = together.length === images.length && images.every((b, i) => b === together[i]);
+    if (same || !first) return;
+    try {
+      await this.look(first, options);
+      // The first one may have been there, with others and a conversation of their own.
+      await this.startAnew();
+      for (const image of others) await this.lookAlso(image, options);
+      this.together = [...images];
+    } catch (error) {
+      await this.forgetAll();
+      throw error;
+    }
+  }
+
+  /** Answers a question about the pictures. */
   ask(request: AskRequest): Answering {
-    const { image, question, tokens, signal, onStep, ...rest } = request;
+    const { image, question, tokens, signal: stopped, onStep, ...rest } = request ?? {};
     const pieces = new Pieces();
+    // Stopped by the caller's signal, or by leaving the loop over the pieces.
+    const left = new AbortController();
+    const signal = stopped ? AbortSignal.any([stopped, left.signal]) : left.signal;
     const answer = (async () => {
-      if (image) await this.look(image, { signal, onStep });
+      checkRequest(request);
+      if (image instanceof Blob) await this.look(image, { signal, onStep });
+      else if (image) await this.lookAtAll([...image], { signal, onStep });
       const settings = { ...rest, ...(tokens === undefined ? {} : { imageTokens: tokens }) };
       const onText = Comlink.proxy((text: string) => pieces.push(text));
       const tell = Comlink.proxy(onStep ?? (() => {}));
-      return this.stoppable(signal, id => this.api.ask(id, question, settings, onText, tell));
+      const asked = await this.stoppable(signal, id =>
+        this.api.ask(id, question, settings, onText, tell),
+      );
+      void this.learned();
+      return asked;
     })();
     answer.then(
       () => pieces.end(),
       error => pieces.end(EngineError.from(error)),
     );
-    return { answer, [Symbol.asyncIterator]: () => pieces.iterate() };
+    return { answer, [Symbol.asyncIterator]: () => pieces.iterate(signal, () => left.abort()) };
+  }
+
+  /**
+   * Puts a whole conversation in front of the model, in place of the one before; the image tokens to
+   * ask with, if it says. For `chat.ts`.
+   *
+   * @internal
+   */
+  converse(told: Told, pictures: Uint8Array[], signal: AbortSignal): Promise<number | undefined> {
+    return this.stoppable(signal, id => this.api.converse(id, told, pictures));
   }
 
   /**
    * What a question would cost with this many image tokens; without them, what *Auto* would choose
    * and why.
    */
-  estimate(tokens?: number, question = "", targetMs?: number): Promise<Estimate> {
-    const settings =
-      tokens === undefined ? (targetMs === undefined ? {} : { targetMs }) : { imageTokens: tokens };
-    return this.race(this.api.estimate(question, settings));
+  estimate(
+    tokens?: number,
+    question = "",
+    { targetMs, select }: Omit<Budgeted, "tokens"> = {},
+  ): Promise<Estimate> {
+    return this.race(this.api.estimate(question, { imageTokens: tokens, targetMs, select }));
+  }
+
+  /** Whether encoded pictures are kept from now on; what was kept is not touched. */
+  keepPictures(on: boolean): Promise<void> {
+    return this.race(this.api.keepPictures(on));
+  }
+
+  /** Remembers how fast this device answers, for the choice at the next load. */
+  private async learned(): Promise<void> {
+    await this.race(this.api.learned()).then(kernels.remember, () => undefined);
+  }
+
+  /**
+   * Measures a typical answer of this stored model on the device that it does not run on as well,
+   * unless both are known: the next load chooses by that.
+   */
+  async measureOther(source: string, signal: AbortSignal): Promise<void> {
+    const measure = async (engine: Engine) => {
+      const learned = await engine.stoppable(signal, id => engine.api.probe(id));
+      kernels.remember(learned);
+      return kernels.speed(learned);
+    };
+    const mine = kernels.speed(await this.race(this.api.learned())) ?? (await measure(this));
+    if (mine && kernels.isCompared(mine)) return;
+    const { adapter, arithmetic } = this.model;
+    const other = await Engine.load(source, {
+      adapter: adapter.kind === "cpu" ? "gpu" : "cpu",
+      arithmetic: arithmetic as LoadOptions["arithmetic"],
+      sharing: "beside",
+      // What was encoded before would be no measure.
+      pictures: false,
+      signal,
+    });
+    await measure(other).finally(() => other.dispose());
   }
 
   /** Measures device and model; takes some seconds, and the conversation's cache is left alone. */
@@ -294,6 +341,16 @@ export class Engine {
     return this.race(this.api.resamplerMap(tokens));
   }
 
+  /**
+   * What the last answer looked at in each picture, in the order in which they were put there: a map
+   * over the picture, and how much of all attention it got. One more pass over the answer's tokens;
+   * the conversation goes on as before. Rejects with `invalid-setting` if nothing was answered since
+   * the pictures or the turns changed, or if the question chose the image tokens (`select`).
+   */
+  lookedAt({ signal }: { signal?: AbortSignal } = {}): Promise<LookedAt[]> {
+    return this.stoppable(signal, id => this.api.lookedAt(id));
+  }
+
   /** Patch `weights` as a heat map over what the model sees, `scale` times as large. */
   heat(rgb: Uint8Array, weights: Float32Array, scale: number, opacity: number): Promise<Heat> {
     return this.race(this.api.heat(rgb, weights, scale, opacity));
@@ -304,7 +361,7 @@ export class Engine {
     return this.race(this.api.takeBack());
   }
 
-  /** Forgets the questions, keeps the picture. */
+  /** Forgets the questions, keeps the pictures. */
   startAnew(): Promise<void> {
     return this.race(this.api.startAnew());
   }
@@ -317,31 +374,13 @@ export class Engine {
     return this.race(this.api.instruct(system));
   }
 
-  /** Continues an earlier conversation about the picture; its answers can be given as they are. */
+  /** Continues an earlier conversation about the pictures; its answers can be given as they are. */
   resume(turns: Turn[]): Promise<void> {
     return this.race(this.api.resume(turns));
   }
 
   memory(): Promise<Memory> {
     return this.race(this.api.memory());
-  }
-
-  /** Ends the worker, and frees the device's memory with it. */
-  dispose(): void {
-    this.disposed = true;
-    this.fail(new EngineError("cancelled", "the engine was disposed of"));
-    this.worker.terminate();
-  }
-}
-
-async function read(image: Blob): Promise<Uint8Array> {
-  try {
-    return new Uint8Array(await image.arrayBuffer());
-  } catch (error) {
-    throw new EngineError(
-      "image-unreadable",
-      `the picture cannot be read any more; was the file changed or removed? (${(error as Error).message})`,
-    );
   }
 }
 
@@ -350,33 +389,4 @@ export interface Loading {
   engine: Promise<Engine>;
   pause(): void;
   resume(): void;
-}
-
-/** A queue that is written by a callback and read with `for await`. */
-class Pieces {
-  private readonly waiting: string[] = [];
-  private ended = false;
-  private error: EngineError | undefined;
-  private wake = () => {};
-
-  push(text: string): void {
-    this.waiting.push(text);
-    this.wake();
-  }
-
-  end(error?: EngineError): void {
-    this.ended = true;
-    this.error = error;
-    this.wake();
-  }
-
-  async *iterate(): AsyncIterator<string> {
-    for (;;) {
-      const text = this.waiting.shift();
-      if (text !== undefined) yield text;
-      else if (this.error) throw this.error;
-      else if (this.ended) return;
-      else await new Promise<void>(wake => (this.wake = wake));
-    }
-  }
 }

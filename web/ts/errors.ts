@@ -6,8 +6,8 @@ import { ERROR_CODES, type ErrorCode, type Facts } from "./generated";
 /** What the engine said when it broke off: see `start` in web/src/lib.rs. */
 export const lastWords = (): string | undefined => (globalThis as { mqtPanic?: string }).mqtPanic;
 
-export class EngineError extends Error {
-  override readonly name = "EngineError";
+export class MqtError extends Error {
+  override readonly name = "MqtError";
 
   constructor(
     readonly code: ErrorCode,
@@ -17,16 +17,21 @@ export class EngineError extends Error {
     super(message);
   }
 
-  /** Any thrown value as an `EngineError`. */
-  static from(error: unknown): EngineError {
-    if (error instanceof EngineError) return error;
+  /** Any thrown value as an `MqtError`. */
+  static from(error: unknown): MqtError {
+    if (error instanceof MqtError) return error;
     const { message, code, facts, name } = (error ?? {}) as Record<string, unknown>;
     const text = typeof message === "string" && message ? message : String(error);
-    if (name === "AbortError") return new EngineError("cancelled", "stopped");
+    if (name === "AbortError") return new MqtError("cancelled", "stopped");
     if (name === "QuotaExceededError")
-      return new EngineError("storage-full", "the browser's storage is full");
+      return new MqtError("storage-full", "the browser's storage is full");
     const known = ERROR_CODES.find(known => known === code);
-    if (!known) return new EngineError("internal", lastWords() ?? text);
-    return new EngineError(known, text, facts as Facts | undefined);
+    // An exception of the language's own means little without its kind.
+    const kind = typeof name === "string" && name !== "Error" ? `${name}: ` : "";
+    if (!known) return new MqtError("internal", lastWords() ?? kind + text);
+    return new MqtError(known, text, facts as Facts | undefined);
   }
 }
+
+/** The name it had before there was a package: what is inside still uses it. */
+export { MqtError as EngineError };

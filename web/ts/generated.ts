@@ -92,7 +92,9 @@ export type Select =
   /** Averages over squares of the grid. */
   | "pool"
   /** By chance, the same for every picture. */
-  | "random";
+  | "random"
+  /** By what the question attends to, inside the decoder (SparseVLM, arXiv 2410.04417). */
+  | "question";
 
 /** How numbers are computed. */
 export type Arithmetic =
@@ -118,7 +120,7 @@ export interface Answer {
   tokenIds: number[];
   /** Why it ended. */
   finishReason: FinishReason;
-  /** m: the image tokens used. */
+  /** m: the image tokens used of each picture, at most; `images` says how many of which. */
   imageTokens: number;
   /** Whether the caller or the budget chose them. */
   imageTokensMode: ImageTokensMode;
@@ -128,6 +130,11 @@ export interface Answer {
   images: AnswerImage[];
   /** Squares that the pictures were cut into, in all. */
   tiles: number;
+  /**
+   * How many of the pictures, the last ones, stand before this question; the others stand before
+   * earlier ones.
+   */
+  newImages: number;
   /** How image tokens were chosen. */
   select: Select;
   /** Tokens of the whole prompt, image tokens included. */
@@ -198,7 +205,10 @@ export interface Timings {
   resample: number;
   /** The prompt, as far as it was not cached. */
   prefill: number;
-  /** From the question to the first token, encoding included if it had not happened. */
+  /**
+   * From the question to the first token; with what the picture's encoding made somebody wait,
+   * which is nothing where weights were read meanwhile.
+   */
   firstToken: number;
   /** From the first token to the last. */
   decode: number;
@@ -235,8 +245,13 @@ export interface Turn {
   question: string;
   /** The answer's token ids, without the end token. */
   tokenIds: number[];
-  /** The image tokens it was answered with. */
+  /** The image tokens of each picture, at most, that it was answered with. */
   imageTokens: number;
+  /**
+   * Pictures that stand before its question, after those of earlier turns; `null`: all of them
+   * before the first turn, none before a later one.
+   */
+  newImages?: number;
 }
 
 /** What a question would cost. */
@@ -260,6 +275,28 @@ export interface Estimate {
   contextUsed: number;
   /** Tokens there is room for. */
   context: number;
+}
+
+/** What an answer looked at in one picture. */
+export interface LookedAt {
+  /** What the caller calls the picture, if it has a name there. */
+  image?: string;
+  /** Columns of the grid over the picture. */
+  columns: number;
+  /** Rows of the grid. */
+  rows: number;
+  /**
+   * A weight for each of its cells, row by row; they sum to 1, or are all 0 where the answer did
+   * not look at this picture.
+   */
+  weights: number[];
+  /**
+   * The part of the picture that the grid lies over: [left, top, width, height] in its pixels. It
+   * reaches beyond a picture that was padded to a square.
+   */
+  area: [number, number, number, number];
+  /** How much of all its attention the answer directed at this picture, 0 to 1. */
+  share: number;
 }
 
 /** What is known about the adapter in use. */
@@ -297,6 +334,8 @@ export interface Loaded {
   sha256: string;
   /** Which numbers of image tokens it gives. */
   offer: Offer;
+  /** The ways in which its image tokens may be chosen, its own first. */
+  selects: Select[];
   /** Patches per side of the picture. */
   grid: number;
   /** Room for tokens of picture and conversation. */
@@ -305,12 +344,25 @@ export interface Loaded {
   contextMax: number;
   /** Where it runs. */
   adapter: AdapterInfo;
-  /** On the processor because no adapter could be used. */
-  fellBack: boolean;
+  /** Why there. */
+  why: Why;
   /** `fast` or `exact`. */
   arithmetic: Arithmetic;
   /** What was learned about this adapter so far: for the next load's settings. */
   kernels: Kernels;
+}
+
+/** Why a model runs where it runs. */
+export interface Why {
+  /**
+   * `asked`, `card` (a graphics card), `no-adapter`, `not-measured` (the only adapter draws in
+   * software) or `measured`.
+   */
+  kind: string;
+  /** The adapter that was not measured, or the device that this one was compared with. */
+  other: string | null;
+  /** How many times as fast as that one it is, 1 or more. */
+  times: number | null;
 }
 
 /** Which numbers of image tokens a model gives. */
@@ -321,6 +373,16 @@ export interface Offer {
   exactly: number[];
   /** Those worth comparing, rising. */
   ladder: number[];
+  /** How finely the picture may be cut, rising; one level where it is never cut. */
+  levels: Level[];
+}
+
+/** One way of cutting a picture. */
+export interface Level {
+  /** All image tokens of the picture when it is cut like this. */
+  imageTokens: number;
+  /** The squares it is cut into; 1 is the whole picture. */
+  tiles: number;
 }
 
 /** `mqt.bench/1`. */
@@ -353,6 +415,14 @@ export interface BenchReport {
    * From the question to the first token, the picture not yet encoded, the system prompt cached.
    */
   firstToken: BenchFirstToken[];
+  /** The same about 1, 2, 4 and 8 pictures, as far as the context has room. */
+  pictures: BenchPictures[];
+  /** Image tokens that the question chooses, if asked for. */
+  chosen: BenchChosen[];
+  /** How far predictions are off; `null` where there are none. */
+  prediction?: BenchPrediction;
+  /** How long Stop takes; `null` in the browser, where one thread cannot ask while it works. */
+  stop?: BenchStop;
   /** From nothing to ready, by phase. */
   startupMs: BenchStartup;
   /** Compiled pipelines. */
@@ -393,6 +463,10 @@ export interface BenchVision {
   gflop: number;
   /** Of the measured f32 peak. */
   fractionOfPeak: number | null;
+  /** Image tokens that `--select spread` puts in order, once per picture. */
+  ordered: number;
+  /** Milliseconds that it takes, reading the tokens back included. */
+  orderMs: number;
 }
 
 /** A prompt. */
@@ -447,6 +521,14 @@ export interface BenchFirstToken {
   predictedMs: number | null;
 }
 
+/** Predicted against measured waits for the first token, over all m: |predicted ÷ measured − 1|. */
+export interface BenchPrediction {
+  /** The median. */
+  medianError: number;
+  /** The largest. */
+  worstError: number;
+}
+
 /** Milliseconds until ready. */
 export interface BenchStartup {
   /** Finding the adapter and opening a device. */
@@ -459,6 +541,45 @@ export interface BenchStartup {
   warmUp: number;
 }
 
+/** The wait for the first token about several pictures. */
+export interface BenchPictures {
+  /** Pictures, each another one. */
+  pictures: number;
+  /** m of each. */
+  imageTokens: number;
+  /** Milliseconds, the tower for each picture included. */
+  ms: number;
+  /** Of those, the part that is left once the pictures are encoded. */
+  encodedMs: number;
+}
+
+/** The wait for the first token, once the picture is encoded, milliseconds. */
+export interface BenchChosen {
+  /** m. */
+  imageTokens: number;
+  /** The question chooses: every question reads the picture anew. */
+  questionMs: number;
+  /** The first m of the order, for the first question about a picture. */
+  spreadMs: number;
+  /** The same for a later question, which finds the picture read. */
+  spreadAgainMs: number;
+  /** All image tokens, for the first question. */
+  allMs: number;
+}
+
+/**
+ * The longest wait after Stop in each stage; `null` where the work was over before it could be
+ * stopped.
+ */
+export interface BenchStop {
+  /** Milliseconds, while a picture is encoded. */
+  pictureMs: number | null;
+  /** Milliseconds, while a prompt is read. */
+  promptMs: number | null;
+  /** Milliseconds, while tokens are generated. */
+  answerMs: number | null;
+}
+
 /** An instruction set that the kernels are compiled for. */
 export type InstructionSet =
   /** Plain Rust: every processor. */
@@ -468,7 +589,11 @@ export type InstructionSet =
   /** AVX-512 with VNNI: x86 servers from 2019 on, and some others. */
   | "avx512"
   /** WebAssembly's SIMD128, if the module is compiled for it. */
-  | "simd128";
+  | "simd128"
+  /** NEON: 64-bit ARM processors. */
+  | "neon"
+  /** NEON with products of bytes: 64-bit ARM processors from 2017 on, Apple's among them. */
+  | "dotprod";
 
 /** Rates of one device; `null` where it cannot be measured. */
 export interface BenchCeilings {
@@ -514,11 +639,16 @@ export interface BenchKernel {
 
 /** How to load a model. */
 export interface LoadSettings {
-  /** `auto` (default), `cpu`, or part of an adapter's name. */
+  /**
+   * `auto` (default: what was measured to be fastest), `cpu`, `gpu`, or part of a device's name.
+   */
   adapter?: string;
   /** `fast` (default) or `exact`. */
   arithmetic?: string;
-  /** For checkpoint folders: `q4` (default), `q8`, `f16` or `f32`. A pack has its own. */
+  /**
+   * For checkpoint folders: `auto` (default: by the decoder's size), `q4`, `q5`, `q8`, `f16` or
+   * `f32`. A pack has its own.
+   */
   weights?: string;
   /** Room for tokens, at most the model's limit. */
   context?: number;

@@ -2,6 +2,7 @@
 // wrote it.
 
 import { EngineError } from "./errors";
+import { plainAddress } from "./network";
 import { shown } from "./shown";
 
 /** A file of a pack, as its manifest lists it. */
@@ -43,20 +44,36 @@ export const areEntries = (value: unknown): value is Entry[] =>
       isObject(entry) && isName(entry.file) && isSize(entry.bytes) && isHash(entry.sha256),
   );
 
-/** The manifest in these bytes. */
-export function parseManifest(bytes: Uint8Array): Manifest {
-  const corrupt = (why: string) =>
-    new EngineError("model-corrupt", `manifest.json is not usable: ${why}`, {
+/** How pictures begin, as one-byte characters. */
+const PICTURE = /^(\x89PNG|\xff\xd8\xff|GIF8|RIFF.{4}WEBP|.{4}ftyp(avif|heic|mif1))/s;
+
+const RIGHT = "; is the address right?";
+
+/** What bytes that are no JSON are instead, in words: none of them is repeated. */
+function kindOf(bytes: Uint8Array): string {
+  const start = String.fromCharCode(...bytes.subarray(0, 300)).replace(/^\xef\xbb\xbf/, "");
+  if (bytes.length === 0) return `is empty${RIGHT}`;
+  if (PICTURE.test(start)) return `is a picture, not a manifest.json${RIGHT}`;
+  if (/^\s*<(!doctype html|html|head|body|!--)/i.test(start))
+    return `is a web page, not a manifest.json${RIGHT}`;
+  if (/^\s*\{/.test(start)) return "is not whole: it ends early, or is damaged";
+  return `is not a manifest.json${RIGHT}`;
+}
+
+/** The manifest in these bytes, which came from `url`. */
+export function parseManifest(bytes: Uint8Array, url: string): Manifest {
+  const corrupt = (what: string) =>
+    new EngineError("model-corrupt", `${plainAddress(url)} ${what}`, {
       file: "manifest.json",
     });
   let manifest: unknown;
   try {
     manifest = JSON.parse(new TextDecoder().decode(bytes));
-  } catch (error) {
-    throw corrupt(shown((error as Error).message, 200));
+  } catch {
+    throw corrupt(kindOf(bytes));
   }
   if (!isObject(manifest) || !areEntries(manifest.files) || !areEntries(manifest.shards))
-    throw corrupt("it is not a pack's manifest");
+    throw corrupt(`is JSON, but it is not a pack's manifest${RIGHT}`);
   const { name, files, shards } = manifest;
   return { name: typeof name === "string" ? name : "a model without a name", files, shards };
 }

@@ -6,9 +6,12 @@ import type {
   BenchReport,
   BenchSettings,
   Estimate,
+  Kernels,
   LoadSettings,
   Loaded as LoadedModel,
+  LookedAt,
   Offer,
+  Select,
   Turn,
 } from "./generated";
 
@@ -20,16 +23,32 @@ export type Source = { url: string } | { files: File[] };
  */
 export type Keep = "storage" | "memory";
 
-/** What to do if another tab uses the stored models: give up, wait for it, or take over. */
-export type Sharing = "try" | "wait" | "take";
+/**
+ * What to do if another tab uses the stored models: give up, wait for it, or take over; `beside`: read
+ * what is stored, and ask nobody.
+ */
+export type Sharing = "try" | "wait" | "take" | "beside";
 
 export interface WorkerSettings {
   source: Source;
   settings: LoadSettings;
   keep: Keep;
+  /** Keep encoded pictures as well. */
+  pictures: boolean;
   sharing: Sharing;
   /** Take the manifest from the network although one is stored. */
   refresh: boolean;
+  /** Where the WebAssembly is; without it, beside the worker's script. */
+  wasmUrl?: string;
+}
+
+/** A conversation up to its last question, as `web/src/converse.rs` reads it. */
+export interface Told {
+  system?: string;
+  turns: { question: string; answer: string; pictures: number }[];
+  question: string;
+  detail?: "low" | "high" | "auto";
+  imageTokens?: number;
 }
 
 /** How far loading has come. Sizes are in bytes. */
@@ -54,7 +73,7 @@ export type Progress =
    * one takes. 0 of 0 once the kernels run for the first time.
    */
   | { phase: "compiling"; done: number; total: number }
-  /** Another tab took the model over: this engine is gone. */
+  /** Another tab took the model over: dispose of this engine. */
   | { phase: "taken" };
 
 /** How far the work before the first token has come; `share` from 0 to 1. */
@@ -97,7 +116,7 @@ export interface View {
   /** SHA-256 of `rgb`: equal wherever the same pixels go into the model. */
   hash: string;
   encodeMs: number;
-  /** Which m there are for this picture; missing if it is not in front of the model. */
+  /** Which m there are for the pictures in front of the model; missing if this is none of them. */
   offer?: Offer;
 }
 
@@ -122,8 +141,13 @@ export interface WorkerApi {
   pause(): void;
   resumeDownload(): void;
   look(id: number, picture: Uint8Array, onStep: (step: Step) => void): Promise<View>;
+  lookAlso: WorkerApi["look"];
+  forget(picture: number): Promise<void>;
+  forgetAll(): Promise<void>;
+  pictures(): Promise<number>;
+  offer(select?: Select): Promise<Offer>;
   inspect(picture: Uint8Array): Promise<View>;
-  prepare(id: number, imageTokens: number): Promise<void>;
+  prepare(id: number, settings: AskSettings): Promise<void>;
   ask(
     id: number,
     question: string,
@@ -131,6 +155,8 @@ export interface WorkerApi {
     onText: (text: string) => void,
     onStep: (step: Step) => void,
   ): Promise<Answer>;
+  /** Puts a whole conversation in front of the model; the image tokens to ask with, if it says. */
+  converse(id: number, told: Told, pictures: Uint8Array[]): Promise<number | undefined>;
   stop(id: number): void;
   estimate(question: string, settings: AskSettings): Promise<Estimate>;
   bench(
@@ -138,7 +164,15 @@ export interface WorkerApi {
     settings: BenchSettings,
     onProgress: (what: string) => void,
   ): Promise<BenchReport>;
+  /** Whether encoded pictures are kept from now on. */
+  keepPictures(on: boolean): void;
+  /** What was learned about this device: for the settings of the next load. */
+  learned(): Promise<Kernels>;
+  /** The same after a typical answer was measured. */
+  probe(id: number): Promise<Kernels>;
   resamplerMap(imageTokens: number): Promise<Float32Array>;
+  /** What the last answer looked at, for each picture in the order of the prompt. */
+  lookedAt(id: number): Promise<LookedAt[]>;
   heat(rgb: Uint8Array, weights: Float32Array, scale: number, opacity: number): Promise<Heat>;
   takeBack(): Promise<void>;
   startAnew(): Promise<void>;

@@ -111,11 +111,13 @@ export async function readAtMost(
 /** The bytes of a pack's manifest. */
 export async function fetchManifest(url: string): Promise<Uint8Array<ArrayBuffer>> {
   const response = await request(url, { cache: "no-store" });
-  if (!response.ok)
-    throw new EngineError(
-      "network",
-      `${plainAddress(url)}: the server answered ${response.status}`,
-    );
+  if (!response.ok) {
+    const folder = /\.json$/.test(new URL(url).pathname)
+      ? ""
+      : "; give the address of a pack's manifest.json";
+    const message = `${plainAddress(url)}: the server answered ${response.status}${folder}`;
+    throw new EngineError("network", message);
+  }
   let bytes;
   try {
     bytes = await readAtMost(response, MOST_MANIFEST_BYTES);

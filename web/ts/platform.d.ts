@@ -1,5 +1,7 @@
 // What browsers have and TypeScript's library for pages does not: files that a worker writes
-// synchronously.
+// synchronously. And what the page's build says of itself.
+
+declare const __BUILD__: { version: string; commit: string; source: string };
 
 interface FileSystemSyncAccessHandle {
   getSize(): number;

@@ -1,7 +1,8 @@
 // What is stored, for a page that wants to show it.
 
 import { openStorage } from "./blobs";
-import { type Remembered, forget, remembered } from "./store";
+import type { Entry } from "./manifest";
+import { forget, remembered } from "./store";
 
 export interface StoredPack {
   url: string;
@@ -12,7 +13,7 @@ export interface StoredPack {
   bytes: number;
   /** Bytes that are here. */
   stored: number;
-  files: Remembered["files"];
+  files: Entry[];
 }
 
 /** The packs in the browser's storage, complete or not. Empty where there is no storage. */

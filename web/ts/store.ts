@@ -137,10 +137,10 @@ export class PackStore {
     if (kept && !refresh) {
       const text = new Uint8Array(await kept.arrayBuffer());
       if ((await sha256(text)) === known.manifest)
-        return new PackStore(url, blobs, text, parseManifest(text), tell);
+        return new PackStore(url, blobs, text, parseManifest(text, url), tell);
     }
     const text = await fetchManifest(url);
-    const store = new PackStore(url, blobs, text, parseManifest(text), tell);
+    const store = new PackStore(url, blobs, text, parseManifest(text, url), tell);
     const files = await Promise.all((known?.files ?? []).map(file => blobs.open(file.sha256)));
     if (kept && files.every(file => file !== undefined)) store.before = known;
     await store.keepManifest(store.before);

@@ -4,10 +4,20 @@ import * as Comlink from "comlink";
 import init, { Engine, Heat, type View as Seen, Stop } from "../pkg/mqt_web.js";
 import { MemoryBlobs, openStorage } from "./blobs";
 import { EngineError, lastWords } from "./errors";
-import type { Answer, BenchReport, Loaded as LoadedModel, Offer } from "./generated";
+import type {
+  Answer,
+  BenchReport,
+  Kernels,
+  Loaded as LoadedModel,
+  LookedAt,
+  Offer,
+} from "./generated";
 import type { Loaded, Progress, Step, View, WorkerApi, WorkerSettings } from "./messages";
+import { plainAddress } from "./network";
+import { CachedPictures } from "./pictures";
 import { readScenes } from "./scenes";
 import { FileStore, PackStore } from "./store";
+import { shown } from "./shown";
 import { carryErrors } from "./transfer";
 
 carryErrors();
@@ -18,11 +28,13 @@ const LOCK = "mqt-models";
 /** How often work says how far it has come. */
 const STEP_MS = 100;
 
-const module = init();
-module.catch(() => undefined); // said by the load that needs it
+/** The WebAssembly, begun once. */
+let module: ReturnType<typeof init> | undefined;
+const begin = (url?: string) => (module ??= init(url && { module_or_path: url }));
 let engine: Engine | undefined;
 let store: PackStore | FileStore | undefined;
 let memory: WebAssembly.Memory | undefined;
+const pictures = new CachedPictures();
 const stops = new Map<number, Stop>();
 
 /** Work in the order it was asked for: a model does one thing at a time. */
@@ -63,7 +75,7 @@ function stoppable<T>(
 
 /** Holds the lock until the worker ends. */
 async function claim(sharing: WorkerSettings["sharing"], taken: () => void): Promise<void> {
-  if (!navigator.locks) return;
+  if (!navigator.locks || sharing === "beside") return;
   const options: LockOptions =
     sharing === "take" ? { steal: true } : sharing === "try" ? { ifAvailable: true } : {};
   await new Promise<void>((resolve, reject) => {
@@ -85,14 +97,15 @@ async function claim(sharing: WorkerSettings["sharing"], taken: () => void): Pro
   });
 }
 
-async function program() {
+async function program(url?: string) {
   try {
-    return await module;
+    return await begin(url);
   } catch (error) {
-    throw new EngineError(
-      "network",
-      `the engine's own program cannot be fetched: ${(error as Error).message}`,
-    );
+    const { message } = error as Error;
+    // What else a server sends in its place, such as a page that says so, begins with other bytes.
+    const why = /magic/.test(message) ? "what comes is no WebAssembly" : shown(message, 200);
+    const place = url ? plainAddress(url) : "mqt_web_bg.wasm, beside the engine's worker,";
+    throw new EngineError("network", `${place} cannot be fetched as the engine's program: ${why}`);
   }
 }
 
@@ -157,8 +170,9 @@ const api: WorkerApi = {
       if (settings.keep === "storage" && "url" in settings.source) {
         await claim(settings.sharing, () => onProgress({ phase: "taken" }));
       }
-      memory = (await program()).memory;
+      memory = (await program(settings.wasmUrl)).memory;
       store = await openStore(settings, onProgress);
+      pictures.isOn = settings.pictures;
       engine = await Engine.load(
         store as never,
         settings.settings,
@@ -166,6 +180,7 @@ const api: WorkerApi = {
           if (phase === "loading weights") onProgress({ phase: "uploading", done, total });
           else onProgress({ phase: "compiling", done, total });
         },
+        settings.keep === "storage" ? pictures : undefined,
       );
       if (store instanceof PackStore) await store.whole;
       const loaded = engine.loaded() as LoadedModel;
@@ -185,14 +200,26 @@ const api: WorkerApi = {
       async (engine, stop): Promise<View> => handOver(await engine.look(picture, stop)),
       onStep,
     ),
+  lookAlso: (id, picture, onStep) =>
+    stoppable(
+      id,
+      async (engine, stop): Promise<View> => handOver(await engine.lookAlso(picture, stop)),
+      onStep,
+    ),
+  forget: picture => inTurn(engine => engine.forget(picture)),
+  forgetAll: () => inTurn(engine => engine.forgetAll()),
+  pictures: () => inTurn(engine => engine.pictures()),
+  offer: select => inTurn(engine => engine.offer(select) as Offer),
   inspect: picture => inTurn(engine => handOver(engine.inspect(picture))),
-  prepare: (id, imageTokens) => stoppable(id, (engine, stop) => engine.prepare(imageTokens, stop)),
+  prepare: (id, settings) => stoppable(id, (engine, stop) => engine.prepare(settings, stop)),
   ask: (id, question, settings, onText, onStep) =>
     stoppable(
       id,
       async (engine, stop) => (await engine.ask(question, settings, onText, stop)) as Answer,
       onStep,
     ),
+  converse: (id, told, pictures) =>
+    stoppable(id, (engine, stop) => engine.converse(told, pictures, stop)),
   bench: (id, settings, onProgress) =>
     stoppable(
       id,
@@ -201,10 +228,15 @@ const api: WorkerApi = {
   stop: id => stops.get(id)?.stop(),
 
   estimate: (question, settings) => inTurn(engine => engine.estimate(question, settings)),
+  keepPictures: on => void (pictures.isOn = on),
+  learned: () => inTurn(engine => engine.learned() as Kernels),
+  probe: id => stoppable(id, async (engine, stop) => (await engine.probe(stop)) as Kernels),
   resamplerMap: imageTokens => inTurn(engine => engine.resamplerMap(imageTokens)),
+  lookedAt: id =>
+    stoppable(id, async (engine, stop) => (await engine.lookedAt(stop)) as LookedAt[]),
   // Needs no turn: it touches nothing of the model.
   heat: async (rgb, weights, scale, opacity) => {
-    await module;
+    await begin();
     const heat = new Heat(rgb, weights, scale, opacity);
     const [rgba, place, share] = [heat.rgba(), heat.place, heat.share];
     heat.free();

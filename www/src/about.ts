@@ -1,7 +1,7 @@
 // What this is, where to read more, and which keys there are.
 
 import { dialog, h } from "./dom";
-import { about as words } from "./words";
+import { about as words } from "./words-later";
 
 const PAPER = "https://arxiv.org/abs/2405.19315";
 

@@ -1,7 +1,7 @@
 // What can be done on the page, and what it knows. main.ts hands it in, so that the parts that draw
 // do not import the part that acts: there is no circle of imports (`vite.config.ts` checks that).
 
-import type { Answer, Engine, Keep, Loading, Turn, View } from "mqt-web";
+import type { Answer, Engine, Keep, Loading, LookedAt, Turn, View } from "mqt-web";
 import type { Sampling } from "./settings";
 import type { Probe } from "./webgpu";
 
@@ -17,24 +17,27 @@ export interface Picture {
   /** An address for `img`. */
   url: string;
   view?: View;
+  /** How many turns had been said when it came: it stands before the next one. */
+  turn: number;
   /** The browser decoded it, because the engine cannot. */
   redrawn?: boolean;
   /** What was there before, until the engine has read this one. */
   before?: Before;
 }
 
-/** A picture and the conversation about it, to go back to. */
+/** Pictures and the conversation about them, to go back to. */
 export interface Before {
   picture: Picture | undefined;
+  pictures: Picture[];
   turns: Turn[];
   /** Puts the cards back as they were. */
   restore: () => void;
 }
 
-/** An answer, the picture's hash, and what was set then. */
+/** An answer, the hashes of the pictures, and what was set then. */
 export interface Recorded {
   answer: Answer;
-  picture: string;
+  pictures: string[];
   settings: Sampling;
 }
 
@@ -47,6 +50,8 @@ export interface Start {
   refresh?: boolean;
   /** Asks the browser once more what it offers. */
   probe?: boolean;
+  /** The download was agreed to by a button that says how much it is, where data is to be saved. */
+  agreed?: boolean;
 }
 
 /** Another model, or the same one on another device. */
@@ -58,6 +63,9 @@ export interface Change {
   keep?: Keep;
 }
 
+/** Takes a picture: for a new conversation, or into the one there is. */
+export type Put = (blob: Blob, name: string) => Promise<void>;
+
 export type Panel = "models" | "storage" | "settings" | "benchmark" | "diagnostics" | "about";
 
 export interface Page {
@@ -67,12 +75,27 @@ export interface Page {
   readonly adapter: string;
   readonly context: number;
   readonly seen: Probe | undefined;
+  /** Whether the processor will answer, as far as is known before loading. */
+  readonly isOnProcessor: boolean;
+  /** The engine whose device was compared with the other one. */
+  compared: Engine | undefined;
+  /** Says in the status line where the model runs, and why. */
+  showPlace(): void;
+  /** The one in the frame. */
   readonly picture: Picture | undefined;
+  /** All that the conversation is about, in the order of the prompt. */
+  readonly pictures: Picture[];
   readonly turns: Turn[];
   readonly records: Recorded[];
+  /** The last answer, while the engine can tell what it looked at. */
+  readonly mappable: Answer | undefined;
   readonly isWaiting: boolean;
+  /** Whether a picture is being encoded, and no question asked yet. */
+  readonly isReading: boolean;
   /** Calls `listener` when the model, the picture or the conversation changed. */
   onChange(listener: () => void): void;
+  /** Bytes of a model that is stored as a whole; else Infinity. */
+  storedBytes(model?: Loadable): Promise<number>;
   isStored(model?: Loadable): Promise<boolean>;
   start(how?: Start): Promise<void>;
   switchTo(change: Change): Promise<void>;
@@ -83,13 +106,30 @@ export interface Page {
   deleted(url: string): void;
   abandon(): void;
   release(go: boolean): void;
-  attach(blob: Blob, name: string): Promise<void>;
+  /** A picture for a new conversation. */
+  attach: Put;
+  /** One more picture, before the next question. */
+  add: Put;
+  /** Puts one of the pictures into the frame. */
+  frame(picture: Picture): void;
+  /** Takes one of several pictures out of the conversation; what was said stays. */
+  drop(picture: Picture): Promise<void>;
   prepare(): Promise<void>;
+  /**
+   * Lends the model to `work`, which asks it about other pictures until `signal` ends it; loads it
+   * first if need be. Rejects with what went wrong, which the page has said by then.
+   */
+  borrow(work: (engine: Engine, signal: AbortSignal) => Promise<void>): Promise<void>;
   instruct(): Promise<void>;
   /** `isTyped`: it came from the box, where the last one may have been put to be changed. */
   ask(question: string, isTyped?: boolean): Promise<void>;
   /** The last question again: with other image tokens, or going on from where it was stopped. */
   again(how: { tokens?: number; soFar?: number[] }): Promise<void>;
+  /**
+   * What the last answer looked at, for each of its pictures; `undefined` if it was stopped, or
+   * failed, which the page has said by then.
+   */
+  lookedAt(): Promise<LookedAt[] | undefined>;
   /** Takes the last question back, to be asked in other words. */
   edit(): void;
   compare(question: string, several: number[], turns?: Turn[]): Promise<void>;

@@ -2,7 +2,7 @@
 // because somebody gave that address.
 
 import { EngineError, Unreachable, readAtMost, request, shown, webAddress } from "mqt-web";
-import { page } from "./actions";
+import { type Put, page } from "./actions";
 import { dialog, find, h, log } from "./dom";
 import { MOST_PICTURE_BYTES } from "./limits";
 import { fetched as words, picture as names } from "./words";
@@ -11,9 +11,12 @@ import { fetched as words, picture as names } from "./words";
 const PATIENCE_MS = 30_000;
 
 let box: HTMLDialogElement | undefined;
+/** Where the picture goes. */
+let put: Put;
 
 /** Asks for an address. */
-export function open(): void {
+export function open(to: Put): void {
+  put = to;
   box ??= build();
   box.showModal();
 }
@@ -37,7 +40,7 @@ function build(): HTMLDialogElement {
     if (!link) return field.reportValidity();
     made.close();
     field.value = "";
-    void take(link);
+    void take(link, put);
   });
   const made: HTMLDialogElement = dialog("address-dialog", words.title, h("p", words.note), form);
   return made;
@@ -73,10 +76,10 @@ function fileName(link: URL): string {
 }
 
 /**
- * Fetches the picture and shows it to the model; what goes wrong is said under the picture, which
+ * Fetches the picture and puts it before the model; what goes wrong is said under the picture, which
  * stays.
  */
-export async function take(link: URL): Promise<void> {
+export async function take(link: URL, put: Put): Promise<void> {
   const [mine, before] = [++asked, page.picture];
   const isLate = () => mine !== asked || page.picture !== before;
   const say = (text: string) => void (isLate() || (find("#remark").textContent = text));
@@ -87,7 +90,7 @@ export async function take(link: URL): Promise<void> {
     const blob = link.protocol === "data:" ? writtenOut(link.href) : await fetchPicture(link);
     if (isLate()) return log(`picture from ${host}: came after another was chosen`);
     say("");
-    await page.attach(blob, link.protocol === "data:" ? names.pasted : name);
+    await put(blob, link.protocol === "data:" ? names.pasted : name);
   } catch (error) {
     log(`picture from ${host}: ${(error as Error).message}`);
     if (error instanceof Refused) say(error.message);

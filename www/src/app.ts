@@ -2,8 +2,15 @@
 // Everything on screen that can be pressed ends up here, in viewer.ts (pictures) or in loader.ts
 // (models); what is shown is in the other files.
 
-import { type Answer, type Answering, EngineError, type Turn } from "mqt-web";
-import type { Loadable, Page, Panel } from "./actions";
+import {
+  type Answer,
+  type Answering,
+  type Engine,
+  EngineError,
+  type LookedAt,
+  type Turn,
+} from "mqt-web";
+import type { Loadable, Page, Panel, Picture } from "./actions";
 import type { Card } from "./card";
 import * as conversation from "./conversation";
 import { log } from "./dom";
@@ -12,8 +19,9 @@ import * as history from "./history";
 import * as notices from "./notices";
 import { offer } from "./offering";
 import { samples } from "./samples";
+import { selected } from "./selecting";
 import { settings } from "./settings";
-import { enter, isBusy, state } from "./state";
+import { enter, isBusy, isOpen, state } from "./state";
 import * as steps from "./steps";
 import * as tokens from "./tokens";
 import * as trouble from "./trouble";
@@ -29,11 +37,12 @@ export class App extends Viewer implements Page {
   }
 
   /**
-   * Stops what is under way; the text so far is kept. A question that waits is not asked any more.
+   * Stops what is under way, or was put off; the text so far is kept. A question that waits is not
+   * asked any more.
    */
   stop(): void {
     this.release(false);
-    if (this.probing) {
+    if (this.probing || state() === "saving-data") {
       this.abandon();
       enter("first-visit");
       void welcome();
@@ -41,44 +50,51 @@ export class App extends Viewer implements Page {
     else this.work?.abort();
   }
 
+  /** The question waits: for the model, which is loaded if need be, or for its picture. */
+  private async itsTurn(): Promise<Engine> {
+    const { talk } = this;
+    this.release(false); // one waits at a time
+    // Without WebGPU there is one way left; that it is another one was said.
+    if (state() === "no-webgpu") this.adapter = "cpu";
+    const released = new Promise<boolean>(released => (this.waiting = released));
+    this.changed();
+    if (!this.engine) void this.start();
+    const goesOn = await released;
+    this.changed();
+    if (!goesOn || talk !== this.talk)
+      throw new EngineError("cancelled", "the question was dropped while it waited");
+    if (!this.engine) throw new EngineError("cancelled", "there is no model");
+    return this.engine;
+  }
+
   /**
-   * Asks the model after the turns `how` names, streaming into `show`; what it throws was already
-   * dealt with.
+   * Asks the model about pictures after the turns `how` names, streaming into `show`; what it
+   * throws was already dealt with.
    */
   private async run(
     question: string,
-    how: { turns: Turn[]; tokens?: number; soFar?: number[] },
+    how: { pictures: Picture[]; turns: Turn[]; tokens?: number; soFar?: number[] },
     show: (answering: Answering) => Promise<void>,
   ): Promise<Answer | undefined> {
-    const { picture, talk } = this;
-    if (!picture) return undefined;
-    if (!this.engine) {
-      this.release(false); // one waits at a time
-      // Without WebGPU there is one way left; that it is another one was said.
-      if (state() === "no-webgpu") this.adapter = "cpu";
-      const loaded = new Promise<boolean>(loaded => (this.waiting = loaded));
-      this.changed();
-      void this.start();
-      const goesOn = await loaded;
-      this.changed();
-      if (!goesOn || talk !== this.talk)
-        throw new EngineError("cancelled", "the question was dropped while it waited");
-    }
-    const engine = this.engine;
-    if (!engine) throw new EngineError("cancelled", "there is no model");
+    const { talk } = this;
+    const { pictures } = how;
+    if (pictures.length === 0) return undefined;
+    // With a model there the work begins at once: Stop finds it.
+    const engine = this.engine && !this.isReading ? this.engine : await this.itsTurn();
     this.preparing?.abort();
     const work = (this.work = new AbortController());
-    const first = this.hasLooked(engine, picture) ? "prefilling" : "encoding";
+    this.fresh = undefined;
+    const first = this.hasLooked(engine, pictures) ? "prefilling" : "encoding";
     enter(first === "encoding" ? "encoding" : "answering");
     steps.begin(first);
     try {
-      await this.look(engine, picture, work.signal);
-      await engine.resume(how.turns);
+      await this.look(engine, pictures, work.signal);
+      await engine.resume(this.told(how.turns));
       if (talk !== this.talk || this.work !== work)
         throw new EngineError("cancelled", "something else began meanwhile");
       enter("answering");
       // `instruct` has told the engine of the first
-      const { system, ...sampling } = settings.sampling();
+      const { system, select: _, ...sampling } = settings.sampling();
       const { tokens: m, soFar } = how;
       const answering = engine.ask({
         question,
@@ -86,12 +102,13 @@ export class App extends Viewer implements Page {
         soFar,
         signal: work.signal,
         onStep: steps.show,
+        select: selected(),
         ...sampling,
       });
       await show(answering);
       const answer = await answering.answer;
-      const seen = picture.view?.hash ?? "";
-      this.records.push({ answer, picture: seen, settings: settings.sampling() });
+      const seen = pictures.map(({ view }) => view?.hash ?? "");
+      this.records.push({ answer, pictures: seen, settings: settings.sampling() });
       return answer;
     } catch (error) {
       if (this.work === work) failed(EngineError.from(error), question);
@@ -122,8 +139,14 @@ export class App extends Viewer implements Page {
     const last = isTyped && this.editing === conversation.latest() ? this.editing : undefined;
     this.editing = undefined;
     const turns = last ? last.turns : [...this.turns];
-    const card = conversation.newAnswer(question, this.picture!, turns, last);
+    const pictures = last ? this.still(last) : this.pictures;
+    const card = conversation.newAnswer(question, pictures, turns, last);
     await this.answer(card, { tokens: tokens.wanted() });
+  }
+
+  /** What a card was asked about, as far as it was not forgotten. */
+  private still(card: Card): Picture[] {
+    return card.pictures.filter(picture => this.pictures.includes(picture));
   }
 
   edit(): void {
@@ -138,7 +161,8 @@ export class App extends Viewer implements Page {
     const [before, card] = [this.turns.at(-1), conversation.latest()];
     if (!this.engine || !before || !card || isBusy()) return;
     notices.clear();
-    await this.answer(conversation.newAnswer(card.question, this.picture!, card.turns, card), {
+    const pictures = this.still(card);
+    await this.answer(conversation.newAnswer(card.question, pictures, card.turns, card), {
       tokens: how.tokens ?? before.imageTokens,
       soFar: how.soFar,
     });
@@ -146,18 +170,51 @@ export class App extends Viewer implements Page {
 
   /** Answers a card; if nothing new began meanwhile, that is the conversation's last turn then. */
   private async answer(card: Card, how: { tokens?: number; soFar?: number[] }): Promise<void> {
-    const { question, turns } = card;
+    const { question, pictures, turns } = card;
     const { talk } = this;
-    const answer = await this.run(question, { turns, ...how }, answering =>
+    this.asking = card;
+    const answer = await this.run(question, { pictures, turns, ...how }, answering =>
       card.stream(answering),
     ).catch(error => void card.fail(error));
-    if (!answer) return;
+    if (this.asking === card) this.asking = undefined;
     const goesOn = talk === this.talk;
-    if (goesOn) this.turns = [...turns, answer];
-    card.finish(answer);
-    if (goesOn) this.settle(answer);
-    if (goesOn) void history.keep(this.picture!, this.turns as Answer[]);
+    if (answer && goesOn) {
+      // A picture that came while a question failed stands before this one.
+      for (const picture of pictures) picture.turn = Math.min(picture.turn, turns.length);
+      this.turns = [...turns, answer];
+      // Chosen by the question, the image tokens are others in every layer.
+      if (this.engine && answer.select !== "question" && answer.completionTokens > 0)
+        this.fresh = { engine: this.engine, answer };
+    }
+    if (answer) card.finish(answer);
+    if (answer && goesOn) {
+      this.settle(answer);
+      void history.keep(this.pictures, this.turns as Answer[]);
+    }
     this.changed();
+    if (goesOn && isOpen() && this.engine && !this.hasLooked(this.engine)) await this.catchUp();
+  }
+
+  get mappable(): Answer | undefined {
+    return this.fresh && this.fresh.engine === this.engine ? this.fresh.answer : undefined;
+  }
+
+  async lookedAt(): Promise<LookedAt[] | undefined> {
+    const { engine, mappable } = this;
+    if (!engine || !mappable || isBusy()) return undefined;
+    const [before, work] = [state(), (this.work = new AbortController())];
+    enter("mapping");
+    let maps: LookedAt[] | undefined;
+    try {
+      maps = await engine.lookedAt({ signal: work.signal });
+    } catch (error) {
+      const problem = EngineError.from(error);
+      if (this.work === work && problem.code !== "cancelled") failed(problem);
+    }
+    if (this.work !== work) return undefined;
+    if (state() === "mapping") enter(before);
+    if (isOpen() && this.engine && !this.hasLooked(this.engine)) await this.catchUp();
+    return maps;
   }
 
   /**
@@ -166,13 +223,14 @@ export class App extends Viewer implements Page {
    */
   async compare(question: string, several: number[], turns = this.turns): Promise<void> {
     notices.clearWelcome();
-    const shown = conversation.newComparison(question, several, this.picture!, turns);
+    const pictures = this.upTo(turns.length);
+    const shown = conversation.newComparison(question, several, pictures, turns);
     const { talk } = this;
     if (this.engine) notices.clear(); // a load's card has the only way on
     let answer: Answer | undefined;
     for (const [i, m] of several.entries()) {
       const column = shown.columns[i]!;
-      answer = await this.run(question, { tokens: m, turns }, answering =>
+      answer = await this.run(question, { pictures, tokens: m, turns }, answering =>
         column.stream(answering),
       ).catch(error => void column.fail(error));
       if (answer) column.finish(answer);
@@ -182,21 +240,23 @@ export class App extends Viewer implements Page {
     }
     if (talk !== this.talk) return;
     // So that estimates count what was said, not what was compared.
-    await this.engine
-      ?.resume(this.turns)
-      .catch(error => log(`compare: ${(error as Error).message}`));
+    if (this.engine && this.hasLooked(this.engine))
+      await this.engine
+        .resume(this.told(this.turns))
+        .catch(error => log(`compare: ${(error as Error).message}`));
     if (answer?.finishReason === "cancelled") this.settle(answer);
     else if (answer) {
       shown.finish();
       enter("ready");
     }
     this.changed();
+    if (isOpen() && this.engine && !this.hasLooked(this.engine)) await this.catchUp();
   }
 
   async example(sample: number, question: string, several: number[]): Promise<void> {
     const { url, name } = samples[sample]!;
     if (isBusy()) return;
-    if (this.picture?.name !== name || this.turns.length > 0)
+    if (this.picture?.name !== name || this.pictures.length > 1 || this.turns.length > 0)
       await this.attach(await (await fetch(url)).blob(), name);
     if (isBusy() || this.picture?.name !== name) return;
     await this.compare(question, several);
@@ -214,13 +274,38 @@ export class App extends Viewer implements Page {
     void this.panels[panel]();
   }
 
+  async borrow(work: (engine: Engine, signal: AbortSignal) => Promise<void>): Promise<void> {
+    if (this.engine) notices.clear(); // a load's card has the only way on
+    notices.clearWelcome();
+    const engine = this.engine && !this.isReading ? this.engine : await this.itsTurn();
+    this.preparing?.abort();
+    const control = (this.work = new AbortController());
+    this.fresh = undefined;
+    enter("live");
+    try {
+      // What is seen once only is not kept.
+      await engine.keepPictures(false);
+      await work(engine, control.signal);
+    } catch (error) {
+      if (this.work === control) failed(EngineError.from(error));
+      throw error;
+    } finally {
+      this.lookAgain();
+      await engine.keepPictures(history.isOn()).catch(() => undefined);
+    }
+    if (this.work === control) await this.catchUp();
+  }
+
   async startAnew(): Promise<void> {
-    if (state() === "answering") {
+    if (state() === "answering" || state() === "mapping") {
       this.work?.abort();
       this.work = undefined;
     }
+    this.fresh = undefined;
     this.forget();
+    this.untell();
     conversation.clear();
+    conversation.place(this.pictures);
     void history.clear();
     const { talk } = this;
     // An engine that goes away just now has nothing to forget.

@@ -6,7 +6,8 @@ import { bytes, copy, dialog, find, h, log, seconds } from "./dom";
 import { failed } from "./failures";
 import { overTokens } from "./plot";
 import { isBusy } from "./state";
-import { place, benchmark as words } from "./words";
+import { place } from "./words";
+import { benchmark as words } from "./words-later";
 
 let box: HTMLDialogElement | undefined;
 let running: AbortController | undefined;

@@ -5,11 +5,13 @@ import type { Answer, Answering, Turn } from "mqt-web";
 import { type Picture, page } from "./actions";
 import { chosenColumns } from "./chosen";
 import { copy, find, h, reveal, seconds } from "./dom";
+import { lazily } from "./lazily";
+import { overlay } from "./overlay";
 import { settings } from "./settings";
 import { isBusy, isOpen } from "./state";
 import * as steps from "./steps";
 import * as tokens from "./tokens";
-import { talk as words } from "./words";
+import { looked, talk as words } from "./words";
 
 /**
  * Below this mean probability of its words an answer is worth asking again, if there are more image
@@ -32,13 +34,16 @@ export class Card {
   private streamed = "";
   private spoken = 0;
   answer: Answer | undefined;
+  /** The question above it. */
+  asked: HTMLElement | undefined;
   /** What the answer was drawn with. */
   private sampled = settings.sampling();
 
   /** `turns` are what was said before the question; `refines` is the draft that this replaces. */
   constructor(
     readonly question: string,
-    readonly picture: Picture,
+    /** What it was asked about, in the order of the prompt. */
+    readonly pictures: Picture[],
     readonly turns: Turn[],
     private readonly refines?: Card,
     private readonly isColumn = false,
@@ -132,11 +137,20 @@ export class Card {
   }
 
   refresh(): void {
+    // The buttons are made anew: who stood on one stands on its like.
+    const held = this.foot.contains(document.activeElement) && document.activeElement?.textContent;
+    this.draw();
+    if (!held) return;
+    const buttons = [...this.foot.querySelectorAll<HTMLElement>("button, summary")];
+    buttons.find(({ textContent }) => textContent === held)?.focus({ preventScroll: true });
+  }
+
+  private draw(): void {
     const a = this.answer;
     if (!a) return;
     const sure = a.meanProbability;
     const facts = [
-      !this.isColumn && h("span.m", words.tokens(a.imageTokens)),
+      !this.isColumn && h("span.m", words.tokens(a.imageTokens, a.images.length)),
       sure !== null &&
         h("span", { title: words.confidenceHint }, words.confidence(Math.round(sure * 100))),
       h(
@@ -170,6 +184,8 @@ export class Card {
   private details(a: Answer, open: boolean): HTMLElement {
     const lines = [
       a.imageTokensMode === "auto" && words.autoBecause(a.imageTokensReason),
+      a.tiles > a.images.length && words.squares(a.tiles),
+      a.select !== "nested" && words.chosenBy(a.select),
       words.generated(a.completionTokens),
       a.tokensPerSecond > 0 && words.rate(a.tokensPerSecond.toFixed(1)),
       this.sampled.temperature > 0 && words.seed(this.sampled.seed),
@@ -205,15 +221,25 @@ export class Card {
           this.isUnsure,
         ),
       again && press(words.again(other), () => page.again({ tokens: other }), words.againHint),
-      page.picture === this.picture &&
+      this.pictures.every(picture => page.pictures.includes(picture)) &&
         press(
           words.compareIt,
           () => page.compare(this.question, chosenColumns(tokens.offered()), this.turns),
           words.compareHint,
         ),
+      last && page.mappable === a && this.look(a),
       last && press(words.edit, () => page.edit(), words.editHint),
       copyIt,
     ];
+  }
+
+  /** Shows and hides what the answer looked at. */
+  private look(a: Answer): HTMLElement {
+    const toggle = async () => (await import("./glance")).toggle(a, this.pictures);
+    const button = press(looked.button, () => lazily("what it looked at", toggle), looked.hint);
+    button.classList.add("look");
+    button.ariaPressed = String(overlay()?.answer === a);
+    return button;
   }
 
   /** A draft that was refined: still there, folded away. */

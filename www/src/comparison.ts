@@ -26,10 +26,10 @@ export class Comparison {
   constructor(
     private readonly question: string,
     private readonly several: number[],
-    private readonly picture: Picture,
+    private readonly pictures: Picture[],
     private readonly turns: Turn[],
   ) {
-    this.columns = several.map(() => new Card(question, picture, turns, undefined, true));
+    this.columns = several.map(() => new Card(question, pictures, turns, undefined, true));
     const shown = this.columns.map((card, i) => {
       card.element.classList.add("column");
       card.element.prepend(h("h3", words.tokens(several[i]!)));
@@ -39,6 +39,7 @@ export class Comparison {
     this.element = h(
       "section.comparison",
       { "aria-label": words.comparison(question) },
+      pictures.length > 1 && h("p.small.quiet", words.compares(pictures.length)),
       this.verdict,
       h("div.columns", ...shown),
       this.form(),
@@ -91,7 +92,8 @@ export class Comparison {
       event.preventDefault();
       const offer = tokens.offered(); // of the model that is loaded now
       const wanted = typed(field.value, offer);
-      const other = page.picture !== this.picture ? words.otherPicture : "";
+      const there = this.pictures.every(picture => page.pictures.includes(picture));
+      const other = there ? "" : words.otherPicture;
       field.setCustomValidity(wanted ? other : words.give(inWords(offer)));
       if (!field.reportValidity() || !wanted || !isOpen() || !page.engine) return;
       choose(wanted.slice(0, MOST_COLUMNS));

@@ -1,10 +1,11 @@
 // The scene composer: stickers on a ground, dragged or moved with the keyboard, handed over as a
 // picture. Anyone can pose a question that nobody posed before. Loaded when it is opened.
 
-import { page } from "./actions";
+import type { Put } from "./actions";
 import { dialog, find, h } from "./dom";
 import { type Sticker, type Vocabulary, distance, inWords, rgb, vocabulary } from "./scenes";
-import { picture as names, composer as words } from "./words";
+import { picture as names } from "./words";
+import { composer as words } from "./words-later";
 
 /** Side of the canvas in pixels. */
 const SIDE = 448;
@@ -21,6 +22,8 @@ interface Thing {
 }
 
 let box: HTMLDialogElement | undefined;
+/** Where the scene goes. */
+let takes: Put;
 let canvas: HTMLCanvasElement;
 let known: Vocabulary;
 let things: Thing[] = [];
@@ -30,7 +33,8 @@ let missing = "";
 let colour: string;
 let ground: string;
 
-export async function openComposer(): Promise<void> {
+export async function openComposer(to: Put): Promise<void> {
+  takes = to;
   const offered = await vocabulary();
   if (box && offered !== known) {
     // Another model knows other things.
@@ -369,5 +373,5 @@ async function hand(): Promise<void> {
   render(sheet.getContext("2d")!);
   const blob = await sheet.convertToBlob({ type: "image/png" });
   box?.close();
-  await page.attach(blob, names.composed);
+  await takes(blob, names.composed);
 }

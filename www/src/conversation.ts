@@ -1,40 +1,86 @@
-// The list of questions and answers.
+// The list of questions and answers, and of the pictures that came between them.
 
-import type { Answer, Turn } from "mqt-web";
-import type { Picture } from "./actions";
+import { type Answer, type Turn, shown } from "mqt-web";
+import { type Picture, page } from "./actions";
 import { Card, cards, refreshAll } from "./card";
 import { Comparison } from "./comparison";
 import { find, h, reveal } from "./dom";
+import { onOverlay } from "./overlay";
 import { onState } from "./state";
 import * as tokens from "./tokens";
+import { picture as words } from "./words";
 
 const list = () => find("#answers");
 
-function question(text: string, picture: Picture): HTMLElement {
-  return h(
+/** More thumbnails than this in one question say less, not more. */
+const MOST_THUMBS = 4;
+
+const thumb = (url: string, size: number) =>
+  h<HTMLImageElement>("img", { src: url, alt: "", width: size, height: size });
+
+function question(text: string, pictures: Picture[]): HTMLElement {
+  const [few, more] = [pictures.slice(0, MOST_THUMBS), pictures.length - MOST_THUMBS];
+  const made = h(
     "div.question",
-    h<HTMLImageElement>("img", { src: picture.url, alt: "", width: 36, height: 36 }),
+    { title: pictures.length > 1 ? words.about(pictures.length) : undefined },
+    ...few.map(({ url }) => thumb(url, 36)),
+    more > 0 && h("span.quiet", words.more(more)),
     h("p", { dir: "auto" }, text),
   );
+  opening ??= made;
+  return made;
+}
+
+/** The first question of this conversation. */
+let opening: HTMLElement | undefined;
+/** Once there are several pictures, each has a row where it came. */
+let rows = new Map<Picture, HTMLElement>();
+
+/** Puts each of several pictures where it came; one that is not among them any more is forgotten. */
+export function place(pictures: Picture[]): void {
+  if (pictures.length < 2 && rows.size === 0) return;
+  for (const picture of pictures) {
+    if (rows.has(picture)) continue;
+    const row = h(
+      "figure.came",
+      h("button", { type: "button", onclick: () => page.frame(picture) }, thumb(picture.url, 44)),
+      h("figcaption"),
+    );
+    rows.set(picture, row);
+    if (picture.turn === 0 && opening) opening.before(row);
+    else list().append(row);
+  }
+  for (const [picture, row] of rows) {
+    const [n, name] = [pictures.indexOf(picture) + 1, shown(picture.name, 60)];
+    row.classList.toggle("forgotten", n === 0);
+    const button = find<HTMLButtonElement>("button", row);
+    button.disabled = n === 0;
+    button.ariaLabel = words.frame(n, name);
+    find("figcaption", row).textContent = n > 0 ? words.nth(n, name) : words.forgotten(name);
+  }
+  find("#empty").hidden = true;
+  const last = pictures.at(-1);
+  if (last && rows.get(last) === list().lastElementChild) reveal(rows.get(last)!);
 }
 
 /** The card that can be refined, continued or edited. */
 export const latest = () => cards.latest;
 
 /** A card for an answer under way; with `refines` it takes the place of that draft. */
-export function newAnswer(text: string, picture: Picture, turns: Turn[], refines?: Card): Card {
-  const card = new Card(text, picture, turns, refines);
+export function newAnswer(text: string, pictures: Picture[], turns: Turn[], refines?: Card): Card {
+  const card = new Card(text, pictures, turns, refines);
   const before = cards.latest;
   cards.latest = card;
   if (refines) {
     refines.element.after(card.element);
     refines.fold();
     // It may be the same question in other words.
-    const asked = card.element.closest("#answers")?.querySelectorAll(".question p");
-    const own = [...(asked ?? [])].at(-1);
+    const own = refines.asked?.querySelector("p");
     if (own) own.textContent = text;
+    card.asked = refines.asked;
   } else {
-    list().append(question(text, picture), card.element);
+    card.asked = question(text, pictures);
+    list().append(card.asked, card.element);
   }
   before?.refresh();
   find("#empty").hidden = true;
@@ -46,12 +92,12 @@ export function newAnswer(text: string, picture: Picture, turns: Turn[], refines
 export function newComparison(
   text: string,
   several: number[],
-  picture: Picture,
+  pictures: Picture[],
   turns: Turn[],
 ): Comparison {
-  const made = new Comparison(text, several, picture, turns);
+  const made = new Comparison(text, several, pictures, turns);
   cards.latest = undefined;
-  list().append(question(text, picture), made.element);
+  list().append(question(text, pictures), made.element);
   find("#empty").hidden = true;
   refreshAll();
   reveal(made.element);
@@ -59,35 +105,44 @@ export function newComparison(
 }
 
 /** Answers that were given before the page was loaded. */
-export function restore(picture: Picture, answers: Answer[]): void {
+export function restore(pictures: Picture[], answers: Answer[]): void {
+  const upTo = (turn: number) => pictures.filter(picture => picture.turn <= turn);
   for (const [i, answer] of answers.entries()) {
-    const card = new Card(answer.question, picture, answers.slice(0, i));
+    if (pictures.length > 1) place(upTo(i));
+    const card = new Card(answer.question, upTo(i), answers.slice(0, i));
     cards.latest = card;
-    list().append(question(answer.question, picture), card.element);
+    card.asked = question(answer.question, upTo(i));
+    list().append(card.asked, card.element);
     card.put(answer);
   }
+  place(pictures);
   refreshAll();
   find("#empty").hidden = answers.length > 0;
+  // In a column of its own the last answer is seen at once; on a phone the page begins at its top.
+  const column = find("#scroll");
+  column.scrollTop = column.scrollHeight;
 }
 
 /**
- * A new picture begins a new conversation; the old one stays to be read. What it returns takes that
- * back.
+ * A new conversation begins; the old one stays to be read. What it returns takes that back.
  */
-export function newPicture(): () => void {
+export function begin(): () => void {
   const [before, line] = [cards.latest, h("hr")];
-  cards.latest = undefined;
+  const [oldRows, oldOpening] = [rows, opening];
+  [cards.latest, rows, opening] = [undefined, new Map(), undefined];
   refreshAll();
   if (list().childElementCount > 0 && !list().lastElementChild?.matches("hr")) list().append(line);
   return () => {
+    for (const row of rows.values()) row.remove();
     line.remove();
+    [rows, opening] = [oldRows, oldOpening];
     if (before && cards.all.includes(before)) cards.latest = before;
     refreshAll();
   };
 }
 
 export function clear(): void {
-  [cards.all, cards.latest] = [[], undefined];
+  [cards.all, cards.latest, rows, opening] = [[], undefined, new Map(), undefined];
   list().replaceChildren();
   find("#spoken").replaceChildren();
   find("#empty").hidden = false;
@@ -97,4 +152,5 @@ export function clear(): void {
 export function setUp(): void {
   onState(() => cards.latest?.refresh());
   tokens.onMove(() => cards.latest?.refresh());
+  onOverlay(() => cards.latest?.refresh());
 }

@@ -1,18 +1,33 @@
 // The conversation as a file: Markdown for people, JSON for programs.
 
-import { programRecord, shown } from "mqt-web";
-import { page } from "./actions";
+import { type Answer, programRecord, shown } from "mqt-web";
+import { type Picture, page } from "./actions";
 import { cards } from "./card";
 import { h } from "./dom";
 import { remark } from "./notices";
-import { exported as words } from "./words";
+import { exported as words } from "./words-later";
 
-/** The answers on the page, those of comparisons included. */
-const answers = () => cards.all.flatMap(({ answer }) => (answer ? [answer] : []));
+interface Said {
+  answer: Answer;
+  pictures: Picture[];
+}
+
+/** The answers on the page, those of comparisons included, and what they are about. */
+const answers = (): Said[] =>
+  cards.all.flatMap(({ answer, pictures }) => (answer ? [{ answer, pictures }] : []));
+
+const names = (pictures: Picture[]) => pictures.map(({ name }) => shown(name, 100));
 
 function markdown(): string {
-  const lines = [words.title(shown(page.picture?.name ?? "", 100)), ""];
-  for (const [i, a] of answers().entries()) {
+  const said = answers();
+  let about = names(page.pictures);
+  const lines = [words.title(about), ""];
+  for (const [i, { answer: a, pictures }] of said.entries()) {
+    const own = names(pictures);
+    // Which pictures, whenever they are not those of the answer before.
+    if (own.join("\n") !== about.join("\n") || (i === 0 && own.length > 1))
+      lines.push(words.pictures(own), "");
+    about = own;
     const sure = a.meanProbability;
     const percent = sure === null ? "" : words.confidence(Math.round(sure * 100));
     // A model's text is indented, so that nothing in it is taken for Markdown.
@@ -21,21 +36,26 @@ function markdown(): string {
       "",
       ...a.answer.split("\n").map(line => `       ${line}`),
       "",
-      `   ${words.facts(a.imageTokens, percent)}`,
+      `   ${words.facts(a.imageTokens, a.images.length, percent)}`,
       "",
     );
   }
   return lines.join("\n");
 }
 
+/** An answer's record with the pictures' names, as `mqt ask` gives them. */
+function named({ answer, pictures }: Said): Record<string, unknown> {
+  const images = answer.images.map((image, i) => ({ image: pictures[i]?.name, ...image }));
+  const [only] = images.length === 1 ? images : [];
+  return programRecord({ ...answer, ...(only && { image: only.image }), images });
+}
+
 const json = () =>
   JSON.stringify(
     {
       schema: "mqt.conversation/1",
-      picture: page.picture
-        ? { name: page.picture.name, hash: page.picture.view?.hash ?? null }
-        : null,
-      answers: answers().map(programRecord),
+      pictures: page.pictures.map(({ name, view }) => ({ name, hash: view?.hash ?? null })),
+      answers: answers().map(named),
     },
     null,
     2,

@@ -8,5 +8,9 @@ declare const __BUNDLED__: {
   larger: number;
 };
 
+/** What browsers of Chromium's family say of the connection; others do not. */
+interface Navigator {
+  readonly connection?: { readonly saveData?: boolean };
+}
+
 /** Which page this is: for reports. `commit` is empty outside of a repository. */
-declare const __BUILD__: { version: string; commit: string; source: string };

@@ -120,7 +120,9 @@ async function redraw(): Promise<void> {
   const opacity = Number(find<HTMLInputElement>("#opacity").value) / 100;
   // In words: of the patches as they are. On the picture: smooth, as no patch has an edge.
   const { place, share } = await page.engine.heat(rgb, weights, 1, 0);
-  const drawn = await page.engine.heat(rgb, smooth(weights), 4, opacity);
+  const drawn = await page.engine.heat(rgb, smooth(weights, page.engine.model.grid), 4, opacity);
+  // Something else may be shown by now.
+  if (find("#heat").hidden) return;
   const side = size * 4;
   canvas.width = canvas.height = side;
   canvas
@@ -133,25 +135,25 @@ async function redraw(): Promise<void> {
   drawStrip();
 }
 
-/** Finer cells between the patches' centres. */
-const FINER = 7;
+/** Finer cells between the centres of a map's cells. */
+export const FINER = 7;
 
-/** The same weights on a finer grid, interpolated. */
-function smooth(weights: Float32Array): Float32Array {
-  const grid = Math.sqrt(weights.length);
-  const side = grid * FINER;
-  const made = new Float32Array(side * side);
-  const at = (i: number) => {
+/** The same weights, row by row, on a grid that is `FINER` times as fine: interpolated. */
+export function smooth(weights: Float32Array, columns: number, rows = columns): Float32Array {
+  const width = columns * FINER;
+  const made = new Float32Array(width * rows * FINER);
+  const at = (i: number, grid: number) => {
     const place = Math.min(grid - 1, Math.max(0, (i + 0.5) / FINER - 0.5));
-    const low = Math.min(grid - 1, Math.floor(place));
+    const low = Math.floor(place);
     return [low, Math.min(grid - 1, low + 1), place - low] as const;
   };
-  for (let y = 0; y < side; y++) {
-    const [y0, y1, fy] = at(y);
-    for (let x = 0; x < side; x++) {
-      const [x0, x1, fx] = at(x);
-      const row = (r: number) => weights[r * grid + x0]! * (1 - fx) + weights[r * grid + x1]! * fx;
-      made[y * side + x] = row(y0) * (1 - fy) + row(y1) * fy;
+  for (let y = 0; y < rows * FINER; y++) {
+    const [y0, y1, fy] = at(y, rows);
+    for (let x = 0; x < width; x++) {
+      const [x0, x1, fx] = at(x, columns);
+      const row = (r: number) =>
+        weights[r * columns + x0]! * (1 - fx) + weights[r * columns + x1]! * fx;
+      made[y * width + x] = row(y0) * (1 - fy) + row(y1) * fy;
     }
   }
   return made;

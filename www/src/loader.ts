@@ -8,15 +8,17 @@ import {
   type Keep,
   type Loading,
   type Progress,
+  ownServer,
   shown,
   storedPacks,
 } from "mqt-web";
 import type { Loadable, Start } from "./actions";
 import { bundled } from "./bundled";
-import { log } from "./dom";
+import { bytes, log } from "./dom";
 import { failed } from "./failures";
+import * as history from "./history";
 import * as loading from "./loading";
-import { findUpdate } from "./lookup";
+import { findUpdate, look } from "./lookup";
 import * as notices from "./notices";
 import { settings } from "./settings";
 import { enter, setPlace, state, whenReady } from "./state";
@@ -40,7 +42,13 @@ interface Aside {
 export abstract class Loader {
   engine: Engine | undefined;
   loading: Loading | undefined;
-  model: Loadable = settings.model ? { from: settings.model, name: settings.model } : bundled;
+  /** `mqt serve --open`, if this page is its. */
+  private readonly server = ownServer();
+  model: Loadable = this.server
+    ? { from: this.server.url.href, name: this.server.model }
+    : settings.model
+      ? { from: settings.model, name: settings.model }
+      : bundled;
   adapter = settings.adapter;
   context: number = DEFAULTS.context;
   seen: Probe | undefined;
@@ -48,6 +56,8 @@ export abstract class Loader {
   private keep: Keep = "storage";
   private aside: Aside | undefined;
   private cancelLoad: AbortController | undefined;
+  /** Where data is to be saved: the model whose download was agreed to. */
+  private agreed: Loadable["from"] | undefined;
   /** Counts loads: what an abandoned one still says is not heard. */
   private attempt = 0;
   protected probing = false;
@@ -55,7 +65,7 @@ export abstract class Loader {
 
   /** Begins to work with a model that was just loaded, unless that `isOver` meanwhile. */
   protected abstract begin(isOver: () => boolean): Promise<void>;
-  /** Lets a question go on that waited for the model; or drops it. */
+  /** Lets a question go on that waited for the model or its picture; or drops it. */
   abstract release(go: boolean): void;
 
   /**
@@ -63,17 +73,35 @@ export abstract class Loader {
    * once. Nothing is fetched or compiled.
    */
   async lookAround(): Promise<void> {
+    // Nothing of the browser's matters.
+    if (this.server) return;
     if (this.adapter === "cpu") return;
     const seen = await (this.probed ??= probe());
     this.seen ??= seen;
     const begun = () =>
       state() !== "first-visit" || this.loading || this.probing || settings.wrongModel;
     if (begun()) return;
-    if (seen.verdict !== "good") return this.cannot(seen);
-    if (!seen.adapter?.software) return;
+    if (this.isBarred(seen)) return this.cannot(seen);
+    if (seen.verdict === "good" && !seen.adapter?.software) return;
     const stored = await this.isStored();
     // Somebody may have pressed the button meanwhile.
     if (!begun()) welcome.redraw(stored);
+  }
+
+  /** Takes the model of `mqt serve --open`, if this page is its: nothing has to be downloaded. */
+  async startServed(): Promise<void> {
+    if (this.server) await this.start({ force: true });
+  }
+
+  /** Whether nothing can be loaded: without an adapter the processor is used, unless forbidden. */
+  private isBarred({ verdict }: Probe): boolean {
+    return verdict === "weak" || (verdict === "absent" && this.adapter !== "auto");
+  }
+
+  /** Whether the processor will answer, as far as is known before loading. */
+  get isOnProcessor(): boolean {
+    if (this.adapter !== "auto") return this.adapter === "cpu";
+    return this.seen?.verdict === "absent" || this.seen?.adapter?.software === true;
   }
 
   /** Says why the browser's WebGPU cannot be used. */
@@ -91,10 +119,14 @@ export abstract class Loader {
     for (const listener of this.listeners) listener();
   }
 
-  /** Whether all of a model is in the browser's storage. */
-  async isStored(model = this.model): Promise<boolean> {
+  /** Bytes of a model that lies in the browser's storage, all of it; else more than any has. */
+  async storedBytes(model = this.model): Promise<number> {
     const pack = (await storedPacks()).find(pack => pack.url === model.from);
-    return pack !== undefined && pack.stored === pack.bytes;
+    return pack?.stored === pack?.bytes ? (pack?.bytes ?? Infinity) : Infinity;
+  }
+
+  async isStored(model = this.model): Promise<boolean> {
+    return (await this.storedBytes(model)) < Infinity;
   }
 
   /**
@@ -114,11 +146,13 @@ export abstract class Loader {
       this.seen = await (this.probed ??= probe());
       if (isOver()) return;
       this.probing = false;
-      if (this.seen.verdict !== "good") {
+      if (this.isBarred(this.seen)) {
         this.release(false);
         return this.cannot(this.seen);
       }
     }
+    if (how.agreed) this.agreed = this.model.from;
+    if (this.savesData && (await this.asksFirst(how, isOver))) return;
     const rebuilding = state() === "device-lost";
     this.unload();
     this.cancelLoad = new AbortController();
@@ -133,6 +167,7 @@ export abstract class Loader {
       arithmetic: settings.arithmetic,
       context: this.context,
       keep: this.keep,
+      pictures: history.isOn(),
       sharing: how.sharing ?? (holdsLock ? ("take" as const) : ("try" as const)),
       refresh: how.refresh,
       signal: this.cancelLoad.signal,
@@ -144,7 +179,7 @@ export abstract class Loader {
     };
     let engine: Engine | undefined;
     try {
-      this.loading = Engine.begin(this.model.from, options);
+      this.loading = Engine.begin(this.model.from, { ...options, server: this.server?.url });
       engine = await this.loading.engine;
       if (isOver()) return engine.dispose();
     } catch (error) {
@@ -160,12 +195,11 @@ export abstract class Loader {
     this.dropAside();
     this.engine = engine;
     this.loading = undefined;
-    const { adapter, name, weights, fellBack } = engine.model;
+    const { adapter, name, weights } = engine.model;
     log(`loaded ${name} ${weights} on ${adapter.name}`);
     this.isKept = typeof this.model.from === "string" && this.keep === "storage";
     this.showPlace();
     notices.clear();
-    if (fellBack) notices.remark(words.fellBack);
     this.changed();
     await this.begin(isOver);
     if (isOver()) return;
@@ -175,21 +209,61 @@ export abstract class Loader {
     void this.lookForUpdate();
   }
 
+  /** Whether nothing may be downloaded before somebody agreed to it: the browser says so. */
+  private get savesData(): boolean {
+    const { from } = this.model;
+    const isFetched = !this.server && typeof from === "string" && this.agreed !== from;
+    return isFetched && navigator.connection?.saveData === true;
+  }
+
+  /**
+   * Says what the download takes, of which nothing begins; a question that waits goes on waiting.
+   * False if the model is here already.
+   */
+  private async asksFirst(how: Start, isOver: () => boolean): Promise<boolean> {
+    const from = this.model.from as string;
+    this.probing = true;
+    try {
+      // What an earlier download left here is not fetched again.
+      const found = (await this.isStored()) ? undefined : await look(from);
+      if (isOver()) return true;
+      this.probing = false;
+      if (!found?.missing) return false;
+      const download = () => this.start({ ...how, agreed: true });
+      enter("saving-data", bytes(found.missing));
+      const card = notices.show(trouble.savingData(found, download));
+      // Who asked in the box below is to see what the question waits for.
+      card.scrollIntoView({ block: "nearest" });
+      this.changed();
+    } catch (error) {
+      if (isOver()) return true;
+      this.probing = false;
+      this.release(false);
+      failed(EngineError.from(error));
+    }
+    return true;
+  }
+
+  /** The engine whose device was compared with the other one. */
+  compared: Engine | undefined;
+
   /** Whether what is loaded is in the browser's storage. */
   private isKept = false;
 
-  /** Says in the status line where the model runs, which it is, and where it is kept. */
-  private showPlace(): void {
+  /** Says in the status line where the model runs and why, which it is, and where it is kept. */
+  showPlace(): void {
     if (!this.engine) return;
-    const { adapter, name, weights } = this.engine.model;
-    const where =
-      adapter.kind === "cpu"
-        ? words.cpu
-        : words.webgpu(this.seen?.adapter?.name ?? adapter.name) +
-          (this.seen?.adapter?.software ? words.software : "");
+    const { adapter, name, weights, why } = this.engine.model;
+    const cpu = adapter.kind === "cpu";
+    const wasCompared = this.compared === this.engine && why.kind === "not-measured";
+    const where = cpu
+      ? words.cpu
+      : words.webgpu(this.seen?.adapter?.name ?? adapter.name) +
+        (this.seen?.adapter?.software ? words.software : "");
     const kept =
       typeof this.model.from !== "string" ? words.disk : this.isKept ? words.device : words.memory;
-    setPlace(shown(`${where} · ${name} ${weights} (${kept})`, 300));
+    const reason = wasCompared ? words.measured : words.why(why, cpu);
+    setPlace(shown(`${where}${reason} · ${name} ${weights} (${kept})`, 300));
   }
 
   /** The stored model of that address was deleted: what is loaded of it runs on. */
@@ -281,6 +355,7 @@ export abstract class Loader {
   }
 
   cancelDownload(): void {
+    this.agreed = undefined;
     this.cancelLoad?.abort();
   }
 

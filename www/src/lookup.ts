@@ -14,7 +14,7 @@ export interface Found {
 /** Fetches a pack's manifest. */
 export async function look(url: string): Promise<Found> {
   const manifest = await fetchManifest(url);
-  const { name, files, shards } = parseManifest(manifest);
+  const { name, files, shards } = parseManifest(manifest, url);
   // Over an insecure connection there is no digest; loading says so.
   const digest = crypto.subtle
     ? new Uint8Array(await crypto.subtle.digest("SHA-256", manifest))

@@ -1,33 +1,35 @@
 // Puts the page together. Nothing is downloaded, compiled or switched on here: that takes a click.
 
 import "./style.css";
-import * as about from "./about";
 import { type Panel, handIn } from "./actions";
 import { App } from "./app";
-import * as benchmark from "./benchmark";
 import * as conversation from "./conversation";
 import { find, log } from "./dom";
-import { save } from "./exported";
+import * as gallery from "./gallery";
 import * as history from "./history";
+import { lazily } from "./lazily";
+import * as measuring from "./measuring";
 import * as menu from "./menu";
-import * as models from "./models";
 import * as picture from "./picture";
 import * as preferences from "./preferences";
 import * as question from "./question";
 import { openDiagnostics } from "./report";
+import * as sources from "./sources";
 import { state } from "./state";
 import { offerToTests } from "./testing";
 import * as tokens from "./tokens";
 import { welcome } from "./welcome";
 
 const app = new App({
-  models: models.open,
-  storage: models.openStorage,
+  models: () => lazily("models", async () => (await import("./models")).open()),
+  storage: () => lazily("storage", async () => (await import("./models")).openStorage()),
   settings: preferences.open,
-  benchmark: benchmark.open,
+  benchmark: () => lazily("benchmark", async () => (await import("./benchmark")).open()),
   diagnostics: openDiagnostics,
-  about: about.open,
+  about: () => lazily("about", async () => (await import("./about")).open()),
 });
+const save = (as: "markdown" | "json") =>
+  lazily("saving", async () => (await import("./exported")).save(as));
 handIn(app);
 offerToTests(app);
 
@@ -35,8 +37,8 @@ for (const button of document.querySelectorAll<HTMLElement>("[data-panel]"))
   button.addEventListener("click", () => app.open(button.dataset.panel as Panel));
 // A shortcut for the mouse; the button stands beside it for everyone.
 find("#status").addEventListener("click", () => app.open("diagnostics"));
-find("#save-markdown").addEventListener("click", () => save("markdown"));
-find("#save-json").addEventListener("click", () => save("json"));
+find("#save-markdown").addEventListener("click", () => void save("markdown"));
+find("#save-json").addEventListener("click", () => void save("json"));
 
 const network = () => (document.body.dataset.network = navigator.onLine ? "online" : "offline");
 addEventListener("online", network);
@@ -44,22 +46,28 @@ addEventListener("offline", network);
 network();
 
 menu.setUp();
+sources.setUp();
 picture.setUp();
+gallery.setUp();
 tokens.setUp();
 conversation.setUp();
 preferences.setUp();
 question.setUp();
+measuring.setUp();
 void welcome();
 document.body.classList.remove("setting-up");
 void app.lookAround();
 
 // What was said before a reload, unless something began meanwhile.
-void history.read().then(kept => {
-  if (!kept || app.picture || app.engine || app.loading) return;
-  const { picture: blob, name, answers } = kept;
-  app.restore({ blob, name, url: URL.createObjectURL(blob) }, answers);
-  if (state() === "first-visit") void welcome();
-});
+void history
+  .read()
+  .then(kept => {
+    if (!kept || app.picture || app.engine || app.loading) return;
+    const pictures = kept.pictures.map(one => ({ ...one, url: URL.createObjectURL(one.blob) }));
+    app.restore(pictures, kept.answers);
+    if (state() === "first-visit") void welcome();
+  })
+  .finally(() => app.startServed());
 
 if ("serviceWorker" in navigator && import.meta.env.PROD)
   navigator.serviceWorker

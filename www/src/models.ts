@@ -1,13 +1,22 @@
 // Which model: those that the engine runs, another address, files from disk; and what of it is
 // stored here.
 
-import { EngineError, deletePack, plainAddress, shown, storedPacks, webAddress } from "mqt-web";
+import {
+  EngineError,
+  deletePack,
+  forgetPictures,
+  keptPictures,
+  plainAddress,
+  shown,
+  storedPacks,
+  webAddress,
+} from "mqt-web";
 import { page } from "./actions";
 import { bundled } from "./bundled";
 import { type Entry, catalogue } from "./catalogue";
 import { bytes, dialog, find, h } from "./dom";
 import * as history from "./history";
-import { models as words, storage as stored } from "./words";
+import { models as words, storage as stored } from "./words-later";
 
 let chooser: HTMLDialogElement | undefined;
 let storage: HTMLDialogElement | undefined;
@@ -104,6 +113,7 @@ export async function openStorage(): Promise<void> {
     stored.title,
     h("div#packs"),
     h("div#kept-talk"),
+    h("div#kept-pictures"),
     h("div#allowance"),
   );
   await fill();
@@ -159,11 +169,28 @@ async function fill(): Promise<void> {
     talk
       ? line(
           stored.history,
-          stored.historyIs(talk.answers.length, bytes(talk.picture.size)),
+          stored.historyIs(
+            talk.answers.length,
+            talk.pictures.length,
+            bytes(talk.pictures.reduce((sum, { blob }) => sum + blob.size, 0)),
+          ),
           "",
           () => void history.clear().then(fill),
         )
       : h("p.small.quiet", stored.historyNone),
+  );
+  const { count, bytes: size } = await keptPictures();
+  find("#kept-pictures").replaceChildren(
+    ...(count > 0
+      ? [
+          line(
+            stored.pictures,
+            stored.picturesAre(count, bytes(size)),
+            "",
+            () => void forgetPictures().then(fill),
+          ),
+        ]
+      : []),
   );
   const { usage = 0, quota = 0 } = (await navigator.storage?.estimate?.()) ?? {};
   const kept = await navigator.storage?.persisted?.();

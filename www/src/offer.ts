@@ -9,6 +9,7 @@ const upTo = (max: number): Offer => ({
   max,
   exactly: [],
   ladder: [...DEFAULTS.ladder.filter(m => m < max), max],
+  levels: [{ imageTokens: max, tiles: 1 }],
 });
 
 export const bundledOffer = upTo(__BUNDLED__.imageTokens);

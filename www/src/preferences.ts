@@ -1,15 +1,17 @@
 // The Settings dialog: how words are chosen, where an answer ends, how the conversation opens, what
 // is kept on this device.
 
+import { forgetPictures } from "mqt-web";
 import { page } from "./actions";
-import { find } from "./dom";
+import { find, h } from "./dom";
 import * as history from "./history";
 import { remark } from "./notices";
-import { type Sampling, onLink, settings } from "./settings";
+import { selected, ways } from "./selecting";
+import { type Sampling, onLink, rememberSelect, settings } from "./settings";
 import * as tokens from "./tokens";
 import { settings as words } from "./words";
 
-type Field = HTMLInputElement | HTMLTextAreaElement;
+type Field = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement;
 
 interface Setting {
   field: string;
@@ -45,7 +47,30 @@ const FIELDS: Setting[] = [
     read: text => ({ system: text.trim() }),
     changed: () => void instruct(),
   },
+  {
+    field: "#select",
+    show: () => selected() ?? "",
+    read: text => ({ select: text as Sampling["select"] }),
+    changed: () => {
+      rememberSelect(settings.sampling().select);
+      void tokens.reselect().then(() => page.prepare());
+    },
+  },
 ];
+
+/** The ways of choosing image tokens that the model knows, if there is a choice. */
+function offerWays(): void {
+  const field = find<HTMLSelectElement>("#select");
+  const [own, ...others] = ways();
+  find("#select-line").hidden = others.length === 0;
+  if (!own) return;
+  const option = (value: string, text: string) => h<HTMLOptionElement>("option", { value }, text);
+  field.replaceChildren(
+    option("", words.own(own)),
+    ...others.map(way => option(way, words.ways[way])),
+  );
+  field.value = selected() ?? "";
+}
 
 const box = () => find<HTMLDialogElement>("#settings");
 
@@ -86,12 +111,15 @@ function sayLinked(): void {
 }
 
 export function open(): void {
+  offerWays();
   box().showModal();
 }
 
 function reset(): void {
   settings.reset();
+  rememberSelect("");
   show();
+  void tokens.reselect();
   retarget();
   void instruct();
 }
@@ -108,16 +136,25 @@ export function setUp(): void {
     });
   }
   const keep = find<HTMLInputElement>("#keep-history");
-  keep.addEventListener("change", () => void history.turn(keep.checked));
+  keep.addEventListener("change", () => {
+    void history.turn(keep.checked);
+    void page.engine?.keepPictures(keep.checked);
+    if (!keep.checked) void forgetPictures();
+  });
   find("#reset").addEventListener("click", reset);
-  for (const close of ["#settings .close", "#settings-done"])
-    find(close).addEventListener("click", () => box().close());
+  find("#settings .close").addEventListener("click", () => box().close());
+  // What is refused is seen, not left behind; who closes the dialog otherwise gives it up.
+  find("#settings-done").addEventListener("click", () => {
+    if (FIELDS.every(({ field }) => find<Field>(field).reportValidity())) box().close();
+  });
+  box().addEventListener("close", show);
   box().addEventListener("click", event => event.target === box() && box().close());
   show();
   onLink(() => {
     show();
     tokens.fromLink();
     void instruct();
+    void tokens.reselect();
     sayLinked();
   });
   sayLinked();

@@ -1,20 +1,26 @@
 // The box for questions: what is typed or chosen is asked, stopped, compared.
 
 import { page } from "./actions";
+import { bundled } from "./bundled";
 import { chosenColumns } from "./chosen";
 import { bytes, find, h } from "./dom";
 import { closeMenus } from "./menu";
+import { lay } from "./overlay";
+import { knowsScenesOnly } from "./picture";
 import { samples } from "./samples";
 import { isBusy, isOpen, onState, state } from "./state";
 import * as tokens from "./tokens";
-import { talk as words } from "./words";
+import { picture as pictureWords, talk as words } from "./words";
 
 const box = () => find<HTMLTextAreaElement>("#question");
 const askButton = () => find<HTMLButtonElement>("#ask");
 
 /** Whether a question about the picture could be asked now, or wait for the model. */
 function mayAsk(): boolean {
-  const mayWait = page.loading !== undefined || ["first-visit", "no-webgpu"].includes(state());
+  const mayWait =
+    page.loading !== undefined ||
+    page.isReading ||
+    ["first-visit", "no-webgpu", "saving-data"].includes(state());
   return page.picture !== undefined && (isOpen() || (mayWait && !page.isWaiting));
 }
 
@@ -36,7 +42,8 @@ function refresh(): void {
   const able = text && may;
   const [ask, stop] = [askButton(), find<HTMLButtonElement>("#stop")];
   // One of them stands there: what can be done now.
-  const stops = isBusy() || page.isWaiting || (page.loading !== undefined && !able);
+  const stops =
+    page.isWaiting || (able ? isBusy() && !page.isReading : isBusy() || page.loading !== undefined);
   const focused = document.activeElement === ask || document.activeElement === stop;
   [stop.hidden, ask.hidden] = [!stops, stops];
   if (focused) (stops ? stop : ask).focus();
@@ -46,8 +53,10 @@ function refresh(): void {
   const hint = !page.picture
     ? words.noPicture
     : !page.engine && !page.loading && state() === "first-visit"
-      ? words.startsDownload(bytes(__BUNDLED__.bytes))
-      : "";
+      ? words.startsDownload(page.model === bundled ? bytes(__BUNDLED__.bytes) : page.model.name)
+      : page.pictures.length > 1 && knowsScenesOnly()
+        ? pictureWords.single
+        : "";
   find("#ask-hint").textContent = text ? hint : "";
 }
 
@@ -79,7 +88,9 @@ function keys(event: KeyboardEvent): void {
   // In a dialog Escape closes that, and nothing else.
   if (document.querySelector("dialog[open]")) return;
   if (event.key === "Escape") {
-    if (!closeMenus() && (isBusy() || page.loading)) page.stop();
+    if (closeMenus()) return;
+    if (isBusy() || page.loading || state() === "saving-data") page.stop();
+    else lay();
   } else if (!typing && event.key === "[") tokens.step(false);
   else if (!typing && event.key === "]") tokens.step(true);
 }

@@ -18,7 +18,7 @@ interface Fact {
 }
 
 function facts(): Fact[] {
-  const { engine, seen, picture } = page;
+  const { engine, seen, picture, pictures } = page;
   const model = engine?.model;
   const list: [string, string | undefined][] = [
     ["Version", __BUILD__.version + (__BUILD__.commit && ` (${__BUILD__.commit})`)],
@@ -43,6 +43,7 @@ function facts(): Fact[] {
       picture?.view &&
         `${picture.view.width} × ${picture.view.height}, hash ${picture.view.hash.slice(0, 16)}`,
     ],
+    ["Pictures", pictures.length > 1 ? String(pictures.length) : undefined],
     [
       "Limits",
       seen?.limits &&

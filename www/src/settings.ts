@@ -3,7 +3,7 @@
 // `#m=16&seed=7&temperature=0.8` is what *Copy link* gives: settings only, never a picture or a
 // question.
 
-import { DEFAULTS, EngineError, webAddress } from "mqt-web";
+import { DEFAULTS, EngineError, type Select, webAddress } from "mqt-web";
 
 const query = new URLSearchParams(location.search);
 let hash = new URLSearchParams(location.hash.slice(1));
@@ -21,6 +21,32 @@ export interface Sampling {
   system: string;
   /** What *Auto* aims for: milliseconds to the first token. */
   targetMs: number;
+  /** How image tokens are chosen; empty: in the model's own way. */
+  select: Select | "";
+}
+
+/** The ways there are, in the words of a link. */
+const SELECTS: Select[] = ["nested", "spread", "pool", "random"];
+/** Where the way is remembered that somebody chose. */
+const SELECT_KEY = "mqt-select";
+
+const way = (text: string | null): Select | "" => SELECTS.find(known => known === text) ?? "";
+
+function rememberedSelect(): Select | "" {
+  try {
+    return way(localStorage.getItem(SELECT_KEY));
+  } catch {
+    return "";
+  }
+}
+
+/** Remembers how image tokens are to be chosen. */
+export function rememberSelect(select: Select | ""): void {
+  try {
+    localStorage.setItem(SELECT_KEY, select);
+  } catch {
+    // It holds until the page is left.
+  }
 }
 
 /** On a phone one waits longer. */
@@ -36,9 +62,10 @@ const usual: Sampling = {
   stop: [],
   system: "",
   targetMs: isPhone ? 2 * DEFAULTS.targetMs : DEFAULTS.targetMs,
+  select: "",
 };
 
-type Numbers = Exclude<keyof Sampling, "stop" | "system">;
+type Numbers = Exclude<keyof Sampling, "stop" | "system" | "select">;
 
 /**
  * Names in a link, and what a number may be there; the dialog's fields have the same limits and any
@@ -79,6 +106,7 @@ function linked(): Sampling {
   const stop = hash.get("stop");
   if (stop) found.stop = [stop.slice(0, LONGEST)];
   found.system = hash.get("system")?.slice(0, LONGEST) ?? "";
+  found.select = way(hash.get("select")) || rememberedSelect();
   return found;
 }
 
@@ -114,7 +142,13 @@ export const settings = {
 /** Calls `listener` when somebody follows a link with settings to this open page. */
 export function onLink(listener: () => void): void {
   addEventListener("hashchange", () => {
-    const names = ["m", "stop", "system", ...Object.values(NAMES).map(({ name }) => name)];
+    const names = [
+      "m",
+      "stop",
+      "system",
+      "select",
+      ...Object.values(NAMES).map(({ name }) => name),
+    ];
     const next = new URLSearchParams(location.hash.slice(1));
     if (!names.some(name => next.has(name))) return; // a place on this page
     hash = next;
@@ -148,6 +182,7 @@ export function permalink(
       said.set(name, String(now[key as Numbers]));
   if (now.stop[0]) said.set("stop", now.stop[0]);
   if (now.system) said.set("system", now.system);
+  if (now.select) said.set("select", now.select);
   to.hash = said.toString();
   return to.href;
 }

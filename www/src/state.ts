@@ -7,6 +7,7 @@ export type State =
   | "first-visit"
   | "no-webgpu"
   | "weak-adapter"
+  | "saving-data"
   | "downloading"
   | "paused"
   | "verifying"
@@ -15,6 +16,8 @@ export type State =
   | "ready"
   | "encoding"
   | "answering"
+  | "live"
+  | "mapping"
   | "stopped"
   | "context-full"
   | "out-of-memory"
@@ -33,7 +36,7 @@ const WORDS: Record<State, string> = status;
 const OPEN: State[] = ["ready", "stopped", "context-full", "update-available"];
 
 /** States in which work is under way that Stop ends. */
-const BUSY: State[] = ["encoding", "answering"];
+const BUSY: State[] = ["encoding", "answering", "live", "mapping"];
 
 let place = "";
 let detail = "";

@@ -11,8 +11,11 @@ export interface TestInterface {
   /** The loaded model's engine, `undefined` without one. */
   readonly engine: Engine | undefined;
   readonly model: Loadable;
+  /** The picture in the frame. */
   readonly picture: Picture | undefined;
-  /** The conversation about the picture. */
+  /** All pictures of the conversation, in the order of the prompt. */
+  readonly pictures: Picture[];
+  /** The conversation about them. */
   readonly turns: Turn[];
   /** Every answer since the page was opened. */
   readonly records: Recorded[];
@@ -37,6 +40,9 @@ export function offerToTests(page: Page): void {
     },
     get picture() {
       return page.picture;
+    },
+    get pictures() {
+      return page.pictures;
     },
     get turns() {
       return page.turns;

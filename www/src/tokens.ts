@@ -6,6 +6,7 @@ import { page } from "./actions";
 import { bundled } from "./bundled";
 import { bytes, find, h, reveal, seconds } from "./dom";
 import { bundledOffer, gives, inWords, nearest, nearestStep } from "./offer";
+import { selected } from "./selecting";
 import { settings } from "./settings";
 import { isOpen } from "./state";
 import { knob as words } from "./words";
@@ -101,6 +102,13 @@ export function fromLink(): void {
   void refresh().then(() => page.prepare());
 }
 
+/** Image tokens are chosen in another way now: there may be other numbers of them. */
+export async function reselect(): Promise<void> {
+  const next = await page.engine?.offer(selected()).catch(() => undefined);
+  if (next) take(next);
+  await refresh();
+}
+
 /** To the next step of the ladder, up or down. */
 export function step(up: boolean): void {
   const next = up ? offer.ladder.find(s => s > m) : offer.ladder.findLast(s => s < m);
@@ -144,6 +152,7 @@ export function setUp(): void {
       // What was typed was meant for another model.
       if (!auto || find("#tokens-exact").ariaInvalid) say("");
       settle(settings.tokens() === String(wish) ? words.linkAsks : words.youAsked);
+      if (selected()) void reselect();
     }
     draw();
     if (page.engine && isOpen()) void refresh();
@@ -172,6 +181,9 @@ function draw(): void {
   find(".thumb", track).style.insetInlineStart = `${toPlace(m)}%`;
   const ticks = offer.ladder.map(step => {
     const tick = h(step <= m ? "span.tick.on" : "span.tick", h("i"), h("b", String(step)));
+    // A whole level: the picture is cut more finely from there on.
+    const isLevel = offer.levels.length > 1 && offer.levels.some(l => l.imageTokens === step);
+    tick.classList.toggle("level", isLevel);
     tick.style.insetInlineStart = `${toPlace(step)}%`;
     return tick;
   });
@@ -191,11 +203,10 @@ export async function refresh(): Promise<void> {
   }
   try {
     const question = find<HTMLTextAreaElement>("#question").value;
-    const { targetMs } = settings.sampling();
-    const max = offer.max;
+    const how = { targetMs: settings.sampling().targetMs, select: selected() };
     const [estimate, most] = await Promise.all([
-      page.engine.estimate(wanted(), question, targetMs),
-      page.engine.estimate(max, question),
+      page.engine.estimate(wanted(), question, how),
+      page.engine.estimate(offer.max, question, how),
     ]);
     if (ours !== latest) return;
     if (auto && estimate.imageTokens !== m) {
@@ -211,13 +222,17 @@ export async function refresh(): Promise<void> {
 /** What m costs now, and what it would cost with all image tokens. */
 function describe(now: Estimate, most: Estimate, question: string): (Node | string)[] {
   const { max } = offer;
-  const [first, why] = auto ? words.autoIs(m, now.reason) : [words.tokens(m), ""];
+  const pictures = Math.max(1, page.pictures.length);
+  const [first, why] = auto
+    ? words.autoIs(m, now.reason, pictures)
+    : [words.tokens(m, pictures), ""];
   // What was read while the person typed does not come any more.
   const time =
     now.firstTokenMs === null ? words.unmeasured : words.about(seconds(now.firstTokenMs));
   const parts = [
     h("b", first),
     why,
+    offer.levels.length > 1 ? words.cut(tiles(m)) : "",
     words.first(time),
     now.tokensPerSecond ? words.rate(now.tokensPerSecond.toFixed(1)) : "",
     h("br"),
@@ -234,6 +249,12 @@ function describe(now: Estimate, most: Estimate, question: string): (Node | stri
   return parts.filter(part => part !== "");
 }
 
+/** Squares that a picture is cut into for so many image tokens: the finest level that they reach. */
+function tiles(m: number): number {
+  const level = offer.levels.findLast(({ imageTokens }) => imageTokens <= m) ?? offer.levels[0];
+  return level?.tiles ?? 1;
+}
+
 /** A 7B model of this architecture reads so many image tokens at most. */
 const LARGER_MAX = 256;
 
@@ -246,7 +267,8 @@ function larger(now: Estimate, most: Estimate): (Node | string)[] {
   if (page.model.from !== bundled.from || few === null || all === null) return [];
   const { max } = offer;
   // Where both took the same, the time per token is what all of them took.
-  const each = m < max && all > few ? (all - few) / (max - m) : all / most.contextUsed;
+  const pictures = Math.max(1, page.pictures.length);
+  const each = m < max && all > few ? (all - few) / (max - m) : (pictures * all) / most.contextUsed;
   const takes = (tokens: number) => seconds(each * __BUNDLED__.larger * tokens);
   const share = Math.max(1, Math.round((m / max) * LARGER_MAX));
   return [h("span.larger", words.larger(takes(share), share, takes(LARGER_MAX), LARGER_MAX))];

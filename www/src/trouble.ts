@@ -4,7 +4,7 @@
 import { type EngineError, type ErrorCode, shown } from "mqt-web";
 import { type Loadable, page } from "./actions";
 import { bytes, copy, h } from "./dom";
-import type { Update } from "./lookup";
+import type { Found, Update } from "./lookup";
 import { type Action, type Notice, clear, sentence } from "./notices";
 import { nearestStep } from "./offer";
 import { report } from "./report";
@@ -59,6 +59,17 @@ export const weakAdapter = (seen: Probe): Notice => ({
   ],
 });
 
+/** Nothing went wrong: data should be saved. `download` begins what was put off. */
+export const savingData = ({ name, missing }: Found, download: () => unknown): Notice => ({
+  kind: "news",
+  title: words.saving(name),
+  text: [words.savingMore(bytes(missing)), words.savingWaits],
+  actions: [
+    { label: words.savingNow, run: download, main: true },
+    { label: words.savingNotNow, run: () => page.stop() },
+  ],
+});
+
 export function storageFull({ message, facts }: EngineError): Notice {
   const have = facts.have === undefined ? undefined : bytes(facts.have);
   return {
@@ -95,10 +106,10 @@ export function badShard({ message, facts }: EngineError): Notice {
   };
 }
 
-export const badModel = ({ message }: EngineError): Notice => ({
+export const badModel = ({ message, facts }: EngineError): Notice => ({
   kind: "trouble",
   title: words.tensors,
-  text: [sentence(message), words.tensorsMore],
+  text: [sentence(message), facts.what === "vision tower" ? words.towerMore : words.tensorsMore],
   actions: [{ ...otherModel, main: true }, copyReport],
 });
 
@@ -124,7 +135,11 @@ export function otherModelFailed({ message, code, facts }: EngineError, model: L
   return {
     kind: "trouble",
     title: titles[code] ?? words.otherFailed,
-    text: [sentence(message) + room, words.otherKept],
+    text: [
+      sentence(message) + room,
+      ...(facts.what === "vision tower" ? [words.towerMore] : []),
+      words.otherKept,
+    ],
     actions: [...actions, otherModel, copyReport],
   };
 }
@@ -194,12 +209,16 @@ const FEW = 8;
 
 export function contextFull(need: number, have: number): Notice {
   const fewer = nearestStep(tokens.offered(), FEW);
-  const actions: Action[] = [{ label: words.anewHere, run: () => page.startAnew(), main: true }];
+  const here = page.pictures.length > 1 ? words.anewAll(page.pictures.length) : words.anewHere;
+  const actions: Action[] = [{ label: here, run: () => page.startAnew(), main: true }];
   if (tokens.shown() > fewer)
     actions.push({
       label: words.anewWith(fewer),
       run: () => (tokens.choose(fewer), page.startAnew()),
     });
+  const [first, second] = page.pictures;
+  if (first && second)
+    actions.push({ label: words.forgetFirst, run: () => (clear(), page.drop(first)) });
   const longest = page.engine?.model.contextMax ?? 0;
   if (page.context < longest)
     actions.push({ label: words.longer, run: () => page.switchTo({ context: longest }) });
@@ -243,14 +262,27 @@ export const refused = ({ message }: EngineError): Notice => ({
   actions: [ok],
 });
 
-export const unreadable = ({ message }: EngineError, name: string, isOneLeft: boolean): Notice => ({
+/** `left`: how many pictures there are without it. */
+export const unreadable = ({ message }: EngineError, name: string, left: number): Notice => ({
   kind: "trouble",
   title: words.unreadable,
   text: [
     `${shown(name, 100)}: ${shown(message)}.`,
-    isOneLeft ? words.unreadableKept : words.unreadableNone,
+    left === 0
+      ? words.unreadableNone
+      : left === 1
+        ? words.unreadableKept
+        : words.unreadableOthers(left),
   ],
   actions: [ok],
+});
+
+/** The model takes no further picture; `alone` asks about that one in a new conversation. */
+export const noSecond = ({ message }: EngineError, alone: () => unknown): Notice => ({
+  kind: "trouble",
+  title: words.noSecond,
+  text: [sentence(message), words.noSecondKept],
+  actions: [ok, { label: words.alone, run: () => (clear(), alone()) }],
 });
 
 // News

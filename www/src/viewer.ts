@@ -1,24 +1,29 @@
-// The picture and the conversation about it: a picture is taken, shown to the model, or put aside;
-// questions about it are asked in app.ts.
+// The pictures and the conversation about them: a picture is taken, added, shown to the model, or
+// put aside; questions are asked in app.ts.
 
 import { type Answer, type Engine, EngineError, type Turn, shown } from "mqt-web";
 import type { Change, Picture, Recorded } from "./actions";
 import * as conversation from "./conversation";
 import { log } from "./dom";
 import { failed } from "./failures";
+import * as history from "./history";
 import { MOST_PICTURE_BYTES } from "./limits";
 import { Loader } from "./loader";
 import * as notices from "./notices";
+import { selected } from "./selecting";
 import { settings } from "./settings";
-import { enter, isOpen, state } from "./state";
+import { enter, isBusy, isOpen, state } from "./state";
 import * as steps from "./steps";
 import * as tokens from "./tokens";
 import * as trouble from "./trouble";
 import { picture as words } from "./words";
 
 export abstract class Viewer extends Loader {
+  /** The one in the frame. */
   picture: Picture | undefined;
-  /** The conversation about the picture: this one holds, every question takes it along. */
+  /** All that the conversation is about, in the order of the prompt. */
+  pictures: Picture[] = [];
+  /** The conversation about them: this one holds, every question takes it along. */
   turns: Turn[] = [];
   /**
    * Another object with every new conversation: what an earlier one still answers belongs to none.
@@ -29,13 +34,21 @@ export abstract class Viewer extends Loader {
    * comes back with that model.
    */
   private talkAside: object | undefined;
-  /** Which engine looked at which picture last. */
-  private looked: { engine: Engine; picture: Picture } | undefined;
+  /** Which engine looks at which pictures. */
+  private looked: { engine: Engine; pictures: Picture[] } | undefined;
+  /** Pictures are put before the engine one after the other. */
+  private looking: Promise<unknown> = Promise.resolve();
+  /** The question that is being answered, if it becomes part of the conversation. */
+  protected asking: object | undefined;
+  /** The engine that gave the last answer, as long as it was put to nothing else. */
+  protected fresh: { engine: Engine; answer: Answer } | undefined;
   /** Of every answer, for the report: the picture by its hash, and what was set then. */
   records: Recorded[] = [];
   protected work: AbortController | undefined;
+  /** The work that began with a picture, not with a question. */
+  private reading: AbortController | undefined;
   protected preparing: AbortController | undefined;
-  /** A question that waits for the model: lets it go on, or drops it. */
+  /** A question that waits for the model or its picture: lets it go on, or drops it. */
   protected waiting: ((go: boolean) => void) | undefined;
 
   protected override async begin(isOver: () => boolean): Promise<void> {
@@ -43,7 +56,7 @@ export abstract class Viewer extends Loader {
       await this.instruct().catch(error => notices.remark(EngineError.from(error).message));
     if (isOver()) return;
     this.checkRestored();
-    // After a rebuild that is the picture and all that was said about it.
+    // After a rebuild those are the pictures and all that was said about them.
     if (this.picture) await this.encode();
     else enter("ready");
     if (!isOver()) this.release(true);
@@ -52,12 +65,33 @@ export abstract class Viewer extends Loader {
   /** Which model's words the conversation is in that was kept over a reload. */
   private restoredOf: string | undefined;
 
-  /** Puts back the picture and the conversation that were there before a reload. */
-  restore(picture: Picture, answers: Answer[]): void {
-    [this.picture, this.turns] = [picture, answers];
+  /** Puts back the pictures and the conversation that were there before a reload. */
+  restore(pictures: Picture[], answers: Answer[]): void {
+    [this.picture, this.pictures, this.turns] = [pictures.at(-1), pictures, answers];
     this.restoredOf = answers[0]?.model.sha256 ?? "";
-    conversation.restore(picture, answers);
+    conversation.restore(pictures, answers);
     this.changed();
+  }
+
+  /** Pictures that stood before a question which followed so many turns. */
+  protected upTo(turns: number): Picture[] {
+    return this.pictures.filter(({ turn }) => turn <= turns);
+  }
+
+  /** Turns as the engine wants them: each with how many pictures came with it. */
+  protected told(turns: Turn[]): Turn[] {
+    return turns.map(({ question, tokenIds, imageTokens }, i) => ({
+      question,
+      tokenIds,
+      imageTokens,
+      newImages: this.pictures.filter(({ turn }) => turn === i).length,
+    }));
+  }
+
+  /** No turn is left: all pictures stand before the first one. */
+  protected untell(): void {
+    this.turns = [];
+    for (const picture of this.pictures) picture.turn = 0;
   }
 
   /** Another model cannot go on with it: the answers stay to be read. */
@@ -65,9 +99,10 @@ export abstract class Viewer extends Loader {
     const [of, { sha256 }] = [this.restoredOf, this.engine!.model];
     this.restoredOf = undefined;
     if (of === undefined || of === sha256 || this.turns.length === 0) return;
-    this.turns = [];
+    this.untell();
     this.talk = {};
-    conversation.newPicture();
+    conversation.begin();
+    conversation.place(this.pictures);
   }
 
   override abandon(): void {
@@ -75,12 +110,17 @@ export abstract class Viewer extends Loader {
     super.abandon();
   }
 
-  /** Whether a question waits for the model already. */
+  /** Whether a question waits for the model or its picture already. */
   get isWaiting(): boolean {
     return this.waiting !== undefined;
   }
 
-  /** Lets a question go on that waited for the model; or drops it. */
+  /** Whether a picture is being encoded, and no question asked yet. */
+  get isReading(): boolean {
+    return state() === "encoding" && this.work !== undefined && this.work === this.reading;
+  }
+
+  /** Lets a question go on that waited for the model or its picture; or drops it. */
   release(go: boolean): void {
     this.waiting?.(go);
     this.waiting = undefined;
@@ -99,6 +139,8 @@ export abstract class Viewer extends Loader {
       force: change.adapter === "cpu",
       refresh: change.refresh,
       keep: change.keep,
+      // Another model is chosen by a button that says how much it is.
+      agreed: change.model !== undefined,
     });
   }
 
@@ -107,41 +149,79 @@ export abstract class Viewer extends Loader {
    * model it comes back, if it `mayComeBack`.
    */
   private leaveConversation(mayComeBack: boolean): void {
-    const { picture, turns, talk } = this;
+    const { picture, pictures, turns, talk } = this;
     this.forget();
-    if (picture) this.picture = { ...picture, view: undefined, before: undefined };
-    const restore = conversation.newPicture();
+    this.pictures = pictures.map(p => ({ ...p, view: undefined, before: undefined, turn: 0 }));
+    this.picture = this.pictures[picture ? pictures.indexOf(picture) : 0];
+    const restore = conversation.begin();
+    conversation.place(this.pictures);
     if (!mayComeBack) return;
     if (this.engine || this.talkAside === talk) this.talkAside = this.talk;
     this.work?.abort();
     this.setAside(async () => {
       if (this.talk === this.talkAside) {
-        [this.picture, this.turns] = [picture, turns];
+        [this.picture, this.pictures, this.turns] = [picture, pictures, turns];
         restore();
       }
       this.changed();
-      if (this.engine && this.picture && !this.hasLooked(this.engine, this.picture))
-        await this.encode();
-      else enter("ready");
+      await this.catchUp();
     });
   }
 
   /**
-   * Takes a picture. It is encoded at once if there is a model, so that the question need not wait.
+   * Takes a picture for a new conversation. It is encoded at once if there is a model, so that the
+   * question need not wait.
    */
   async attach(blob: Blob, name: string): Promise<void> {
     if (blob.size > MOST_PICTURE_BYTES) return notices.remark(words.tooLarge(shown(name, 100)));
     this.work?.abort();
-    const { picture, turns } = this;
+    const { picture, pictures, turns } = this;
     this.forget();
-    const taken: Picture = { blob, name, url: URL.createObjectURL(blob) };
-    this.picture = taken;
-    taken.before = { picture, turns, restore: conversation.newPicture() };
+    const taken: Picture = { blob, name, url: URL.createObjectURL(blob), turn: 0 };
+    [this.picture, this.pictures] = [taken, [taken]];
+    taken.before = { picture, pictures, turns, restore: conversation.begin() };
     notices.remark("");
     this.changed();
     if (this.engine) await this.encode();
     else if (!this.loading && state() === "first-visit" && (await this.isStored()))
       await this.start();
+  }
+
+  /** Takes one more picture into the conversation, before the next question. */
+  async add(blob: Blob, name: string): Promise<void> {
+    if (this.pictures.length === 0) return this.attach(blob, name);
+    if (blob.size > MOST_PICTURE_BYTES) return notices.remark(words.tooLarge(shown(name, 100)));
+    // A question that is being answered does not know it yet.
+    const turn = this.turns.length + (this.asking ? 1 : 0);
+    this.picture = { blob, name, url: URL.createObjectURL(blob), turn };
+    this.pictures = [...this.pictures, this.picture];
+    conversation.place(this.pictures);
+    notices.remark("");
+    this.changed();
+    // What is under way goes on, and looks at it afterwards.
+    if (this.engine && !isBusy()) await this.encode();
+  }
+
+  frame(picture: Picture): void {
+    this.picture = picture;
+    this.changed();
+  }
+
+  async drop(picture: Picture): Promise<void> {
+    if (this.pictures.length < 2 || isBusy()) return;
+    this.remove(picture);
+    notices.remark("");
+    if (this.turns.length > 0) void history.keep(this.pictures, this.turns as Answer[]);
+    if (!this.engine) return;
+    if (!this.loading) notices.clear();
+    await this.encode();
+  }
+
+  private remove(picture: Picture): void {
+    this.pictures = this.pictures.filter(other => other !== picture);
+    if (this.picture === picture) this.picture = this.pictures.at(-1);
+    conversation.place(this.pictures);
+    this.changed();
   }
 
   /** Begins another conversation; a question that waits belongs to the one before. */
@@ -151,58 +231,113 @@ export abstract class Viewer extends Loader {
     this.release(false);
   }
 
-  protected hasLooked(engine: Engine, picture: Picture): boolean {
-    return this.looked?.engine === engine && this.looked.picture === picture;
+  protected hasLooked(engine: Engine, pictures = this.pictures): boolean {
+    const { looked } = this;
+    return (
+      looked?.engine === engine &&
+      looked.pictures.length === pictures.length &&
+      looked.pictures.every((picture, i) => picture === pictures[i])
+    );
   }
 
-  /** Puts the picture before the engine, if it is not there. */
-  protected async look(engine: Engine, picture: Picture, signal: AbortSignal): Promise<void> {
-    if (this.hasLooked(engine, picture)) return;
-    picture.view = await engine.look(picture.blob, { signal, onStep: steps.show });
-    this.looked = { engine, picture };
-    // It can be read: those before it are not needed any more.
-    for (let before = picture.before?.picture; before; before = before.before?.picture)
-      URL.revokeObjectURL(before.url);
-    picture.before = undefined;
-    // What there is to choose from may depend on the picture.
-    if (picture.view.offer) tokens.take(picture.view.offer);
+  /** The engine has looked at something else meanwhile. */
+  protected lookAgain(): void {
+    this.looked = undefined;
   }
 
-  /** Goes back to the picture before one that cannot be read. */
+  /** Puts these pictures before the engine, and no others. */
+  protected look(engine: Engine, pictures: Picture[], signal: AbortSignal): Promise<void> {
+    const looks = this.looking.then(() => this.lookAt(engine, pictures, signal));
+    this.looking = looks.catch(() => undefined);
+    return looks;
+  }
+
+  private async lookAt(engine: Engine, wanted: Picture[], signal: AbortSignal): Promise<void> {
+    if (this.hasLooked(engine, wanted)) return;
+    const set = (pictures: Picture[]) => (this.looked = { engine, pictures });
+    let there = this.looked?.engine === engine ? this.looked.pictures : [];
+    const stay = there.filter(picture => wanted.includes(picture));
+    if (stay.length > 0 && stay.every((picture, i) => picture === wanted[i]))
+      for (const picture of there.filter(picture => !stay.includes(picture)).reverse()) {
+        await engine.forget(there.indexOf(picture));
+        set((there = there.filter(other => other !== picture)));
+      }
+    else there = [];
+    for (const picture of wanted.slice(there.length)) {
+      const options = { signal, onStep: steps.show };
+      picture.view = await (there.length > 0
+        ? engine.lookAlso(picture.blob, options)
+        : engine.look(picture.blob, options));
+      set((there = [...there, picture]));
+      // It can be read: those before it are not needed any more.
+      for (let { before } = picture; before; before = before.pictures[0]?.before)
+        for (const { url } of before.pictures) URL.revokeObjectURL(url);
+      picture.before = undefined;
+    }
+    // What there is to choose from may depend on the pictures.
+    tokens.take(await engine.offer(selected()));
+  }
+
+  /**
+   * Goes back to the pictures before one that cannot be read, or that the model has no place for.
+   */
   private async refuse(picture: Picture, problem: EngineError): Promise<void> {
-    if (this.picture !== picture) return;
-    const { before } = picture;
+    if (!this.pictures.includes(picture)) return;
+    log(`error ${problem.code}: ${problem.message}`);
+    const { before, blob, name } = picture;
+    // A question that waits was about this picture as well.
+    this.release(false);
+    if (this.pictures.length === 1) {
+      this.forget();
+      [this.picture, this.pictures] = [before?.picture, before?.pictures ?? []];
+      this.turns = before?.turns ?? [];
+      before?.restore();
+    } else this.remove(picture);
     URL.revokeObjectURL(picture.url);
-    this.forget();
-    [this.picture, this.turns] = [before?.picture, before?.turns ?? []];
-    before?.restore();
     this.changed();
-    const { engine } = this;
-    if (engine && this.picture && !this.hasLooked(engine, this.picture)) await this.encode();
+    await this.catchUp();
+    notices.show(
+      problem.code === "image-unreadable"
+        ? trouble.unreadable(problem, name, this.pictures.length)
+        : trouble.noSecond(problem, () => this.attach(blob, name)),
+    );
+  }
+
+  /** Looks at pictures that came while something else was under way; then the page is ready. */
+  protected async catchUp(): Promise<void> {
+    if (this.engine && this.picture && !this.hasLooked(this.engine)) await this.encode();
     else enter("ready");
-    notices.show(trouble.unreadable(problem, picture.name, this.picture !== undefined));
   }
 
   private async encode(): Promise<void> {
-    const { engine, picture } = this;
-    if (!engine || !picture) return;
-    const work = (this.work = new AbortController());
+    const { engine, pictures } = this;
+    if (!engine || pictures.length === 0) return;
+    const work = (this.work = this.reading = new AbortController());
+    this.fresh = undefined;
     enter("encoding");
     steps.begin("encoding");
     try {
-      await this.look(engine, picture, work.signal);
-      await engine.resume(this.turns);
+      await this.look(engine, pictures, work.signal);
+      await engine.resume(this.told(this.turns));
       if (this.work !== work) return;
       enter("ready");
       this.changed();
-      if (picture.view?.readingsDiffer) notices.remark(words.readings);
+      if (this.picture?.view?.readingsDiffer) notices.remark(words.readings);
+      this.release(true);
     } catch (error) {
       const problem = EngineError.from(error);
-      if (problem.code === "image-unreadable" && (await this.redraw(picture))) return this.encode();
+      // The first that the engine has not looked at is the one it stumbled over.
+      const looked = this.looked?.engine === engine ? this.looked.pictures : [];
+      const culprit = pictures.find(picture => !looked.includes(picture));
+      const unreadable = problem.code === "image-unreadable";
+      if (unreadable && culprit && (await this.redraw(culprit))) return this.encode();
       if (this.work !== work) return;
-      if (problem.code !== "image-unreadable") return failed(problem);
-      log(`error ${problem.code}: ${problem.message}`);
-      return this.refuse(picture, problem);
+      const isAdded = problem.code === "invalid-setting" && looked.length > 0;
+      if (!culprit || !(unreadable || isAdded)) {
+        this.release(false);
+        return failed(problem);
+      }
+      return this.refuse(culprit, problem);
     }
     void this.prepare();
   }
@@ -237,22 +372,18 @@ export abstract class Viewer extends Loader {
 
   /** Reads the image tokens while the person types. */
   async prepare(): Promise<void> {
-    const { engine, picture } = this;
-    if (
-      !engine ||
-      !picture ||
-      !this.hasLooked(engine, picture) ||
-      !isOpen() ||
-      this.turns.length > 0
-    )
+    const { engine } = this;
+    if (!engine || !this.picture || !this.hasLooked(engine) || !isOpen() || this.turns.length > 0)
       return;
     this.preparing?.abort();
     const preparing = (this.preparing = new AbortController());
+    const select = selected();
     try {
       const m =
         tokens.wanted() ??
-        (await engine.estimate(undefined, "", settings.sampling().targetMs)).imageTokens;
-      await engine.prepare(m, { signal: preparing.signal });
+        (await engine.estimate(undefined, "", { targetMs: settings.sampling().targetMs, select }))
+          .imageTokens;
+      await engine.prepare(m, { signal: preparing.signal, select });
       await tokens.refresh();
     } catch (error) {
       // Stopped, or the next question will meet the same failure and say so.

@@ -31,13 +31,13 @@ export function redraw(stored: boolean): void {
 function draw(stored: boolean): void {
   const own = page.model.from === bundled.from;
   const back = find("#answers").childElementCount > 0;
-  const software = page.seen?.adapter?.software && page.adapter !== "cpu";
+  const software = page.seen?.adapter?.software && !page.isOnProcessor;
   const text = [
     ...(own && !back
       ? [h("p.lead", words.lead), example(stored), h("p.small", words.others), more()]
       : []),
     back ? words.back : "",
-    h("p.small.quiet", [page.adapter === "cpu" ? words.cpu : words.gpu, about(stored)].join(" ")),
+    h("p.small.quiet", [page.isOnProcessor ? words.cpu : words.gpu, about(stored)].join(" ")),
     software ? h("p.small.quiet", words.software) : "",
   ].filter(part => part !== "");
   const actions: Action[] = [begin(stored, own && !back)];

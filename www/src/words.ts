@@ -1,6 +1,9 @@
-// Every text that the page shows, in one place: a translation is another file like this one.
+// Every text that the page shows at first; `words-later.ts` has those of what a button loads. A
+// translation is two other files like these.
 // `index.html` takes its texts from here when the page is built ({{group.name}}). Numbers come
 // formatted from dom.ts. What the engine says of an error is the engine's.
+
+import type { Why } from "mqt-web";
 
 const count = (n: number, one: string, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
 
@@ -8,6 +11,7 @@ export const head = {
   copied: "Copied",
   copyRefused: "The browser refused",
   close: (title: string) => `Close ${title}`,
+  notLoaded: "This part of the page could not be loaded. Are you offline?",
 };
 
 /** Texts that stand in `index.html` only: the page's script does not carry them. */
@@ -35,12 +39,18 @@ export const markup = {
   knobOpacity: "Opacity",
   knobShown: "Show token (0 = all)",
   knobTitle: "Image tokens",
+  lookedHide: "Hide map",
+  lookedNote:
+    "This map is of this answer and this picture. “Where tokens look” is another one: the model's own, the same for every picture.",
+  pictureAdd: "Add a picture to this conversation",
+  pictureAll: "Pictures of this conversation",
   pictureAttention: "Where tokens look",
   pictureCompose: "Make a scene…",
   pictureDropHere: "Drop a picture here",
   pictureDropMore: "or choose one above",
   pictureFile: "Choose a file",
   pictureLink: "Link",
+  pictureLive: "Live captions…",
   pictureOriginal: "Original",
   pictureOwn: "Your picture",
   picturePaste: "Paste",
@@ -55,6 +65,7 @@ export const markup = {
   settingsRepetition: "Repetition penalty",
   settingsReset: "Reset",
   settingsSeed: "Seed",
+  settingsSelect: "How image tokens are chosen",
   settingsStop: "Stop text",
   settingsSystem: "System prompt",
   settingsTarget: "Auto: first token within (s)",
@@ -83,6 +94,7 @@ export const status = {
   "first-visit": "no model loaded yet",
   "no-webgpu": "no WebGPU; the CPU works",
   "weak-adapter": "this graphics adapter is below what the engine is built for",
+  "saving-data": "the download waits, to save data",
   // One thing for those who hear it: it is announced once.
   downloading: "loading the model",
   paused: "download paused",
@@ -92,6 +104,8 @@ export const status = {
   ready: "ready",
   encoding: "looking at the picture",
   answering: "answering",
+  live: "describing what the camera sees",
+  mapping: "finding what the answer looked at",
   stopped: "stopped; the text is kept",
   "context-full": "the conversation is full",
   "out-of-memory": "out of memory",
@@ -112,12 +126,29 @@ export const place = {
   disk: "from disk",
   device: "on this device",
   memory: "in memory",
-  fellBack: "No graphics adapter could be used: this runs on the CPU.",
+  /** Why it runs where it runs, where that is not plain; after the device's name. */
+  why: ({ kind, times }: Why, cpu: boolean) =>
+    kind === "no-adapter"
+      ? ", no WebGPU here"
+      : kind === "not-measured"
+        ? ", WebGPU not measured yet"
+        : kind === "measured"
+          ? `, ${times!.toFixed(1)}× as fast as ${cpu ? "WebGPU" : "the CPU"}`
+          : "",
+  measured: ", the next visit takes the faster device",
 };
 
 export const picture = {
   camera: "Camera",
   sample: (n: number) => `Sample picture ${n}`,
+  addSample: (n: number) => `Add sample picture ${n}`,
+  nth: (n: number, name: string) => `Picture ${n}: ${name}`,
+  frame: (n: number, name: string) => `Show picture ${n}: ${name}`,
+  forget: (n: number) => `Forget picture ${n}`,
+  forgotten: (name: string) => `Forgotten: ${name}`,
+  about: (n: number) => `About ${count(n, "picture")}`,
+  more: (n: number) => `+${n}`,
+  single: "toybox was trained with one picture at a time: asked about several, it may mix them up.",
   seen: "What the model sees",
   alt: (name: string) => `The picture: ${name}`,
   heatMap: "Heat map: where the image tokens look",
@@ -134,13 +165,34 @@ export const picture = {
   emptyClipboard: "There is no picture on the clipboard.",
   noClipboard: "The browser did not allow reading the clipboard: press Ctrl+V (⌘V) instead.",
   noComposer: "The scene editor could not be loaded. Are you offline?",
-  noCamera: "There is no camera, or this page may not use it.",
-  take: "Take photo",
   pasted: "pasted picture",
-  taken: "camera picture",
   composed: "composed scene",
   redrawn: " (decoded by the browser)",
   kept: "picture",
+};
+
+/** What an answer looked at. */
+export const looked = {
+  button: "What it looked at",
+  hint: "draw over the picture where the model looked while it wrote this answer",
+  map: "Heat map: what this answer looked at",
+  nth: (n: number) => `picture ${n}`,
+  places: [
+    "the top left",
+    "the top",
+    "the top right",
+    "the left",
+    "the middle",
+    "the right",
+    "the bottom left",
+    "the bottom",
+    "the bottom right",
+  ],
+  mostly: (picture: string, where: string, percent: number) =>
+    `While it wrote this answer, the model looked mainly at ${where}${picture && ` of ${picture}`} (${percent} %).`,
+  notAt: (picture: string) => `This answer did not look at ${picture || "the picture"}.`,
+  most: (n: number, percent: number) =>
+    `Of all pictures it looked most at picture ${n} (${percent} %).`,
 };
 
 /** What the chip at the picture says of the model. */
@@ -170,7 +222,8 @@ export const fetched = {
 
 export const knob = {
   auto: "Auto",
-  tokens: (n: number) => count(n, "image token"),
+  tokens: (n: number, pictures = 1) =>
+    count(n, "image token") + (pictures > 1 ? ` × ${pictures} pictures` : ""),
   valueText: (m: number, max: number) => `${m} of ${max} image tokens`,
   typed: (offered: string, text: string, stays: string) =>
     `Give ${offered}${text && `, not ${text}`}. It stays at ${stays}.`,
@@ -185,9 +238,12 @@ export const knob = {
     list.length === 1 ? `${list[0]}` : `${list.slice(0, -1).join(", ")} or ${list.at(-1)}`,
   autoLater: "Auto picks once it has measured this device.",
   ofMax: (m: number, max: number) => `${m} of ${max} image tokens.`,
-  autoIs: (m: number, reason: string) => [`Auto: ${m}`, `, ${reason}`] as const,
+  autoIs: (m: number, reason: string, pictures: number) =>
+    [`Auto: ${m}${pictures > 1 ? ` × ${pictures} pictures` : ""}`, `, ${reason}`] as const,
   unmeasured: "not measured yet",
   about: (time: string) => `≈ ${time}`,
+  cut: (tiles: number) =>
+    tiles === 1 ? " · the whole picture" : ` · the picture in ${tiles} squares`,
   first: (time: string) => ` · first token ${time}`,
   rate: (rate: string) => ` · ${rate} tokens/s`,
   buys: (now: number, nowBytes: string, most: number, mostBytes: string, max: number) =>
@@ -208,7 +264,7 @@ export const knob = {
 
 export const talk = {
   noPicture: "Choose a picture first.",
-  startsDownload: (size: string) => `Asking starts the download (${size}).`,
+  startsDownload: (what: string) => `Asking starts the download (${what}).`,
   examples: [
     "Describe the picture",
     "How many things are there?",
@@ -223,7 +279,10 @@ export const talk = {
   repeat: "Repeat the question",
   edit: "Edit",
   editHint: "take the question back and ask it in other words",
-  tokens: (m: number) => count(m, "token"),
+  tokens: (m: number, pictures = 1) =>
+    count(m, "token") + (pictures > 1 ? ` × ${pictures} pictures` : ""),
+  compares: (pictures: number) =>
+    `The same question about all ${pictures} pictures; the number is image tokens of each.`,
   confidence: (percent: number) => `confidence ${percent} %`,
   confidenceHint: "mean probability of the generated tokens: how sure the model is, not how right",
   lowConfidence: "Low confidence",
@@ -232,6 +291,8 @@ export const talk = {
     "from the question to the first token, looking at the picture included if that had not happened",
   details: "Details",
   generated: (n: number) => `${count(n, "token")} generated`,
+  squares: (tiles: number) => `the picture in ${tiles} squares`,
+  chosenBy: (select: string) => `image tokens chosen by ${select}`,
   rate: (rate: string) => `${rate} tokens/s`,
   seed: (seed: number) => `seed ${seed}`,
   cached: (cached: number, all: number) => `${cached} of ${all} prompt tokens were read before`,
@@ -246,7 +307,7 @@ export const talk = {
   compareHint: "the same question with few and many image tokens",
   copy: "Copy",
   draft: (m: number | undefined) =>
-    `Draft with ${m === undefined ? "fewer image tokens" : count(m, "image token")}`,
+    `Earlier answer with ${m === undefined ? "fewer image tokens" : count(m, "image token")}`,
   notInDraft: "not in the draft",
   comparison: (question: string) => `Comparison: ${question}`,
   counts: "Token counts",
@@ -255,7 +316,7 @@ export const talk = {
   give: (wanted: string) => `Give ${wanted}.`,
   ofThese: (most: number, list: number[]) => `2 to ${most} of ${list.join(", ")}`,
   numbers: (most: number, max: number) => `2 to ${most} different numbers from 1 to ${max}`,
-  otherPicture: "The picture is another one now.",
+  otherPicture: "The pictures are others now.",
   use: (m: number) => `Use ${m}`,
   copyTable: "Copy as Markdown",
   enough: (m: number, max: number, faster: string) =>
@@ -347,6 +408,12 @@ export const trouble = {
   weakMore: "The CPU can run small models instead.",
   nothingYet: "Nothing was downloaded yet.",
   anyway: "Try it anyway",
+  saving: (model: string) => `Download ${model} now?`,
+  savingMore: (size: string) =>
+    `Your browser is set to save data, so the download has not begun. It takes ${size}; the model is stored on this device and needs no network afterwards.`,
+  savingWaits: "If you asked a question, it waits; “Not now” drops it.",
+  savingNow: "Download now",
+  savingNotNow: "Not now",
   full: "No room to store the model",
   fullNumbers: (need: string, have: string | undefined) =>
     `It needs ${need} more; ${have === undefined ? "less is" : `${have} are`} left.`,
@@ -359,6 +426,8 @@ export const trouble = {
   fetchFile: (file: string) => `Fetch ${file} again`,
   fetchIt: "Fetch it again",
   tensors: "The model's tensors do not fit",
+  towerMore:
+    "Choose a folder that holds the vision tower as well, in a folder of its own; or make a pack of both with mqt convert --vision-tower.",
   tensorsMore: "Nothing of it is used. Fetching it again would not help: it was written so.",
   otherInternal: "An internal error",
   otherTensors: "That model's tensors do not fit",
@@ -392,6 +461,11 @@ export const trouble = {
   contextNumbers: (need: number, have: number) =>
     `It takes ${need} tokens, ${have} fit. The answers so far are kept on the page.`,
   anewHere: "New conversation about this picture",
+  anewAll: (pictures: number) => `New conversation about these ${pictures} pictures`,
+  forgetFirst: "Forget picture 1",
+  noSecond: "No further picture fits",
+  noSecondKept: "The pictures before it are kept, with their conversation.",
+  alone: "New conversation about the new one",
   anewWith: (m: number) => `New conversation with ${count(m, "image token")}`,
   longer: "A longer context",
   otherTab: "Open in another tab",
@@ -409,6 +483,7 @@ export const trouble = {
   refusedMore: "Everything else is as it was.",
   unreadable: "That picture cannot be read",
   unreadableKept: "The picture before it is kept, with its conversation.",
+  unreadableOthers: (n: number) => `The ${n} others are kept, with their conversation.`,
   unreadableNone: "Choose another picture.",
   update: "A new version of the model",
   updateMore: (size: string) =>
@@ -439,77 +514,21 @@ export const webgpu = {
   weakStep: "It may still work for a small model.",
 };
 
-export const models = {
-  title: "Another model",
-  intro: "Models that this engine runs:",
-  line: (size: string, needs: string) => `${size}; needs ${needs}.`,
-  licence: (name: string) => `Licence: ${name}.`,
-  how: "How to get it",
-  howMore: "With the mqt program, then put the folder on a server or choose it below:",
-  useBundled: (size: string) => `Use toybox (${size})`,
-  note: "The page fetches a model from the address you give, and from nowhere else; that server has to allow it (CORS).",
-  address: "Address of a model's manifest.json",
-  look: "Check",
-  files: "Files of a model",
-  folder: "Folder of a model",
-  fromDisk: "files from disk",
-};
-
-export const storage = {
-  title: "Storage on this device",
-  loading: "It is being loaded: stop that first.",
-  failed: (why: string) => `It could not be deleted: ${why}`,
-  whole: (size: string) => `${size}, complete; its SHA-256 is checked at every start`,
-  part: (size: string, all: string) => `${size} of ${all} are here`,
-  remove: "Delete",
-  removeLabel: (name: string) => `Delete ${name}`,
-  none: "No model is stored.",
-  uses: (used: string, allowed: string) => `This page uses ${used}; the browser allows ${allowed}.`,
-  kept: "The browser keeps it until you delete it.",
-  notKept: "May be removed when the disk is full.",
-  keep: "Ask the browser to keep it",
-  history: "Last conversation",
-  historyIs: (n: number, size: string) => `${count(n, "answer")} and the picture, ${size}`,
-  historyNone: "No conversation is stored.",
-};
-
 export const settings = {
   answers: "Answers",
   number: "Give a number.",
+  own: (way: string) => `Model default: ${way}`,
+  ways: {
+    nested: "Nested: the first ones",
+    spread: "Spread: the most different ones",
+    pool: "Pool: averages of neighbours",
+    random: "Random: to compare with",
+    question: "Question: what it is about; the picture is read anew for each question",
+  },
   linked: (what: string) => `This link sets a ${what} (see Settings).`,
   and: " and ",
   linkedSystem: "system prompt",
   linkedStop: "stop text",
-};
-
-export const benchmark = {
-  title: "Benchmark",
-  run: "Run",
-  stop: "Stop",
-  json: "Copy JSON",
-  what: "Measures the loaded model on this device: image encoding, prompts, generation, and the wait for the first token with different numbers of image tokens. Close other programs first.",
-  noModel: "Load a model first: ask something.",
-  busy: "The model is busy with an answer.",
-  warmUp: "warm-up …",
-  medians: "Medians of this run.",
-  stopped: "Stopped.",
-  rows: {
-    where: "Device",
-    model: "Model",
-    read: "Memory bandwidth",
-    compute: "Compute",
-    picture: "Picture",
-    weights: "Upload weights",
-    kernels: "Compile kernels",
-    memory: "Peak memory",
-  },
-  prompt: (n: number) => `Prompt, ${count(n, "token")}`,
-  generation: (context: number) => `Generation at ${context}`,
-  perToken: (name: string, weights: string, size: string) =>
-    `${name} ${weights}, ${size} read per token`,
-  flops: "GFLOP/s in f32",
-  plot: "From a new picture and a question to the first token, by image tokens",
-  plotLabel: "Time to the first token",
 };
 
 export const report = {
@@ -522,58 +541,4 @@ export const report = {
   copy: "Copy report",
   wasm: "WebAssembly memory",
   gpu: "Device memory",
-};
-
-export const about = {
-  title: "About",
-  what: "mqt runs vision-language models in this browser. A picture becomes a fixed row of image tokens, the most telling ones first, so that any number of them can be taken.",
-  paper: "The paper: Matryoshka Query Transformer for Large Vision-Language Models",
-  source: "Source code",
-  card: "What toybox can do: its model card",
-  licence: "Licence of program and toybox: MIT or Apache-2.0",
-  private:
-    "Pictures, questions and answers stay on this device. The page asks no other server for anything unless you give it an address.",
-  keys: "Keys",
-  keyList: [
-    ["Enter", "ask"],
-    ["Shift + Enter", "new line"],
-    ["Esc", "stop, or close a dialog"],
-    ["[ and ]", "fewer or more image tokens"],
-    ["Ctrl + V", "paste a picture or its address"],
-  ],
-  version: (version: string, commit: string) => `Version ${version}${commit && `, ${commit}`}`,
-};
-
-export const exported = {
-  title: (picture: string) => `# A conversation about ${picture}`,
-  question: (n: number, text: string) => `${n}. **${text}**`,
-  facts: (m: number, percent: string) => `(${count(m, "image token")}${percent})`,
-  confidence: (percent: number) => `, confidence ${percent} %`,
-  nothing: "There is nothing to save yet.",
-};
-
-export const composer = {
-  title: "Make a scene",
-  label: "Scene. Tab chooses a thing, arrows move it, plus and minus size it, Delete removes it",
-  things: "Things to add",
-  thingsMore: "Things: click one, or drag it onto the scene",
-  colour: "Colour",
-  colours: "Shape colour",
-  background: "Background",
-  ground: (name: string, n: number) => (n > 1 ? `${name} ground ${n}` : `${name} ground`),
-  use: "Use this scene",
-  larger: "Larger",
-  smaller: "Smaller",
-  remove: "Remove",
-  surprise: "Surprise me",
-  clear: "Clear",
-  add: (name: string) => `Add: ${name}`,
-  nothing: "nothing yet",
-  tooMany: (most: number) => ` The model was trained with up to ${most} things.`,
-  lost: (names: string) => ` Could not be fetched: ${names}. Are you offline?`,
-  chosen: (what: string, where: string) => ` Chosen: ${what}, ${where}.`,
-  inScene: (list: string) => `In the scene: ${list}.`,
-  rows: ["top", "", "bottom"],
-  columns: ["left", "", "right"],
-  middle: "middle",
 };

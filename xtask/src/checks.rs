@@ -1,13 +1,9 @@
-//! Checks of what surrounds the code: licences and sources of dependencies, the fuzz targets, the
-//! package for crates.io.
+//! Checks of what surrounds the code: licences and sources of dependencies, the fuzz targets.
 
 use crate::run::{cargo, execute, output, root, target};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::collections::BTreeSet;
-
-/// crates.io takes packages up to this size.
-const MOST_PACKAGE_BYTES: u64 = 10 << 20;
 
 /// What `deny.toml` says about licences, held without `cargo deny`, which takes minutes to build.
 struct Policy {
@@ -91,17 +87,4 @@ pub(crate) fn licences() -> Result<()> {
 pub(crate) fn fuzz() -> Result<()> {
     let mut check = cargo(&["check", "--manifest-path", "fuzz/Cargo.toml", "--lib", "--bins"]);
     execute(check.env("CARGO_TARGET_DIR", target().join("fuzz")))
-}
-
-/// The package for crates.io holds what it needs and stays under the limit.
-pub(crate) fn package() -> Result<()> {
-    execute(&mut cargo(&["package", "--package", "mqt", "--no-verify", "--allow-dirty"]))?;
-    let version = env!("CARGO_PKG_VERSION");
-    let file = target().join(format!("package/mqt-{version}.crate"));
-    let bytes = std::fs::metadata(&file).with_context(|| file.display().to_string())?.len();
-    println!("size: the package has {bytes} bytes (at most {MOST_PACKAGE_BYTES})");
-    if bytes > MOST_PACKAGE_BYTES {
-        bail!("the package has {bytes} bytes, crates.io takes {MOST_PACKAGE_BYTES}");
-    }
-    Ok(())
 }

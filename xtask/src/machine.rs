@@ -43,6 +43,14 @@ pub(crate) fn chromium() -> Option<PathBuf> {
     first_file(names.iter().map(|name| Path::new("/usr/bin").join(name)))
 }
 
+/// Firefox.
+pub(crate) fn firefox() -> Option<PathBuf> {
+    if let Some(path) = std::env::var_os("MQT_FIREFOX") {
+        return Some(path.into());
+    }
+    first_file(["firefox-esr", "firefox"].iter().map(|name| Path::new("/usr/bin").join(name)))
+}
+
 /// SwiftShader as a Vulkan driver, which Chromium ships.
 pub(crate) fn swiftshader() -> Option<PathBuf> {
     let folders = ["/usr/lib/chromium", "/usr/lib/chromium-browser", "/opt/google/chrome"];
@@ -120,12 +128,15 @@ fn has_wasm(sysroot: &Path) -> bool {
 }
 
 fn debian_wasm() -> bool {
-    let rustc = Path::new("/usr/bin/rustc");
-    let sysroot = || output(Command::new(rustc).args(["--print", "sysroot"])).map(PathBuf::from);
-    Path::new("/usr/bin/cargo").is_file()
-        && Path::new(LINKER).is_file()
-        && sysroot()
-            .is_some_and(|s| s.join("lib/rustlib/src/rust/library/std/Cargo.toml").is_file())
+    Path::new(LINKER).is_file() && debian_sources().is_some()
+}
+
+/// The sources of a standard library for Debian's compiler.
+fn debian_sources() -> Option<PathBuf> {
+    let sysroot = output(Command::new("/usr/bin/rustc").args(["--print", "sysroot"]))?;
+    let library = Path::new(&sysroot).join("lib/rustlib/src/rust/library");
+    let is_there = Path::new("/usr/bin/cargo").is_file();
+    (is_there && library.join("std/Cargo.toml").is_file()).then_some(library)
 }
 
 const LINKER: &str = "/usr/bin/wasm-ld-19";
@@ -144,7 +155,45 @@ pub(crate) fn wasm_cargo(std: WasmStd, task: &str, args: &[&str]) -> Command {
         }
     };
     command.args(["--target", WASM]).args(args);
+    // To measure what the vectors bring.
+    if std::env::var("MQT_WASM_SIMD").is_ok_and(|v| v == "off") {
+        command.env("CARGO_ENCODED_RUSTFLAGS", "-C\u{1f}target-feature=-simd128");
+        return command;
+    }
+    // Flags in the environment replace those of .cargo/config.toml.
+    for (name, between) in [("CARGO_ENCODED_RUSTFLAGS", "\u{1f}"), ("RUSTFLAGS", " ")] {
+        if let Ok(outer) = std::env::var(name) {
+            command.env(name, with_simd(&outer, between));
+            break;
+        }
+    }
     command
+}
+
+/// Flags of the compiler, and vectors of 128 bits, as .cargo/config.toml has them.
+fn with_simd(outer: &str, between: &str) -> String {
+    let own = ["-C", "target-feature=+simd128"].join(between);
+    if outer.is_empty() { own } else { [outer, &own].join(between) }
+}
+
+/// Cargo for another system: `cargo check --target <target> <args>`, with the toolchain's standard
+/// library, or with Debian's sources of one. `None` where there is neither.
+pub(crate) fn check_for(target: &str, args: &[&str]) -> Option<Command> {
+    let sysroot = output(&mut program("rustc", &["--print", "sysroot"]))?;
+    let has = Path::new(&sysroot).join("lib/rustlib").join(target).join("lib").is_dir();
+    let mut command = if has {
+        cargo(&["check"])
+    } else {
+        let (compiler, sysroot) = ("/usr/bin/rustc", debian_sources()?);
+        let mut command = program("/usr/bin/cargo", &["check", "-Z", "build-std=std,panic_abort"]);
+        command.env("RUSTC", compiler).env("RUSTC_BOOTSTRAP", "1");
+        // Another compiler's build would evict this one's.
+        command.env("CARGO_TARGET_DIR", self::target().join("debian"));
+        println!("standard library from {}", sysroot.display());
+        command
+    };
+    command.args(["--target", target]).args(args);
+    Some(command)
 }
 
 /// Where [`wasm_cargo`] puts what it builds.
@@ -161,4 +210,15 @@ fn first_file(mut paths: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
 
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_from_outside_are_kept_beside_our_own() {
+        assert_eq!(with_simd("-Dwarnings", " "), "-Dwarnings -C target-feature=+simd128");
+        assert_eq!(with_simd("", "|"), "-C|target-feature=+simd128");
+    }
 }

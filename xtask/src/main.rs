@@ -1,12 +1,16 @@
 //! `cargo xtask <task>`: everything around the build, in plain Rust. See `xtask/README.md`.
 
+mod api;
 mod checks;
 mod machine;
+mod package;
 mod pictures;
 mod python;
 mod run;
 mod setup;
+mod shapes;
 mod synth;
+mod targets;
 mod test;
 mod types;
 mod web;
@@ -25,10 +29,20 @@ cargo xtask <task>
                    fuzz package
   setup   install what the tests need, or say what is missing
   types   write web/ts/generated.ts, the TypeScript that follows from the Rust
-  web     the same; compile web/ to WebAssembly and build the page into www/dist
+  api     write docs/api.txt, the list of the library's public items
+  web     `types`; compile web/ to WebAssembly and build the page into www/dist
+            --page                  the page alone, where no Rust has changed
+  package the same; make the npm package in web/dist, check it and the crate as they would be published
   www     serve www/dist on http://localhost:8080 (`cargo xtask www PORT` for another port)
+  targets check that mqt compiles for Windows, macOS and Linux on ARM; nothing is linked or run
+            TARGET...               only these
   synth   write a synthetic checkpoint of a named shape
             --shape NAME -o DIR [--layout mqt-llava|llava-1.5|llava-hf|llava-hf-new|smolvlm|mobilevlm] [--seed N] [--shard-bytes N]
+  shapes  make a synthetic checkpoint of each shape in turn, convert it, ask it, delete it, and print
+          sizes, memory and times as the tables of docs/checkpoints.md
+            --shape NAME[,NAME]     these shapes (default: the small ones)
+            --adapter NAME[,NAME]   where to ask (default cpu)
+            -o DIR                  where to work (default target/shapes)
   golden  write the reference files of tests/golden again (Python, PyTorch)
   training  the tests of what trains the toybox (Python, PyTorch)
   pictures  read generated pictures of every format with mqt and with Pillow, and compare (Python)
@@ -60,6 +74,9 @@ fn task(args: &[String]) -> Result<()> {
         "golden" => python::golden(rest),
         "pictures" => pictures::run(rest),
         "synth" => synth::run(rest),
+        "shapes" => shapes::run(rest),
+        "web" if rest == ["--page"] => web::page().map(|_| ()),
+        "targets" => targets::run(rest),
         "www" => www::run(rest),
         _ if !rest.is_empty() => {
             bail!("`cargo xtask {task}` takes no arguments, got {}", rest.join(" "))
@@ -67,7 +84,9 @@ fn task(args: &[String]) -> Result<()> {
         "setup" => setup::run(&setup::Needs::all()),
         "training" => python::training(),
         "types" => types::run(),
+        "api" => api::run(),
         "web" => web::run().map(|_| ()),
+        "package" => package::run(),
         "help" | "-h" | "--help" => {
             print!("{HELP}");
             Ok(())

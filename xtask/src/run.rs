@@ -50,6 +50,18 @@ pub(crate) fn execute(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Writes a file that is made from others, if it is another one now.
+pub(crate) fn write_made(file: &str, text: &str) -> Result<()> {
+    let path = root().join(file);
+    if std::fs::read_to_string(&path).is_ok_and(|old| old == text) {
+        println!("{file} is up to date");
+        return Ok(());
+    }
+    std::fs::write(&path, text).with_context(|| format!("writing {file}"))?;
+    println!("wrote {file}");
+    Ok(())
+}
+
 /// What the command printed, or `None` if it is not there or failed.
 pub(crate) fn output(command: &mut Command) -> Option<String> {
     let output = command.output().ok().filter(|o| o.status.success())?;

@@ -14,6 +14,8 @@ pub(crate) struct Needs {
     pub(crate) vulkan: bool,
     /// Chromium, for itself or for its SwiftShader.
     pub(crate) chromium: bool,
+    /// Firefox, another engine for the page.
+    pub(crate) firefox: bool,
     /// The WebAssembly standard library.
     pub(crate) wasm: bool,
     /// Node and the npm packages of the browser package, the page and the browser tests.
@@ -22,7 +24,7 @@ pub(crate) struct Needs {
 
 impl Needs {
     pub(crate) fn all() -> Needs {
-        Needs { vulkan: true, chromium: true, wasm: true, node: true }
+        Needs { vulkan: true, chromium: true, firefox: true, wasm: true, node: true }
     }
 }
 
@@ -46,6 +48,13 @@ pub(crate) fn run(needs: &Needs) -> Result<()> {
         if machine::chromium().is_none() {
             let what = "Chromium (MQT_CHROMIUM may name one that is elsewhere)";
             missing.push(apt.sentence(what, "chromium"));
+        }
+    }
+    if needs.firefox && machine::firefox().is_none() {
+        apt.try_install(&["firefox-esr"]);
+        if machine::firefox().is_none() {
+            let what = "Firefox (MQT_FIREFOX may name one that is elsewhere)";
+            missing.push(apt.sentence(what, "firefox-esr"));
         }
     }
     if needs.wasm && machine::wasm_std().is_none() {
@@ -88,6 +97,9 @@ fn report(needs: &Needs) {
     if needs.chromium {
         println!("Chromium        {}", path(machine::chromium()));
         println!("SwiftShader     {}", path(machine::swiftshader()));
+    }
+    if needs.firefox {
+        println!("Firefox         {}", path(machine::firefox()));
     }
     if needs.wasm {
         println!(

@@ -5,6 +5,7 @@
 
 use crate::checks;
 use crate::machine::{self, wasm_cargo};
+use crate::package;
 use crate::run::{cargo, execute, root, target};
 use crate::setup::{self, Needs};
 use crate::web;
@@ -34,9 +35,9 @@ const STEPS: &[Step] = &[
     Step { name: "swiftshader", what: "GPU tests on SwiftShader", after: "test", run: swiftshader },
     Step {
         name: "web",
-        what: "WebAssembly and page: build, types, sizes",
+        what: "WebAssembly, page and npm package: build, types, sizes",
         after: "",
-        run: || web::run().map(|_| ()),
+        run: || web::run().and_then(|_| package::npm()),
     },
     Step {
         name: "browser",
@@ -53,7 +54,12 @@ const STEPS: &[Step] = &[
         run: checks::licences,
     },
     Step { name: "fuzz", what: "fuzz targets: types", after: "", run: checks::fuzz },
-    Step { name: "package", what: "the package for crates.io", after: "", run: checks::package },
+    Step {
+        name: "package",
+        what: "the crate and the npm package, as they would be published",
+        after: "web",
+        run: package::check,
+    },
 ];
 
 /// Runs the chosen steps; fails if one failed.
@@ -68,6 +74,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         setup::run(&Needs {
             vulkan: native,
             chromium: has("swiftshader") || has("browser"),
+            firefox: has("browser"),
             wasm: has("clippy-wasm") || has("web"),
             node: has("web") || has("browser") || has("biome"),
         })?;
@@ -194,6 +201,8 @@ fn swiftshader() -> Result<()> {
         "--test",
         "families",
         "--test",
+        "forms",
+        "--test",
         "cli",
         "--",
     ]);
@@ -213,12 +222,15 @@ const NO_DRIVER: &[&str] = &[
     "weights::",
     "cli::bad_",
     "cli::cache",
+    "cli::clips",
     "cli::commands",
     "cli::eval",
+    "cli::folders",
     "cli::interrupted",
     "cli::odd_model",
     "cli::outputs",
     "cli::pull",
+    "cli::serve",
     "cli::streams",
     "cli::terminal",
 ];
@@ -235,18 +247,24 @@ fn on_driver<'a>(command: &'a mut Command, driver: &Path) -> &'a mut Command {
 
 fn browser() -> Result<()> {
     let chromium = machine::chromium().context("Chromium is not installed")?;
+    let firefox = machine::firefox().context("Firefox is not installed")?;
     // The tests compare with the native binary; after the step `test` this compiles nothing.
     execute(&mut cargo(&["build", "--workspace", "--bin", "mqt"]))?;
     let binary = target().join("debug").join(format!("mqt{}", std::env::consts::EXE_SUFFIX));
     let cli = root().join("node_modules/@playwright/test/cli.js");
-    let mut playwright = machine::with_node("node", &[]);
-    playwright.arg(cli).arg("test");
-    playwright.current_dir(root().join("tests/browser"));
-    playwright.env("MQT_CHROMIUM", chromium).env("MQT_BIN", binary);
-    if let Some(driver) = machine::lavapipe() {
-        on_driver(&mut playwright, &driver);
+    // The page with its engine in the browser, then some of it with the program for an engine.
+    for config in ["playwright.config.mjs", "native.config.mjs"] {
+        let mut playwright = machine::with_node("node", &[]);
+        playwright.arg(&cli).args(["test", "--config", config]);
+        playwright.current_dir(root().join("tests/browser"));
+        playwright.env("MQT_CHROMIUM", &chromium).env("MQT_FIREFOX", &firefox);
+        playwright.env("MQT_BIN", &binary);
+        if let Some(driver) = machine::lavapipe() {
+            on_driver(&mut playwright, &driver);
+        }
+        execute(&mut playwright)?;
     }
-    execute(&mut playwright)
+    Ok(())
 }
 
 /// The rules, and those that are off, stand in `biome.json`.

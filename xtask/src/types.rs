@@ -4,8 +4,11 @@
 //! The Rust is read as text, so that this takes no build. Whatever it holds that has no sure
 //! counterpart in TypeScript is an error here, not a guess.
 
-use crate::run::root;
+mod items;
+
+use crate::run::{root, write_made};
 use anyhow::{Context, Result, bail, ensure};
+use items::{As, CODES, ITEMS};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
@@ -13,70 +16,6 @@ use syn::{Attribute, Expr, Fields, GenericArgument, Item, Lit, PathArguments, Ty
 
 /// Where it is kept, from the repository's root.
 const FILE: &str = "web/ts/generated.ts";
-
-/// What each kind of item becomes.
-#[derive(Clone, Copy, PartialEq)]
-enum As {
-    /// What the package returns: every field is there.
-    Record,
-    /// What it takes: every field may be left out.
-    Settings,
-}
-
-/// Names in Rust, and in TypeScript.
-type Names = &'static [(&'static str, &'static str)];
-
-/// The items, by file.
-const ITEMS: &[(&str, As, Names)] = &[
-    ("src/error/code.rs", As::Record, &[("Facts", "Facts")]),
-    ("src/budget.rs", As::Record, &[("Mode", "ImageTokensMode"), ("Speed", "Speed")]),
-    ("src/select.rs", As::Record, &[("Select", "Select")]),
-    ("src/model/slot.rs", As::Record, &[("Arithmetic", "Arithmetic")]),
-    (
-        "src/session/record.rs",
-        As::Record,
-        &[
-            ("Answer", "Answer"),
-            ("AnswerImage", "AnswerImage"),
-            ("FinishReason", "FinishReason"),
-            ("Timings", "Timings"),
-            ("AnswerAdapter", "AnswerAdapter"),
-            ("AnswerModel", "AnswerModel"),
-            ("Turn", "Turn"),
-            ("Estimate", "Estimate"),
-        ],
-    ),
-    ("src/gpu/adapter.rs", As::Record, &[("AdapterInfo", "AdapterInfo")]),
-    ("src/gpu/chosen.rs", As::Record, &[("Choices", "Kernels"), ("Learned", "Learned")]),
-    ("web/src/engine.rs", As::Record, &[("Loaded", "Loaded"), ("Offer", "Offer")]),
-    (
-        "src/bench/report.rs",
-        As::Record,
-        &[
-            ("Report", "BenchReport"),
-            ("Processor", "BenchProcessor"),
-            ("ModelFacts", "BenchModel"),
-            ("Vision", "BenchVision"),
-            ("Prefill", "BenchPrefill"),
-            ("SmallBatch", "BenchBatch"),
-            ("Decode", "BenchDecode"),
-            ("FirstToken", "BenchFirstToken"),
-            ("Startup", "BenchStartup"),
-        ],
-    ),
-    ("src/cpu/isa.rs", As::Record, &[("Isa", "InstructionSet")]),
-    ("src/bench/ceilings.rs", As::Record, &[("Ceilings", "BenchCeilings")]),
-    ("src/bench/profile.rs", As::Record, &[("Stage", "BenchStage"), ("KernelTime", "BenchKernel")]),
-    (
-        "web/src/settings.rs",
-        As::Settings,
-        &[("Settings", "LoadSettings"), ("Asked", "AskSettings"), ("Measured", "BenchSettings")],
-    ),
-];
-
-/// The kinds of error: the library's, and the package's own.
-const CODES: &[(&str, &str)] =
-    &[("src/error/code.rs", "ErrorCode"), ("web/src/failure.rs", "PackageErrorCode")];
 
 const DEFAULTS: &str = "src/defaults.rs";
 
@@ -86,14 +25,7 @@ const HEADER: &str = "\
 
 /// Writes the file, if it is another one now.
 pub(crate) fn run() -> Result<()> {
-    let (path, text) = (root().join(FILE), generate(&root())?);
-    if std::fs::read_to_string(&path).is_ok_and(|old| old == text) {
-        println!("{FILE} is up to date");
-        return Ok(());
-    }
-    std::fs::write(&path, text).with_context(|| format!("writing {FILE}"))?;
-    println!("wrote {FILE}");
-    Ok(())
+    write_made(FILE, &generate(&root())?)
 }
 
 /// The file's text, from the sources below `root`.
@@ -300,6 +232,10 @@ fn generic(ty: &Type) -> Option<(String, Vec<&Type>)> {
 fn typescript(ty: &Type, names: &BTreeMap<&str, &str>) -> Result<String> {
     if let Type::Reference(reference) = ty {
         return typescript(&reference.elem, names);
+    }
+    if let Type::Array(array) = ty {
+        let length = value(&array.len)?.parse().context("the length of an array")?;
+        return Ok(format!("[{}]", vec![typescript(&array.elem, names)?; length].join(", ")));
     }
     let (name, inner) = generic(ty).context("a type that is no plain name")?;
     Ok(match (name.as_str(), inner.as_slice()) {

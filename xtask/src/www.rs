@@ -16,7 +16,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if !root().join("www/dist/index.html").is_file() {
         bail!("there is no www/dist yet: `cargo xtask web` builds it");
     }
-    setup::run(&Needs { vulkan: false, chromium: false, wasm: false, node: true })?;
+    setup::run(&Needs { vulkan: false, chromium: false, firefox: false, wasm: false, node: true })?;
     let mut node = machine::with_node("node", &[]);
     execute(node.arg(root().join("www/serve.mjs")).arg(port))
 }

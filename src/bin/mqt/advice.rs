@@ -2,9 +2,9 @@
 //! and nowhere else.
 
 use mqt::Error;
+use mqt::internals::untrusted::limits;
+use mqt::internals::weights::files::is_gguf;
 use mqt::text::Template;
-use mqt::untrusted::limits;
-use mqt::weights::files::is_gguf;
 use std::path::Path;
 
 /// What happened and what helps, in one sentence.
@@ -15,6 +15,16 @@ pub(crate) fn message(error: &Error) -> String {
             Some(advice) => format!("{error}; {advice}"),
             None => error.to_string(),
         },
+    }
+}
+
+/// The same about a model whose context has at most `limit` tokens: no flag gives it more.
+pub(crate) fn within(error: &Error, limit: usize) -> String {
+    match error {
+        Error::ContextFull { have, .. } if *have >= limit => format!(
+            "{error}, and this model allows no more; use fewer image tokens, a shorter question, or start anew"
+        ),
+        _ => message(error),
     }
 }
 
@@ -108,5 +118,8 @@ mod tests {
             "300 image tokens asked for, but this model gives 1 to 64; choose -m between 1 and 64"
         );
         assert_eq!(message(&Error::Cancelled), "stopped");
+        let full = Error::ContextFull { need: 600, have: 512 };
+        assert!(within(&full, 2048).contains("--context"), "{}", within(&full, 2048));
+        assert!(!within(&full, 512).contains("--context"), "{}", within(&full, 512));
     }
 }

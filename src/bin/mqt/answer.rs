@@ -4,6 +4,7 @@ use crate::console::Console;
 use crate::conversation::Conversation;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
+use crate::words::time;
 use mqt::budget::Mode;
 use mqt::session::{Answer, FinishReason, Request};
 
@@ -13,13 +14,13 @@ pub(crate) fn stats(answer: &Answer) -> String {
     let m = answer.image_tokens;
     parts.push(match answer.image_tokens_mode {
         Mode::Auto => format!("m {m} (auto, {})", answer.image_tokens_reason),
-        Mode::Fixed => format!("m {m}"),
+        _ => format!("m {m}"),
     });
     let cached = match answer.cached_tokens {
         0 => String::new(),
         n => format!(" ({n} of {} prompt tokens were cached)", answer.prompt_tokens),
     };
-    parts.push(format!("first token {:.2} s{cached}", answer.timings_ms.first_token / 1e3));
+    parts.push(format!("first token {}{cached}", time(answer.timings_ms.first_token)));
     if answer.tokens_per_second > 0.0 {
         parts.push(format!("{:.1} tokens/s", answer.tokens_per_second));
     }
@@ -29,8 +30,8 @@ pub(crate) fn stats(answer: &Answer) -> String {
             let tokens = answer.completion_tokens;
             parts.push(format!("cut after {tokens} tokens (--max-new-tokens)"));
         }
-        FinishReason::Cancelled => parts.push("stopped".into()),
         FinishReason::Context => parts.push("cut: the context is full (--context)".into()),
+        _ => parts.push("stopped".into()),
     }
     parts.join(" · ")
 }

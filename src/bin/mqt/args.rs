@@ -6,17 +6,20 @@ use crate::processor::ProcessorArgs;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 pub(crate) use device::{BenchArgs, DoctorArgs};
-use mqt::select::Select;
+use mqt::Select;
+use mqt::model::WeightsChoice;
 use mqt::text::TemplateChoice;
-use mqt::weights::WeightsChoice;
-pub(crate) use shared::{AnswerArgs, BudgetArgs, ModelArgs, SystemArgs, found, question, source};
+pub(crate) use serve::ServeArgs;
+pub(crate) use shared::{AnswerArgs, BudgetArgs, FormArgs, ModelArgs, SystemArgs};
 use shared::{SELECT, WEIGHTS};
+pub(crate) use shared::{found, question, source};
 use std::ffi::OsString;
 use std::path::PathBuf;
 pub(crate) use values::{Tokens, tokens};
-use values::{image_tokens, seconds, template, whole};
+use values::{every, frames, image_tokens, seconds, template, whole};
 
 mod device;
+mod serve;
 mod shared;
 mod values;
 
@@ -47,7 +50,7 @@ pub(crate) enum Command {
     /// Give one question's answers with several numbers of image tokens
     #[command(after_help = help::COMPARE)]
     Compare(CompareArgs),
-    /// Draw where the image tokens read from
+    /// Draw where the image tokens read from, or what an answer looked at
     #[command(after_help = help::ATTENTION)]
     Attention(AttentionArgs),
     /// Write what the network computes for one prompt, to compare with PyTorch
@@ -56,6 +59,9 @@ pub(crate) enum Command {
     /// Answer a file of questions, in LLaVA's format, and score the answers
     #[command(after_help = help::EVAL)]
     Eval(EvalArgs),
+    /// Answer requests over HTTP, as OpenAI's interface has them
+    #[command(after_help = help::SERVE)]
+    Serve(ServeArgs),
     /// Turn a Hugging Face checkpoint folder, or a pair of GGUF files, into a pack
     #[command(after_help = help::CONVERT)]
     Convert(ConvertArgs),
@@ -90,6 +96,21 @@ pub(crate) struct AskArgs {
     /// The question; without it the last argument is the question
     #[arg(short, long, value_name = "TEXT")]
     pub(crate) question: Option<String>,
+    /// One question about all pictures together, in this order; without it, each is asked about by
+    /// itself
+    #[arg(long, conflicts_with_all = ["frames", "every"])]
+    pub(crate) together: bool,
+    /// One question about a clip: N frames of a folder, of an animated GIF or WebP, or of the
+    /// pictures, with 2 to 8 image tokens each unless -m says otherwise
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = frames)]
+    pub(crate) frames: Option<usize>,
+    /// Watch a folder that a camera writes into: every so many seconds, an answer about the newest
+    /// picture
+    #[arg(
+        long, value_name = "SECONDS", allow_hyphen_values = true, conflicts_with = "frames",
+        value_parser = every
+    )]
+    pub(crate) every: Option<f64>,
     #[command(flatten)]
     pub(crate) budget: BudgetArgs,
     /// Answer first with this many image tokens, for a quick draft
@@ -114,6 +135,20 @@ pub(crate) struct AskArgs {
     /// One JSON object per answer, schema mqt.answer/1
     #[arg(long)]
     pub(crate) json: bool,
+    /// Write the answers to this file, one JSON object a line; what is there is not asked again
+    #[arg(
+        short, long, value_name = "ANSWERS.jsonl",
+        conflicts_with_all = ["json", "together", "frames", "every", "draft"]
+    )]
+    pub(crate) output: Option<PathBuf>,
+    /// Write each answer beside its picture, under its name with this ending; no file is replaced
+    #[arg(
+        long, value_name = ".txt",
+        conflicts_with_all = ["json", "together", "frames", "every", "draft"]
+    )]
+    pub(crate) sidecar: Option<String>,
+    #[command(flatten)]
+    pub(crate) form: FormArgs,
     #[command(flatten)]
     pub(crate) answer: AnswerArgs,
     #[command(flatten)]
@@ -165,17 +200,34 @@ pub(crate) struct CompareArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct AttentionArgs {
-    /// The picture: a file, `-` for stdin, or a data: URL
-    pub(crate) image: OsString,
-    /// How many image tokens to draw together, from the first on: 1 to the model's M [default: all]
+    /// The picture (a file, `-` for stdin, or a data: URL); with --answer one or several
+    #[arg(required = true, value_name = "IMAGE")]
+    pub(crate) images: Vec<OsString>,
+    /// Draw what the answer to a question looked at; prints the answer
+    #[arg(long, requires = "question")]
+    pub(crate) answer: bool,
+    /// The question
+    #[arg(short, long, value_name = "TEXT", requires = "answer")]
+    pub(crate) question: Option<String>,
+    /// How many image tokens to draw together, from the first on: 1 to the model's M [default:
+    /// all]. With --answer: how many the answer has of each picture [default: all of one square]
     #[arg(
         short = 'm', long, value_name = "N", allow_hyphen_values = true,
         value_parser = image_tokens
     )]
     pub(crate) tokens: Option<u64>,
-    /// The PNG file to write
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: PathBuf,
+    /// With --answer: how image tokens are chosen, as in `ask` [default: the model's own way]
+    #[arg(
+        long, value_name = "HOW", hide_possible_values = true, requires = "answer",
+        value_parser = PossibleValuesParser::new(SELECT).try_map(|text| text.parse::<Select>())
+    )]
+    pub(crate) select: Option<Select>,
+    /// The PNG file to write; with --json it may be left out
+    #[arg(short, long, value_name = "FILE", required_unless_present = "json")]
+    pub(crate) output: Option<PathBuf>,
+    /// The weights as one JSON object on stdout, schema mqt.attention/1
+    #[arg(long)]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
 }
@@ -277,7 +329,7 @@ pub(crate) struct ConvertArgs {
     /// Largest shard in bytes; for tests, which want many of a small model
     #[arg(
         long, hide = true, allow_hyphen_values = true,
-        default_value_t = mqt::weights::pack::SHARD_BYTES, value_parser = whole
+        default_value_t = mqt::internals::weights::pack::SHARD_BYTES, value_parser = whole
     )]
     pub(crate) shard_bytes: u64,
 }

@@ -8,10 +8,10 @@ use crate::failure::Result;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::target::{Target, keep_apart, refuse_stdout};
-use mqt::bench::{self, Plan, Report};
 use mqt::gpu::AdapterChoice;
+use mqt::internals::bench::{self, Plan, Report};
+use mqt::internals::untrusted;
 use mqt::model::{Arithmetic, ModelSource, Tuning};
-use mqt::untrusted;
 use pollster::block_on;
 use std::fmt::Write;
 
@@ -45,6 +45,7 @@ pub(crate) fn run(args: BenchArgs, console: &Console) -> Result<()> {
         contexts: numbers(&args.contexts),
         prefill: numbers(&args.prefill),
         vision: !args.no_vision,
+        question: args.select.is_some(),
         profile: args.profile,
         patience: args.patience,
         small_batch: if args.batches.is_empty() {
@@ -127,6 +128,12 @@ fn write_table(out: &mut String, r: &Report) -> std::fmt::Result {
             .map_or(String::new(), |f| format!(" · {:.0} % of the f32 peak", 100.0 * f));
         writeln!(out, "tower         {} ms for {} GFLOP{share}", round(v.ms), round(v.gflop))?;
         writeln!(out, "resampler     {}", figure(r.resample_ms, "ms"))?;
+        let (order, share) = (round(v.order_ms), 100.0 * v.order_ms / v.ms);
+        writeln!(
+            out,
+            "order         {order} ms for {} image tokens · {share:.2} % of the tower",
+            v.ordered
+        )?;
     }
     for p in &r.prefill {
         writeln!(
@@ -168,6 +175,38 @@ fn write_table(out: &mut String, r: &Report) -> std::fmt::Result {
             f.image_tokens,
             round(f.ms)
         )?;
+    }
+    for p in &r.pictures {
+        let name =
+            if p.pictures == 1 { "1 picture".into() } else { format!("{} pictures", p.pictures) };
+        let left = round(p.encoded_ms);
+        writeln!(
+            out,
+            "{name:<13} at m = {:<3}       {:>9} ms  {left:>9} ms once encoded",
+            p.image_tokens,
+            round(p.ms)
+        )?;
+    }
+    for c in &r.chosen {
+        writeln!(
+            out,
+            "by question   at m = {:<3}       {:>9} ms  spread {} ms, then {} ms  all {} ms",
+            c.image_tokens,
+            round(c.question_ms),
+            round(c.spread_ms),
+            round(c.spread_again_ms),
+            round(c.all_ms)
+        )?;
+    }
+    if let Some(p) = r.prediction {
+        let (median, worst) = (100.0 * p.median_error, 100.0 * p.worst_error);
+        writeln!(out, "predictions   off by {median:.0} % (median), {worst:.0} % at most")?;
+    }
+    if let Some(s) = r.stop {
+        let stages = [("picture", s.picture_ms), ("prompt", s.prompt_ms), ("answer", s.answer_ms)];
+        let there = stages.iter().filter_map(|(name, ms)| ms.map(|ms| (name, round(ms))));
+        let there: Vec<String> = there.map(|(name, ms)| format!("{name} {ms} ms")).collect();
+        writeln!(out, "stop, at most {}", there.join(" · "))?;
     }
     for (shape, variant) in &r.variants {
         writeln!(out, "kernel        {shape}: {variant}")?;

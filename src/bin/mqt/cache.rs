@@ -9,7 +9,7 @@ use crate::output::Output;
 use crate::pictures::Pictures;
 use crate::pulled::Note;
 use crate::words::counted;
-use mqt::untrusted::check_file_name;
+use mqt::internals::untrusted::check_file_name;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -41,7 +41,7 @@ pub(crate) fn run(command: CacheCommand, console: &Console) -> Result<()> {
     Interrupt::install()?;
     match command {
         CacheCommand::Ls => list(console),
-        CacheCommand::Rm { name } if name == PICTURES => remove_pictures(console),
+        CacheCommand::Rm { name } if name == pictures_name() => remove_pictures(console),
         CacheCommand::Rm { name } => remove(&name, console),
         CacheCommand::Verify { name: Some(name) } => Output::new().line(&verified(&name)?),
         CacheCommand::Verify { name: None } => verify_all(console),
@@ -72,10 +72,16 @@ fn cached(name: &str) -> Result<PathBuf> {
     }
 }
 
-/// The folder of a model that was pulled by this name, `owner/name` or as the cache calls it.
+/// The folder of a model that was pulled by this name, `owner/name` or as the cache calls it, with
+/// or without `@revision`: another revision than the one that was pulled is not there.
 pub(crate) fn pulled(name: &str) -> Option<PathBuf> {
-    let name = name.split_once('@').map_or(name, |(name, _)| name).replace('/', "--");
-    cached(&name).ok().filter(|folder| is_finished(folder))
+    let (name, revision) = match name.split_once('@') {
+        Some((name, revision)) => (name, Some(revision)),
+        None => (name, None),
+    };
+    let folder = cached(&name.replace('/', "--")).ok().filter(|folder| is_finished(folder))?;
+    let is_it = revision.is_none() || Note::of(&folder).revision.as_deref() == revision;
+    is_it.then_some(folder)
 }
 
 fn list(console: &Console) -> Result<()> {
@@ -100,15 +106,18 @@ fn list(console: &Console) -> Result<()> {
         output.line(&format!("{name:<40} {size}  {}{state}", folder.display()))?;
     }
     if let Some(((count, bytes), pictures)) = pictures {
-        let what = format!("{PICTURES} ({})", counted(count, "picture"));
+        let what = format!("{} ({})", pictures_name(), counted(count, "picture"));
         let (size, folder) = (gigabytes(bytes), pictures.folder().display().to_string());
         output.line(&format!("{what:<40} {size:>8} GB  {folder}"))?;
     }
     Ok(())
 }
 
-/// What `rm` calls the encoded pictures; a model of that name would come second.
-const PICTURES: &str = "pictures";
+/// What `ls` and `rm` call the encoded pictures: with a point, which no model's name begins with,
+/// where a model has the plain name.
+fn pictures_name() -> &'static str {
+    if cached("pictures").is_ok() { ".pictures" } else { "pictures" }
+}
 
 fn gigabytes(bytes: u64) -> String {
     format!("{:.2}", bytes as f64 / 1e9)

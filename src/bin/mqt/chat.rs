@@ -1,15 +1,17 @@
-//! `mqt chat`: a conversation about a picture, from a terminal or line by line from stdin.
+//! `mqt chat`: a conversation about pictures, from a terminal or line by line from stdin.
 
 use crate::answer::{self, Style};
 use crate::args::{self, ChatArgs, Tokens};
 use crate::console::Console;
-use crate::conversation::{Budgets, Conversation};
+use crate::conversation::Conversation;
 use crate::failure::{Failure, Result};
 use crate::help::CHAT_COMMANDS;
+use crate::known::Known;
 use crate::lines;
 use crate::output::Output;
 use crate::picture::{Picture, has_scheme};
 use crate::typed;
+use crate::words;
 use mqt::budget::{self, Budget};
 use mqt::image::Reading;
 use mqt::model::Arithmetic;
@@ -29,15 +31,20 @@ pub(crate) fn run(args: ChatArgs, console: &Console) -> Result<()> {
     let picture = Picture::find(&args.image)?;
     let budget = args.budget.budget();
     let fixed: Vec<u64> = if let Budget::Fixed(m) = budget { vec![m] } else { Vec::new() };
-    let budgets = Budgets { fixed: &fixed, select: args.answer.select };
-    let mut conversation = Conversation::start(&args.model, Arithmetic::Fast, budgets, console)?;
+    let known = Known {
+        fixed: &fixed,
+        select: args.answer.select,
+        first: Some(&picture),
+        no_picture_cache: args.opening.no_picture_cache,
+    };
+    let mut conversation = Conversation::start(&args.model, Arithmetic::Fast, known, console)?;
     conversation.open(&args.opening)?;
     conversation.look(&picture, Reading::People)?;
     let mut lines = Lines::open()?;
     let model = conversation.model();
     if lines.interactive() {
         let (name, adapter, max) = (
-            mqt::untrusted::one_line(model.name()),
+            mqt::internals::untrusted::one_line(model.name()),
             &model.adapter().name,
             conversation.session.offer(args.answer.select)?.max,
         );
@@ -107,7 +114,9 @@ impl Chat {
             .split_once(char::is_whitespace)
             .map_or((line, ""), |(word, rest)| (word, rest.trim()));
         // What follows such a word was perhaps meant as a question: it is not dropped in silence.
-        if matches!(word, "/quit" | "/exit" | "/help" | "/new" | "/stats") && !rest.is_empty() {
+        if matches!(word, "/quit" | "/exit" | "/help" | "/new" | "/stats" | "/images")
+            && !rest.is_empty()
+        {
             return Err(Failure::usage(format!(
                 "{word} stands alone on its line; nothing was done"
             )));
@@ -125,8 +134,14 @@ impl Chat {
             "/new" => {
                 self.conversation.session.start_anew();
                 self.last = None;
-                self.console.line("forgotten; the picture stays");
+                let kept = match self.conversation.images().len() {
+                    1 => "the picture stays",
+                    _ => "the pictures stay",
+                };
+                self.console.line(&format!("forgotten; {kept}"));
             }
+            "/images" => self.list(),
+            "/forget" => self.forget(rest)?,
             "/refine" => {
                 self.check_picture()?;
                 self.refine(rest)?;
@@ -195,10 +210,44 @@ impl Chat {
             ["data:", "file:", "http:", "https:"].iter().any(|scheme| has_scheme(path, scheme));
         let picture =
             Picture::find(&if is_url { OsString::from(path) } else { typed::file_name(path) })?;
-        self.conversation.look(&picture, Reading::People)?;
-        self.conversation.session.start_anew();
-        self.last = None;
-        self.console.line(&format!("looking at {}; a new conversation", picture.name));
+        self.conversation.look_also(&picture, Reading::People)?;
+        let all = match self.conversation.images().len() {
+            1 => String::new(),
+            n => format!("; it is picture {n}"),
+        };
+        self.console.line(&format!("looking at {}{all}", picture.name));
+        Ok(())
+    }
+
+    fn list(&self) {
+        let images = self.conversation.images();
+        if images.is_empty() {
+            self.console.line("there is no picture; /image adds one");
+        }
+        for (i, name) in images.iter().enumerate() {
+            self.console.line(&format!("{}  {name}", i + 1));
+        }
+    }
+
+    /// Takes one picture away, or all of them and the turns about them.
+    fn forget(&mut self, number: &str) -> Result<()> {
+        if number.is_empty() {
+            self.conversation.forget_all();
+            self.last = None;
+            self.console.line("all pictures and questions are forgotten; /image adds a picture");
+            return Ok(());
+        }
+        let there = self.conversation.images().len();
+        let number = number.parse().ok().filter(|number| (1..=there).contains(number));
+        let Some(number) = number else {
+            let which = match there {
+                0 => "nothing: there is no picture".into(),
+                n => format!("a picture's number, 1 to {n}, or nothing for all of them"),
+            };
+            return Err(Failure::usage(format!("/forget takes {which}")));
+        };
+        let name = self.conversation.forget(number - 1)?;
+        self.console.line(&format!("{name} is forgotten; the questions stay"));
         Ok(())
     }
 
@@ -219,7 +268,9 @@ impl Chat {
             return Err(Failure::usage("there is no answer to refine yet"));
         };
         // The old answer goes only if the new one has room.
-        let (need, have) = (last.prompt_tokens - last.image_tokens + m + 1, self.context());
+        let images = last.all_image_tokens();
+        let more = m * last.images.len();
+        let (need, have) = (last.prompt_tokens - images + more + 1, self.context());
         if need > have {
             return Err(mqt::Error::ContextFull { need, have }.into());
         }
@@ -244,7 +295,7 @@ impl Chat {
         self.console.line(&format!(
             "last answer: {last}\nturns: {}\nlooking at a picture: {}\nreading the prompt: {}\nwriting: {}",
             session.turns().len(),
-            known(speed.encode_ms, |ms| format!("{:.2} s", ms / 1e3)),
+            known(speed.encode_ms, words::time),
             known(speed.prefill_ms_per_token, |ms| format!("{:.1} tokens/s", 1e3 / ms)),
             known(speed.decode_ms_per_token, |ms| format!("{:.1} tokens/s", 1e3 / ms)),
         ));

@@ -8,7 +8,7 @@ use crate::cache;
 use crate::target::write_whole;
 use mqt::budget::Speed;
 use mqt::gpu::{AdapterInfo, Choices, Learned};
-use mqt::untrusted::limits;
+use mqt::internals::untrusted::limits;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -100,11 +100,10 @@ mod tests {
     use serde_json::{Value, json};
 
     fn learned(kernel: &str, variant: &str) -> Learned {
-        Learned {
-            variants: [(kernel.to_owned(), variant.to_owned())].into(),
-            pipelines: [("fast 0123456789ab".to_owned(), 25)].into(),
-            speeds: Default::default(),
-        }
+        let mut learned = Learned::default();
+        learned.variants.insert(kernel.to_owned(), variant.to_owned());
+        learned.pipelines.insert("fast 0123456789ab".to_owned(), 25);
+        learned
     }
 
     #[test]
@@ -128,12 +127,10 @@ mod tests {
         let path = folder.path().join("kernels.json");
         let remember = |encode: f64, decode: f64| {
             let mut learned = Learned::default();
-            let speed = Speed {
-                encode_ms: Some(encode),
-                prefill_ms_per_token: Some(1.0),
-                prefill_ms: 0.0,
-                decode_ms_per_token: Some(decode),
-            };
+            let mut speed = Speed::default();
+            speed.encode_ms = Some(encode);
+            speed.prefill_ms_per_token = Some(1.0);
+            speed.decode_ms_per_token = Some(decode);
             learned.speeds.insert("model".into(), speed);
             remember_in(&path, "cpu", learned);
             let speed = read_from(&path)["cpu"].speeds["model"].clone();

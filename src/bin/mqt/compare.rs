@@ -3,24 +3,30 @@
 use crate::answer::{self, Style};
 use crate::args::{self, CompareArgs};
 use crate::console::Console;
-use crate::conversation::{Budgets, Conversation};
+use crate::conversation::Conversation;
 use crate::failure::Result;
+use crate::known::Known;
 use crate::output::Output;
 use crate::picture::Picture;
-use mqt::budget::Budget;
+use mqt::budget::{self, Budget, Offer};
 use mqt::image::Reading;
 use mqt::model::Arithmetic;
 
 pub(crate) fn run(args: CompareArgs, console: &Console) -> Result<()> {
     args::question(&args.question)?;
     let picture = Picture::find(&args.image)?;
-    let budgets = Budgets { fixed: &args.tokens, select: args.answer.select };
-    let mut conversation = Conversation::start(&args.model, Arithmetic::Fast, budgets, console)?;
+    let known = Known {
+        fixed: &args.tokens,
+        select: args.answer.select,
+        first: Some(&picture),
+        no_picture_cache: args.opening.no_picture_cache,
+    };
+    let mut conversation = Conversation::start(&args.model, Arithmetic::Fast, known, console)?;
     conversation.open(&args.opening)?;
     let mut tokens = args.tokens;
     conversation.look(&picture, Reading::People)?;
+    let offer = conversation.session.offer(args.answer.select)?;
     if tokens.is_empty() {
-        let offer = conversation.session.offer(args.answer.select)?;
         tokens = offer.ladder().into_iter().map(|m| m as u64).collect();
     }
     tokens.sort_unstable();
@@ -32,7 +38,7 @@ pub(crate) fn run(args: CompareArgs, console: &Console) -> Result<()> {
         let answer = answer::show(
             &mut conversation,
             request,
-            &format!("{m:>4}  "),
+            &format!("{:>4}  ", used(m, &offer)),
             Style::new(args.json),
             &mut output,
             console,
@@ -41,4 +47,25 @@ pub(crate) fn run(args: CompareArgs, console: &Console) -> Result<()> {
         conversation.session.take_back();
     }
     Ok(())
+}
+
+/// The m that the picture gives where so many are asked for.
+fn used(m: u64, offer: &Offer) -> usize {
+    budget::at_most(usize::try_from(m).map_or(offer.max, |m| m.min(offer.max)), offer).tokens
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mqt::budget::Step;
+    use mqt::image::Level;
+
+    #[test]
+    fn an_answer_is_labelled_with_the_m_that_its_picture_gives() {
+        let whole = Offer::up_to(64);
+        assert_eq!([1, 9, 64].map(|m| used(m, &whole)), [1, 9, 64]);
+        let step = |tokens, n| Step { tokens, squares: n, level: Level::Edge(n as u8) };
+        let tiled = Offer::tiled(vec![step(64, 1), step(320, 4)], &[16], Level::Edge(1));
+        assert_eq!([16, 64, 100, 320, 5000].map(|m| used(m, &tiled)), [16, 64, 64, 320, 320]);
+    }
 }

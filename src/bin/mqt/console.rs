@@ -4,8 +4,8 @@
 //! that only what is painted here steers the terminal.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mqt::internals::untrusted;
 use mqt::model::Progress;
-use mqt::untrusted;
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::ops::Deref;
@@ -27,6 +27,11 @@ impl Console {
         let terminal = io::stderr().is_terminal();
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         Console { quiet, terminal, colour: terminal && !dumb && !set("NO_COLOR") }
+    }
+
+    /// Whether only errors are wanted.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     /// One sentence about what went wrong.

@@ -1,11 +1,14 @@
-//! A loaded model with a picture in front of it, shared by every command that answers.
+//! A loaded model with pictures in front of it, shared by every command that answers.
 
+use crate::advice;
 use crate::args::{ModelArgs, SystemArgs};
 use crate::choices;
 use crate::console::Console;
 use crate::devices;
 use crate::failure::{Failure, Result};
+use crate::frames::Clip;
 use crate::interrupt::Interrupt;
+use crate::known::{Decoded, Known, decode};
 use crate::memory;
 use crate::picture::Picture;
 use crate::pictures::Pictures;
@@ -14,13 +17,14 @@ use mqt::cancel::Cancel;
 use mqt::defaults;
 use mqt::future::Callback;
 use mqt::image::{self, Reading};
-use mqt::model::preflight::Preflight;
-use mqt::model::{Arithmetic, LoadOptions, Loading, Model, ModelSource, Opened, Rehearsal, Tuning};
-use mqt::select::Select;
-use mqt::session::{Answer, Request, Session};
-use mqt::weights::WeightsChoice;
+use mqt::model::Preflight;
+use mqt::model::WeightsChoice;
+use mqt::model::{
+    Arithmetic, LoadOptions, Loading, Looked, Model, ModelSource, Opened, Rehearsal, Tuning,
+};
+use mqt::session::{Answer, LookedAt, Request, Session};
 use pollster::block_on;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Loads what the flags name, with a bar on a terminal.
@@ -64,18 +68,17 @@ pub(crate) fn options(
     tuning: Tuning,
     cancel: Cancel,
 ) -> LoadOptions {
-    LoadOptions {
-        adapter: args.adapter.clone(),
-        weights: args.weights.unwrap_or_default(),
-        arithmetic: args.arithmetic.unwrap_or(default),
-        vision_tower: args.vision_tower.clone(),
-        template: args.template.clone().unwrap_or_default(),
-        choices: choices::read(),
-        tuning,
-        rehearsal: Rehearsal::Beside,
-        context: args.context.unwrap_or(defaults::CONTEXT),
-        cancel,
-    }
+    let mut options = LoadOptions::on(args.adapter.clone());
+    options.weights = args.weights.unwrap_or_default();
+    options.arithmetic = args.arithmetic.unwrap_or(default);
+    options.vision_tower.clone_from(&args.vision_tower);
+    options.template = args.template.clone().unwrap_or_default();
+    options.choices = choices::read();
+    options.tuning = tuning;
+    options.rehearsal = Rehearsal::Beside;
+    options.context = args.context.unwrap_or(defaults::CONTEXT);
+    options.cancel = cancel;
+    options
 }
 
 fn load_opened(
@@ -178,42 +181,47 @@ pub(crate) fn open_session(
     })
 }
 
-/// Numbers of image tokens and the way they are chosen, to check before a model is loaded.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Budgets<'a> {
-    pub(crate) fixed: &'a [u64],
-    pub(crate) select: Option<Select>,
-}
-
 /// A session, and what its next answer has to account for.
 pub(crate) struct Conversation {
     pub(crate) session: Session,
     console: Console,
     interrupt: Interrupt,
-    image: String,
+    /// What the pictures are called, in the order of the prompt.
+    images: Vec<String>,
+    /// The first picture, and its pixels where they were read already.
+    first: Option<(Picture, Decoded)>,
     /// Milliseconds not yet on an answer's account.
     load_ms: f64,
     decode_image_ms: f64,
 }
 
 impl Conversation {
-    /// Loads the model and warms it up. `budgets` are checked against its M before anything else
-    /// happens.
+    /// Loads the model and warms it up. Numbers of image tokens are checked against its M before
+    /// anything else happens.
     pub(crate) fn start(
         args: &ModelArgs,
         default: Arithmetic,
-        budgets: Budgets,
+        known: Known,
         console: &Console,
     ) -> Result<Conversation> {
         let start = Instant::now();
         let interrupt = Interrupt::install()?;
-        let options = options(args, default, TUNING, interrupt.cancel());
+        let mut options = options(args, default, TUNING, interrupt.cancel());
+        options.image_tokens = known.fixed.iter().max().and_then(|&m| usize::try_from(m).ok());
         let opened = block_on(Opened::at(&args.source()?, &options))?;
-        let select = opened.config().checked_select(budgets.select)?;
+        let select = opened.config().checked_select(known.select)?;
         let offer = opened.config().offer_by(select);
-        for &m in budgets.fixed {
+        for &m in known.fixed {
             budget::fixed(m, &offer)?;
         }
+        let first = known.first.map(|picture| (picture.clone(), Decoded::default()));
+        let opened = match &first {
+            Some((picture, decoded)) => {
+                let first = known.picture(picture, decoded, select, opened.config());
+                opened.with_picture(first)
+            }
+            None => opened,
+        };
         let model = interrupt.during(|_| load_opened(opened, &options, args, console))?;
         let spinner = console.spinner("warming up");
         let session = open_session(&model, args, &interrupt.cancel())?;
@@ -223,7 +231,8 @@ impl Conversation {
             session,
             console: *console,
             interrupt,
-            image: String::new(),
+            images: Vec::new(),
+            first,
             load_ms,
             decode_image_ms: 0.0,
         })
@@ -232,8 +241,8 @@ impl Conversation {
     /// What the conversation opens with, and whether its pictures are kept.
     pub(crate) fn open(&mut self, opening: &SystemArgs) -> Result<()> {
         self.session.instruct(opening.system.as_deref())?;
-        if let Some(pictures) = Pictures::here().filter(|_| !opening.no_picture_cache) {
-            self.session.keep_pictures(Arc::new(pictures));
+        if let Some(pictures) = Pictures::shared(opening.no_picture_cache) {
+            self.session.keep_pictures(pictures);
         }
         Ok(())
     }
@@ -248,31 +257,103 @@ impl Conversation {
         self.interrupt.cancel()
     }
 
-    /// Puts a picture in front of the model; a note says if another reading of the file gives other
-    /// pixels.
+    /// Puts a picture in front of the model, in place of those before it; a note says if another
+    /// reading of the file gives other pixels.
     pub(crate) fn look(&mut self, picture: &Picture, reading: Reading) -> Result<()> {
-        let start = Instant::now();
-        let decoded = decode(picture, self.model(), reading)?;
-        let decode_image_ms = ms(start);
-        let spinner = self.console.spinner("looking at the picture");
-        let looked = self.interrupt.during(|cancel| block_on(self.session.look(&decoded, cancel)));
-        spinner.finish_and_clear();
-        looked.map_err(|error| match error {
-            mqt::Error::ImageUnreadable { .. } => Failure::from(error).about(&picture.name),
-            _ => error.into(),
+        let decoded = self.decode(picture, reading)?;
+        self.encode(&picture.name, |session, cancel| block_on(session.look(&decoded, cancel)))?;
+        self.images = vec![picture.name.clone()];
+        Ok(())
+    }
+
+    /// Puts one more picture in front of the model, before the next question.
+    pub(crate) fn look_also(&mut self, picture: &Picture, reading: Reading) -> Result<()> {
+        let decoded = self.decode(picture, reading)?;
+        self.encode(&picture.name, |session, cancel| {
+            block_on(session.look_also(&decoded, cancel))
         })?;
-        self.decode_image_ms += decode_image_ms;
-        self.image.clone_from(&picture.name);
+        self.images.push(picture.name.clone());
+        Ok(())
+    }
+
+    /// Puts the frames of a clip in front of the model, in place of the pictures before them.
+    pub(crate) fn watch(&mut self, clip: &Clip) -> Result<()> {
+        let (model, mut failure, mut decode_ms) = (self.model().clone(), None, 0.0);
+        let mut frames = clip.pictures(|picture| decode(picture, &model, Reading::People))?;
+        let decoded = std::iter::from_fn(|| {
+            let start = Instant::now();
+            let frame = frames.next();
+            decode_ms += ms(start);
+            frame?.map_err(|error| failure = Some(error)).ok()
+        });
+        self.encode("the clip", |session, cancel| block_on(session.watch(decoded, cancel)))?;
+        self.decode_image_ms += decode_ms;
+        self.images.clone_from(&clip.names);
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// What the pictures are called, in the order of the prompt.
+    pub(crate) fn images(&self) -> &[String] {
+        &self.images
+    }
+
+    /// Takes one picture away, counted from 0; its name.
+    pub(crate) fn forget(&mut self, picture: usize) -> Result<String> {
+        self.session.forget(picture)?;
+        Ok(self.images.remove(picture))
+    }
+
+    /// Takes all pictures away, and the turns about them.
+    pub(crate) fn forget_all(&mut self) {
+        self.session.forget_all();
+        self.images.clear();
+    }
+
+    fn decode(&mut self, picture: &Picture, reading: Reading) -> Result<image::Picture> {
+        let start = Instant::now();
+        let ahead =
+            self.first.take().filter(|(first, _)| first == picture && reading == Reading::People);
+        let ahead = ahead
+            .and_then(|(_, decoded)| decoded.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let decoded = match ahead {
+            Some(decoded) => decoded,
+            None => decode(picture, self.model(), reading)?,
+        };
+        self.decode_image_ms += ms(start);
         if decoded.readings_differ && reading == Reading::People {
             let name = &picture.name;
             self.console.note(&format!(
                 "{name} is rotated by EXIF, transparent or 16-bit: it was read as a person sees it; the PyTorch reference reads other pixels"
             ));
         }
-        Ok(())
+        Ok(decoded)
     }
 
-    /// Asks about the picture; Ctrl-C stops it, and the text so far becomes the answer.
+    fn encode(
+        &mut self,
+        name: &str,
+        look: impl FnOnce(&mut Session, &Cancel) -> mqt::Result<Looked>,
+    ) -> Result<()> {
+        let spinner = self.console.spinner("looking at the picture");
+        let looked = self.interrupt.during(|cancel| look(&mut self.session, cancel));
+        spinner.finish_and_clear();
+        looked.map(|_| ()).map_err(|error| match error {
+            mqt::Error::ImageUnreadable { .. } => Failure::from(error).about(name),
+            _ => error.into(),
+        })
+    }
+
+    /// What the last answer looked at, in each picture.
+    pub(crate) fn looked_at(&mut self) -> Result<Vec<LookedAt>> {
+        let session = &mut self.session;
+        let mut looked = self.interrupt.during(|cancel| block_on(session.looked_at(cancel)))?;
+        for (looked, name) in looked.iter_mut().zip(&self.images) {
+            looked.image = Some(name.clone());
+        }
+        Ok(looked)
+    }
+
+    /// Asks about the pictures; Ctrl-C stops it, and the text so far becomes the answer.
     pub(crate) fn ask(
         &mut self,
         request: Request,
@@ -280,24 +361,24 @@ impl Conversation {
     ) -> Result<Answer> {
         let session = &mut self.session;
         let answer =
-            self.interrupt.during(|cancel| block_on(session.ask(&request, cancel, on_text)))?;
+            self.interrupt.during(|cancel| block_on(session.ask(&request, cancel, on_text)));
+        let limit = self.model().config().max_context();
+        let answer = answer.map_err(|error| Failure {
+            message: Some(advice::within(&error, limit)),
+            ..error.into()
+        })?;
         let load = std::mem::take(&mut self.load_ms);
         let decode_image = std::mem::take(&mut self.decode_image_ms);
         let mut answer = answer.counting(load, decode_image);
-        answer.image = Some(self.image.clone());
-        for image in &mut answer.images {
-            image.image = Some(self.image.clone());
+        if let [one] = &self.images[..] {
+            answer.image = Some(one.clone());
+        }
+        for (image, name) in answer.images.iter_mut().zip(&self.images) {
+            image.image = Some(name.clone());
         }
         devices::remember(&self.session);
         Ok(answer)
     }
-}
-
-/// The picture, read for a person or as this model's reference reads it.
-pub(crate) fn decode(picture: &Picture, model: &Model, reading: Reading) -> Result<image::Picture> {
-    let bytes = picture.bytes()?;
-    image::Picture::read(&bytes, model.image_spec().reading(reading))
-        .map_err(|error| Failure::from(error).about(&picture.name))
 }
 
 fn ms(since: Instant) -> f64 {

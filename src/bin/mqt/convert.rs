@@ -8,9 +8,9 @@ use crate::memory;
 use crate::output::Output;
 use crate::target;
 use crate::words::counted;
+use mqt::convert::Grade;
 use mqt::convert::{Calibration, Conversion, Prospect, convert};
-use mqt::weights::WeightsChoice;
-use mqt::weights::importance::Grade;
+use mqt::model::WeightsChoice;
 use pollster::block_on;
 use std::time::Instant;
 
@@ -23,17 +23,15 @@ pub(crate) fn run(args: ConvertArgs, console: &Console) -> Result<()> {
     let output = target::follow(&args.output)
         .map_err(|error| Failure::output(&format!("-o {}", args.output.display()), &error))?;
     let checkpoint = args::found(&args.checkpoint);
-    let what = Conversion {
-        mmproj: args.mmproj.as_deref(),
-        vision_tower: args.vision_tower.as_deref(),
-        template: args.template.clone().unwrap_or_default(),
-        shard_bytes: args.shard_bytes,
-        calibration: match args.calibrate.to_str() {
-            Some("none") => Calibration::Off,
-            Some("built-in") => Calibration::BuiltIn,
-            _ => Calibration::File(&args.calibrate),
-        },
-        ..Conversion::new(&checkpoint, &output, args.weights)
+    let mut what = Conversion::new(&checkpoint, &output, args.weights);
+    what.mmproj = args.mmproj.as_deref();
+    what.vision_tower = args.vision_tower.as_deref();
+    what.template = args.template.clone().unwrap_or_default();
+    what.shard_bytes = args.shard_bytes;
+    what.calibration = match args.calibrate.to_str() {
+        Some("none") => Calibration::Off,
+        Some("built-in") => Calibration::BuiltIn,
+        _ => Calibration::File(&args.calibrate),
     };
     let mut on_start = |prospect: &Prospect| announce(*prospect, args.weights, console);
     let converted = interrupt.during(|cancel| {
@@ -62,15 +60,15 @@ pub(crate) fn run(args: ConvertArgs, console: &Console) -> Result<()> {
 
 /// Says what was chosen, and how long it takes.
 fn announce(prospect: Prospect, asked: WeightsChoice, console: &Console) {
-    let Prospect { weights, importance, tokens, seconds } = prospect;
+    let Prospect { weights, importance, tokens, seconds, .. } = prospect;
     let chosen = if asked == WeightsChoice::Auto { " (auto, by the decoder's size)" } else { "" };
     let how = match importance {
-        Grade::None => String::new(),
         Grade::Guessed => "; which inputs count is guessed from the weights".into(),
         Grade::Measured => format!(
             "; which inputs count is measured on {tokens} tokens, which takes about {} of the time",
             duration(seconds)
         ),
+        _ => String::new(),
     };
     console.line(&format!("weights: {weights}{chosen}{how}"));
 }

@@ -4,10 +4,11 @@ use crate::choices;
 use crate::console::Console;
 use crate::failure::Result;
 use crate::interrupt::Interrupt;
-use mqt::gpu::{AdapterChoice, AdapterInfo, Gpu, Reason};
+use mqt::gpu::{self, AdapterChoice, AdapterInfo, Reason};
 use mqt::model::{LoadOptions, Model, ModelSource, Opened, Tuning};
 use mqt::session::Session;
 use pollster::block_on;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Says why this device computes, where that is not what everybody expects.
@@ -32,6 +33,7 @@ pub(crate) fn why(name: &str, reason: &Reason) -> String {
         Reason::Measured { other, times } => {
             format!("{}: {} faster here than {}", short(name), factor(*times), short(other))
         }
+        _ => short(name).into(),
     }
 }
 
@@ -56,11 +58,7 @@ pub(crate) fn check(asked: &AdapterChoice, found: &AdapterInfo) -> Result<()> {
 
 /// The choice that leads to this device.
 pub(crate) fn choice(device: &AdapterInfo) -> AdapterChoice {
-    if device.kind == "cpu" {
-        AdapterChoice::Cpu
-    } else {
-        AdapterChoice::Named(device.name.clone())
-    }
+    if device.kind == "cpu" { AdapterChoice::Cpu } else { AdapterChoice::Known(device.key()) }
 }
 
 /// Remembers how fast a conversation was, for choosing among devices the next time.
@@ -69,18 +67,20 @@ pub(crate) fn remember(session: &Session) {
     choices::remember(model.adapter(), model.learned_speed(session.speed()));
 }
 
-/// Measures a model on the device that the options name, and remembers it.
+/// Measures a model on this device, and remembers it.
 pub(crate) fn measure(
     source: &ModelSource,
+    device: &AdapterInfo,
     options: &LoadOptions,
     console: &Console,
 ) -> Result<()> {
     let interrupt = Interrupt::install()?;
     let spinner = console.spinner("measuring");
-    if let AdapterChoice::Named(name) = &options.adapter {
-        spinner.set_message(format!("measuring {name}"));
-    }
-    let options = LoadOptions { cancel: interrupt.cancel(), ..options.clone() };
+    spinner.set_message(format!("measuring {}", device.name));
+    let (adapter, cancel) = (choice(device), interrupt.cancel());
+    let mut options = options.clone();
+    options.adapter = adapter;
+    options.cancel = cancel;
     let measured = interrupt.during(|cancel| {
         let opened = block_on(Opened::at(source, &options))?;
         let model = Arc::new(block_on(opened.load(&options, &mut |_| {}))?);
@@ -104,12 +104,17 @@ pub(crate) fn measure_all(
     options: &LoadOptions,
     console: &Console,
 ) -> Result<()> {
-    let mut devices = block_on(Gpu::list());
+    let mut devices = block_on(gpu::adapters());
     devices.push(AdapterInfo::cpu());
+    // Of equal cards one stands for the others.
+    let mut seen = HashSet::new();
+    devices.retain(|device| seen.insert(device.key()));
     for device in devices {
-        let tuning = if device.kind == "cpu" { Tuning::Off } else { options.tuning };
-        let options = LoadOptions { adapter: choice(&device), tuning, ..options.clone() };
-        measure(source, &options, console)?;
+        let mut options = options.clone();
+        if device.kind == "cpu" {
+            options.tuning = Tuning::Off;
+        }
+        measure(source, &device, &options, console)?;
     }
     Ok(())
 }

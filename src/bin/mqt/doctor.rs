@@ -10,13 +10,15 @@ use crate::memory;
 use crate::output::Output;
 use mqt::budget::Budget;
 use mqt::cancel::Cancel;
-use mqt::gpu::{AdapterChoice, AdapterInfo, Gpu};
+use mqt::gpu::{self, AdapterChoice, AdapterInfo};
 use mqt::image::Picture;
-use mqt::kernels;
+use mqt::internals::gpu::Gpu;
+use mqt::internals::kernels;
 use mqt::model::{LoadOptions, Model, ModelSource, Opened, Rehearsal};
 use mqt::session::{Request, Session};
 use pollster::block_on;
 use report::{Device, FailedCase, ModelCheck, Report, SelfTest};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,10 +34,10 @@ pub(crate) fn run(args: DoctorArgs, console: &Console) -> Result<()> {
         version: env!("CARGO_PKG_VERSION"),
         os: std::env::consts::OS,
         arch: std::env::consts::ARCH,
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        threads: mqt::internals::cpu::threads(),
         memory_bytes: memory::total_bytes(),
         memory_free_bytes: memory::available_bytes(),
-        adapters: block_on(Gpu::list()),
+        adapters: block_on(gpu::adapters()),
         ..Report::default()
     };
     for done in [report.look(&args, console), report.list_devices()] {
@@ -55,19 +57,19 @@ pub(crate) fn run(args: DoctorArgs, console: &Console) -> Result<()> {
 
 /// How the bundled model is loaded on a device.
 fn options(adapter: AdapterChoice) -> LoadOptions {
-    LoadOptions {
-        adapter,
-        choices: choices::read(),
-        rehearsal: Rehearsal::Beside,
-        ..LoadOptions::default()
-    }
+    let mut options = LoadOptions::on(adapter);
+    options.choices = choices::read();
+    options.rehearsal = Rehearsal::Beside;
+    options
 }
 
 impl Report {
     fn look(&mut self, args: &DoctorArgs, console: &Console) -> Result<()> {
         if args.all {
             let adapters = self.adapters.clone();
-            for adapter in &adapters {
+            let mut seen = HashSet::new();
+            // Of equal cards one stands for the others.
+            for adapter in adapters.iter().filter(|adapter| seen.insert(adapter.key())) {
                 self.test_all(adapter, console);
             }
             self.measure(&AdapterInfo::cpu(), console);
@@ -108,8 +110,7 @@ impl Report {
     fn open_used(&mut self, asked: &AdapterChoice) -> Result<Option<Gpu>> {
         let Some(used) = &self.adapter else { return Ok(None) };
         let choice = match asked {
-            AdapterChoice::Auto if used.kind == "cpu" => AdapterChoice::Cpu,
-            AdapterChoice::Auto => AdapterChoice::Named(used.name.clone()),
+            AdapterChoice::Auto => devices::choice(used),
             _ => asked.clone(),
         };
         let gpu = block_on(Gpu::open(&choice))?;
@@ -122,10 +123,10 @@ impl Report {
 
     /// Every case on one adapter, and how fast the bundled model is there.
     fn test_all(&mut self, adapter: &AdapterInfo, console: &Console) {
-        match block_on(Gpu::open(&AdapterChoice::Named(adapter.name.clone()))) {
+        match block_on(Gpu::open(&devices::choice(adapter))) {
             Ok(Some(gpu)) => {
                 let test = self.self_test(&gpu, kernels::cases(), None, console);
-                self.self_tests.push((adapter.name.clone(), test));
+                self.self_tests.push((adapter.key(), test));
             }
             Ok(None) => {}
             Err(error) => self.problem(error.into()),
@@ -134,8 +135,8 @@ impl Report {
     }
 
     fn measure(&mut self, device: &AdapterInfo, console: &Console) {
-        let options = options(devices::choice(device));
-        if let Err(failure) = devices::measure(&ModelSource::Bundled, &options, console) {
+        let options = options(AdapterChoice::Auto);
+        if let Err(failure) = devices::measure(&ModelSource::Bundled, device, &options, console) {
             self.problem(failure);
         }
     }
@@ -151,7 +152,7 @@ impl Report {
             .chain([&cpu])
             .map(|info| {
                 let speed = opened.measured(&options, info);
-                let tested = self.self_tests.iter().position(|(name, _)| *name == info.name);
+                let tested = self.self_tests.iter().position(|(key, _)| *key == info.key());
                 Device {
                     info: info.clone(),
                     answer_ms: speed.and_then(|speed| speed.typical_ms()),
@@ -233,7 +234,7 @@ fn check_model(model: Arc<Model>, start: Instant) -> mqt::Result<ModelCheck> {
     let context = model.config().max_context().min(512);
     let mut session = block_on(Session::new(model.clone(), context, &Cancel::new()))?;
     let load_seconds = seconds(start);
-    let picture = Picture { rgb: red_circle(), width: SIDE, height: SIDE, readings_differ: false };
+    let picture = Picture::from_rgb(red_circle(), SIDE, SIDE)?;
     block_on(session.look(&picture, &Cancel::new()))?;
     let mut request = Request::new(QUESTION);
     request.budget = Budget::Fixed(model.config().m_max() as u64);

@@ -2,9 +2,11 @@
 
 use crate::args::EvalArgs;
 use crate::console::Console;
-use crate::conversation::{Budgets, Conversation};
+use crate::conversation::Conversation;
 use crate::exact::{Id, Key};
 use crate::failure::{Failure, Result};
+use crate::images::Images;
+use crate::known::Known;
 use crate::ledger::Ledger;
 use crate::lines::Lines;
 use crate::picture::Picture;
@@ -15,8 +17,8 @@ use crate::words::counted;
 use indicatif::ProgressBar;
 use mqt::budget::Budget;
 use mqt::image::Reading;
+use mqt::internals::plain;
 use mqt::model::Arithmetic;
-use mqt::plain;
 use mqt::session::FinishReason;
 use mqt::text::TemplateChoice;
 use serde::Deserialize;
@@ -34,7 +36,8 @@ const ONE_QUESTION: [u8; 2] = [6, 8];
 pub(crate) struct Question {
     /// A number or a string.
     pub(crate) question_id: Id,
-    pub(crate) image: String,
+    /// One picture, or several that the question is about together.
+    pub(crate) image: Images,
     pub(crate) text: String,
     /// The right answer, if it is known.
     pub(crate) answer: Option<Key>,
@@ -68,8 +71,8 @@ pub(crate) fn run(args: EvalArgs, console: &Console) -> Result<()> {
     if let Some(note) = ledger.damage_note() {
         console.note(&note);
     }
-    let budgets = Budgets { fixed: &args.tokens, select: args.answer.select };
-    let mut conversation = Conversation::start(&args.model, Arithmetic::Exact, budgets, console)?;
+    let known = Known { fixed: &args.tokens, select: args.answer.select, ..Known::default() };
+    let mut conversation = Conversation::start(&args.model, Arithmetic::Exact, known, console)?;
     let model = conversation.model();
     let select = model.config().checked_select(args.answer.select)?;
     let mut tokens = if args.tokens.is_empty() {
@@ -136,7 +139,7 @@ fn keep_outputs_apart(args: &EvalArgs, questions: &[&Question]) -> Result<()> {
     let outputs: Vec<(&str, &Path)> =
         [("-o", args.output.as_path())].into_iter().chain(optional).collect();
     let pictures: HashSet<PathBuf> =
-        questions.iter().map(|question| args.images.join(&question.image)).collect();
+        questions.iter().flat_map(|q| q.image.names()).map(|name| args.images.join(name)).collect();
     let model = args.model.files();
     let mut inputs = vec![("the file of the questions", args.questions.as_path())];
     inputs
@@ -157,8 +160,17 @@ fn answer(
     if open.is_empty() {
         return Ok(());
     }
-    let picture = Picture::below(&args.images, &question.image, args.allow_outside)?;
-    talk.look(&picture, Reading::Reference)?;
+    let below = |name: &String| Picture::below(&args.images, name, args.allow_outside);
+    let pictures: Vec<Picture> = question.image.names().iter().map(below).collect::<Result<_>>()?;
+    match &pictures[..] {
+        [one] => talk.look(one, Reading::Reference)?,
+        several => {
+            talk.forget_all();
+            for picture in several {
+                talk.look_also(picture, Reading::Reference)?;
+            }
+        }
+    }
     for &m in open {
         talk.session.start_anew();
         let request = args.answer.request(&question.text, Budget::Fixed(m), talk.model().config());
@@ -226,6 +238,9 @@ fn read_questions(path: &Path) -> Result<Vec<Question>> {
         }
         let wrong = |why: String| Failure::usage(format!("{shown}, line {}: {why}", line.number));
         let mut question: Question = plain::object(&line.text).map_err(wrong)?;
+        if question.image.names().is_empty() {
+            return Err(wrong("image is an empty list".into()));
+        }
         let id_and_text = (question.question_id.to_string(), question.text.clone());
         let count = same.entry((id_and_text.clone(), question.image.clone())).or_insert(0);
         question.twin = *count;

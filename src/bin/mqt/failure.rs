@@ -2,7 +2,7 @@
 
 use crate::advice;
 use mqt::Error;
-use mqt::plain::system_error;
+use mqt::internals::plain::system_error;
 use std::io;
 
 /// The reason a command ends with another code than 0, or early with 0.

@@ -2,8 +2,8 @@
 
 use crate::address::Address;
 use crate::failure::{Failure, Result};
-use mqt::plain::system_error;
-use mqt::untrusted::short;
+use mqt::internals::plain::system_error;
+use mqt::internals::untrusted::short;
 use std::io::{self, ErrorKind, Read};
 use std::thread::sleep;
 use std::time::{Duration, Instant};

@@ -6,7 +6,7 @@
 
 use crate::failure::{Failure, Result};
 use crate::lock::Lock;
-use mqt::untrusted::limits;
+use mqt::internals::untrusted::limits;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Read};

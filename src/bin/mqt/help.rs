@@ -40,7 +40,18 @@ Examples:
   mqt ask scene.png \"How many circles are there?\" -m 64
   mqt ask *.png -q \"What is this?\" --json             one answer each, one load
   cat scene.png | mqt ask - \"Where is the square?\"
+  mqt ask a.png b.png --together -q \"What differs?\"     one answer about both
+  mqt ask clip.gif --frames 16 -q \"What happens?\"      one answer about 16 frames of a clip
+  mqt ask stills/ --every 5 -q \"Who is at the door?\"   the newest picture of a camera's folder
   mqt ask scene.png \"Describe it\" --draft 4 --refine 64   two answers, the picture is looked at once
+  mqt ask scene.png \"Is there a car?\" --choices yes,no  one of these words; --json-schema for JSON
+  mqt ask *.png -q \"What is this?\" -o answers.jsonl     the same command goes on after an interruption
+  mqt ask *.png -q \"Describe it\" --sidecar .txt         a.txt beside a.png, for each
+
+With -o each line is an answer as --json prints it, and the settings that it depends on; a file holds answers with the
+same settings alone. What has an answer there is not asked again. A picture that cannot be used is a line too
+(mqt.failure/1), is asked about again the next time, and does not stop the rest: the exit code is 6 then. --sidecar
+leaves every file that is there already as it is, whoever wrote it; with -o a missing one is written from the record.
 
 The model can be any checkpoint that --model names; the bundled one knows toy scenes only (see mqt --help).
 In --json, timings_ms is what this answer took: load and decode_image are 0 where they did not happen again.";
@@ -50,7 +61,7 @@ Example:
   mqt chat scene.png -m 16
   printf 'What is this?\\nWhere is it?\\n' | mqt chat scene.png --json
 
-Commands: /m 64 or /m auto, /image other.png, /refine [M], /stats, /new, /help, /quit. Another word that begins with / is an error.
+Commands: /m 64 or /m auto, /image other.png, /images, /forget [N], /refine [M], /stats, /new, /help, /quit. Another word that begins with / is an error.
 From a terminal, questions can be edited and recalled; otherwise each line of stdin is a question. There, if
 the picture of an /image cannot be used, questions are refused until the next /image, so that none is answered about another picture.";
 
@@ -61,12 +72,18 @@ Example:
 The picture is looked at once; the answers come in order of m, smallest first.";
 
 pub(crate) const ATTENTION: &str = "\
-Example:
+Examples:
   mqt attention scene.png -m 16 -o reads.png
+  mqt attention --answer -q \"What colour is the car?\" scene.png -o looked.png
 
-Drawn are the weights over what the model sees, relative to the largest: where a token's values come from, not why an
-answer was given. They are a constant of the model, the same for every picture. Of a model without a resampler: the
-patches that averages read (`--select pool`), or those of all tokens of one square.";
+Drawn are weights over the picture, relative to the largest. Without --answer: where the image tokens have their values
+from, over what the model sees; a constant of the model, the same for every picture. Of a model without a resampler: the
+patches that averages read (`--select pool`), or those of all tokens of one square.
+
+With --answer: the attention of the answer's tokens to the image tokens, the mean over heads and the middle third of the
+decoder's layers, carried back to the picture. It shows where the decoder looked, not why it answered as it did;
+docs/attention.md says how often that is the thing that was asked about. Several pictures are asked about together, and
+drawn side by side.";
 
 pub(crate) const TRACE: &str = "\
 Example:
@@ -83,7 +100,8 @@ Example:
   mqt eval questions.jsonl --images pictures --tokens 2,16,64 -o answers.jsonl
 
 A line of questions.jsonl: {\"question_id\": 1, \"image\": \"a.png\", \"text\": \"What is this?\", \"answer\": \"a star\", \"kind\": \"what\"}
-A line of answers.jsonl: question_id, prompt, text, answer_id, model_id, metadata (image_tokens, image, milliseconds).
+Several pictures that one question is about: \"image\": [\"a.png\", \"b.png\"].
+A line of answers.jsonl: question_id, prompt, text, answer_id, model_id, metadata (image_tokens, asked where the picture gives fewer, image, milliseconds).
 Several questions may share a question_id. Run again after an interruption: what is answered stays, the rest follows; a line
 that was cut off or damaged is named, left out, and its question asked again. Questions with an answer are scored by exact match (case and a final full stop do not count),
 for each m and kind, on stderr; --summary and --plot keep that. Pictures are regular files below --images: what leads out of it
@@ -92,6 +110,18 @@ needs --allow-outside.
 Any scheduler can spread the work, and the joined answers are scored without a model's time:
   mqt eval questions.jsonl --images pictures --shard 1/8 -o part-1.jsonl     and so on to 8/8
   cat part-*.jsonl > answers.jsonl && mqt eval questions.jsonl --images pictures -o answers.jsonl --plot accuracy.svg";
+
+pub(crate) const SERVE: &str = "\
+Examples:
+  mqt serve
+  mqt serve --model ./mqt-7b-q4 --port 9000 --media-dir ./pictures
+  curl http://127.0.0.1:8080/v1/models
+
+OpenAI's own clients work: base_url is http://127.0.0.1:8080/v1, the model's name is what /v1/models lists. Pictures come
+as data: URLs. detail says how many image tokens are read: low is up to 16, high is all, auto as many as --target-ms
+allows; image_tokens in a request says a number. One request is answered at a time, the others wait, clients in turn.
+The address is written to stdout, the log as JSON to stderr, without pictures, prompts and answers. Ctrl-C or SIGTERM
+ends the server: what waits has --grace seconds to be answered. docs/serve.md has every field and every limit.";
 
 pub(crate) const CONVERT: &str = "\
 Example:
@@ -161,9 +191,11 @@ Exit code 0 if mqt works here, on a GPU or only on the processor.";
 
 pub(crate) const CHAT_COMMANDS: &str = "\
   /m 64         read the picture with 64 image tokens from now on (/m auto: as many as the device allows in time)
-  /image b.png  look at another picture; starts a new conversation
+  /image b.png  add a picture to the conversation
+  /images       list the pictures
+  /forget [N]   take picture N away; without N, all pictures and questions
   /refine [M]   ask the last question again with M image tokens (default: all)
   /stats        what the last answer took, and how fast this device is
-  /new          forget the conversation, keep the picture
+  /new          forget the questions, keep the pictures
   /quit         leave (also Ctrl-D)
 Ctrl-C stops an answer.";

@@ -3,7 +3,7 @@
 use crate::args::{self, InspectArgs};
 use crate::failure::Result;
 use crate::output::Output;
-use mqt::weights::files::is_gguf;
+use mqt::internals::weights::files::is_gguf;
 use pollster::block_on;
 
 pub(crate) fn run(args: InspectArgs) -> Result<()> {

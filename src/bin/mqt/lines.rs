@@ -1,7 +1,7 @@
 //! Lines of text that others have written: of bounded length, and without the mark that some
 //! editors put before them.
 
-use mqt::untrusted::limits;
+use mqt::internals::untrusted::limits;
 use std::io::{self, BufRead, ErrorKind, Read};
 
 /// How UTF-8 text may begin, and how UTF-16 does.

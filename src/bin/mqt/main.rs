@@ -8,8 +8,10 @@ mod answer;
 mod args;
 mod ask;
 mod attention;
+mod batch;
 mod bench;
 mod cache;
+mod camera;
 mod chat;
 mod choices;
 mod compare;
@@ -17,6 +19,7 @@ mod console;
 mod conversation;
 mod convert;
 mod devices;
+mod disk;
 mod doctor;
 mod download;
 mod drivers;
@@ -25,9 +28,14 @@ mod exact;
 mod failure;
 mod fetch;
 mod folder;
+mod form;
+mod frames;
 mod help;
+mod images;
 mod inspect;
 mod interrupt;
+mod journal;
+mod known;
 mod ledger;
 mod lines;
 mod lock;
@@ -41,6 +49,7 @@ mod processor;
 mod pull;
 mod pulled;
 mod score;
+mod serve;
 mod sources;
 mod target;
 mod trace;
@@ -52,7 +61,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use console::Console;
 use interrupt::Interrupt;
-use mqt::untrusted;
+use mqt::internals::untrusted;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -70,6 +79,7 @@ fn main() -> ExitCode {
         Command::Attention(args) => attention::run(args, &console),
         Command::Trace(args) => trace::run(args, &console),
         Command::Eval(args) => eval::run(args, &console),
+        Command::Serve(args) => serve::run(args, &console),
         Command::Convert(args) => convert::run(args, &console),
         Command::Verify(args) => convert::verify(args, &console),
         Command::Pull(args) => pull::run(args, &console),

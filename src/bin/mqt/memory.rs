@@ -11,6 +11,11 @@ pub(crate) fn peak_bytes() -> Option<u64> {
     field("/proc/self/status", "VmHWM:")
 }
 
+/// The host memory that the process has now, in bytes; `None` but on Linux.
+pub(crate) fn resident_bytes() -> Option<u64> {
+    field("/proc/self/status", "VmRSS:")
+}
+
 /// Memory that programs can still have, in bytes; `None` but on Linux.
 pub(crate) fn available_bytes() -> Option<u64> {
     field("/proc/meminfo", "MemAvailable:")

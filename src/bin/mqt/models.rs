@@ -5,8 +5,8 @@ use crate::cache;
 use crate::failure::Result;
 use crate::memory;
 use crate::output::Output;
-use mqt::catalogue::{KNOWN, Known};
-use mqt::weights::WeightsChoice;
+use mqt::internals::catalogue::{KNOWN, Known};
+use mqt::model::WeightsChoice;
 
 /// One model, as `--json` has it.
 #[derive(serde::Serialize)]

@@ -1,7 +1,7 @@
 //! stdout: answers.
 
 use crate::failure::{Failure, Result};
-use mqt::untrusted;
+use mqt::internals::untrusted;
 use serde::Serialize;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 

@@ -19,12 +19,14 @@ const MAX_BYTES: u64 = 1 << 30;
 const TOO_LARGE: &str = "it is larger than 1 GiB";
 
 /// A picture that was named and can be opened; its content is read when its turn comes.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Picture {
     /// As given; of a `data:` URL only its type.
     pub(crate) name: String,
     source: Source,
 }
 
+#[derive(Clone, PartialEq, Eq)]
 enum Source {
     File(PathBuf),
     Bytes(Vec<u8>),
@@ -189,7 +191,7 @@ fn reason(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "there is no such file".into(),
         ErrorKind::PermissionDenied => "you may not read it".into(),
-        _ => mqt::plain::system_error(error),
+        _ => mqt::internals::plain::system_error(error),
     }
 }
 

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Within the cache's folder; a leading dot, as no model's name has.
@@ -40,6 +41,12 @@ impl Pictures {
     /// Those of this user; `None` without a home.
     pub(crate) fn here() -> Option<Pictures> {
         Some(Pictures { folder: cache::base()?.join(FOLDER), limit: LIMIT })
+    }
+
+    /// Those of this user, for a session; `None` too if they are not wanted.
+    pub(crate) fn shared(unwanted: bool) -> Option<Arc<dyn PictureStore>> {
+        let here = Pictures::here().filter(|_| !unwanted)?;
+        Some(Arc::new(here))
     }
 
     /// Where they are.
@@ -207,7 +214,7 @@ mod tests {
     use super::*;
 
     fn key(number: u8) -> PictureKey {
-        PictureKey { pixels: [number; 32], model: "model".into(), tile: 0 }
+        PictureKey::new([number; 32], "model", 0)
     }
 
     fn values(number: u8) -> Vec<f16> {
@@ -229,7 +236,7 @@ mod tests {
         store.write(&key(1), &values(1)).unwrap();
         assert_eq!(store.read(&key(1), 100), Some(values(1)));
         assert_eq!(store.read(&key(2), 100), None);
-        let other = PictureKey { model: "another".into(), ..key(1) };
+        let other = PictureKey::new([1; 32], "another", 0);
         assert_eq!(store.read(&other, 100), None);
         #[cfg(unix)]
         {

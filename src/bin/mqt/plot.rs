@@ -19,12 +19,11 @@ struct Curve {
 
 /// Two curves over a logarithmic m: accuracy (left axis, per cent), mean time per answer (right
 /// axis, milliseconds).
-#[expect(clippy::cast_precision_loss, reason = "m is far below 2^52")]
 #[expect(clippy::too_many_lines, reason = "one element of the picture after the other")]
 pub(crate) fn svg(summary: &Summary) -> String {
     let rows = &summary.budgets;
     let points = |value: &dyn Fn(&crate::score::Row) -> Option<f64>| {
-        rows.iter().filter_map(|r| Some((r.image_tokens as f64, value(r)?))).collect()
+        rows.iter().filter_map(|r| Some((r.m(), value(r)?))).collect()
     };
     let times: Vec<(f64, f64)> = points(&|r| r.milliseconds);
     let slowest = round_up(times.iter().map(|(_, ms)| *ms).fold(0.0, f64::max));
@@ -36,8 +35,8 @@ pub(crate) fn svg(summary: &Summary) -> String {
         style: "stroke=\"#b3541e\" stroke-dasharray=\"6 4\"",
     };
     let (least, most) = (
-        rows.first().map_or(1, |r| r.image_tokens) as f64,
-        rows.last().map_or(1, |r| r.image_tokens) as f64,
+        rows.iter().map(crate::score::Row::m).fold(f64::INFINITY, f64::min),
+        rows.iter().map(crate::score::Row::m).fold(1.0, f64::max),
     );
     let x = |m: f64| {
         if most > least {
@@ -74,12 +73,12 @@ pub(crate) fn svg(summary: &Summary) -> String {
         );
     }
     for row in rows {
-        let at = x(row.image_tokens as f64);
+        let at = x(row.m());
         let _ = writeln!(
             out,
-            "<text x=\"{at:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+            "<text x=\"{at:.1}\" y=\"{}\" text-anchor=\"middle\">{:.0}</text>",
             HEIGHT - BOTTOM + 18.0,
-            row.image_tokens
+            row.m()
         );
     }
     for Curve { points, full, style } in [accuracy, time] {

@@ -3,8 +3,8 @@
 
 use crate::failure::{Failure, Result};
 use clap::Args;
-use mqt::cpu::{self, Isa};
-use mqt::untrusted;
+use mqt::internals::cpu::{self, Isa};
+use mqt::internals::untrusted;
 
 /// More would only wait for each other.
 const MOST_THREADS: usize = 1024;
@@ -29,7 +29,8 @@ impl ProcessorArgs {
         if let Some(isa) = variable("MQT_CPU", isa)?
             && !Isa::force(isa)
         {
-            let why = format!("MQT_CPU is {:?}, which this processor does not have", isa.name());
+            let there = named(Isa::ALL.into_iter().filter(|isa| isa.is_there()));
+            let why = format!("MQT_CPU is {:?}, and this processor has {there}", isa.name());
             return Err(Failure::usage(why));
         }
         Ok(())
@@ -57,8 +58,13 @@ fn number(text: &str) -> std::result::Result<usize, String> {
 }
 
 fn isa(text: &str) -> std::result::Result<Isa, String> {
-    let named = |isa: &Isa| isa.name() == text;
-    Isa::ALL.into_iter().find(named).ok_or_else(|| "plain, avx2 or avx512".to_owned())
+    let is_it = |isa: &Isa| isa.name() == text;
+    Isa::ALL.into_iter().find(is_it).ok_or_else(|| format!("one of {}", named(Isa::ALL)))
+}
+
+/// The names of these, with commas.
+fn named(sets: impl IntoIterator<Item = Isa>) -> String {
+    sets.into_iter().map(Isa::name).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -76,6 +82,11 @@ mod tests {
     #[test]
     fn instruction_sets_have_names() {
         assert_eq!(isa("avx2"), Ok(Isa::Avx2));
-        assert!(isa("AVX-512").is_err());
+        assert_eq!(
+            isa("AVX-512"),
+            Err("one of plain, simd128, neon, dotprod, avx2, avx512".into())
+        );
+        let elsewhere = Isa::ALL.into_iter().filter(|isa| !isa.is_there());
+        assert!(elsewhere.into_iter().all(|isa| !Isa::force(isa)));
     }
 }

@@ -8,6 +8,7 @@ use crate::address::is_address;
 use crate::args::PullArgs;
 use crate::cache;
 use crate::console::{Bar, Console};
+use crate::disk;
 use crate::download::{self, Remote};
 use crate::failure::{Failure, Result};
 use crate::fetch::Client;
@@ -104,10 +105,11 @@ fn fetch(
     bar.set_message("looking at what is there");
     let plans =
         listed.files.iter().map(|file| plan(folder, &note, file)).collect::<Result<Vec<_>>>()?;
+    check_room(folder, listed, &plans)?;
     bar.set_length(
         listed.files.iter().filter_map(|file| file.remote.bytes).fold(0, u64::saturating_add),
     );
-    note.begin(&listed.source);
+    note.begin(&listed.source, listed.revision.as_deref());
     for (file, plan) in listed.files.iter().zip(plans) {
         bar.set_message(file.name.clone());
         let sum = match plan {
@@ -124,6 +126,33 @@ fn fetch(
     note.finish(true);
     folder.clear();
     Ok(())
+}
+
+/// Refuses what the disk has no room for, before anything of it is asked for.
+fn check_room(folder: &Folder, listed: &Listed, plans: &[Plan]) -> Result<()> {
+    let mut need = 0u64;
+    for (file, plan) in listed.files.iter().zip(plans) {
+        if !matches!(plan, Plan::Keep(_)) {
+            let there = fs::metadata(folder.part(&file.name)?).map_or(0, |data| data.len());
+            let rest = file.remote.bytes.unwrap_or(0).saturating_sub(there);
+            need = need.saturating_add(rest);
+        }
+    }
+    match disk::free_bytes(&folder.path) {
+        Some(free) if free < need => Err(no_room(&folder.path, need, free)),
+        _ => Ok(()),
+    }
+}
+
+fn no_room(path: &Path, need: u64, free: u64) -> Failure {
+    let gb = |bytes: u64| bytes as f64 / 1e9;
+    let why = format!(
+        "{:.2} GB are still to be fetched and the disk of {} has {:.2} GB free; nothing was fetched: make room, or give a folder elsewhere with -o",
+        gb(need),
+        path.display(),
+        gb(free)
+    );
+    Failure { code: 1, message: Some(why) }
 }
 
 /// Looks at what is in a file's place. Only what an earlier pull from the same source left there,

@@ -5,7 +5,7 @@
 
 use crate::cache;
 use crate::folder::read_small;
-use mqt::untrusted::check_path;
+use mqt::internals::untrusted::check_path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -41,6 +41,8 @@ impl Pulled {
 enum Line {
     /// Where the files are from.
     Source(String),
+    /// Which version of it was asked for.
+    Revision(String),
     File(Pulled),
     /// Whether the last pull came to its end.
     Finished(bool),
@@ -52,6 +54,8 @@ pub(crate) struct Note {
     /// `None`: there is nowhere to write it.
     path: Option<PathBuf>,
     pub(crate) source: Option<String>,
+    /// The version that was asked for, where a source has several.
+    pub(crate) revision: Option<String>,
     pub(crate) files: BTreeMap<String, Pulled>,
     pub(crate) finished: bool,
     /// Names in it that no pull writes.
@@ -75,6 +79,7 @@ impl Note {
         {
             match line {
                 Line::Source(source) => note.source = Some(source),
+                Line::Revision(revision) => note.revision = Some(revision),
                 // A path that no pull would write is not one to hash or to remove either.
                 Line::File(pulled) if check_path(&pulled.file, NOTES).is_ok() => {
                     drop(note.files.insert(pulled.file.clone(), pulled))
@@ -87,14 +92,16 @@ impl Note {
     }
 
     /// Begins a pull from `source`: what was pulled from there before still counts.
-    pub(crate) fn begin(&mut self, source: &str) {
+    pub(crate) fn begin(&mut self, source: &str, revision: Option<&str>) {
         if self.source.as_deref() != Some(source) {
             self.files.clear();
         }
         self.source = Some(source.to_owned());
+        self.revision = revision.map(str::to_owned);
         self.finished = false;
         let files = self.files.values().cloned().map(Line::File);
         let lines: Vec<u8> = std::iter::once(Line::Source(source.to_owned()))
+            .chain(self.revision.clone().map(Line::Revision))
             .chain(files)
             .flat_map(|line| bytes(&line))
             .collect();

@@ -3,7 +3,7 @@
 use crate::eval::Question;
 use crate::exact::Key;
 use crate::ledger::{Answers, Ledger};
-use mqt::untrusted;
+use mqt::internals::untrusted;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -30,7 +30,10 @@ pub(crate) fn table(questions: &[&Question], tokens: &[u64], answers: &Answers) 
         .max("exact match".len());
     let mut table = format!("{:<width$} {:>9}", "exact match", "questions");
     for m in tokens {
-        let _ = write!(table, " {:>8}", format!("m = {m}"));
+        // Where a picture gave fewer, the m asked for is a bound.
+        let given = keyed.iter().filter_map(|question| answers.get(question, *m));
+        let sign = if given.into_iter().all(|g| g.image_tokens == *m) { '=' } else { '≤' };
+        let _ = write!(table, " {:>8}", format!("m {sign} {m}"));
     }
     for (kind, questions) in rows.into_iter().chain([("all".into(), keyed)]) {
         let _ = write!(table, "\n{kind:<width$} {:>9}", questions.len());
@@ -82,7 +85,10 @@ pub(crate) struct Summary {
 /// One m.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Row {
+    /// The m asked for.
     pub(crate) image_tokens: u64,
+    /// Mean of the image tokens that were used: pictures may give fewer; null without an answer.
+    mean_image_tokens: Option<f64>,
     answered: usize,
     /// Exact matches among the answered questions with a key; null without a key.
     pub(crate) accuracy: Option<f64>,
@@ -91,8 +97,17 @@ pub(crate) struct Row {
     pub(crate) milliseconds: Option<f64>,
 }
 
+impl Row {
+    /// The m that was used, on average.
+    #[expect(clippy::cast_precision_loss, reason = "m is far below 2^52")]
+    pub(crate) fn m(&self) -> f64 {
+        self.mean_image_tokens.unwrap_or(self.image_tokens as f64)
+    }
+}
+
 impl Summary {
     /// Of these questions, as far as they are answered.
+    #[expect(clippy::cast_precision_loss, reason = "m is far below 2^52")]
     pub(crate) fn new(ledger: &Ledger, questions: &[&Question], tokens: &[u64]) -> Summary {
         let keyed: Vec<&Question> =
             questions.iter().copied().filter(|q| q.answer.is_some()).collect();
@@ -105,9 +120,11 @@ impl Summary {
         let row = |&m: &u64| {
             let given: Vec<_> =
                 questions.iter().filter_map(|question| ledger.answers.get(question, m)).collect();
+            let used: Vec<f64> = given.iter().map(|given| given.image_tokens as f64).collect();
             let times: Vec<f64> = given.iter().filter_map(|given| given.milliseconds).collect();
             Row {
                 image_tokens: m,
+                mean_image_tokens: mean(&used),
                 answered: given.len(),
                 accuracy: share(&keyed, m, &ledger.answers),
                 accuracy_by_kind: kinds
@@ -166,7 +183,7 @@ mod tests {
             answers.insert(
                 questions[id - 1],
                 m,
-                Given { text: text.to_owned(), milliseconds: None },
+                Given { text: text.to_owned(), image_tokens: m, milliseconds: None },
             );
         }
         let want = "exact match questions    m = 2    m = 4\n\
@@ -174,6 +191,9 @@ mod tests {
                     exists              1    0.0 %  100.0 %\n\
                     all                 3   33.3 %  100.0 %";
         assert_eq!(table(&questions, &[2, 4], &answers), want);
+        let fewer = Given { text: "2".into(), image_tokens: 3, milliseconds: None };
+        answers.insert(questions[2], 4, fewer);
+        assert!(table(&questions, &[2, 4], &answers).contains("    m = 2    m ≤ 4\n"));
         let hostile = question(4, Some("4"), Some("a\nall 100 %\x1b[2J"));
         assert!(
             table(&[&hostile], &[2], &answers)

@@ -6,9 +6,11 @@ use crate::download::Remote;
 use crate::failure::{Failure, Result};
 use crate::fetch::{Client, network};
 use mqt::Error;
-use mqt::plain;
-use mqt::untrusted::{check_distinct, check_file_name, check_path, check_sha256, limits, short};
-use mqt::weights::pack::{Manifest, SHARD_BYTES};
+use mqt::internals::plain;
+use mqt::internals::untrusted::{
+    check_distinct, check_file_name, check_path, check_sha256, limits, short,
+};
+use mqt::internals::weights::pack::{Manifest, SHARD_BYTES};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -35,6 +37,8 @@ pub(crate) struct Listed {
     pub(crate) folder: String,
     /// Where it is from: no secrets, for people and notes.
     pub(crate) source: String,
+    /// The version that was asked for, where the source has several.
+    pub(crate) revision: Option<String>,
     /// In the order in which they are fetched.
     pub(crate) files: Vec<Wanted>,
     /// Hidden files of the listing, which no model needs.
@@ -107,6 +111,7 @@ fn from_manifest(client: &Client, url: &str) -> Result<Listed> {
     Ok(Listed {
         folder: format!("{}-{}", name.trim_start_matches('.'), manifest.weights),
         source: from,
+        revision: None,
         files,
         hidden: 0,
     })
@@ -179,7 +184,8 @@ fn from_hub(client: &Client, model: &str) -> Result<Listed> {
     // it the folder is unfinished.
     files.sort_by_key(|file| (file.name == MANIFEST, file.remote.bytes, file.name.clone()));
     let source = endpoint.with_path(format!("{prefix}/{owner}/{name}")).to_string();
-    Ok(Listed { folder: format!("{owner}--{name}"), source, files, hidden })
+    let (folder, revision) = (format!("{owner}--{name}"), Some(revision.to_owned()));
+    Ok(Listed { folder, source, revision, files, hidden })
 }
 
 /// A whole listing, page after page of the same server.

@@ -115,6 +115,11 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     Target::open("", path)?.write(bytes)
 }
 
+/// Makes a file that was not there, all of it or nothing; whatever is there already stays.
+pub(crate) fn create_new(flag: &str, path: &Path, bytes: &[u8]) -> Result<()> {
+    create(path, bytes).map_err(|error| Failure::output(&named(flag, path), &error))
+}
+
 /// Opens and locks a file that is read back and added to, and makes it if there is none.
 pub(crate) fn open_to_add(flag: &str, path: &Path) -> Result<Lock> {
     let name = named(flag, path);

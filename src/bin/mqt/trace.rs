@@ -2,8 +2,9 @@
 
 use crate::args::{self, TraceArgs};
 use crate::console::Console;
-use crate::conversation::{decode, load_model, open_session};
+use crate::conversation::{load_model, open_session};
 use crate::failure::Result;
+use crate::known::decode;
 use crate::picture::Picture;
 use crate::target::{self, Target};
 use mqt::budget::{self, Budget};
@@ -28,7 +29,7 @@ pub(crate) fn run(args: TraceArgs, console: &Console) -> Result<()> {
     let mut session = open_session(&model, &args.model, &cancel)?;
     let mut request = Request::new(args.question);
     (request.budget, request.select) = (budget, args.select);
-    let trace = block_on(session.trace(&decoded, &request, &cancel))?;
+    let trace = block_on(session.trace(std::slice::from_ref(&decoded), &request, &cancel))?;
     let m = trace.image_tokens;
 
     let size = config.vision.image_size;

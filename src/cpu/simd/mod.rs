@@ -9,6 +9,8 @@
 pub(super) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx512;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+pub(super) mod neon;
 pub(super) mod plain;
 #[cfg(target_feature = "simd128")]
 pub(super) mod simd128;
@@ -64,6 +66,28 @@ pub(super) trait Simd: Copy + Send + Sync {
     /// The same for any bytes b in `codes`, which stand for b − 128 + [`Simd::BYTE_ZERO`].
     fn dot_bytes(self, codes: Self::I, x: Self::I, sum: Self::I) -> Self::I;
 
+    /// Sums over some dwords of four products each, for `T` tokens and `V` vectors of rows: what
+    /// [`Simd::dot_bytes`] gives one after the other, or [`Simd::dot_codes`]. x [dwords][T].
+    #[inline(always)]
+    fn dots<const T: usize, const V: usize, const BYTES: bool>(
+        self,
+        codes: &impl Codes<Self>,
+        x: &[[u32; T]],
+    ) -> [[Self::I; V]; T] {
+        let mut sums = [[self.splat_bits(0); V]; T];
+        for (d, x) in x.iter().enumerate() {
+            for v in 0..V {
+                let w = codes.of(self, d, v);
+                for t in 0..T {
+                    let (x, sum) = (self.splat_bits(x[t]), sums[t][v]);
+                    sums[t][v] =
+                        if BYTES { self.dot_bytes(w, x, sum) } else { self.dot_codes(w, x, sum) };
+                }
+            }
+        }
+        sums
+    }
+
     /// The lowest four bits as a float.
     #[inline(always)]
     fn nibble(self, v: Self::I) -> Self::F {
@@ -99,6 +123,12 @@ pub(super) trait Simd: Copy + Send + Sync {
         let power = self.shl::<23>(self.as_bits(shifted));
         self.as_float(self.add_bits(self.as_bits(p), power))
     }
+}
+
+/// A matrix's codes, four to each lane.
+pub(super) trait Codes<S: Simd> {
+    /// Those of dword `d` for the rows of vector `v`. Must be `#[inline(always)]`.
+    fn of(&self, s: S, d: usize, v: usize) -> S::I;
 }
 
 /// What runs on an instruction set.

@@ -1,6 +1,6 @@
 //! WebAssembly's SIMD128: 4 lanes.
 
-use super::{Job, Simd};
+use super::{Codes, Job, Simd};
 use core::arch::wasm32::*;
 
 const LANES: usize = 4;
@@ -121,6 +121,39 @@ impl Simd for Simd128 {
     fn dot_bytes(self, codes: v128, x: v128, sum: v128) -> v128 {
         signed_dot(v128_xor(codes, u8x16_splat(128)), x, sum)
     }
+
+    // There are products of pairs of 16 bits, added up. A lane's two pairs come together at the
+    // end only: that is half the instructions.
+    #[inline(always)]
+    fn dots<const T: usize, const V: usize, const BYTES: bool>(
+        self,
+        codes: &impl Codes<Self>,
+        x: &[[u32; T]],
+    ) -> [[v128; V]; T] {
+        let mut pairs = [[[i32x4_splat(0); 2]; V]; T];
+        for (d, x) in x.iter().enumerate() {
+            let x = x.map(|four| i16x8_extend_low_i8x16(u32x4_splat(four)));
+            for v in 0..V {
+                let w = codes.of(self, d, v);
+                let w = if BYTES { v128_xor(w, u8x16_splat(128)) } else { w };
+                let (low, high) = (i16x8_extend_low_i8x16(w), i16x8_extend_high_i8x16(w));
+                for t in 0..T {
+                    let [first, second] = &mut pairs[t][v];
+                    *first = i32x4_add(*first, i32x4_dot_i16x8(low, x[t]));
+                    *second = i32x4_add(*second, i32x4_dot_i16x8(high, x[t]));
+                }
+            }
+        }
+        pairs.map(|pairs| pairs.map(|[first, second]| added(first, second)))
+    }
+}
+
+/// The sums of neighbours: those of `first`, then those of `second`.
+#[inline(always)]
+fn added(first: v128, second: v128) -> v128 {
+    let even = i32x4_shuffle::<0, 2, 4, 6>(first, second);
+    let odd = i32x4_shuffle::<1, 3, 5, 7>(first, second);
+    i32x4_add(even, odd)
 }
 
 /// sum + the four products of signed bytes in each lane.
@@ -129,7 +162,5 @@ fn signed_dot(a: v128, b: v128, sum: v128) -> v128 {
     let low = i16x8_extmul_low_i8x16(a, b);
     let high = i16x8_extmul_high_i8x16(a, b);
     let (low, high) = (i32x4_extadd_pairwise_i16x8(low), i32x4_extadd_pairwise_i16x8(high));
-    let even = i32x4_shuffle::<0, 2, 4, 6>(low, high);
-    let odd = i32x4_shuffle::<1, 3, 5, 7>(low, high);
-    i32x4_add(sum, i32x4_add(even, odd))
+    i32x4_add(sum, added(low, high))
 }

@@ -17,12 +17,14 @@ pub struct HeadShape {
 
 impl HeadShape {
     /// Width of a head in caches and in q: padded to 8.
+    #[doc(hidden)]
     pub fn dims(&self) -> usize {
         self.head_dim.next_multiple_of(8)
     }
 
     /// Columns of [q | k | v], each section padded to whole panels: (k starts at, v starts at,
     /// total).
+    #[doc(hidden)]
     pub fn sections(&self) -> (usize, usize, usize) {
         let q = padded_rows(self.heads * self.head_dim);
         let kv = padded_rows(self.kv_heads * self.head_dim);

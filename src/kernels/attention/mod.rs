@@ -2,7 +2,8 @@
 //! without for the tower.
 //!
 //! `heads` cuts and rotates queries, keys and values and fills the `cache`; `groups` and
-//! `lanes` attend over a prompt; `step`, with `solo` and `join`, is one token of decoding.
+//! `lanes` attend over a prompt; `step`, with `solo` and `join`, is one token of decoding;
+//! `weights` says what was looked at.
 
 pub mod cache;
 mod cases;
@@ -12,6 +13,7 @@ pub mod join;
 pub(super) mod lanes;
 pub(super) mod solo;
 pub mod step;
+pub mod weights;
 
 use crate::gpu::{Gpu, Recorder, Storage, Tensor};
 use cache::{HeadShape, KvLayer};

@@ -9,7 +9,7 @@
 //! zero takes off a sum is its product with the sum of the activations' bytes, once for all rows.
 
 use super::cut::{self, Cut, Via};
-use super::{Act, PRODUCT, Params, Store, constants};
+use super::{Act, PRODUCT, Params, constants, epilogue};
 use crate::gpu::Kernel;
 use crate::kernels::check::Case;
 use crate::kernels::{Variant, data_prelude, kernel, weight_prelude};
@@ -34,8 +34,7 @@ pub(in crate::kernels) fn variants() -> Vec<Variant> {
     let mut all = Vec::new();
     for format in Format::SCALED {
         for (i, cut) in cuts().enumerate() {
-            let (bias, act, store) =
-                [(false, Act::None, Store::Replace), (true, Act::QuickGelu, Store::Add)][i % 2];
+            let (bias, act, store) = epilogue(i);
             let own = [cut.prelude(), data_prelude(i % 2 == 0), weight_prelude(format), PRODUCT];
             let preludes = own.into_iter().chain(preludes(i % 2 == 0)).collect();
             all.push(Variant {

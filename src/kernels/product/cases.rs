@@ -48,7 +48,7 @@ pub(super) fn of(kernel: &'static str) -> Vec<Case> {
                 .enumerate()
         };
         let mut add = |i: usize, c: usize, (n, rows, cols): (usize, usize, usize), cut: Cut| {
-            let act = [Act::None, Act::QuickGelu, Act::Gelu, Act::GeluTanh][(i + c) % 4];
+            let act = Act::ALL[(i + c) % Act::ALL.len()];
             let store = if i.is_multiple_of(2) { Store::Replace } else { Store::Add };
             let in_textures = (f + c).is_multiple_of(2);
             cases.push(case(Shape {

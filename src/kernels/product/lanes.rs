@@ -1,7 +1,7 @@
 //! The product for any number of tokens: a lane takes a tile of rows and tokens, in registers.
 
 use super::cut::{self, Via};
-use super::{Act, PRODUCT, Params, Store, TILE, constants};
+use super::{PRODUCT, Params, TILE, constants, epilogue};
 use crate::gpu::Kernel;
 use crate::kernels::check::Case;
 use crate::kernels::{Variant, data_prelude, kernel, weight_prelude};
@@ -17,12 +17,7 @@ pub(in crate::kernels) fn variants() -> Vec<Variant> {
             .filter(|cut| matches!(cut.via, Via::Lanes | Via::Window))
             .enumerate()
         {
-            let (bias, act, store) = [
-                (false, Act::None, Store::Replace),
-                (true, Act::QuickGelu, Store::Add),
-                (true, Act::Gelu, Store::Replace),
-                (true, Act::GeluTanh, Store::Replace),
-            ][i % 4];
+            let (bias, act, store) = epilogue(i);
             let preludes = vec![
                 cut.prelude(),
                 data_prelude((f + i) % 2 == 0),

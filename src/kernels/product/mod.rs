@@ -39,6 +39,17 @@ pub enum Act {
     GeluTanh,
 }
 
+impl Act {
+    /// In the order of `ACT` in the shaders.
+    pub const ALL: [Act; 4] = [Act::None, Act::QuickGelu, Act::Gelu, Act::GeluTanh];
+}
+
+/// What the `i`th variant of a product does with a sum; every [`Act`] has its turn.
+fn epilogue(i: usize) -> (bool, Act, Store) {
+    let store = if i % 2 == 1 { Store::Add } else { Store::Replace };
+    (i > 0, Act::ALL[i % Act::ALL.len()], store)
+}
+
 /// Whether the result replaces what `out` holds or is added to it (a residual).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Store {

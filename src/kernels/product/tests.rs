@@ -19,6 +19,41 @@ fn the_twin_multiplies() {
     }
 }
 
+/// Values that PyTorch's own functions give: nothing else holds the twin's formulas.
+#[test]
+fn the_twins_epilogues_are_pytorchs() {
+    let x = [-3.0f32, -0.5, 0.0, 0.7, 2.5];
+    let one = Packed::pack(Format::F32, &[1.0], 1, 1);
+    for (act, want) in [
+        (Act::None, x),
+        (Act::QuickGelu, [-0.018_071_31, -0.149_611_56, 0.0, 0.536_893_95, 2.465_013_8]),
+        (Act::Gelu, [-0.004_049_694, -0.154_268_77, 0.0, 0.530_625_46, 2.484_475_9]),
+        (Act::GeluTanh, [-0.003_637_392, -0.154_286, 0.0, 0.530_570_13, 2.484_915_7]),
+    ] {
+        let got = reference(&x, &one, None, act);
+        // The error function is within 1.5e-7 of the exact one.
+        let off = got.iter().zip(want).map(|(got, want)| (got - want).abs()).fold(0.0, f32::max);
+        assert!(off < 1e-6, "{act:?}: {got:?}");
+    }
+}
+
+#[test]
+fn every_epilogue_has_a_case_and_a_variant_of_every_kernel() {
+    let kernels = [
+        ("lanes", lanes::cases(), lanes::variants()),
+        ("tiles", tiles::cases(), tiles::variants()),
+        ("bytes", bytes::cases(), bytes::variants()),
+    ];
+    for (name, cases, variants) in kernels {
+        for act in Act::ALL {
+            let word = format!(" {act:?} ");
+            assert!(cases.iter().any(|case| case.name.contains(&word)), "{name}: {act:?}");
+            let constant = ("ACT", act as u32);
+            assert!(variants.iter().any(|v| v.constants.contains(&constant)), "{name}: {act:?}");
+        }
+    }
+}
+
 /// A row's bits do not depend on the tokens beside it: the ground under "the first m of M equal
 /// a run with m".
 #[cfg(feature = "native")]

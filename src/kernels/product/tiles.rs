@@ -4,7 +4,7 @@
 //! One of the cuts that a product chooses among; its twin is [`super::reference`].
 
 use super::cut::{self, Via};
-use super::{Act, PRODUCT, Params, Store, constants};
+use super::{PRODUCT, Params, constants, epilogue};
 use crate::gpu::Kernel;
 use crate::kernels::check::Case;
 use crate::kernels::{Variant, data_prelude, kernel, weight_prelude};
@@ -14,10 +14,10 @@ pub(super) static KERNEL: Kernel = kernel!("product/tiles", [Read, Read, Read, R
 
 pub(in crate::kernels) fn variants() -> Vec<Variant> {
     let mut all = Vec::new();
-    for format in Format::ALL {
+    for (f, format) in Format::ALL.into_iter().enumerate() {
         for (i, cut) in cut::all().into_iter().filter(|cut| cut.via == Via::Tile).enumerate() {
-            let (bias, act, store) =
-                [(false, Act::None, Store::Replace), (true, Act::QuickGelu, Store::Add)][i % 2];
+            // There are fewer cuts than epilogues.
+            let (bias, act, store) = epilogue(f + i);
             let preludes =
                 vec![cut.prelude(), data_prelude(i % 2 == 0), weight_prelude(format), PRODUCT];
             all.push(Variant {

@@ -11,7 +11,7 @@ use crate::gpu::{Gpu, Letter, Mailbox, Matrix, Storage, Tape, Tensor};
 use crate::kernels::attention::cache::KvLayer;
 use crate::kernels::attention::step::{self, Split, attention_step, part_values, supports};
 use crate::kernels::embed_step::embed_step;
-use crate::kernels::pick::{pick, seen_bytes, seen_words};
+use crate::kernels::pick::{Sets, Way, pick, set_bytes, set_words};
 use crate::kernels::product::step::{End, product_step};
 use crate::kernels::state::State;
 use crate::model::parts::Language;
@@ -20,21 +20,30 @@ use crate::sample::Sampling;
 /// Letters under way at once.
 pub(super) const LETTERS: usize = 4;
 
-/// The state buffer and the set of seen tokens: what [`pick`] works on.
+/// The state buffer and the sets of tokens: what [`pick`] works on.
 pub(in crate::model) struct Picker {
-    pub(super) state: Storage,
-    pub(super) seen: Storage,
-    pub(super) greedy: bool,
+    state: Storage,
+    seen: Storage,
+    mask: Storage,
+    pub(super) way: Way,
+    /// Whether what a token is picked from is handed back.
+    pub(super) shows_logits: bool,
     vocab: usize,
 }
 
 impl Picker {
     pub(super) async fn new(gpu: &Gpu, vocab: usize) -> Result<Picker> {
-        let (state, seen) = (
+        let (state, seen, mask) = (
             gpu.storage("state", State::BYTES).await?,
-            gpu.storage("seen", seen_bytes(vocab)).await?,
+            gpu.storage("seen", set_bytes(vocab)).await?,
+            gpu.storage("mask", set_bytes(vocab)).await?,
         );
-        Ok(Picker { state, seen, greedy: true, vocab })
+        let way = Way { greedy: true, masked: false };
+        Ok(Picker { state, seen, mask, way, shows_logits: false, vocab })
+    }
+
+    pub(super) fn sets(&self) -> Sets<'_> {
+        Sets { state: &self.state, seen: &self.seen, mask: &self.mask }
     }
 
     /// Makes ready for a generation whose prompt ends at `position`.
@@ -47,7 +56,8 @@ impl Picker {
         seen: &[u32],
         end_ids: &[u32],
     ) {
-        self.greedy = sampling.is_plain_greedy();
+        self.way = Way { greedy: sampling.is_plain_greedy(), masked: false };
+        self.shows_logits = false;
         gpu.write(
             &self.state,
             0,
@@ -55,9 +65,15 @@ impl Picker {
         );
         if sampling.repetition_penalty != 1.0 {
             let words =
-                seen_words(self.vocab, seen.iter().copied().filter(|&t| (t as usize) < self.vocab));
+                set_words(self.vocab, seen.iter().copied().filter(|&t| (t as usize) < self.vocab));
             gpu.write(&self.seen, 0, bytemuck::cast_slice(&words));
         }
+    }
+
+    /// From now on only tokens of `mask`, one bit each, are picked.
+    pub(super) fn restrict(&mut self, gpu: &Gpu, mask: &[u32]) {
+        self.way.masked = true;
+        gpu.write(&self.mask, 0, bytemuck::cast_slice(mask));
     }
 
     /// The state as it is after all that was submitted.
@@ -99,8 +115,8 @@ pub(super) struct Operands<'a> {
 pub(in crate::model) struct Decoder {
     a: Scratch,
     split: Split,
-    /// For plain greedy decoding, and for everything else once that is asked for.
-    tapes: [Option<Tape>; 2],
+    /// For plain greedy decoding, and for other ways of picking once they are asked for.
+    tapes: [Option<Tape>; 4],
     mailbox: Mailbox,
 }
 
@@ -130,24 +146,34 @@ impl Decoder {
         Ok(Some(Decoder {
             a,
             split,
-            tapes: [None, None],
+            tapes: [const { None }; 4],
             mailbox: gpu.mailbox(LETTERS, State::BYTES),
         }))
     }
 
     /// Records the step for this way of picking, unless that is done.
     pub(super) fn prepare(&mut self, gpu: &Gpu, operands: &Operands) {
-        let which = usize::from(!operands.picker.greedy);
+        let which = place(operands.picker.way);
         if self.tapes[which].is_none() {
             self.tapes[which] = Some(record(gpu, operands, &self.a, self.split));
         }
     }
 
+    /// [1, vocab]: what the last step picked from.
+    pub(super) fn logits(&self) -> &Tensor {
+        &self.a.logits
+    }
+
     /// Runs `steps` steps and posts the state as it is then.
     pub(super) fn run(&mut self, gpu: &Gpu, picker: &Picker, steps: usize) -> Letter {
-        let tape = self.tapes[usize::from(!picker.greedy)].as_ref().expect("`prepare` comes first");
+        let tape = self.tapes[place(picker.way)].as_ref().expect("`prepare` comes first");
         gpu.replay(tape, steps, &picker.state, &mut self.mailbox)
     }
+}
+
+/// Where the tape of a way of picking is kept.
+fn place(way: Way) -> usize {
+    usize::from(!way.greedy) + 2 * usize::from(way.masked)
 }
 
 fn record(
@@ -205,6 +231,6 @@ fn record(
         &a.logits,
         spare,
     );
-    pick(rec, &a.logits, &picker.seen, state, picker.greedy);
+    pick(rec, &a.logits, &picker.sets(), picker.way);
     recorder.into_tape()
 }

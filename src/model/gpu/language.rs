@@ -2,19 +2,21 @@
 //! what the caller wants of the last one. Upstream: transformers `LlamaForCausalLM`.
 
 use super::decode::{Decoder, Operands, Picker};
+use crate::attention;
 use crate::cancel::Cancel;
 use crate::config::{Config, LanguageConfig};
 use crate::error::Result;
-use crate::gpu::{Gpu, Matrix, Paced, Storage, Tensor};
+use crate::gpu::{Gpu, Matrix, Paced, Recorder, Storage, Tensor};
 use crate::kernels::attention::cache::KvLayer;
 use crate::kernels::attention::heads::{heads, rope_table};
-use crate::kernels::attention::{Mask, attention};
+use crate::kernels::attention::weights::{Share, attention_weights};
+use crate::kernels::attention::{Mask, attention as attend};
 use crate::kernels::embed::embed;
 use crate::kernels::pick::pick;
 use crate::kernels::product::{linear, linear_add};
 use crate::kernels::rms_norm::rms_norm;
 use crate::kernels::swiglu::swiglu;
-use crate::model::back_end::CHUNK;
+use crate::model::back_end::{CHUNK, Rows};
 use crate::model::parts::Language;
 use crate::model::{Chunk, Slot, Want, Wanted};
 use crate::quant::Format;
@@ -128,27 +130,70 @@ pub(super) async fn forward(
     cancel.check()?;
     let mut run = Paced::new(gpu, cancel, n);
     gather(&mut run, w, a, &chunk);
-    for (layer, kv) in w.layers.iter().zip(&cache.layers) {
-        let rec = &mut run.rec;
-        // Attention.
-        rms_norm(rec, &a.x, 0, n, &layer.norm1, l.eps, &a.normed);
-        linear(rec, a.normed.slice(0..n), &layer.qkv, &a.qkv);
-        heads(rec, &a.qkv, n, Some(&cache.rope), position, &a.q, kv);
-        attention(rec, &a.q, n, kv, Mask::Causal(position), &a.mixed);
-        linear_add(rec, a.mixed.slice(0..n), &layer.o, &a.x);
-        // MLP.
-        rms_norm(rec, &a.x, 0, n, &layer.norm2, l.eps, &a.normed);
-        linear(rec, a.normed.slice(0..n), &layer.gate_up, &a.gate_up);
-        swiglu(rec, &a.gate_up, n, &a.wide);
-        linear_add(rec, a.wide.slice(0..n), &layer.down, &a.x);
+    let looks = match want {
+        Want::Attention => Some(gpu.tensor("attention weights", n, position + n).await?),
+        _ => None,
+    };
+    let middle = attention::middle_third(l.layers);
+    for i in 0..l.layers {
+        let position = chunk.position_in(i);
+        layer(&mut run.rec, l, (w, cache, i), a, n, position);
+        if let Some(looks) = looks.as_ref().filter(|_| middle.contains(&i)) {
+            let factor = 1.0 / (l.shape.heads * middle.len()) as f32;
+            let share = Share { factor, adds: i > middle.start };
+            attention_weights(&mut run.rec, &a.q, n, &cache.layers[i], position, share, looks);
+        }
         // A single token is short work: one submission.
         if n > 1 {
             run.layer_done().await?;
         }
     }
+    if let Some(looks) = looks {
+        run.submit();
+        let rows = gpu.read_rows(&looks, 0, n).await?;
+        gpu.forget_bind_groups();
+        return Ok(Wanted::Attention(rows));
+    }
+    finish(run, l, w, a, cache, (n, want)).await
+}
+
+/// Layer `i` of the decoder over `n` rows of the residual stream, which stays in `a.x`; queries
+/// stay in `a.q`.
+fn layer(
+    rec: &mut Recorder,
+    l: &LanguageConfig,
+    (w, cache, i): (&Language<Matrix, Tensor>, &KvCache, usize),
+    a: &Scratch,
+    n: usize,
+    position: usize,
+) {
+    let (layer, kv) = (&w.layers[i], &cache.layers[i]);
+    // Attention.
+    rms_norm(rec, &a.x, 0, n, &layer.norm1, l.eps, &a.normed);
+    linear(rec, a.normed.slice(0..n), &layer.qkv, &a.qkv);
+    heads(rec, &a.qkv, n, Some(&cache.rope), position, &a.q, kv);
+    attend(rec, &a.q, n, kv, Mask::Causal(position), &a.mixed);
+    linear_add(rec, a.mixed.slice(0..n), &layer.o, &a.x);
+    // MLP.
+    rms_norm(rec, &a.x, 0, n, &layer.norm2, l.eps, &a.normed);
+    linear(rec, a.normed.slice(0..n), &layer.gate_up, &a.gate_up);
+    swiglu(rec, &a.gate_up, n, &a.wide);
+    linear_add(rec, a.wide.slice(0..n), &layer.down, &a.x);
+}
+
+/// What is wanted of `n` rows of `a.x` that have been through all layers.
+async fn finish(
+    mut run: Paced<'_>,
+    l: &LanguageConfig,
+    w: &Language<Matrix, Tensor>,
+    a: &Scratch,
+    cache: &KvCache,
+    (n, want): (usize, Want),
+) -> Result<Wanted> {
+    let gpu = run.rec.gpu();
     let head = w.head.as_ref().unwrap_or(&w.embed);
     match want {
-        Want::Nothing => {
+        Want::Nothing | Want::Attention => {
             run.submit();
             Ok(Wanted::Nothing)
         }
@@ -168,17 +213,82 @@ pub(super) async fn forward(
                 run.submit();
                 return Ok(Wanted::Logits(gpu.read_rows(&a.logits, 0, 1).await?));
             }
-            pick(
-                &mut run.rec,
-                &a.logits,
-                &cache.picker.seen,
-                &cache.picker.state,
-                cache.picker.greedy,
-            );
+            let picker = &cache.picker;
+            pick(&mut run.rec, &a.logits, &picker.sets(), picker.way);
             run.submit();
+            if picker.shows_logits {
+                return Ok(Wanted::Logits(gpu.read_rows(&a.logits, 0, 1).await?));
+            }
             Ok(Wanted::Nothing)
         }
     }
+}
+
+/// A chunk's slots as they enter the decoder.
+pub(super) async fn embedded(
+    gpu: &Gpu,
+    config: &Config,
+    w: &Language<Matrix, Tensor>,
+    a: &Scratch,
+    chunk: Chunk<'_, Tensor>,
+) -> Result<Vec<f32>> {
+    let cancel = Cancel::new();
+    let mut run = Paced::new(gpu, &cancel, chunk.slots.len());
+    gather(&mut run, w, a, &chunk);
+    run.submit();
+    debug_assert_eq!(a.x.cols, config.language.hidden);
+    gpu.read_rows(&a.x, 0, chunk.slots.len()).await
+}
+
+/// Runs some layers over rows of the residual stream, from the host and back to it.
+pub(super) async fn run_layers(
+    gpu: &Gpu,
+    config: &Config,
+    w: &Language<Matrix, Tensor>,
+    a: &Scratch,
+    cache: &KvCache,
+    rows: Rows<'_>,
+    cancel: &Cancel,
+) -> Result<Vec<f32>> {
+    let l = &config.language;
+    let Rows { x, position, layers, looks } = rows;
+    let n = x.len() / l.hidden;
+    cancel.check()?;
+    gpu.write_rows(&a.x, 0, x);
+    let mut run = Paced::new(gpu, cancel, n);
+    for i in layers.clone() {
+        layer(&mut run.rec, l, (w, cache, i), a, n, position);
+        run.layer_done().await?;
+    }
+    let mut weights = None;
+    if looks && !layers.is_empty() {
+        let looked = gpu.tensor("attention weights", n, position + n).await?;
+        let share = Share { factor: 1.0 / l.shape.heads as f32, adds: false };
+        let kv = &cache.layers[layers.end - 1];
+        attention_weights(&mut run.rec, &a.q, n, kv, position, share, &looked);
+        weights = Some(looked);
+    }
+    run.submit();
+    x.copy_from_slice(&gpu.read_rows(&a.x, 0, n).await?);
+    let Some(looked) = weights else { return Ok(Vec::new()) };
+    let all = gpu.read_rows(&looked, 0, n).await?;
+    gpu.forget_bind_groups();
+    Ok(all)
+}
+
+/// What is wanted of a row that has been through all layers.
+pub(super) async fn finished(
+    gpu: &Gpu,
+    config: &Config,
+    w: &Language<Matrix, Tensor>,
+    a: &Scratch,
+    cache: &KvCache,
+    (row, want): (&[f32], Want),
+    cancel: &Cancel,
+) -> Result<Wanted> {
+    cancel.check()?;
+    gpu.write_rows(&a.x, 0, row);
+    finish(Paced::new(gpu, cancel, 1), &config.language, w, a, cache, (1, want)).await
 }
 
 /// Fills the residual stream: rows of the embedding table, then image tokens over their places.

@@ -2,52 +2,48 @@
 
 mod connector;
 pub(super) mod decode;
+mod encoder;
 pub(super) mod language;
 pub(super) mod tune;
 pub(super) mod vision;
 
-use super::back_end::{BackEnd, Encoded, Start};
-use super::parts::{Language, Parts, Vision};
-use super::{Chunk, Wanted};
+use super::back_end::{BackEnd, Rows, Start};
+use super::parts::Language;
+use super::{Chunk, Want, Wanted};
 use crate::cancel::Cancel;
 use crate::config::Config;
 use crate::error::Result;
 use crate::gpu::{Gpu, Letter, Matrix, Tensor};
 use crate::image::Pixels;
-use crate::image::tiles::Plan;
-use crate::kernels::mix::Map;
 use crate::quant::Format;
 use crate::sample::Picked;
-use connector::Connector;
+pub(super) use encoder::Encoder;
 use language::KvCache;
 use std::ops::Range;
-use std::time::Duration;
-use web_time::Instant;
+use std::sync::Arc;
 
 /// Weights and scratch memory on a device.
 pub(super) struct Network {
-    /// Held while the activations below are in use: conversations share a model, not its scratch
-    /// memory.
+    /// Held while the decoder's activations are in use: conversations share a model, not its
+    /// scratch memory.
     busy: async_lock::Mutex<()>,
     pub(super) gpu: Gpu,
-    vision: (Vision<Matrix, Tensor>, vision::Scratch),
-    connector: Connector,
+    pub(super) encoder: Arc<Encoder>,
     pub(super) language: (Language<Matrix, Tensor>, language::Scratch),
 }
 
 impl Network {
-    /// Allocates the activations.
+    /// Allocates the decoder's activations.
     pub(super) async fn new(
-        gpu: Gpu,
         config: &Config,
-        parts: Parts<Matrix, Tensor, Map>,
+        encoder: Arc<Encoder>,
+        language: Language<Matrix, Tensor>,
     ) -> Result<Network> {
-        let Parts { vision, projector, language } = parts;
+        let gpu = encoder.gpu.clone();
         Ok(Network {
             busy: async_lock::Mutex::new(()),
-            vision: (vision, vision::Scratch::new(&gpu, config).await?),
-            connector: Connector::new(&gpu, config, projector).await?,
             language: (language, language::Scratch::new(&gpu, config).await?),
+            encoder,
             gpu,
         })
     }
@@ -55,6 +51,14 @@ impl Network {
     /// Submits `steps` steps of decoding; `None` where steps do not run ahead of their results.
     pub(super) fn run_steps(&self, kv: &mut KvCache, steps: usize) -> Option<Letter> {
         Some(kv.decoder.as_mut()?.run(&self.gpu, &kv.picker, steps))
+    }
+
+    /// The logits of the step before: \[vocab\].
+    pub(super) async fn step_logits(&self, kv: &KvCache) -> Result<Vec<f32>> {
+        match &kv.decoder {
+            Some(decoder) => self.gpu.read_rows(decoder.logits(), 0, 1).await,
+            None => Ok(Vec::new()),
+        }
     }
 }
 
@@ -78,44 +82,11 @@ impl BackEnd for Network {
         pixels: &Pixels,
         cancel: &Cancel,
     ) -> Result<Vec<f32>> {
-        let _busy = self.busy.lock().await;
-        let (w, a) = &self.vision;
-        let x = vision::encode(&self.gpu, config, w, a, pixels, cancel).await?;
-        self.gpu.read_rows(x, config.vision.first_patch(), config.vision.patches()).await
-    }
-
-    async fn look(
-        &self,
-        config: &Config,
-        squares: &[Pixels],
-        plan: &Plan,
-        n: usize,
-        cancel: &Cancel,
-    ) -> Result<Encoded<Tensor>> {
-        let _busy = self.busy.lock().await;
-        let (w, a) = &self.vision;
-        let (mut vision, mut resample) = (Duration::ZERO, Duration::ZERO);
-        let visual = self.connector.room(&self.gpu, config, plan, n).await?;
-        for (i, pixels) in squares.iter().enumerate() {
-            let start = Instant::now();
-            let x = vision::encode(&self.gpu, config, w, a, pixels, cancel).await?;
-            self.gpu.idle().await?;
-            let encoded = Instant::now();
-            self.connector.project(&self.gpu, config, x, (&visual, i), cancel).await?;
-            vision += encoded - start;
-            resample += encoded.elapsed();
-        }
-        let encoded = Instant::now();
-        let visual = self.connector.finish(&self.gpu, visual).await?;
-        resample += encoded.elapsed();
-        Ok(Encoded { visual, vision, resample })
+        self.encoder.features(config, pixels, cancel).await
     }
 
     async fn map(&self) -> Result<Option<Vec<f32>>> {
-        match &self.connector {
-            Connector::Resampler { w, .. } => w.map.read(&self.gpu).await.map(Some),
-            Connector::Gridded { .. } => Ok(None),
-        }
+        self.encoder.map().await
     }
 
     async fn read_visual(&self, visual: &Tensor, rows: Range<usize>) -> Result<Vec<f32>> {
@@ -126,6 +97,15 @@ impl BackEnd for Network {
         let Start { prompt, limit, sampling, seen, end_ids } = *start;
         kv.picker.begin(&self.gpu, prompt.saturating_sub(1), limit, sampling, seen, end_ids);
         kv.prepare(&config.language, &self.language.0);
+    }
+
+    fn restrict(&self, config: &Config, kv: &mut Box<KvCache>, mask: &[u32]) {
+        kv.picker.restrict(&self.gpu, mask);
+        kv.prepare(&config.language, &self.language.0);
+    }
+
+    fn show_logits(&self, kv: &mut Box<KvCache>) {
+        kv.picker.shows_logits = true;
     }
 
     async fn picked(&self, kv: &Box<KvCache>) -> Result<Picked> {
@@ -143,6 +123,37 @@ impl BackEnd for Network {
         let _busy = self.busy.lock().await;
         let (w, a) = &self.language;
         language::forward(&self.gpu, config, w, a, kv, chunk, cancel).await
+    }
+
+    async fn embed(&self, config: &Config, chunk: Chunk<'_, Tensor>) -> Result<Vec<f32>> {
+        let _busy = self.busy.lock().await;
+        let (w, a) = &self.language;
+        language::embedded(&self.gpu, config, w, a, chunk).await
+    }
+
+    async fn run_layers(
+        &self,
+        config: &Config,
+        kv: &mut Box<KvCache>,
+        rows: Rows<'_>,
+        cancel: &Cancel,
+    ) -> Result<Vec<f32>> {
+        let _busy = self.busy.lock().await;
+        let (w, a) = &self.language;
+        language::run_layers(&self.gpu, config, w, a, kv, rows, cancel).await
+    }
+
+    async fn finish(
+        &self,
+        config: &Config,
+        kv: &mut Box<KvCache>,
+        row: &[f32],
+        want: Want,
+        cancel: &Cancel,
+    ) -> Result<Wanted> {
+        let _busy = self.busy.lock().await;
+        let (w, a) = &self.language;
+        language::finished(&self.gpu, config, w, a, kv, (row, want), cancel).await
     }
 }
 

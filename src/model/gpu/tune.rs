@@ -113,15 +113,15 @@ fn language_families(network: &Network) -> Vec<Family<'_>> {
 }
 
 fn vision_families(network: &Network) -> Vec<Vec<&Matrix>> {
-    let layers = &network.vision.0.layers;
+    let layers = &network.encoder.vision.0.layers;
     let mut families: Vec<Vec<&Matrix>> = vec![
         layers.iter().map(|layer| &layer.fc1.weight).collect(),
         layers.iter().map(|layer| &layer.fc2.weight).collect(),
         layers.iter().map(|layer| &layer.qkv.weight).collect(),
         layers.iter().map(|layer| &layer.out.weight).collect(),
-        vec![&network.vision.0.patch.weight],
+        vec![&network.encoder.vision.0.patch.weight],
     ];
-    match &network.connector {
+    match &network.encoder.connector {
         Connector::Resampler { w, .. } => families.extend([vec![&w.value], vec![&w.out]]),
         Connector::Gridded { w, .. } => {
             families.extend(w.way.matrices().map(|matrix| vec![matrix]))

@@ -12,21 +12,66 @@ const CONTROL: i64 = 3;
 const USER_DEFINED: i64 = 4;
 const UNUSED: i64 = 5;
 
-/// The steps before the merges, by the name that the file has for them.
-fn steps(file: &Container) -> Result<Value> {
-    let key = "tokenizer.ggml.pre";
-    match file.text(key)? {
-        Some("smollm") => Ok(json!({"type": "Sequence", "pretokenizers": [
-            {"type": "Digits", "individual_digits": true},
-            {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
-        ]})),
-        Some(other) => Err(file.bad(format!(
-            "{key} {:?} is not supported yet; with tokenizer.ggml.model gpt2, smollm is",
-            cut(other, 60)
-        ))),
-        None => {
-            Err(file.bad(format!("it has no key {key}, which tokenizer.ggml.model gpt2 needs")))
-        }
+/// What a tokenizer does before its merges, by the name that files have for it.
+struct Kind {
+    /// `tokenizer.ggml.pre`.
+    name: &'static str,
+    normalizer: Option<&'static str>,
+    /// Parts of the text that are merged on their own; none: digits, then words as GPT-2 has them.
+    split: Option<&'static str>,
+    /// A token that ends an answer whatever the file's keys say, as its publisher's settings do.
+    end: Option<&'static str>,
+}
+
+const KINDS: [Kind; 3] = [
+    Kind { name: "smollm", normalizer: None, split: None, end: None },
+    Kind {
+        name: "qwen2",
+        normalizer: Some("NFC"),
+        split: Some(
+            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        ),
+        end: Some("<|im_end|>"),
+    },
+    // llama.cpp itself splits these texts as GPT-2 does, where any number of digits stay together.
+    Kind {
+        name: "granite-docling",
+        normalizer: None,
+        split: Some(
+            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        ),
+        end: None,
+    },
+];
+
+impl Kind {
+    fn of(file: &Container) -> Result<&'static Kind> {
+        let key = "tokenizer.ggml.pre";
+        let Some(name) = file.text(key)? else {
+            return Err(
+                file.bad(format!("it has no key {key}, which tokenizer.ggml.model gpt2 needs"))
+            );
+        };
+        KINDS.iter().find(|kind| kind.name == name).ok_or_else(|| {
+            file.bad(format!(
+                "{key} {:?} is not supported yet; with tokenizer.ggml.model gpt2, smollm, qwen2 and granite-docling are",
+                cut(name, 60)
+            ))
+        })
+    }
+
+    /// The steps before the merges, as a `tokenizer.json` has them.
+    fn steps(&self) -> Value {
+        let first = match self.split {
+            Some(split) => {
+                json!({"type": "Split", "pattern": {"Regex": split}, "behavior": "Isolated", "invert": false})
+            }
+            None => json!({"type": "Digits", "individual_digits": true}),
+        };
+        json!({"type": "Sequence", "pretokenizers": [first, {
+            "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,
+            "use_regex": self.split.is_none(),
+        }]})
     }
 }
 
@@ -36,7 +81,7 @@ fn steps(file: &Container) -> Result<Value> {
 /// [`Error::ModelCorrupt`](crate::Error::ModelCorrupt), naming the key.
 pub(super) fn tokenizer(file: &Container, tokens: &[String]) -> Result<(Small, Vec<u64>)> {
     let key = |rest: &str| format!("tokenizer.ggml.{rest}");
-    let steps = steps(file)?;
+    let kind = Kind::of(file)?;
     let kinds = file.wholes(&key("token_type"))?.unwrap_or_default();
     if kinds.len() != tokens.len() {
         return Err(file.bad(format!(
@@ -47,12 +92,16 @@ pub(super) fn tokenizer(file: &Container, tokens: &[String]) -> Result<(Small, V
     }
     let mut vocab = Map::new();
     let mut added = Vec::new();
-    for ((id, text), kind) in tokens.iter().enumerate().zip(kinds) {
-        match *kind {
+    let mut end = None;
+    for ((id, text), stored) in tokens.iter().enumerate().zip(kinds) {
+        if *stored == CONTROL && kind.end == Some(text.as_str()) {
+            end = Some(id as u64);
+        }
+        match *stored {
             UNUSED => {}
             CONTROL | USER_DEFINED => added.push(json!({
                 "id": id, "content": text, "single_word": false, "lstrip": false, "rstrip": false,
-                "normalized": false, "special": *kind == CONTROL,
+                "normalized": false, "special": *stored == CONTROL,
             })),
             _ if vocab.insert(text.clone(), json!(id)).is_some() => {
                 return Err(file.bad(format!("the token {:?} is there twice", cut(text, 60))));
@@ -66,7 +115,7 @@ pub(super) fn tokenizer(file: &Container, tokens: &[String]) -> Result<(Small, V
         )
     })?;
     let json = json!({
-        "version": "1.0", "added_tokens": added, "normalizer": null, "pre_tokenizer": steps,
+        "version": "1.0", "added_tokens": added, "normalizer": kind.normalizer.map(|name| json!({"type": name})), "pre_tokenizer": kind.steps(),
         "post_processor": null, "decoder": {"type": "ByteLevel"},
         "model": {"type": "BPE", "unk_token": null, "vocab": vocab, "merges": merges},
     });
@@ -78,7 +127,7 @@ pub(super) fn tokenizer(file: &Container, tokens: &[String]) -> Result<(Small, V
         id => Ok(id),
     };
     let eos = id("eos_token_id")?;
-    let ends: Vec<u64> = [eos, id("eot_token_id")?].into_iter().flatten().collect();
+    let ends: Vec<u64> = [eos, id("eot_token_id")?, end].into_iter().flatten().collect();
     let name = |id: Option<u64>| id.map(|id| tokens[id as usize].clone());
     let settings = json!({
         "bos_token": name(id("bos_token_id")?), "eos_token": name(eos),

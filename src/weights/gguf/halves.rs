@@ -1,8 +1,9 @@
 //! The two halves of a pair: what each must be, and its tensors under their published names.
 
 use super::blocks::Kind;
+use super::config::Decoder;
 use super::container::{Container, Info};
-use super::{config, names, tokenizer};
+use super::{config, mmproj, names, tokenizer};
 use crate::error::{Error, Result};
 use crate::untrusted::{one_line, short};
 use crate::weights::tensors::Tensor;
@@ -16,16 +17,12 @@ fn architecture(file: &Container) -> Result<&str> {
 /// Refuses a first file that is no language model of ours.
 pub(super) fn check_model(file: &Container) -> Result<()> {
     config::check_general(file)?;
-    match architecture(file)? {
-        config::LLAMA => Ok(()),
-        config::CLIP => Err(file.bad(
+    if architecture(file)? == config::CLIP {
+        return Err(file.bad(
             "it is the vision half of a pair (architecture clip); give it as the mmproj, and the language model's file before".into(),
-        )),
-        other => Err(file.bad(format!(
-            "architecture {} is not supported yet; llama is",
-            one_line(short(other))
-        ))),
+        ));
     }
+    Decoder::of(file).map(drop)
 }
 
 /// Refuses a second file that is no vision tower.
@@ -47,7 +44,7 @@ pub(super) fn check_mmproj(file: &Container) -> Result<()> {
 pub(super) fn half(file: &Container) -> Result<&'static str> {
     if architecture(file).is_ok_and(|found| found == config::CLIP) {
         check_mmproj(file)?;
-        config::vision(file)?;
+        mmproj::vision(file)?;
         vision_tensors(file)?;
         return Ok("the vision half of a pair (mmproj)");
     }
@@ -60,7 +57,7 @@ pub(super) fn half(file: &Container) -> Result<&'static str> {
 
 /// Halves of two models: the projector must end in the decoder's width.
 pub(super) fn check_widths(language: &Container, vision: &Container) -> Result<()> {
-    let takes = language.whole("llama.embedding_length")?;
+    let takes = language.whole(&format!("{}embedding_length", Decoder::of(language)?.prefix()))?;
     let mut projector = vision
         .tensors
         .iter()
@@ -100,12 +97,13 @@ fn unknown(name: &str) -> Error {
     Error::TensorUnknown { name: short(name).to_owned() }
 }
 
-/// The decoder's tensors. llama.cpp rotates neighbours, so its files have the rows of q and k in
-/// that order.
+/// The decoder's tensors. llama.cpp rotates neighbours in LLaMA's decoders, so its files have the
+/// rows of q and k in that order.
 pub(super) fn language_tensors(
     file: &Container,
     head_dim: usize,
 ) -> Result<BTreeMap<String, Tensor>> {
+    let swapped = Decoder::of(file)? == Decoder::Llama;
     let named = file.tensors.iter().map(|(name, info)| {
         if name == "rope_freqs.weight" {
             return Err(file.bad(
@@ -114,8 +112,8 @@ pub(super) fn language_tensors(
             ));
         }
         let published = names::language(name).ok_or_else(|| unknown(name))?;
-        let rotated =
-            ["self_attn.q_proj", "self_attn.k_proj"].iter().any(|p| published.contains(p));
+        let rotated = swapped
+            && ["self_attn.q_proj", "self_attn.k_proj"].iter().any(|p| published.contains(p));
         let tensor = tensor(file, name, info, if rotated { head_dim } else { 0 })?;
         Ok((published, tensor))
     });
@@ -124,18 +122,14 @@ pub(super) fn language_tensors(
 
 /// The tensors of the tower and of the projector.
 pub(super) fn vision_tensors(file: &Container) -> Result<BTreeMap<String, Tensor>> {
-    if file.tensors.contains_key("model.image_newline") {
-        return Err(file.bad(
-            "it has model.image_newline: LLaVA-1.6 cuts pictures into several squares, which is not supported yet"
-                .into(),
-        ));
-    }
-    let hint = "; it is no projector of LLaVA's";
-    for needed in ["v.patch_embd.weight", "mm.0.weight"] {
-        let others = ["mm.weight", "mm.model.fc.weight"];
-        let bare = needed.starts_with("mm.")
-            && others.iter().any(|other| file.tensors.contains_key(*other));
-        if !file.tensors.contains_key(needed) && !bare {
+    mmproj::refuse_tiles(file)?;
+    let hint = "; it is no projector of LLaVA's, Idefics3's or MobileVLM's";
+    let there = |name: &str| file.tensors.contains_key(name);
+    let projector = names::PROJECTORS.iter().any(|name| there(name));
+    for (needed, found) in
+        [("v.patch_embd.weight", there("v.patch_embd.weight")), (names::PROJECTORS[0], projector)]
+    {
+        if !found {
             return Err(Error::TensorMissing { name: needed.into(), hint: hint.into() });
         }
     }
@@ -147,7 +141,12 @@ pub(super) fn vision_tensors(file: &Container) -> Result<BTreeMap<String, Tensor
     };
     let named = file.tensors.iter().map(|(name, info)| {
         let published = names::vision(name, swapped).ok_or_else(|| unknown(name))?;
-        Ok((published, tensor(file, name, info, 0)?))
+        let mut tensor = tensor(file, name, info, 0)?;
+        // A convolution of one channel to one: the converter leaves out what is 1.
+        if published == names::CONVOLUTION && tensor.shape.len() == 3 {
+            tensor.shape.insert(1, 1);
+        }
+        Ok((published, tensor))
     });
     named.collect()
 }

@@ -5,35 +5,35 @@ use super::container::Container;
 use crate::error::Result;
 use crate::untrusted::short;
 
-/// Fields of `config.json` and the keys that they come from.
+/// Fields of `config.json` and the keys that they come from, behind the architecture's name.
 pub(super) const LANGUAGE_FIELDS: [(&str, &str); 12] = [
-    ("hidden_size", "llama.embedding_length"),
-    ("num_attention_heads", "llama.attention.head_count"),
-    ("num_key_value_heads", "llama.attention.head_count_kv"),
-    ("head_dim", "llama.attention.key_length"),
-    ("num_hidden_layers", "llama.block_count"),
-    ("intermediate_size", "llama.feed_forward_length"),
-    ("max_position_embeddings", "llama.context_length"),
-    ("rms_norm_eps", "llama.attention.layer_norm_rms_epsilon"),
-    ("rope_theta", "llama.rope.freq_base"),
-    ("sliding_window", "llama.attention.sliding_window"),
-    ("factor", "llama.rope.scaling.factor"),
+    ("hidden_size", "embedding_length"),
+    ("num_attention_heads", "attention.head_count"),
+    ("num_key_value_heads", "attention.head_count_kv"),
+    ("head_dim", "attention.key_length"),
+    ("num_hidden_layers", "block_count"),
+    ("intermediate_size", "feed_forward_length"),
+    ("max_position_embeddings", "context_length"),
+    ("rms_norm_eps", "attention.layer_norm_rms_epsilon"),
+    ("rope_theta", "rope.freq_base"),
+    ("sliding_window", "attention.sliding_window"),
+    ("factor", "rope.scaling.factor"),
     ("image_aspect_ratio", "clip.vision.image_aspect_ratio"),
 ];
-/// The same of the tower's `config.json` and its `preprocessor_config.json`.
+/// The same of the tower's `config.json` and its `preprocessor_config.json`, behind `clip.vision.`.
 pub(super) const VISION_FIELDS: [(&str, &str); 9] = [
-    ("image_size", "clip.vision.image_size"),
-    ("patch_size", "clip.vision.patch_size"),
-    ("hidden_size", "clip.vision.embedding_length"),
-    ("intermediate_size", "clip.vision.feed_forward_length"),
-    ("num_attention_heads", "clip.vision.attention.head_count"),
-    ("num_hidden_layers", "clip.vision.block_count"),
-    ("layer_norm_eps", "clip.vision.attention.layer_norm_epsilon"),
-    ("image_mean", "clip.vision.image_mean"),
-    ("image_std", "clip.vision.image_std"),
+    ("image_size", "image_size"),
+    ("patch_size", "patch_size"),
+    ("hidden_size", "embedding_length"),
+    ("intermediate_size", "feed_forward_length"),
+    ("num_attention_heads", "attention.head_count"),
+    ("num_hidden_layers", "block_count"),
+    ("layer_norm_eps", "attention.layer_norm_epsilon"),
+    ("image_mean", "image_mean"),
+    ("image_std", "image_std"),
 ];
 
-/// Keys of `llama.` that are read here.
+/// Keys of `llama.` and `qwen2.` that are read here.
 pub(super) const LANGUAGE: [&str; 20] = [
     "attention.head_count",
     "attention.head_count_kv",

@@ -9,6 +9,7 @@ use std::fmt;
 
 /// A file's keys and tensors in short.
 #[derive(Clone, Debug, serde::Serialize)]
+#[non_exhaustive]
 pub struct Listing {
     /// Schema of the JSON form.
     pub schema: &'static str,
@@ -32,6 +33,7 @@ pub struct Listing {
 
 /// The tensors of one type.
 #[derive(Clone, Debug, serde::Serialize)]
+#[non_exhaustive]
 pub struct Stored {
     /// Its name.
     pub name: &'static str,
@@ -47,6 +49,7 @@ pub struct Stored {
 
 impl Listing {
     /// Sums a file up.
+    #[doc(hidden)]
     pub fn of(file: &Container) -> Listing {
         let mut types: Vec<Stored> = Vec::new();
         for info in file.tensors.values() {

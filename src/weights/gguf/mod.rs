@@ -9,6 +9,7 @@ mod cursor;
 mod halves;
 mod keys;
 pub mod listing;
+mod mmproj;
 mod names;
 mod pair;
 mod tokenizer;
@@ -42,8 +43,9 @@ pub struct Source {
 pub async fn open(model: Source, mmproj: Source, weights: WeightsChoice) -> Result<Checkpoint> {
     let labels = (model.label.clone(), mmproj.label.clone());
     let pair = Pair::open(model, mmproj).await?;
+    let decoder = pair.decoder;
     let checkpoint = Checkpoint::open(Box::new(pair), None, weights).await;
-    checkpoint.map_err(|error| names::in_files_words(error, &labels.0, &labels.1))
+    checkpoint.map_err(|error| names::in_files_words(error, (&labels.0, decoder), &labels.1))
 }
 
 /// A file on disk.

@@ -38,9 +38,21 @@ const VISION: [(&str, &str); 8] = [
     ("v.post_ln.weight", "post_layernorm.weight"),
     ("v.post_ln.bias", "post_layernorm.bias"),
 ];
-/// Idefics3's projector.
-const SHUFFLE: (&str, &str) =
-    ("mm.model.fc.weight", "model.connector.modality_projection.proj.weight");
+/// A tensor of each projector: one of them is in every vision half.
+pub(super) const PROJECTORS: [&str; 4] =
+    ["mm.0.weight", "mm.weight", "mm.model.fc.weight", "mm.model.mlp.0.weight"];
+/// Of Idefics3's projector and of MobileVLM V2's.
+const PROJECTOR: [(&str, &str); 7] = [
+    ("mm.model.fc.weight", "model.connector.modality_projection.proj.weight"),
+    ("mm.model.mlp.0.weight", "model.mm_projector.mlp.mlp.0.weight"),
+    ("mm.model.mlp.0.bias", "model.mm_projector.mlp.mlp.0.bias"),
+    ("mm.model.mlp.2.weight", "model.mm_projector.mlp.mlp.2.weight"),
+    ("mm.model.mlp.2.bias", "model.mm_projector.mlp.mlp.2.bias"),
+    ("mm.model.peg.0.weight", CONVOLUTION),
+    ("mm.model.peg.0.bias", "model.mm_projector.peg.peg.0.bias"),
+];
+/// MobileVLM V2's convolution, [hidden, 1, 3, 3].
+pub(super) const CONVOLUTION: &str = "model.mm_projector.peg.peg.0.weight";
 /// Of a layer of the tower, without `.weight` or `.bias`.
 const VISION_LAYER: [(&str, &str); 8] = [
     ("ln1", "layer_norm1"),
@@ -93,8 +105,12 @@ pub(super) fn vision(name: &str, swapped: impl Fn(usize) -> bool) -> Option<Stri
     if let Some(name) = published(&VISION, name) {
         return Some(format!("{TOWER}{name}"));
     }
-    if name == SHUFFLE.0 {
-        return Some(SHUFFLE.1.into());
+    if let Some(name) = published(&PROJECTOR, name) {
+        return Some(name);
+    }
+    // The pooling of the whole picture that SigLIP's towers end in, which nothing here reads.
+    if let Some(rest) = name.strip_prefix("v.head.") {
+        return Some(format!("{TOWER}head.{rest}"));
     }
     let rest = name.strip_prefix("mm.")?;
     let known = match rest.split_once('.') {
@@ -128,11 +144,16 @@ fn own(name: &str) -> Option<String> {
         return in_layer(&LANGUAGE_LAYER, "", rest);
     }
     let projector = name.strip_prefix("model.mm_projector.").map(|rest| format!("mm.{rest}"));
-    back(&LANGUAGE, name).or(back(&[SHUFFLE], name)).or(projector)
+    back(&LANGUAGE, name).or(back(&PROJECTOR, name)).or(projector)
 }
 
 /// The same error in the words of the files: their names of tensors, and which of them is meant.
-pub(super) fn in_files_words(error: Error, model: &str, mmproj: &str) -> Error {
+/// `decoder` is what the keys of the model's architecture begin with.
+pub(super) fn in_files_words(
+    error: Error,
+    (model, decoder): (&str, &'static str),
+    mmproj: &str,
+) -> Error {
     let own = |name: String| own(&name).unwrap_or(name);
     match error {
         Error::TensorMissing { name, hint } => Error::TensorMissing { name: own(name), hint },
@@ -142,13 +163,14 @@ pub(super) fn in_files_words(error: Error, model: &str, mmproj: &str) -> Error {
         Error::TensorType { name, dtype } => Error::TensorType { name: own(name), dtype },
         Error::TensorUnknown { name } => Error::TensorUnknown { name: own(name) },
         Error::Tensors { faults } => {
-            let faults = faults.into_iter().map(|fault| in_files_words(fault, model, mmproj));
+            let faults =
+                faults.into_iter().map(|fault| in_files_words(fault, (model, decoder), mmproj));
             Error::Tensors { faults: faults.collect() }
         }
         Error::ModelCorrupt { file, problem } => match file.as_str() {
-            "config.json" => about(model, &LANGUAGE_FIELDS, &problem),
+            "config.json" => about(model, decoder, &LANGUAGE_FIELDS, &problem),
             "the vision tower's config.json" | "preprocessor_config.json" => {
-                about(mmproj, &VISION_FIELDS, &problem)
+                about(mmproj, "clip.vision.", &VISION_FIELDS, &problem)
             }
             "tokenizer.model" | "tokenizer.json" | "tokenizer_config.json" => {
                 Error::ModelCorrupt { file: format!("the tokenizer in {model}"), problem }
@@ -160,10 +182,12 @@ pub(super) fn in_files_words(error: Error, model: &str, mmproj: &str) -> Error {
 }
 
 /// A sentence that begins with a field says the key that it comes from.
-fn about(file: &str, fields: &[(&str, &str)], problem: &str) -> Error {
+fn about(file: &str, before: &str, fields: &[(&str, &str)], problem: &str) -> Error {
     let key = problem.split_once(' ').and_then(|(field, rest)| {
         let (_, key) = fields.iter().find(|(name, _)| *name == field)?;
-        Some(format!("{key} {rest}"))
+        // One field of the model's configuration comes from the other half.
+        let before = if key.starts_with("clip.") { "" } else { before };
+        Some(format!("{before}{key} {rest}"))
     });
     Error::ModelCorrupt { file: file.into(), problem: key.unwrap_or_else(|| problem.into()) }
 }
@@ -187,6 +211,8 @@ mod tests {
             "mm.2.weight",
             "mm.bias",
             "mm.model.fc.weight",
+            "mm.model.mlp.2.bias",
+            "mm.model.peg.0.weight",
         ] {
             assert_eq!(own(&vision(name, |_| false).unwrap()).as_deref(), Some(name));
         }
@@ -216,7 +242,8 @@ mod tests {
             "v.blk.0.attn_q",
             "mm.a.weight",
             "mm..weight",
-            "mm.model.mlp.0.weight",
+            "mm.model.mlp.1.weight",
+            "mm.model.mb_block.1.block.0.0.weight",
             "model.image_newline",
         ] {
             assert_eq!(vision(name, |_| false), None, "{name}");

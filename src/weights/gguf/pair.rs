@@ -1,8 +1,9 @@
 //! A pair of files as the checkpoint folder that it could have been made from.
 
+use super::config::Decoder;
 use super::container::Container;
 use super::halves::{check_mmproj, check_model, check_widths, language_tensors, vision_tensors};
-use super::{Source, config, tokenizer};
+use super::{Source, config, mmproj as vision_half, tokenizer};
 use crate::error::{Error, Result};
 use crate::future::Boxed;
 use crate::untrusted::{cut, limits, one_line};
@@ -17,6 +18,8 @@ pub struct Pair {
     /// Small files that a folder would have.
     small: BTreeMap<&'static str, Vec<u8>>,
     tensors: BTreeMap<String, Tensor>,
+    /// What the keys of the model's architecture begin with.
+    pub(super) decoder: &'static str,
 }
 
 async fn read(source: &Source) -> Result<Container> {
@@ -34,7 +37,7 @@ impl Pair {
         check_model(&language)?;
         check_mmproj(&vision)?;
         let (mut config, head_dim) = config::language(&language)?;
-        let (tower, pictures) = config::vision(&vision)?;
+        let (tower, pictures) = vision_half::vision(&vision)?;
         let (tokenizer, ends) = tokenizer::tokenizer(&language)?;
         check_widths(&language, &vision)?;
         // The projector says which family it is.
@@ -49,7 +52,8 @@ impl Pair {
             ("README.md", card(&language)),
         ]);
         small.extend(tokenizer);
-        Ok(Pair { sources: [model, mmproj], small, tensors })
+        let decoder = Decoder::of(&language)?.prefix();
+        Ok(Pair { sources: [model, mmproj], small, tensors, decoder })
     }
 
     fn source(&self, label: &str) -> Option<&Source> {

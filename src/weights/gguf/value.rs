@@ -28,6 +28,7 @@ const SHORT: usize = 8;
 
 /// The value of a key. A list takes a few times the bytes that it has in the file, no more.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Value {
     /// A whole number without sign, of 8 to 64 bits.
     Unsigned(u64),

@@ -26,6 +26,7 @@ use text::Texts;
 /// How importance was got.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Grade {
     /// All columns alike.
     #[default]

@@ -45,6 +45,23 @@ const calls = {
     engine = await Engine.load(store(folder), settings, () => {});
     return engine.loaded();
   },
+  /** The stages of one prompt, then the ids of an answer about the same picture. */
+  trace: async (picture, question, settings) => {
+    const bytes = new Uint8Array(await (await fetch(picture)).arrayBuffer());
+    const trace = await engine.trace(bytes, question, settings, new Stop());
+    const stages = {
+      selected: trace.selected(),
+      inputIds: trace.inputIds(),
+      pixelValues: trace.pixelValues(),
+      visualTokens: trace.visualTokens(),
+      logits: trace.logits(),
+    };
+    trace.free();
+    engine.startAnew();
+    const answer = await engine.ask(question, settings, () => {}, new Stop());
+    const plain = Object.entries(stages).map(([name, values]) => [name, values && [...values]]);
+    return { ...Object.fromEntries(plain), answer };
+  },
   ask: async (picture, question, settings) => {
     const response = await fetch(picture);
     await engine.look(new Uint8Array(await response.arrayBuffer()), new Stop());

@@ -17,6 +17,9 @@ fn what_has_no_counterpart_is_refused() {
     };
     let good = named("/// A.\nstruct A {\n    /// B.\n    b_c: Option<u8>,\n}").expect("plain");
     assert_eq!(good, "\n/** A. */\nexport interface A {\n  /** B. */\n  bC: number | null;\n}\n");
+    let list =
+        named("/// A.\nstruct A {\n    /// B.\n    b: [f64; 2],\n}").expect("of known length");
+    assert!(list.contains("  b: [number, number];\n"), "{list}");
     for (rust, why) in [
         ("/// A.\nstruct A { b: u8 }", "no documentation"),
         ("/// A.\nstruct A {\n/// B.\nb: Foreign }", "Foreign is not in the list"),

@@ -33,7 +33,7 @@ pub(crate) struct BenchArgs {
     /// Random weights of this shape instead of a model
     #[arg(
         long, value_name = "NAME", conflicts_with = "model",
-        value_parser = PossibleValuesParser::new(mqt::config::shapes::NAMES)
+        value_parser = PossibleValuesParser::new(mqt::internals::config::shapes::NAMES)
     )]
     pub(crate) shape: Option<String>,
     /// Numbers of image tokens to measure the first token for, separated by commas [default: the
@@ -75,6 +75,10 @@ pub(crate) struct BenchArgs {
     /// Then measure how long each kernel takes, with the device's own clock
     #[arg(long)]
     pub(crate) profile: bool,
+    /// Also measure image tokens that the question chooses, beside those of `spread`: the first
+    /// token with 64, 96, 128 and 192, once the picture is encoded
+    #[arg(long, value_name = "WAY", value_parser = PossibleValuesParser::new(["question"]))]
+    pub(crate) select: Option<String>,
     /// Leave out the vision tower
     #[arg(long)]
     pub(crate) no_vision: bool,

@@ -6,24 +6,24 @@ use crate::cache;
 use crate::failure::{Failure, Result};
 use clap::Args;
 use clap::builder::{FalseyValueParser, PossibleValuesParser, TypedValueParser};
+use mqt::Sampling;
+use mqt::Select;
 use mqt::budget::Budget;
 use mqt::config::Config;
 use mqt::defaults;
 use mqt::gpu::AdapterChoice;
+use mqt::internals::untrusted::limits;
+use mqt::model::WeightsChoice;
 use mqt::model::{Arithmetic, ModelSource};
-use mqt::sample::Sampling;
-use mqt::select::Select;
 use mqt::session::Request;
 use mqt::text::TemplateChoice;
-use mqt::untrusted::limits;
-use mqt::weights::WeightsChoice;
 use std::path::{Path, PathBuf};
 
 /// What `--weights` takes.
 pub(super) const WEIGHTS: [&str; 6] = ["auto", "f32", "f16", "q8", "q5", "q4"];
 
 /// What `--select` takes.
-pub(super) const SELECT: [&str; 4] = ["nested", "spread", "pool", "random"];
+pub(super) const SELECT: [&str; 5] = ["nested", "spread", "pool", "random", "question"];
 
 #[derive(Debug, Args)]
 pub(crate) struct BudgetArgs {
@@ -44,7 +44,9 @@ pub(crate) struct BudgetArgs {
 #[derive(Debug, Args)]
 pub(crate) struct AnswerArgs {
     /// How image tokens are chosen: `nested` as the model was trained to, `spread` as far apart as
-    /// they can be, `pool` averages of squares, `random` [default: the model's own way]
+    /// they can be, `pool` averages of squares, `random`, or by the `question` (LLaVA-1.5 only; the
+    /// picture's keys and values are then computed anew for each question) [default: the model's
+    /// own way]
     #[arg(
         long, value_name = "HOW", hide_possible_values = true,
         value_parser = PossibleValuesParser::new(SELECT).try_map(|text| text.parse::<Select>())
@@ -94,6 +96,17 @@ pub(crate) struct AnswerArgs {
     stop: Vec<String>,
 }
 
+/// What an answer may say.
+#[derive(Debug, Args)]
+pub(crate) struct FormArgs {
+    /// The answer is JSON by the schema in this file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["choices", "stop"])]
+    pub(crate) json_schema: Option<PathBuf>,
+    /// The answer is one of these texts, separated by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "stop")]
+    pub(crate) choices: Vec<String>,
+}
+
 /// Not for `eval`, which measures a model under the prompt it was trained with.
 #[derive(Debug, Args)]
 pub(crate) struct SystemArgs {
@@ -108,7 +121,7 @@ pub(crate) struct SystemArgs {
     pub(crate) no_picture_cache: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Model and device")]
 pub(crate) struct ModelArgs {
     /// A pack, a Hugging Face checkpoint folder, or the name of a model that was pulled [default:
@@ -166,6 +179,18 @@ impl BudgetArgs {
 }
 
 impl AnswerArgs {
+    /// What of them can change an answer, for a file that holds answers.
+    pub(crate) fn settings(&self, config: &Config) -> serde_json::Value {
+        let Request { select, sampling, max_new_tokens, stop, .. } =
+            self.request("", Budget::default(), config);
+        let Sampling { temperature, top_p, top_k, repetition_penalty, seed } = sampling;
+        serde_json::json!({
+            "select": select.unwrap_or(config.select()), "max_new_tokens": max_new_tokens,
+            "temperature": temperature, "top_p": top_p, "top_k": top_k,
+            "repetition_penalty": repetition_penalty, "seed": seed, "stop": stop,
+        })
+    }
+
     /// These flags as a request to a model of these numbers.
     pub(crate) fn request(&self, question: &str, budget: Budget, config: &Config) -> Request {
         let AnswerArgs { temperature, top_p, top_k, repetition_penalty, seed, .. } = *self;

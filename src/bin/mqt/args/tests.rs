@@ -3,10 +3,10 @@
 use super::*;
 use clap::CommandFactory;
 use clap::error::ErrorKind;
+use mqt::Sampling;
 use mqt::budget::Budget;
 use mqt::defaults;
 use mqt::gpu::AdapterChoice;
-use mqt::sample::Sampling;
 
 fn parse(line: &str) -> std::result::Result<Arguments, clap::Error> {
     Arguments::try_parse_from(line.split(' '))
@@ -72,7 +72,7 @@ fn every_flag_of_ask() {
     assert_eq!((request.max_new_tokens, request.stop), (7, vec!["a".to_owned(), "b".to_owned()]));
     assert_eq!(
         (args.model.weights, args.model.context),
-        (Some(mqt::weights::Weights::Q8.into()), Some(99))
+        (Some(mqt::model::Weights::Q8.into()), Some(99))
     );
     assert_eq!(args.model.adapter, AdapterChoice::Named("llvm".into()));
     assert_eq!(args.words.len(), 2);
@@ -177,5 +177,5 @@ fn urls_are_no_models() {
 }
 
 fn toybox() -> mqt::Config {
-    mqt::config::shapes::named("toybox").unwrap()
+    mqt::internals::config::shapes::named("toybox").unwrap()
 }

@@ -39,6 +39,16 @@ pub(super) fn seconds(text: &str) -> std::result::Result<f64, String> {
     number(text, |&n: &f64| n > 0.0 && n <= 86_400.0, "a number of seconds above 0, at most 86400")
 }
 
+/// A wait between two pictures, `5` or `5s`.
+pub(super) fn every(text: &str) -> std::result::Result<f64, String> {
+    seconds(text.strip_suffix('s').unwrap_or(text))
+}
+
+/// Frames of a clip: as many as a conversation may have pictures.
+pub(super) fn frames(text: &str) -> std::result::Result<usize, String> {
+    number(text, |n| (1..=256).contains(n), "a whole number, 1 to 256")
+}
+
 /// A wait in milliseconds: at most a day.
 pub(super) fn milliseconds(text: &str) -> std::result::Result<f64, String> {
     number(
@@ -46,6 +56,26 @@ pub(super) fn milliseconds(text: &str) -> std::result::Result<f64, String> {
         |&n: &f64| n > 0.0 && n <= 86_400_000.0,
         "a number of milliseconds above 0, at most 86400000",
     )
+}
+
+/// A size in millions of bytes: at most a terabyte.
+pub(super) fn megabytes(text: &str) -> std::result::Result<f64, String> {
+    number(text, |&n: &f64| n > 0.0 && n <= 1e6, "a number of megabytes above 0, at most 1000000")
+}
+
+/// An address to listen on.
+pub(super) fn address(text: &str) -> std::result::Result<std::net::IpAddr, String> {
+    text.parse().map_err(|_| "give an address in numbers, such as 127.0.0.1 or ::1".into())
+}
+
+/// A port to listen on; 0 is any.
+pub(super) fn port(text: &str) -> std::result::Result<u16, String> {
+    number(text, |_| true, "a port's number, 0 to 65535")
+}
+
+/// How many requests may wait.
+pub(super) fn waiting(text: &str) -> std::result::Result<usize, String> {
+    number(text, |n| (1..=100_000).contains(n), "a whole number, 1 to 100000")
 }
 
 pub(super) fn temperature(text: &str) -> std::result::Result<f32, String> {

@@ -178,7 +178,7 @@ fn write_test(f: &mut fmt::Formatter<'_>, indent: &str, test: &SelfTest) -> fmt:
 }
 
 fn described(adapter: &AdapterInfo) -> String {
-    let AdapterInfo { name, backend, kind, driver } = adapter;
+    let AdapterInfo { name, backend, kind, driver, .. } = adapter;
     if kind == "cpu" {
         return name.clone();
     }

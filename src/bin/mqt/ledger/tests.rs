@@ -10,7 +10,7 @@ fn question(id: &Value, image: &str, text: &str) -> Question {
 }
 
 fn given(text: &str) -> Given {
-    Given { text: text.to_owned(), milliseconds: Some(1.5) }
+    Given { text: text.to_owned(), image_tokens: 4, milliseconds: Some(1.5) }
 }
 
 /// Four questions in several alphabets, and the file of their answers.
@@ -57,8 +57,8 @@ fn a_file_cut_at_any_byte_loses_the_cut_line_alone() {
                 fs::write(&path, [&whole[..cut], *tail].concat()).unwrap();
                 let mut ledger = Ledger::open(&path).unwrap();
                 assert_eq!(
-                    (ledger.answers.len(), &ledger.damaged),
-                    (kept, &vec![]),
+                    (ledger.answers.len(), ledger.journal.damaged()),
+                    (kept, &[][..]),
                     "cut at {cut}"
                 );
                 ledger.begin("model-q8".into()).unwrap();
@@ -202,7 +202,7 @@ fn an_answer_of_an_earlier_version_is_the_first_questions() {
     second.is_first = false;
     assert_eq!(
         ledger.answers.get(&first, 4).unwrap(),
-        &Given { text: "old".into(), milliseconds: None }
+        &Given { text: "old".into(), image_tokens: 4, milliseconds: None }
     );
     assert!(
         !ledger.has(&second, 4)
@@ -217,9 +217,32 @@ fn a_full_disc_ends_with_code_1() {
     let folder = tempfile::tempdir().unwrap();
     let mut ledger = Ledger::open(&folder.path().join("answers.jsonl")).unwrap();
     ledger.model_id = Some("model-q8".into());
-    ledger.file =
-        Lock::on(fs::OpenOptions::new().write(true).open("/dev/full").unwrap()).unwrap().unwrap();
+    ledger.journal.write_to(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
     let asked = question(&json!(1), "a.png", "What?");
     assert_eq!(ledger.add(&asked, 4, given("x"), None).unwrap_err().code, 1);
     assert!(!ledger.has(&asked, 4));
+}
+
+#[test]
+fn answers_are_told_apart_by_the_m_asked_for_and_say_the_m_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("answers.jsonl");
+    let question = question(&json!(1), "a.png", "What?");
+    let mut ledger = Ledger::open(&path).unwrap();
+    ledger.begin("model-q8".into()).unwrap();
+    for m in [4, 9, 16] {
+        ledger.add(&question, m, given(&format!("with {m}")), None).unwrap();
+    }
+    drop(ledger);
+    let text = fs::read_to_string(&path).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let noted = |name: &str| lines.iter().map(|l| l["metadata"][name].clone()).collect::<Vec<_>>();
+    assert_eq!(noted("image_tokens"), [json!(4), json!(4), json!(4)]);
+    assert_eq!(noted("asked"), [json!(null), json!(9), json!(16)]);
+    let ledger = Ledger::open(&path).unwrap();
+    for m in [4, 9, 16] {
+        let found = ledger.answers.get(&question, m).unwrap();
+        assert_eq!((found.text.as_str(), found.image_tokens), (format!("with {m}").as_str(), 4));
+    }
+    assert!(!ledger.has(&question, 5));
 }

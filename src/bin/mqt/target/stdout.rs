@@ -1,7 +1,7 @@
 //! `-` in an output's place: stdout, where that makes sense.
 
 use crate::failure::{Failure, Result};
-use mqt::untrusted::shown;
+use mqt::internals::untrusted::shown;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
