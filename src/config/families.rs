@@ -4,7 +4,7 @@
 //! Upstream: the configuration classes of transformers, and the code that LLaVA's and MobileVLM's
 //! checkpoints were trained with.
 
-use super::published::Fields;
+use super::fields::Fields;
 use super::vision::Activation;
 use crate::error::Result;
 

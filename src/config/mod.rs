@@ -3,6 +3,7 @@
 
 mod check;
 pub(crate) mod families;
+pub(crate) mod fields;
 mod offer;
 pub(crate) mod pictures;
 pub(crate) mod processors;

@@ -5,7 +5,7 @@
 //! `docs/checkpoints.md` lists every field.
 
 use super::Preparing;
-use crate::config::published::Fields;
+use crate::config::fields::Fields;
 use crate::error::Result;
 use crate::image::ImageSpec;
 use serde_json::Value;

@@ -6,10 +6,10 @@
 
 use super::Preparing;
 use super::families::PictureRule;
+use super::fields::Fields;
 use super::pictures::{
     PROCESSORS, Pictures, check_steps, normalisation, pictures, refuse_unknown, short,
 };
-use super::published::Fields;
 use crate::error::Result;
 use crate::image::Filter;
 use crate::image::tiles::Tiling;

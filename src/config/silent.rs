@@ -2,8 +2,9 @@
 //! that says something else than the tensors, is refused by name and never passed over.
 
 use super::families::Tower;
+use super::fields::Fields;
 use super::pictures::short;
-use super::published::{Fields, Seen};
+use super::published::Seen;
 use crate::error::Result;
 use crate::untrusted::cut;
 use serde_json::Value;

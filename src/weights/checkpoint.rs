@@ -14,7 +14,7 @@ use super::tensors::{Folder, Rows};
 use super::tower::{self, Tower};
 use super::{Supply, Weights, WeightsChoice, quantised};
 use crate::cancel::Cancel;
-use crate::config::published::Fields;
+use crate::config::fields::Fields;
 use crate::config::{Config, Projector};
 use crate::error::{Error, Result};
 use crate::future::Boxed;
