@@ -112,6 +112,8 @@ export interface Page {
   add: Put;
   /** Puts one of the pictures into the frame. */
   frame(picture: Picture): void;
+  /** Begins a conversation about one of several pictures. */
+  only(picture: Picture): Promise<void>;
   /** Takes one of several pictures out of the conversation; what was said stays. */
   drop(picture: Picture): Promise<void>;
   prepare(): Promise<void>;

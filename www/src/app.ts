@@ -27,6 +27,7 @@ import * as tokens from "./tokens";
 import * as trouble from "./trouble";
 import { Viewer } from "./viewer";
 import { welcome } from "./welcome";
+import { picture as words } from "./words";
 
 export class App extends Viewer implements Page {
   /** The last question goes into the box again, and the next one takes its place. */
@@ -79,6 +80,7 @@ export class App extends Viewer implements Page {
     const { talk } = this;
     const { pictures } = how;
     if (pictures.length === 0) return undefined;
+    notices.noUndo();
     // With a model there the work begins at once: Stop finds it.
     const engine = this.engine && !this.isReading ? this.engine : await this.itsTurn();
     this.preparing?.abort();
@@ -302,12 +304,27 @@ export class App extends Viewer implements Page {
       this.work = undefined;
     }
     this.fresh = undefined;
+    const { pictures, turns } = this;
+    const stood = pictures.map(({ turn }) => turn);
     this.forget();
     this.untell();
-    conversation.clear();
+    const putBack = conversation.clear();
     conversation.place(this.pictures);
     void history.clear();
     const { talk } = this;
+    const undo = () => {
+      notices.remark("");
+      // Too late once something else was begun.
+      if (talk !== this.talk || this.turns.length > 0 || isBusy()) return;
+      if (pictures !== this.pictures) return;
+      for (const [i, picture] of pictures.entries()) picture.turn = stood[i]!;
+      this.turns = turns;
+      putBack();
+      void history.keep(pictures, turns as Answer[]);
+      this.changed();
+    };
+    if (turns.length > 0)
+      notices.remark(words.anew, { label: words.undo, name: "plain", run: undo });
     // An engine that goes away just now has nothing to forget.
     await this.engine?.startAnew().catch(error => log(`start anew: ${(error as Error).message}`));
     if (talk !== this.talk) return;

@@ -46,7 +46,8 @@ export class Card {
     readonly pictures: Picture[],
     readonly turns: Turn[],
     private readonly refines?: Card,
-    private readonly isColumn = false,
+    /** One of a comparison's columns. */
+    readonly isColumn = false,
   ) {
     cards.all.push(this);
     this.element = h(
@@ -142,7 +143,8 @@ export class Card {
     this.draw();
     if (!held) return;
     const buttons = [...this.foot.querySelectorAll<HTMLElement>("button, summary")];
-    buttons.find(({ textContent }) => textContent === held)?.focus({ preventScroll: true });
+    const like = buttons.find(({ textContent }) => textContent === held);
+    (like ?? (this.isColumn ? buttons[0] : undefined))?.focus({ preventScroll: true });
   }
 
   private draw(): void {
@@ -160,15 +162,15 @@ export class Card {
       ),
       this.isUnsure && h("span.hint", this.unsureWords(a)),
     ];
-    if (this.isColumn)
-      return this.foot.replaceChildren(
-        h("p.facts", ...facts),
-        h(
-          "button",
-          { type: "button", onclick: () => tokens.choose(a.imageTokens) },
-          words.use(a.imageTokens),
-        ),
-      );
+    if (this.isColumn) {
+      // On a phone the knob is out of sight: the button says what it did.
+      const isUsed = tokens.wanted() === a.imageTokens;
+      const label = isUsed ? words.used(a.imageTokens) : words.use(a.imageTokens);
+      const use = h("button.use", { type: "button" }, label);
+      use.ariaPressed = String(isUsed);
+      use.onclick = () => tokens.choose(a.imageTokens);
+      return this.foot.replaceChildren(h("p.facts", ...facts), use);
+    }
     const open = this.foot.querySelector("details")?.open ?? false;
     this.foot.replaceChildren(
       h("p.facts", ...facts),

@@ -141,16 +141,27 @@ export function begin(): () => void {
   };
 }
 
-export function clear(): void {
+/** Takes everything away. What it returns puts it back. */
+export function clear(): () => void {
+  const before = [cards.all, cards.latest, rows, opening] as const;
+  const shown = [...list().children];
   [cards.all, cards.latest, rows, opening] = [[], undefined, new Map(), undefined];
   list().replaceChildren();
   find("#spoken").replaceChildren();
   find("#empty").hidden = false;
+  return () => {
+    [cards.all, cards.latest, rows, opening] = before;
+    list().replaceChildren(...shown);
+    find("#empty").hidden = shown.length > 0;
+    refreshAll();
+  };
 }
 
 /** Redraws the last card when what it offers may have changed. */
 export function setUp(): void {
   onState(() => cards.latest?.refresh());
-  tokens.onMove(() => cards.latest?.refresh());
+  tokens.onMove(() => {
+    for (const card of cards.all) if (card.isColumn || card === cards.latest) card.refresh();
+  });
   onOverlay(() => cards.latest?.refresh());
 }

@@ -1,5 +1,5 @@
-// The pictures of the conversation as a row of thumbnails, once there are several: one is in the
-// frame, and can be forgotten.
+// The pictures of the conversation as a row of thumbnails, once there are several. The one in the
+// frame can be forgotten, or be what a conversation of its own is about.
 
 import { shown } from "mqt-web";
 import { page } from "./actions";
@@ -9,6 +9,9 @@ import { isBusy, onState } from "./state";
 import { picture as words } from "./words";
 
 const forget = () => find<HTMLButtonElement>("#forget");
+const only = () => find<HTMLButtonElement>("#only");
+/** What the box for questions says where there is one picture. */
+let placeholder = "";
 
 function draw(): void {
   const { pictures, picture } = page;
@@ -32,13 +35,19 @@ function draw(): void {
   const focused = [...list.children].indexOf(document.activeElement!);
   list.replaceChildren(...thumbs);
   if (focused >= 0) thumbs[focused]?.focus();
-  find("#several").textContent = knowsScenesOnly() ? words.single : "";
-  forget().textContent = words.forget(picture ? pictures.indexOf(picture) + 1 : 1);
+  find("#several").textContent =
+    words.all(pictures.length) + (knowsScenesOnly() ? ` ${words.single}` : "");
+  const n = picture ? pictures.indexOf(picture) + 1 : 1;
+  [forget().textContent, only().textContent] = [words.forget(n), words.only(n)];
+  find<HTMLTextAreaElement>("#question").placeholder =
+    pictures.length > 1 ? words.askAll(pictures.length) : placeholder;
 }
 
 export function setUp(): void {
   forget().addEventListener("click", () => page.picture && void page.drop(page.picture));
-  onState(() => (forget().disabled = isBusy()));
+  only().addEventListener("click", () => page.picture && void page.only(page.picture));
+  onState(() => (forget().disabled = only().disabled = isBusy()));
+  placeholder = find<HTMLTextAreaElement>("#question").placeholder;
   page.onChange(draw);
   draw();
 }

@@ -117,7 +117,7 @@ let [said, saidOf]: [string, Overlay | undefined] = ["", undefined];
 /** Under the map, and for those who hear it: of each map once what it is, too. */
 function say(text: string): void {
   if (said === text && saidOf === made) return;
-  const note = saidOf === made ? "" : ` ${find("#looked .quiet").textContent}`;
+  const note = saidOf === made ? "" : ` ${find("#looked .note").textContent}`;
   [said, saidOf] = [text, made];
   find("#looked p").textContent = text;
   find("#spoken").append(h("p", text + note));

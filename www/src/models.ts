@@ -152,8 +152,23 @@ function line(name: string, what: string, more: string, remove?: () => unknown):
   );
 }
 
+/** Deletes all that is listed, at the second press. */
+function everything(urls: string[]): HTMLElement {
+  const button = h("button.everything", { type: "button" }, stored.all);
+  button.onclick = async () => {
+    if (button.textContent === stored.all) return void (button.textContent = stored.allSure);
+    await history.clear();
+    await forgetPictures();
+    await fill();
+    // These say what could not be deleted.
+    for (const url of urls) await drop(url);
+  };
+  return button;
+}
+
 async function fill(): Promise<void> {
-  const packs = (await storedPacks()).map(pack =>
+  const all = await storedPacks();
+  const packs = all.map(pack =>
     line(
       shown(pack.name, 100),
       pack.stored === pack.bytes
@@ -192,6 +207,10 @@ async function fill(): Promise<void> {
         ]
       : []),
   );
+  const listed =
+    all.reduce((sum, pack) => sum + pack.stored, 0) +
+    size +
+    (talk?.pictures.reduce((sum, { blob }) => sum + blob.size, 0) ?? 0);
   const { usage = 0, quota = 0 } = (await navigator.storage?.estimate?.()) ?? {};
   const kept = await navigator.storage?.persisted?.();
   const keep = h("button", { type: "button" }, stored.keep);
@@ -201,7 +220,8 @@ async function fill(): Promise<void> {
   };
   find("#allowance").replaceChildren(
     h("p", stored.uses(bytes(usage), bytes(quota))),
+    ...(usage > listed ? [h("p.small.quiet", stored.rest(bytes(usage - listed)))] : []),
     h("p", kept ? stored.kept : stored.notKept),
-    ...(kept ? [] : [h("div.actions", keep)]),
+    h("div.actions", !kept && keep, listed > 0 && everything(all.map(({ url }) => url))),
   );
 }

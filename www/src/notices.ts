@@ -74,7 +74,12 @@ export function clearWelcome(): void {
 export const sentence = (message: string) =>
   `${shown(message.replace(/^[a-z]+(?=,? )/, word => word[0]!.toUpperCase() + word.slice(1))).replace(/\.$/, "")}.`;
 
-/** One quiet line under the picture. */
-export function remark(text: string): void {
-  find("#remark").textContent = text;
+/** What could be undone is not offered any more. */
+export function noUndo(): void {
+  if (find("#remark").querySelector("button")) remark("");
+}
+
+/** One quiet line under the picture, perhaps with something to press. */
+export function remark(text: string, action?: Action): void {
+  find("#remark").replaceChildren(text, ...(action ? [" ", button(action)] : []));
 }

@@ -1,7 +1,7 @@
 // The one knob: how many image tokens the language model reads. A slider over the ladder, a field
 // for any number, or Auto.
 
-import { type Estimate, type Loaded, type Offer, shown as safe } from "mqt-web";
+import { type Answer, type Estimate, type Loaded, type Offer, shown as safe } from "mqt-web";
 import { page } from "./actions";
 import { bundled } from "./bundled";
 import { bytes, find, h, reveal, seconds } from "./dom";
@@ -223,9 +223,10 @@ export async function refresh(): Promise<void> {
 function describe(now: Estimate, most: Estimate, question: string): (Node | string)[] {
   const { max } = offer;
   const pictures = Math.max(1, page.pictures.length);
-  const [first, why] = auto
-    ? words.autoIs(m, now.reason, pictures)
-    : [words.tokens(m, pictures), ""];
+  // Within a conversation m stays; why it was chosen is what counts.
+  const kept = (page.turns as Answer[]).find(turn => turn.imageTokensMode === "auto");
+  const reason = kept ? words.autoKept(kept.imageTokensReason) : now.reason;
+  const [first, why] = auto ? words.autoIs(m, reason, pictures) : [words.tokens(m, pictures), ""];
   // What was read while the person typed does not come any more.
   const time =
     now.firstTokenMs === null ? words.unmeasured : words.about(seconds(now.firstTokenMs));

@@ -207,6 +207,12 @@ export abstract class Viewer extends Loader {
     this.changed();
   }
 
+  async only(picture: Picture): Promise<void> {
+    if (this.pictures.length < 2 || isBusy()) return;
+    // The engine has kept what it made of it.
+    await this.attach(picture.blob, picture.name);
+  }
+
   async drop(picture: Picture): Promise<void> {
     if (this.pictures.length < 2 || isBusy()) return;
     this.remove(picture);

@@ -58,7 +58,12 @@ export const storage = {
   remove: "Delete",
   removeLabel: (name: string) => `Delete ${name}`,
   none: "No model is stored.",
-  uses: (used: string, allowed: string) => `This page uses ${used}; the browser allows ${allowed}.`,
+  uses: (used: string, allowed: string) =>
+    `In all this page uses ${used}; the browser allows ${allowed}.`,
+  rest: (size: string) =>
+    `${size} of that are the page itself, kept for use without a network, and what the browser adds.`,
+  all: "Delete everything",
+  allSure: "Really delete all of the above?",
   kept: "The browser keeps it until you delete it.",
   notKept: "May be removed when the disk is full.",
   keep: "Ask the browser to keep it",

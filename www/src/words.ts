@@ -34,12 +34,16 @@ export const markup = {
   headStorage: "Storage",
   headTitle: "mqt: ask about a picture",
   knobExact: "Exact number, 1 and up",
+  knobLittle: "read little",
+  knobMuch: "read most",
   knobNote:
     "How much of the picture the model reads. Fewer is faster; more sees detail. Change it any time: the picture isn't processed again.",
   knobOpacity: "Opacity",
   knobShown: "Show token (0 = all)",
   knobTitle: "Image tokens",
   lookedHide: "Hide map",
+  lookedLittle: "looked at little",
+  lookedMuch: "most",
   lookedNote:
     "This map is of this answer and this picture. “Where tokens look” is another one: the model's own, the same for every picture.",
   pictureAdd: "Add a picture to this conversation",
@@ -51,6 +55,7 @@ export const markup = {
   pictureFile: "Choose a file",
   pictureLink: "Link",
   pictureLive: "Live captions…",
+  pictureOnlyHint: "begin a new conversation about this picture; it is not processed again",
   pictureOriginal: "Original",
   pictureOwn: "Your picture",
   picturePaste: "Paste",
@@ -145,6 +150,9 @@ export const picture = {
   nth: (n: number, name: string) => `Picture ${n}: ${name}`,
   frame: (n: number, name: string) => `Show picture ${n}: ${name}`,
   forget: (n: number) => `Forget picture ${n}`,
+  only: (n: number) => `Only picture ${n}`,
+  all: (n: number) => `Questions are about all ${n} pictures.`,
+  askAll: (n: number) => `Ask about the ${n} pictures`,
   forgotten: (name: string) => `Forgotten: ${name}`,
   about: (n: number) => `About ${count(n, "picture")}`,
   more: (n: number) => `+${n}`,
@@ -158,6 +166,8 @@ export const picture = {
   map: "Learned once: the same for every picture and question.",
   photo: (model: string) =>
     `This looks like a photo. ${model} only understands toy scenes: its answers will be wrong.`,
+  anew: "A new conversation began.",
+  undo: "Undo",
   readings: "The file is rotated, transparent or has 16 bits: the model sees it as you do.",
   tooLarge: (name: string) => `${name} is too large for a picture; the one before is kept.`,
   noPicture: (name: string) => `${name} isn't a picture.`,
@@ -236,6 +246,7 @@ export const knob = {
   upTo: (max: number) => (max === 1 ? "1" : `a whole number from 1 to ${max}`),
   or: (list: number[]) =>
     list.length === 1 ? `${list[0]}` : `${list.slice(0, -1).join(", ")} or ${list.at(-1)}`,
+  autoKept: (reason: string) => `as in the question before; then: ${reason}`,
   autoLater: "Auto picks once it has measured this device.",
   ofMax: (m: number, max: number) => `${m} of ${max} image tokens.`,
   autoIs: (m: number, reason: string, pictures: number) =>
@@ -318,6 +329,7 @@ export const talk = {
   numbers: (most: number, max: number) => `2 to ${most} different numbers from 1 to ${max}`,
   otherPicture: "The pictures are others now.",
   use: (m: number) => `Use ${m}`,
+  used: (m: number) => `${m} from now on`,
   copyTable: "Copy as Markdown",
   enough: (m: number, max: number, faster: string) =>
     `${count(m, "token")} already ${m === 1 ? "gives" : "give"} the answer of ${max}${faster}.`,
