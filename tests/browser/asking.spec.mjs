@@ -40,6 +40,19 @@ test("m is chosen, reported, and never runs the tower again", async ({ site }) =
   await expect(page.locator("#estimate")).toContainText("Auto:");
 });
 
+test("why Auto chose m is said before the first question and after it", async ({ site }) => {
+  const page = await site.open("?adapter=cpu");
+  await load(page);
+  await sample(page, 1);
+  await expect(page.locator("#estimate")).toContainText(/Auto: \d+, /);
+  await ask(page, "How many things are there?");
+  const why = await page.evaluate(() => globalThis.mqt.records.at(-1).answer.imageTokensReason);
+  const kept = page.locator("#estimate", { hasText: `, as for the first question: ${why}` });
+  await expect(kept).toBeVisible();
+  await ask(page, "Where is the car?");
+  await expect(kept).toBeVisible();
+});
+
 test("draft, then refine; the question in other words", async ({ site }) => {
   const page = await site.open("?adapter=cpu");
   await load(page);

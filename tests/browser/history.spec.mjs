@@ -32,6 +32,18 @@ test("the last conversation is there after a reload, goes on, and can be cleared
   await expect(page.locator("#kept-talk")).toContainText("3 answers");
   await page.getByRole("button", { name: "Delete Last conversation" }).click();
   await expect(page.locator("#kept-talk")).toContainText("No conversation is stored.");
+
+  // All at once, at the second press: model, conversation, encoded pictures.
+  await page.keyboard.press("Escape");
+  await ask(page, "Is there a cat?");
+  await panel(page, "Storage");
+  await expect(page.locator("#kept-talk")).toContainText("4 answers");
+  await page.getByRole("button", { name: "Delete everything" }).click();
+  await expect(page.locator("#kept-talk")).toContainText("4 answers");
+  await page.getByRole("button", { name: "Really delete all of the above?" }).click();
+  await expect(page.locator("#packs")).toContainText("No model is stored.");
+  await expect(page.locator("#kept-talk")).toContainText("No conversation is stored.");
+  await expect(page.locator(".pack, .everything")).toHaveCount(0);
   await page.reload();
   await expect(page.locator(".welcome")).toBeVisible();
   await expect(page.locator("article")).toHaveCount(0);

@@ -1,7 +1,7 @@
 // On real screens, held upright and on their side, and at 200 %: what was asked for is seen, and
 // what can be pressed is not covered.
 
-import { expect, reached, test } from "./site.mjs";
+import { ask, expect, load, reached, sample, test } from "./site.mjs";
 
 test.use({ serviceWorkers: "block" });
 
@@ -173,6 +173,44 @@ test("the first question of all, asked on a phone before anything was loaded: it
   await expect.poll(() => hidden(page, "article .text")).toEqual([]);
   expect(await hidden(page, "article .actions button:last-of-type")).toEqual([]);
   expect(await hidden(page, "#question")).toEqual([]);
+});
+
+test("with larger text an answer, a comparison and the map of tokens fit a small screen", async ({
+  site,
+}) => {
+  const page = await site.open("?adapter=cpu&tokens=8");
+  await load(page);
+  await sample(page, 1);
+  await page.evaluate(() => (document.documentElement.style.fontSize = "130%"));
+  for (const [w, h] of [
+    [320, 568],
+    [390, 844],
+  ]) {
+    await page.setViewportSize({ width: w, height: h });
+    await ask(page, "What is to the left of the car?");
+    await expect.poll(() => hidden(page, "article .text")).toEqual([]);
+    expect(await width(page), `an answer, ${w}`).toBeLessThanOrEqual(w);
+    await page.locator("article").last().getByRole("button", { name: "Compare" }).click();
+    const box = page.locator(".comparison").last();
+    await expect(box.locator(".verdict")).toHaveText(/./, { timeout: 60_000 });
+    await reached(page, "ready");
+    // What it says is on the screen, and each column with its button is as wide as its room.
+    expect(await hidden(page, ".comparison:last-of-type .verdict")).toEqual([]);
+    const wide = await box
+      .locator(".column, .column *")
+      .evaluateAll(all => all.filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0));
+    expect(wide).toEqual([]);
+    const use = box.getByRole("button", { name: "Use 2", exact: true });
+    await use.click();
+    await expect(box.getByRole("button", { name: "2 from now on" })).toHaveAttribute(
+      "aria-pressed",
+      "true",
+    );
+    await page.locator("#views [data-show=attention]").click();
+    await expect(page.locator("#reads")).toContainText("read mainly the");
+    expect(await width(page), `the map, ${w}`).toBeLessThanOrEqual(w);
+    await page.locator("#views [data-show=original]").click();
+  }
 });
 
 test("larger text and the Settings dialog fit a small screen", async ({ site }) => {

@@ -77,6 +77,15 @@ test("a picture is added: what was said goes on, and nothing is encoded twice", 
   await expect(page.locator("#shown")).toHaveAttribute("alt", "The picture: toybox-1.png");
   expect(await axe(page)).toEqual([]);
 
+  // What questions are about is said; one alone is what a new conversation is about.
+  await expect(page.locator("#several")).toContainText("Questions are about all 2 pictures.");
+  await expect(page.locator("#question")).toHaveAttribute("placeholder", "Ask about the 2 pictures");
+  await page.getByRole("button", { name: "Only picture 1", exact: true }).click();
+  await expect(page.locator("#gallery")).toBeHidden();
+  await expect(page.locator("#question")).toHaveAttribute("placeholder", "Ask about the picture");
+  await ask(page, "How many things are there?");
+  expect(await last(page)).toMatchObject({ images: 1, newImages: 1, visionRuns: 0 });
+
   // A sample picture begins a new conversation about it alone.
   await sample(page, 3);
   await expect(page.locator("#gallery")).toBeHidden();
@@ -328,4 +337,34 @@ test("dropped on the conversation or pasted into its box, a picture is added; wh
   await expect.poll(() => page.evaluate(() => globalThis.mqt.engine.pictures())).toBe(2);
   await ask(page, "Is there a dog?");
   expect(await last(page)).toMatchObject({ images: 2, newImages: 1 });
+});
+
+test("a new conversation can be taken back, until something is asked in it", async ({ site }) => {
+  const page = await site.open("?adapter=cpu&tokens=8");
+  await load(page);
+  await sample(page, 1);
+  await ask(page, "How many things are there?");
+  await add(page, 2);
+  await ask(page, "Is there a dog?");
+  const before = await order(page);
+  const turns = () => page.evaluate(() => globalThis.mqt.turns.length);
+
+  await page.locator("#anew").click();
+  await expect(page.locator("article")).toHaveCount(0);
+  expect(await turns()).toBe(0);
+  await page.getByRole("button", { name: "Undo", exact: true }).click();
+  expect(await order(page)).toEqual(before);
+  expect(await turns()).toBe(2);
+  await ask(page, "Is there a cat?");
+  const { newImages, images } = await last(page);
+  expect([newImages, images]).toEqual([0, 2]);
+  expect(await turns()).toBe(3);
+  // It is kept again, too.
+  await page.reload();
+  await expect(page.locator("article")).toHaveCount(3);
+
+  await load(page);
+  await page.locator("#anew").click();
+  await ask(page, "Is there a dog?");
+  await expect(page.getByRole("button", { name: "Undo", exact: true })).toHaveCount(0);
 });

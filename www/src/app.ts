@@ -13,7 +13,7 @@ import {
 import type { Loadable, Page, Panel, Picture } from "./actions";
 import type { Card } from "./card";
 import * as conversation from "./conversation";
-import { log } from "./dom";
+import { find, log, reveal } from "./dom";
 import { failed } from "./failures";
 import * as history from "./history";
 import * as notices from "./notices";
@@ -323,8 +323,10 @@ export class App extends Viewer implements Page {
       void history.keep(pictures, turns as Answer[]);
       this.changed();
     };
-    if (turns.length > 0)
+    if (turns.length > 0) {
       notices.remark(words.anew, { label: words.undo, name: "plain", run: undo });
+      reveal(find("#remark"));
+    }
     // An engine that goes away just now has nothing to forget.
     await this.engine?.startAnew().catch(error => log(`start anew: ${(error as Error).message}`));
     if (talk !== this.talk) return;

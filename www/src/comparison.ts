@@ -5,7 +5,7 @@ import type { Answer, Turn } from "mqt-web";
 import { type Picture, page } from "./actions";
 import { Card } from "./card";
 import { MOST_COLUMNS, choose, inWords, typed } from "./chosen";
-import { copy, h, reveal, seconds } from "./dom";
+import { copy, h, revealTop, seconds } from "./dom";
 import { isOpen } from "./state";
 import * as tokens from "./tokens";
 import { talk as words } from "./words";
@@ -50,7 +50,8 @@ export class Comparison {
   finish(): void {
     this.verdict.textContent = verdict(this.answers());
     this.copyIt.disabled = false;
-    reveal(this.element);
+    // What it says stands first.
+    revealTop(this.element);
   }
 
   private answers(): Answer[] {

@@ -71,6 +71,13 @@ export function reveal(element: Element): void {
   });
 }
 
+/** The same for what is read from its top: where it is too tall, its top is on the screen. */
+export function revealTop(element: Element): void {
+  reveal(element);
+  const top = find("#scroll").getBoundingClientRect().top;
+  if (element.getBoundingClientRect().top < Math.max(0, top)) element.scrollIntoView();
+}
+
 export const count = (n: number, one: string, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
 
 const lines: string[] = [];

@@ -224,7 +224,8 @@ function describe(now: Estimate, most: Estimate, question: string): (Node | stri
   const { max } = offer;
   const pictures = Math.max(1, page.pictures.length);
   // Within a conversation m stays; why it was chosen is what counts.
-  const kept = (page.turns as Answer[]).find(turn => turn.imageTokensMode === "auto");
+  const turns = page.turns as Answer[];
+  const kept = turns.every(turn => turn.imageTokensMode === "auto") ? turns[0] : undefined;
   const reason = kept ? words.autoKept(kept.imageTokensReason) : now.reason;
   const [first, why] = auto ? words.autoIs(m, reason, pictures) : [words.tokens(m, pictures), ""];
   // What was read while the person typed does not come any more.

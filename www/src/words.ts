@@ -246,7 +246,7 @@ export const knob = {
   upTo: (max: number) => (max === 1 ? "1" : `a whole number from 1 to ${max}`),
   or: (list: number[]) =>
     list.length === 1 ? `${list[0]}` : `${list.slice(0, -1).join(", ")} or ${list.at(-1)}`,
-  autoKept: (reason: string) => `as in the question before; then: ${reason}`,
+  autoKept: (reason: string) => `as for the first question: ${reason}`,
   autoLater: "Auto picks once it has measured this device.",
   ofMax: (m: number, max: number) => `${m} of ${max} image tokens.`,
   autoIs: (m: number, reason: string, pictures: number) =>
@@ -265,7 +265,7 @@ export const knob = {
     (m === max ? ` with ${max}.` : ` with ${m}, ${most} with ${max}.`),
   demanding: "Counting and reading usually need more image tokens.",
   reads: (who: string, where: string, percent: number, unused: string) =>
-    `${who} mainly ${where} (${percent} %).${unused}`,
+    `${who} mainly the ${where} (${percent} %).${unused}`,
   unused: (m: number) => ` Not used at ${m} tokens.`,
   token: (n: number) => `Token ${n} reads`,
   firstReads: "The first token reads",
