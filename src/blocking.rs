@@ -1,7 +1,7 @@
 //! The library without an executor: every call waits for its result.
 //!
-//! Natively only; in the browser nothing may wait. Where an executor runs already, use [`Model`]
-//! and [`crate::Session`] themselves: their futures are `Send`.
+//! In native builds only; in the browser nothing may wait. Where an executor is already running,
+//! use [`Model`] and [`crate::Session`] directly: their futures are `Send`.
 
 use crate::cancel::Cancel;
 use crate::error::Result;

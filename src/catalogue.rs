@@ -1,5 +1,5 @@
-//! Models that are known by name: what they can do, what they take, under which licence. The
-//! program lists them (`mqt models`), the page offers them.
+//! Models that are known by name: what they can do, what they need, and their licence. The program
+//! lists them (`mqt models`), the page offers them.
 
 use crate::config::shapes;
 use crate::model::Needs;

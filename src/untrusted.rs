@@ -1,5 +1,5 @@
-//! What a model, a pack, a server or a file says is not to be trusted: its text, its paths, its
-//! sizes. This is the one place for each.
+//! Nothing that comes from a model, a pack, a server or a file is trusted: not its text, its paths
+//! or its sizes. This is the one place where each is checked.
 //!
 //! `docs/security.md` lists who calls what.
 

@@ -1,5 +1,5 @@
-//! Adapters, and which of them computes: what was measured to be fastest; before that a graphics
-//! card, and never a software adapter.
+//! Adapters, and which of them computes: the one that was measured to be fastest; before any
+//! measurement a graphics card, never a software adapter.
 
 use super::device::Gpu;
 use crate::error::{Error, Result};

@@ -1,4 +1,4 @@
-//! From opened files to a model that answers: the one way there, for the program, the page and the
+//! From opened files to a model that answers: the only way, for the program, the page and the
 //! library.
 
 #[cfg(feature = "native")]

@@ -1,5 +1,5 @@
-//! Image tokens that outlive a conversation: rounded to halves, filed under all that they depend
-//! on, kept wherever the caller keeps such things.
+//! Image tokens that are kept beyond a conversation: rounded to f16, under a key of everything that
+//! they depend on, in a store of the caller's.
 
 use super::look::Visual;
 use super::{Arithmetic, ImageTokens, Model, Network};

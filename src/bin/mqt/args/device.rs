@@ -1,4 +1,4 @@
-//! The flags of the commands that look at devices: `bench` and `doctor`.
+//! The flags of the commands that examine devices: `bench` and `doctor`.
 
 use super::ModelArgs;
 use super::values::{adapter, positive, seconds};
