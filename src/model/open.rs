@@ -77,8 +77,8 @@ pub struct LoadOptions {
     pub vision_tower: Option<std::path::PathBuf>,
     /// The prompt template.
     pub template: TemplateChoice,
-    /// What was learned before, by adapter, as [`super::Model::learned`] told: variants of kernels,
-    /// counts of pipelines.
+    /// What was learned before, for each adapter, as returned by [`super::Model::learned`]:
+    /// variants of kernels, counts of pipelines.
     pub choices: Choices,
     /// Whether to measure which variants are fastest, where nothing was chosen before.
     pub tuning: Tuning,
