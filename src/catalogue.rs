@@ -14,11 +14,11 @@ pub struct Known {
     pub millions: u32,
     /// Bytes of its files of weights, in millions.
     pub download_mb: u32,
-    /// What its publisher says of the licence; the model's page has the whole of it.
+    /// The licence that its publisher names; the model's page has the full text.
     pub licence: &'static str,
     /// What it is good at.
     pub knows: &'static str,
-    /// The shape its needs follow from ([`shapes`]).
+    /// The shape that determines its needs ([`shapes`]).
     #[serde(skip)]
     shape: &'static str,
 }

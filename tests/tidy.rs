@@ -1,5 +1,5 @@
-//! What is deliberately absent stays absent: arrows that point up, `wgpu` outside its folder, flags
-//! in library texts, names of files that do not exist, files that hold too much.
+//! What is deliberately absent stays absent: dependencies that point up, `wgpu` outside its folder,
+//! flags in library texts, names of files that do not exist, files that are too long.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
