@@ -1,7 +1,7 @@
 //! One error type for the crate: what happened, and where.
 //!
-//! A message does not mention flags or buttons: each front end adds its own advice. For that it has
-//! the error's code and its facts ([`Error::code`], [`Error::facts`]). For the browser package, both
+//! A message mentions no flags or buttons: each front end adds its own advice. For that it has the
+//! error's code and its facts ([`Error::code`], [`Error::facts`]). For the browser package, both
 //! are generated from here into `web/ts/generated.ts`.
 
 pub use code::{ErrorCode, Facts};
