@@ -1,8 +1,8 @@
-//! Where the image tokens read from: the resampler's weights as a heat map over the picture, and in
+//! Where the image tokens read from: the resampler map as a heat map over the picture, and in
 //! words.
 //!
 //! The weights say which patches a token takes its values from. They do not say why an answer was
-//! given. What an answer looked at is another map: [`crate::Session::looked_at`].
+//! given. For what an answer looked at, there is another map: [`crate::Session::looked_at`].
 
 use std::ops::Range;
 

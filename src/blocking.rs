@@ -1,7 +1,7 @@
 //! The library without an executor: every call waits for its result.
 //!
-//! Natively only; in the browser nothing may wait. Where an executor runs already, use [`Model`]
-//! and [`crate::Session`] themselves: their futures are `Send`.
+//! In native builds only; in the browser nothing may wait. Where an executor is already running,
+//! use [`Model`] and [`crate::Session`] directly: their futures are `Send`.
 
 use crate::cancel::Cancel;
 use crate::error::Result;
@@ -39,8 +39,8 @@ pub fn picture(path: impl AsRef<Path>) -> Result<Picture> {
     Picture::read(&std::fs::read(path).map_err(missing)?, Reading::People)
 }
 
-/// A conversation about pictures: [`crate::Session`], each call waited for. What waits for nothing
-/// is called on the session itself, which this dereferences to.
+/// A conversation about pictures: [`crate::Session`], where each call waits for its result. Methods
+/// that need no waiting are called on the session itself, to which this dereferences.
 pub struct Session {
     session: crate::Session,
     cancel: Cancel,
@@ -57,8 +57,8 @@ impl Session {
         Ok(Session { session, cancel })
     }
 
-    /// The flag that stops what is being computed; it may be raised from another thread. The next
-    /// call lowers it.
+    /// The flag that stops what is being computed; it may be set from another thread. The next call
+    /// resets it.
     pub fn cancel(&self) -> Cancel {
         self.cancel.clone()
     }

@@ -142,11 +142,13 @@ impl Step {
 pub struct Offer {
     /// The most image tokens.
     pub max: usize,
-    /// The values there are, rising; empty: every one up to the first level's, then the levels'.
+    /// The values that exist, in ascending order; empty: all up to those of the first level, then
+    /// one for each further level.
     pub exactly: Vec<usize>,
-    /// Whole levels, rising in tokens. Fewer than the first one's are some of its tokens.
+    /// Whole levels, in ascending order of tokens. A smaller m than the first level's is some of
+    /// its tokens.
     pub levels: Vec<Step>,
-    /// What an automatic budget chooses from, rising.
+    /// What an automatic budget chooses from, in ascending order.
     pub steps: Vec<Step>,
 }
 
@@ -206,7 +208,7 @@ impl Offer {
         Some(all)
     }
 
-    /// The m worth comparing, rising.
+    /// The m worth comparing, in ascending order.
     pub fn ladder(&self) -> Vec<usize> {
         if !self.exactly.is_empty() {
             return self.exactly.clone();
@@ -223,7 +225,7 @@ pub fn ladder(max: usize) -> Vec<usize> {
     steps
 }
 
-/// The step of a caller's m: the largest there is up to m.
+/// The step for a caller's m: the largest one that does not exceed it.
 ///
 /// # Errors
 /// [`Error::BudgetOutOfRange`]; [`Error::BudgetNotOffered`] where only some values exist.
@@ -245,7 +247,7 @@ pub fn at_most(m: usize, offer: &Offer) -> Step {
     whole.copied().unwrap_or(Step { tokens: m.max(1), ..first })
 }
 
-/// What a question costs with so many image tokens of each picture.
+/// What a question costs with a given number of image tokens of each picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cost {
     /// Squares that the tower has yet to encode.
@@ -268,7 +270,7 @@ pub(crate) struct Situation<'a> {
     pub spent: f64,
     /// Tokens that there can be room for.
     pub room: usize,
-    /// Pictures that m counts for.
+    /// Pictures that m applies to.
     pub pictures: usize,
     /// What an m costs.
     pub cost: &'a dyn Fn(usize) -> Cost,

@@ -1,5 +1,5 @@
-//! Records with their names in camelCase: what the browser package hands to JavaScript, from the
-//! structs that the program prints as they are.
+//! Records with their names in camelCase: what the browser package passes to JavaScript, made from
+//! the structs that the program prints unchanged.
 //!
 //! Names of fields change. Keys of maps do not: they are data, such as the names of kernels.
 

@@ -5,8 +5,8 @@ use crate::future::Boxed;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-/// Lets the caller's other work run: where there is one thread, nobody could press Stop during a
-/// long computation without it.
+/// Lets the caller's other work run: where there is only one thread, nobody could otherwise press
+/// Stop during a long computation.
 pub type Pause = fn() -> Boxed<'static, ()>;
 
 /// What is computed before the first token.
@@ -53,7 +53,7 @@ impl Cancel {
         self.shared.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Whether somebody asked.
+    /// Whether somebody asked it to stop.
     pub fn is_cancelled(&self) -> bool {
         self.shared.stop.load(Ordering::Relaxed)
     }

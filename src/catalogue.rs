@@ -1,5 +1,5 @@
-//! Models that are known by name: what they can do, what they take, under which licence. The
-//! program lists them (`mqt models`), the page offers them.
+//! Models that are known by name: what they can do, what they need, and their licence. The program
+//! lists them (`mqt models`), the page offers them.
 
 use crate::config::shapes;
 use crate::model::Needs;
@@ -14,11 +14,11 @@ pub struct Known {
     pub millions: u32,
     /// Bytes of its files of weights, in millions.
     pub download_mb: u32,
-    /// What its publisher says of the licence; the model's page has the whole of it.
+    /// The licence that its publisher names; the model's page has the full text.
     pub licence: &'static str,
     /// What it is good at.
     pub knows: &'static str,
-    /// The shape its needs follow from ([`shapes`]).
+    /// The shape that determines its needs ([`shapes`]).
     #[serde(skip)]
     shape: &'static str,
 }

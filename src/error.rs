@@ -1,8 +1,8 @@
 //! One error type for the crate: what happened, and where.
 //!
-//! A message says nothing of flags or buttons: each front end adds what can be done there. For that
-//! it has the error's code and its facts ([`Error::code`], [`Error::facts`]); the browser package
-//! gets both generated from here, in `web/ts/generated.ts`.
+//! A message mentions no flags or buttons: each front end adds its own advice. For that it has the
+//! error's code and its facts ([`Error::code`], [`Error::facts`]). For the browser package, both
+//! are generated from here into `web/ts/generated.ts`.
 
 pub use code::{ErrorCode, Facts};
 use std::path::PathBuf;
@@ -29,13 +29,13 @@ pub enum Error {
     BudgetNotOffered {
         /// What was asked for.
         m: u64,
-        /// What there is, rising.
+        /// The numbers that the model gives, in ascending order.
         offered: Vec<usize>,
     },
     /// A setting that makes no sense.
     #[error("{what}: {why}")]
     InvalidSetting {
-        /// The setting's name: its first token is the field's (`context`, `output`).
+        /// The setting's name: its first word is the field's name (`context`, `output`).
         what: String,
         /// What is wrong, and what would be right.
         why: String,
@@ -64,7 +64,7 @@ pub enum Error {
         /// A hint, starting with punctuation, or empty.
         hint: String,
     },
-    /// A checkpoint without its vision tower, which often lies in a folder of its own.
+    /// A checkpoint without its vision tower, which is often in a folder of its own.
     #[error("the checkpoint's vision tower is missing: {why}")]
     TowerMissing {
         /// What was looked for, and where.
@@ -104,7 +104,7 @@ pub enum Error {
         faults: Vec<Error>,
     },
     /// The name of an adapter matched nothing.
-    #[error("no adapter's name contains {wanted:?}; there are: {available}")]
+    #[error("no adapter's name contains {wanted:?}; available: {available}")]
     AdapterNotFound {
         /// The name that was asked for.
         wanted: String,
@@ -112,7 +112,7 @@ pub enum Error {
         available: String,
     },
     /// The adapter exists but refused to give a usable device.
-    #[error("the adapter {adapter} gave no device: {why}")]
+    #[error("the adapter {adapter} did not provide a device: {why}")]
     DeviceRefused {
         /// The adapter's name.
         adapter: String,
@@ -128,7 +128,7 @@ pub enum Error {
         bytes: u64,
     },
     /// A limit of the adapter is below what is needed and cannot be worked around.
-    #[error("{what} needs {limit} = {need}, this adapter allows {have}")]
+    #[error("{what} needs {limit} = {need}, but this adapter allows {have}")]
     LimitTooSmall {
         /// What needed it.
         what: String,
@@ -160,7 +160,7 @@ pub enum Error {
         problem: String,
     },
     /// The conversation does not fit the context.
-    #[error("the context is full: {need} tokens are needed, {have} fit")]
+    #[error("the context is full: {need} tokens are needed, but only {have} fit")]
     ContextFull {
         /// Tokens needed including the next one.
         need: usize,
@@ -231,7 +231,7 @@ impl Error {
         }
     }
 
-    /// The numbers and names that a front end may use to say what helps.
+    /// The numbers and names that a front end may use in its advice.
     pub fn facts(&self) -> Facts {
         let none = Facts::default();
         let text = |text: &str| Some(text.to_owned());
@@ -291,7 +291,7 @@ fn alternatives(values: &[usize]) -> String {
     }
 }
 
-/// So many tensors are named: enough to see what is wrong, few enough to read.
+/// How many tensors are named: enough to see what is wrong, few enough to read.
 const NAMED: usize = 8;
 
 /// The first few, and how many more there are.

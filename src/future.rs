@@ -1,4 +1,4 @@
-//! Futures that may move between threads natively, and stay on their own in the browser.
+//! Futures that may move between threads in native builds, and stay on their thread in the browser.
 
 use std::pin::Pin;
 

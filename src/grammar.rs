@@ -1,7 +1,7 @@
 //! What an answer may say: a [`Grammar`], and how far an answer has come in it, a [`Constraint`].
 //!
-//! The model and its session know no more than that before each token some tokens are allowed.
-//! What makes grammars, JSON schemas and lists of choices, is a feature of its own (`grammar`):
+//! The model and its session know only that some tokens are allowed before each step. Making
+//! grammars from JSON schemas and lists of choices is a separate feature (`grammar`):
 //!
 //! ```
 //! # #[cfg(all(feature = "native", feature = "grammar"))]

@@ -39,7 +39,7 @@ pub struct Inspection {
     pub weight_bytes: u64,
     /// Bytes of keys and values per token with fast arithmetic; twice that with exact.
     pub kv_bytes_per_token: u64,
-    /// Bytes of what is computed on the way, for any m.
+    /// Bytes of intermediate results, for any m.
     pub activation_bytes: u64,
     /// Device memory for each m and several contexts, with fast arithmetic.
     pub memory: Vec<Memory>,
@@ -88,13 +88,13 @@ fn contexts(m: usize, longest: usize) -> Vec<usize> {
 /// it).
 ///
 /// # Errors
-/// As loading it, as far as configuration and names go.
+/// As for loading it, as far as configuration and names are concerned.
 pub async fn inspect(source: &ModelSource, vision_tower: Option<&Path>) -> Result<Inspection> {
     Ok(of(&Opened::from_source(source, vision_tower, WeightsChoice::Auto, &TemplateChoice::Own)
         .await?))
 }
 
-/// The same of a pair of GGUF files.
+/// The same for a pair of GGUF files.
 ///
 /// # Errors
 /// As [`inspect`].

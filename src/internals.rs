@@ -1,5 +1,5 @@
-//! What the program, the browser package, tests and tools use beside the public modules. No promise
-//! is made about anything here: it changes with any version.
+//! What the program, the browser package, tests and tools use besides the public modules. Nothing
+//! here is promised: it may change with any version.
 
 /// Modules of which everything public is here.
 macro_rules! all_of {

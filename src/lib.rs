@@ -1,7 +1,7 @@
 //! Matryoshka Query Transformer vision-language models on WebGPU.
 //!
-//! A picture becomes up to M image tokens of which the first m suffice for any m; a quantised
-//! LLaMA answers. The public path: load a [`Model`], open a [`Session`] on it, let it
+//! A picture becomes up to M image tokens, and the first m of them are enough, for any m; a
+//! quantised LLaMA answers. The public path: load a [`Model`], open a [`Session`] on it, let it
 //! [`look`](Session::look) at a [`Picture`](image::Picture), [`ask`](Session::ask):
 //!
 //! ```
@@ -37,14 +37,14 @@
 //! | `serve` | the program's command `mqt serve`; `cli` has it |
 //! | `grammar` | answers by a JSON schema or from a list of choices; `cli` has it |
 //!
-//! Without any of them there is what a browser can do.
+//! Without any of them, the library can do what a browser can do.
 //!
-//! m is chosen in one place, [`Request::budget`]; a turn that was answered is a [`Turn`], and
-//! [`Session::resume`] takes turns over; a [`Cancel`] stops whatever is being computed, from any
-//! thread. Futures are `Send` natively. What waits for a device or for files is async:
-//! [`blocking`] waits natively, the page's event loop in the browser. Waiting for a graphics device
-//! never holds up the thread. Computing on the processor does, and so does reading from disk;
-//! between pieces of such work a [`Cancel`] can let others in.
+//! m is chosen in one place, [`Request::budget`]. An answered turn is a [`Turn`], and
+//! [`Session::resume`] continues from earlier turns. A [`Cancel`] stops whatever is being computed,
+//! from any thread. Futures are `Send` natively. Functions that wait for a device or for files are
+//! async: natively [`blocking`] waits for them, in the browser the page's event loop does. Waiting
+//! for a graphics device never blocks the thread. Computing on the processor does, and so does
+//! reading from disk; between pieces of such work a [`Cancel`] can let other tasks run.
 
 mod attention;
 mod bench;

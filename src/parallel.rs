@@ -1,4 +1,4 @@
-//! Many cores where there are some: rayon natively, a plain loop elsewhere.
+//! Work shared among cores where there are several: rayon natively, a plain loop elsewhere.
 
 /// Calls `f` on every item, in any order.
 #[cfg(feature = "native")]

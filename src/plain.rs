@@ -1,5 +1,5 @@
-//! What the JSON reader says about a text that others have written, and the system about a file, in
-//! sentences for people: their own are in the words of Rust.
+//! Messages of the JSON parser about a text, and of the system about a file, as sentences for
+//! people: the original messages use terms of Rust.
 
 use crate::untrusted::{cut, one_line};
 use serde::de::DeserializeOwned;

@@ -47,7 +47,7 @@ impl Sampling {
 pub struct Picked {
     /// Its id.
     pub token: u32,
-    /// How likely the model held it among all tokens, 0 to 1: after the penalty, before
+    /// How likely the model considered it among all tokens, 0 to 1: after the penalty, before
     /// temperature, top-k and top-p.
     pub probability: f32,
 }
@@ -130,19 +130,19 @@ pub(crate) fn pick_in(
     Picked::new(token, (f64::from((value(token) - value(peak)).exp()) / all) as f32)
 }
 
-/// A token and how likely the model held it: the natural logarithm of its probability among all
-/// tokens, before penalty, temperature, limits and mask.
+/// A token and how likely the model considered it: the natural logarithm of its probability among
+/// all tokens, before penalty, temperature, limits and mask.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Likely {
     /// Its id.
     pub token: u32,
-    /// At most 0; −∞ where the logits are no numbers.
+    /// At most 0; −∞ where the logits are NaN.
     pub logprob: f32,
 }
 
-/// How likely a model held `token`, and the `top` likeliest tokens with theirs, the likeliest first
-/// and the lowest id first among equals; from logits \[vocab\].
+/// How likely a model considered `token`, and the `top` likeliest tokens with theirs, the likeliest
+/// first and the lowest id first among equals; from logits \[vocab\].
 pub fn likeliest(logits: &[f32], token: u32, top: usize) -> (Likely, Vec<Likely>) {
     let peak = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     // In f64, as in `pick`.

@@ -1,7 +1,7 @@
 //! Which of a picture's image tokens are read, where a model was not trained to have nested ones.
 //!
-//! Whatever the way, the first m of an order are the selection for m, put back into raster order:
-//! the selections are nested, and the prompt holds tokens in the order that the model knows.
+//! In every way, the first m of an order are the selection for m, put back into raster order. So
+//! the selections are nested, and the prompt has the tokens in the order that the model knows.
 
 pub mod question;
 

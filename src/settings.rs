@@ -1,6 +1,6 @@
-//! What a page asks for, as JSON objects: of the engine in the browser, and of that of `mqt serve`.
-//! Fields that are left out have the defaults of [`crate::defaults`]; TypeScript's interfaces are
-//! made from here.
+//! What a page asks for, as JSON objects, both from the engine in the browser and from that of `mqt
+//! serve`. Fields that are left out have the defaults of [`crate::defaults`]; the TypeScript
+//! interfaces are generated from here.
 
 use crate::bench::Plan;
 use crate::budget::Budget;

@@ -1,5 +1,5 @@
-//! What a model, a pack, a server or a file says is not to be trusted: its text, its paths, its
-//! sizes. This is the one place for each.
+//! Nothing that comes from a model, a pack, a server or a file is trusted: not its text, its paths
+//! or its sizes. This is the one place where each is checked.
 //!
 //! `docs/security.md` lists who calls what.
 
@@ -47,7 +47,7 @@ pub mod limits {
     /// Characters of a name inside a message.
     pub const NAME: usize = 200;
 
-    /// The limit of a model's small file with this name.
+    /// The size limit for a model's small file of this name.
     pub fn of(name: &str) -> u64 {
         match name {
             "manifest.json" | "verified.json" => MANIFEST,
@@ -64,9 +64,9 @@ pub mod limits {
 /// we would believe it.
 const OURS: [&str; 3] = ["verified.json", "convert.journal", "kernels.json"];
 
-/// `text` with every character escaped that could steer a terminal or hide what is written: control
-/// characters other than newline and tab, and the marks that reorder text. Nothing is allocated if
-/// there are none.
+/// `text`, with every character escaped that could control a terminal or hide what is written:
+/// control characters other than newline and tab, and the marks that reorder text. Nothing is
+/// allocated if there are none.
 pub fn shown(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_steering) {
         return Cow::Borrowed(text);
@@ -95,8 +95,8 @@ fn is_steering(c: char) -> bool {
     c.is_control() && c != '\n' && c != '\t' || reorders
 }
 
-/// `json`, which is valid JSON, with the same characters as `\uXXXX`: it says the same, and a
-/// terminal shows it.
+/// `json`, which is valid JSON, with the characters that [`shown`] escapes written as `\uXXXX`: its
+/// meaning is the same, and a terminal can show it.
 pub fn shown_json(json: &str) -> Cow<'_, str> {
     if !json.chars().any(is_steering) {
         return Cow::Borrowed(json);
@@ -130,8 +130,8 @@ pub fn cut(text: &str, most: usize) -> String {
 }
 
 /// Refuses names that could point outside their folder, hide in it, or be one of our own notes: no
-/// separators, no leading dot, no control characters, no names that Windows gives to devices or
-/// that are ours, at most 255 bytes. `from` is the file that says the name.
+/// separators, no leading dot, no control characters, no names of devices on Windows, none of our
+/// own names, at most 255 bytes. `from` is the file that contains the name.
 ///
 /// # Errors
 /// [`Error::ModelCorrupt`].
@@ -181,7 +181,7 @@ pub fn check_path(path: &str, from: &str) -> Result<()> {
     if fits { Ok(()) } else { Err(Error::ModelCorrupt { file: from.into(), problem: problem() }) }
 }
 
-/// Refuses files that cannot lie beside each other everywhere: the same path twice, paths that
+/// Refuses files that cannot be in one folder on every system: the same path twice, paths that
 /// differ only in case, a file where another path needs a folder.
 ///
 /// # Errors
@@ -211,7 +211,7 @@ pub fn check_distinct<'a>(paths: impl IntoIterator<Item = &'a str>, from: &str) 
     }
 }
 
-/// Refuses what is no SHA-256 in small hex digits.
+/// Refuses anything that is not a SHA-256 in lower-case hex digits.
 ///
 /// # Errors
 /// [`Error::ModelCorrupt`].

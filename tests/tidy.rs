@@ -1,5 +1,5 @@
-//! What is deliberately absent stays absent: arrows that point up, `wgpu` outside its folder, flags
-//! in library texts, names of files that do not exist, files that hold too much.
+//! What is deliberately absent stays absent: dependencies that point up, `wgpu` outside its folder,
+//! flags in library texts, names of files that do not exist, files that are too long.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders and files of `src/` from the bottom up: each may use those before it, and itself.
-const FLOORS: &[&[&str]] = &[
+const LAYERS: &[&[&str]] = &[
     &["error", "future", "defaults", "camel"],
     &["untrusted", "cancel", "parallel"],
     &["plain"],
@@ -92,7 +92,7 @@ fn none(faults: &[String], rule: &str) {
 
 #[test]
 fn arrows_point_down() {
-    let floor = |module: &str| FLOORS.iter().position(|floor| floor.contains(&module));
+    let layer = |module: &str| LAYERS.iter().position(|layer| layer.contains(&module));
     let mut faults = Vec::new();
     for name in library() {
         let module = name["src/".len()..].split(['/', '.']).next().unwrap();
@@ -103,22 +103,22 @@ fn arrows_point_down() {
         {
             continue;
         }
-        let Some(own) = floor(module) else {
-            faults.push(format!("{name}: {module} stands on no floor of tests/tidy.rs"));
+        let Some(own) = layer(module) else {
+            faults.push(format!("{name}: {module} is in no layer of tests/tidy.rs"));
             continue;
         };
         let content = text(&name);
         for (line, code) in code(&content).filter(|(_, line)| !line.trim().starts_with("//")) {
             for used in code.split("crate::").skip(1) {
                 let used = used.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
-                if floor(used).is_some_and(|other| other > own || (other == own && used != module))
+                if layer(used).is_some_and(|other| other > own || (other == own && used != module))
                 {
                     faults.push(format!("{name}:{line}: {module} uses {used}"));
                 }
             }
         }
     }
-    none(&faults, "a module uses only what stands on a floor below");
+    none(&faults, "a module uses only what is in a layer below");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the device can do at best, measured in the same run: the denominators of every ratio.
+//! The best that the device can do, measured in the same run: the denominator of every ratio.
 
 use super::time::{Samples, seconds_of};
 use crate::cpu::{Isa, ceilings as processor};

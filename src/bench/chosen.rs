@@ -1,5 +1,5 @@
-//! What it costs that the question chooses the image tokens (SparseVLM), beside the order that is
-//! made once per picture.
+//! What it costs to let the question choose the image tokens (SparseVLM), compared with the order
+//! that is made once per picture.
 
 use super::time::Samples;
 use super::{Bench, Plan, QUESTION, facts};

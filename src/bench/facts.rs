@@ -1,4 +1,4 @@
-//! What a model brings to a measurement: a picture, a prompt, its sizes.
+//! What a measurement needs from a model: a picture, a prompt, its sizes.
 
 use super::ModelFacts;
 use crate::gpu::Counters;

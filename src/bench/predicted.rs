@@ -1,4 +1,4 @@
-//! What a conversation expects of this device before anybody has asked: the budget's figures, to
+//! What a conversation predicts for this device before the first question: the budget's figures, to
 //! compare with what is measured.
 
 use super::{FirstToken, Prediction};

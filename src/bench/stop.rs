@@ -1,4 +1,4 @@
-//! How long Stop takes: from asking until the work has come back, the longest of some tries.
+//! How long Stop takes: from the request until the work has stopped, the longest of several tries.
 
 use super::Bench;
 use crate::error::Result;

@@ -1,5 +1,5 @@
-//! What a checkpoint's `model_type` stands for, as far as its files leave it unsaid. Another family
-//! is another row here.
+//! What a checkpoint's `model_type` implies and its files do not say. Another family is another row
+//! here.
 //!
 //! Upstream: the configuration classes of transformers, and the code that LLaVA's and MobileVLM's
 //! checkpoints were trained with.

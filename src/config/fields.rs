@@ -1,5 +1,5 @@
-//! One field of a published JSON file at a time: of the kind it has to be, or an error that names
-//! the file.
+//! Reads one field of a published JSON file at a time: with the type that it must have, or an error
+//! that names the file.
 
 use super::LARGEST;
 use super::pictures::short;

@@ -1,4 +1,4 @@
-//! Which m a model offers, for any picture or for one.
+//! Which m a model offers, for any picture or for a given one.
 
 use super::{Config, Projector};
 use crate::budget::{Offer, Step, ladder};

@@ -1,5 +1,5 @@
-//! `preprocessor_config.json` → what happens to a picture before the tower sees it. What would give
-//! other pixels is refused by name.
+//! `preprocessor_config.json` → what happens to a picture before the tower sees it. Settings that
+//! would give other pixels are refused by name.
 //!
 //! Upstream: transformers' `CLIPImageProcessor`, and `LlavaImageProcessor`, which can pad.
 //! `docs/checkpoints.md` lists every field.

@@ -1,5 +1,5 @@
 //! Preprocessors of the families with SigLIP towers: pictures are stretched to a square, or cut
-//! into several. What would give other pixels is refused by name.
+//! into several. Settings that would give other pixels are refused by name.
 //!
 //! Upstream: transformers' `SiglipImageProcessor`, `Idefics3ImageProcessor`,
 //! `SmolVLMImageProcessor` and `LlavaOnevisionImageProcessor`.

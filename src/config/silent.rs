@@ -1,5 +1,5 @@
-//! Fields of published configurations that nothing here computes with: one of a wrong type, or one
-//! that says something else than the tensors, is refused by name and never passed over.
+//! Fields of published configurations that are not used here: one of a wrong type, or one that
+//! contradicts the tensors, is refused by name and never ignored.
 
 use super::families::Tower;
 use super::fields::Fields;

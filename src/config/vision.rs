@@ -1,4 +1,4 @@
-//! The vision tower's numbers: what kind of transformer it is, said one property at a time.
+//! The vision tower's numbers: its kind of transformer, described property by property.
 
 use crate::kernels::attention::cache::HeadShape;
 use crate::kernels::product::Act;

@@ -1,4 +1,4 @@
-//! The text that tells which inputs of a matrix count.
+//! The text that is used to measure which inputs of a matrix matter.
 
 use crate::error::{Error, Result};
 use crate::weights::checkpoint::Checkpoint;

@@ -1,5 +1,5 @@
-//! The folder that a pack is written into: nothing is replaced there that no conversion of the same
-//! model has made.
+//! The folder that a pack is written into: only files that a conversion of the same model has made
+//! are ever replaced.
 
 use super::{failed, journal};
 use crate::error::{Error, Result};

@@ -56,9 +56,9 @@ pub struct Conversion<'a> {
     pub checkpoint: &'a Path,
     /// The vision half that goes with a language model in GGUF.
     pub mmproj: Option<&'a Path>,
-    /// The tower's, if the checkpoint does not lead to it.
+    /// The tower's folder, if the checkpoint does not say where it is.
     pub vision_tower: Option<&'a Path>,
-    /// The pack's folder, made if it does not exist.
+    /// The pack's folder, created if it does not exist.
     pub out: &'a Path,
     /// How matrices are stored.
     pub weights: WeightsChoice,
@@ -66,12 +66,13 @@ pub struct Conversion<'a> {
     pub template: TemplateChoice,
     /// What importance is measured on.
     pub calibration: Calibration<'a>,
-    /// Largest shard: [`SHARD_BYTES`] but in tests, which want many of a small model.
+    /// Largest size of a shard: [`SHARD_BYTES`], except in tests, which need many shards of a small
+    /// model.
     pub shard_bytes: u64,
 }
 
 impl<'a> Conversion<'a> {
-    /// A conversion into shards of the usual size, the tower where the checkpoint leads to.
+    /// A conversion into shards of the usual size, with the tower that the checkpoint names.
     pub fn new(
         checkpoint: &'a Path,
         out: &'a Path,
@@ -94,10 +95,9 @@ fn failed(path: &Path, error: &std::io::Error) -> Error {
     Error::OutputFailed { path: path.to_owned(), why: error.to_string() }
 }
 
-/// Converts a checkpoint to a pack; `on_start` hears what that will be once nothing is in its way.
-/// The same checkpoint gives the same bytes, whatever interrupted
-/// the work: finished shards are listed in a journal, and the manifest comes last; a folder without
-/// one is unfinished.
+/// Converts a checkpoint to a pack; `on_start` is told the plan once all checks have passed. The
+/// same checkpoint gives the same bytes, even after interruptions: finished shards are listed in a
+/// journal, and the manifest is written last; a folder without one is unfinished.
 ///
 /// # Errors
 /// The checkpoint's failures, those of writing, and [`Error::Cancelled`], after which the same call
@@ -149,7 +149,7 @@ pub async fn convert(
 pub struct Prospect {
     /// How matrices will be stored.
     pub weights: Weights,
-    /// How errors are weighed.
+    /// How errors are weighted.
     pub importance: Grade,
     /// Tokens that the decoder reads for it.
     pub tokens: usize,

@@ -1,5 +1,6 @@
-//! Attention over keys and values that lie as the float product reads weights: keys 32 to a tile,
-//! so that a tile gives 32 scores at once, and values 32 dimensions to a column of tiles.
+//! Attention over keys and values in the layout in which the float product reads weights: keys 32
+//! to a tile, so that a tile gives 32 scores at once, and values 32 dimensions to a column of
+//! tiles.
 //!
 //! A query's sums do not depend on the other queries: keys that it does not see have weight 0.
 

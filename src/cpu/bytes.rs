@@ -1,5 +1,5 @@
-//! The product with activations rounded to bytes: a block of 64 at a time, to as many steps as its
-//! largest value takes, like the `product/bytes` kernel. Sums over 32 columns are ones of integers.
+//! The product with activations rounded to bytes, in blocks of 64 that are scaled by their largest
+//! value, like the `product/bytes` kernel. Sums over 32 columns are integer sums.
 
 use super::floats::groups;
 use super::matrix::{Matrix, Row, Words};

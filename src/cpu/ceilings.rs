@@ -1,4 +1,4 @@
-//! What the processor does at best with an instruction set: the denominators of ratios.
+//! The best that the processor can do with an instruction set: the denominators of ratios.
 
 use super::Isa;
 use super::matrix::Row;

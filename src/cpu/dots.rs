@@ -1,5 +1,5 @@
-//! Dot products of rows with one another, in one order of sums whatever the instruction set: no two
-//! processors disagree about which of two tokens is farther away.
+//! Dot products of rows with one another, with the same order of sums on every instruction set: all
+//! processors agree about which of two tokens is farther away.
 
 use super::Isa;
 use super::simd::{Job, Simd};

@@ -1,8 +1,9 @@
 //! A matrix as the processor's kernels read it: neighbouring rows in neighbouring lanes.
 //!
 //! [`Packed`] has the 16 bytes that a row has of a chunk side by side; here word j of all 32 rows
-//! comes before word j + 1, so that a vector load gives one word of as many rows as there are
-//! lanes, and no kernel has to turn anything. Repacking is one pass over the data while loading.
+//! comes before word j + 1, so that a vector load gives one word for as many rows as there are
+//! lanes, and no kernel has to transpose anything. Repacking is one pass over the data while
+//! loading.
 //!
 //! ```text
 //! data   [panels][chunks][4 words][32 rows]
@@ -10,7 +11,7 @@
 //!        q8 [panels][cols / 64][32 rows] f32
 //! ```
 //!
-//! A byte of `q8` is stored 128 higher than it is: a code without a sign, whose zero is 128.
+//! A byte of `q8` is stored with 128 added: an unsigned code whose zero is 128.
 
 use crate::quant::block::Params;
 use crate::quant::{BLOCK, CHUNK_WORDS, Format, PANEL, Packed, padded_cols};

@@ -1,8 +1,8 @@
-//! The processor's own kernels: products, attention and what stands between, for the vectors that
-//! the processor has.
+//! The processor's own kernels: products, attention and everything between them, for the vector
+//! instructions that the processor has.
 //!
-//! The twins in [`crate::kernels`] stay what these are tested against. Sums have a fixed order for
-//! each instruction set, which does not depend on how many rows are computed together.
+//! They are tested against the twins in [`crate::kernels`]. Sums have a fixed order for each
+//! instruction set, which does not depend on how many rows are computed together.
 
 #![allow(
     clippy::needless_range_loop,

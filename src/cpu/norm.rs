@@ -1,4 +1,5 @@
-//! RMSNorm and LayerNorm. Sums go by 32 lanes, whatever the vectors' length, then lane by lane.
+//! RMSNorm and LayerNorm. Sums are made in 32 lanes, whatever the length of the vectors, and then
+//! over the lanes.
 
 use super::Isa;
 use super::matrix::Row;

@@ -1,5 +1,5 @@
-//! Adapters, and which of them computes: what was measured to be fastest; before that a graphics
-//! card, and never a software adapter.
+//! Adapters, and which of them computes: the one that was measured to be fastest; before any
+//! measurement a graphics card, never a software adapter.
 
 use super::device::Gpu;
 use crate::error::{Error, Result};
@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AdapterChoice {
-    /// The fastest of the devices that were measured. Before that the best graphics card: discrete,
-    /// integrated, virtual; the processor where there is none.
+    /// The fastest of the devices that were measured. Before any measurement, the best graphics
+    /// card (discrete, integrated, virtual), or the processor where there is none.
     #[default]
     Auto,
     /// The best graphics adapter, a software one where there is no other; the processor where no
@@ -93,7 +93,7 @@ impl AdapterInfo {
         }
     }
 
-    /// What is remembered about this adapter is filed under this: another driver may be another
+    /// The key under which facts about this adapter are remembered: another driver may mean another
     /// machine.
     pub fn key(&self) -> String {
         format!("{} · {} · {}", self.backend, self.name, self.driver)

@@ -1,5 +1,5 @@
 //! Limits and the device. The only file that asks for more than WebGPU's defaults: two features
-//! that measuring uses where they exist.
+//! that are used for measuring where they exist.
 
 use super::adapter::AdapterInfo;
 use super::chosen::Chosen;

@@ -1,7 +1,7 @@
 //! The single await between GPU and host.
 //!
-//! In the browser the page's event loop completes a mapping. Natively somebody has to poll the
-//! device: a helper thread does, so that the library's futures need no runtime.
+//! In the browser the page's event loop completes a mapping. Natively the device has to be polled:
+//! a helper thread does so, so that the library's futures need no runtime.
 
 use super::device::Gpu;
 use super::tensor::{Storage, Tensor};

@@ -1,4 +1,4 @@
-//! Which part of a picture a square shows, and a picture in another size: for drawing over it.
+//! Which part of a picture a square shows, and resizing a picture: for drawing over it.
 
 use super::resample::{Resize, resize};
 use super::tiles::Level;

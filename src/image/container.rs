@@ -1,4 +1,4 @@
-//! What kind of file this is, and whether all of it is there.
+//! The kind of a file, and whether it is complete.
 //!
 //! The decoders differ in what they do with half a file (JPEG fills the rest with grey, GIF stops
 //! after the first frame), so completeness is checked here, once, by walking the file's own

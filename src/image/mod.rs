@@ -59,7 +59,7 @@ pub struct ImageSpec {
     pub size: usize,
     /// What happens to pictures that are not square.
     pub aspect: Aspect,
-    /// How samples between pixels are made.
+    /// How samples between pixels are computed.
     pub filter: Filter,
     /// Whether one picture becomes several squares.
     pub tiling: Tiling,
@@ -119,7 +119,7 @@ pub enum Aspect {
     Stretch,
 }
 
-/// How samples between pixels are made; both as Pillow does it.
+/// How samples between pixels are computed; both filters as in Pillow.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
 )]
@@ -133,7 +133,7 @@ pub enum Filter {
     Lanczos,
 }
 
-/// Whose eyes a file is read with; the table above says where they differ.
+/// How a file is read; the table above says where the readings differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reading {

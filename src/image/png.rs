@@ -1,5 +1,5 @@
-//! PNG: the chunks that make the picture go to the crate `png`, those that turn it are read here.
-//! All others (profiles, texts, later frames) are left out before anything is decompressed.
+//! PNG: the chunks with the picture go to the crate `png`; those with its orientation are read
+//! here. All others (profiles, texts, later frames) are dropped before anything is decompressed.
 
 use std::io::Cursor;
 

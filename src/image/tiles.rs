@@ -69,8 +69,8 @@ impl Level {
     }
 }
 
-/// What the pictures of a prompt are to each other: checkpoints were trained to see them cut in
-/// other ways then.
+/// How the pictures of a prompt belong together: checkpoints were trained to see them cut in
+/// different ways.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Scene {

@@ -1,7 +1,7 @@
 //! WebP: the container is ours, its pictures are decoded by `image-webp`.
 //!
 //! The first picture is taken out and decoded on its own, so that nothing else in the file matters:
-//! flags that promise what is not there, profiles, later frames. Upstream: libwebp's `demux.c` and
+//! flags that announce missing data, profiles, later frames. Upstream: libwebp's `demux.c` and
 //! `webp_dec.c`, as Pillow's `_webp.c` uses them.
 
 use std::io::Cursor;

@@ -1,4 +1,4 @@
-//! Cases: a kernel on seeded inputs beside its twin, and how close is close enough.
+//! Cases: a kernel on seeded inputs compared with its twin, and how large a difference is allowed.
 
 use crate::error::Result;
 use crate::gpu::Gpu;

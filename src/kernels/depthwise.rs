@@ -1,4 +1,4 @@
-//! A 3 × 3 convolution of each channel by itself, with bias, added to what went in. Upstream:
+//! A 3 × 3 convolution of each channel separately, with bias, added to its input. Upstream:
 //! MobileVLM's `PosInjectLayer`.
 
 use super::check::{Case, F32_LIMIT, random};

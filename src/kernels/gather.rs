@@ -1,6 +1,6 @@
 //! Rows made of a few weighted rows each: means of squares, bilinear resizing, rows taken over.
 //!
-//! Where [`super::mix`] weighs every row of its input, this reads only those that count. Upstream:
+//! [`super::mix`] weights every row of its input; this reads only the rows that it needs. Upstream:
 //! torch `interpolate(mode="bilinear")`, `avg_pool2d`, and LLaVA-OneVision's `pack_image_features`.
 
 use super::check::{Case, F32_LIMIT, random};

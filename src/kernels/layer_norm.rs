@@ -1,5 +1,5 @@
 //! `(x − mean) / √(variance + ε) · weight + bias` over each row; without weight and bias where a
-//! loader folded them away.
+//! loader has folded them into other weights.
 
 use super::check::{Case, F32_LIMIT, random};
 use super::{REDUCE, Variant, kernel, params};

@@ -1,5 +1,5 @@
-//! What decoding keeps on the device from step to step: what the next step reads, what the last one
-//! decided.
+//! What decoding keeps on the device from step to step: the input of the next step and the result
+//! of the last one.
 //!
 //! [`State`] is the twin of the struct in `shaders/common/state.wgsl`; the lint compares names and
 //! offsets.

@@ -1,4 +1,4 @@
-//! What happens on threads of its own while weights are read: kernels compile, then a first picture
+//! What happens on a separate thread while weights are read: kernels compile, then a first picture
 //! is encoded.
 
 #[cfg(feature = "native")]

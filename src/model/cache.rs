@@ -1,4 +1,4 @@
-//! What a conversation has computed, wherever it lies.
+//! What a conversation has computed, on the GPU or in host memory.
 
 use super::{cpu, gpu};
 

@@ -1,4 +1,4 @@
-//! A prompt whose image tokens the question chooses: read in pieces of layers, between which tokens
+//! A prompt whose image tokens the question chooses: read in groups of layers, between which tokens
 //! are pruned ([`crate::select::question`]).
 //!
 //! The layers' caches have different lengths then: [`Cache`] remembers by how many positions each

@@ -9,8 +9,8 @@ use crate::gpu::{AdapterInfo, Choices, Gpu, Learned, Reason};
 /// A typical answer: one picture, so many prompt tokens, so many generated tokens.
 const TYPICAL: (usize, usize) = (64, 24);
 
-/// What a model's speeds are filed under: another arithmetic, model, format, number of threads or
-/// set of instructions is another speed.
+/// The key for a model's speeds: they depend on the arithmetic, the model, the format, the number
+/// of threads and the instruction set.
 pub(super) fn speed_key(opened: &Opened, arithmetic: Arithmetic) -> String {
     let sha256 = &opened.sha256;
     // Random weights have a shape's name and no hash.
@@ -54,7 +54,7 @@ impl Model {
         self.reason == Reason::NoAdapter
     }
 
-    /// How many kernels the device has compiled so far: what ran while that number rose says
+    /// How many kernels the device has compiled so far: work that ran while this number grew says
     /// nothing about the device's speed. 0 on the processor.
     pub fn compiled(&self) -> usize {
         self.gpu().map_or(0, Gpu::pipeline_count)

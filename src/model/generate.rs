@@ -1,11 +1,11 @@
 //! Generation: tokens one after another, on either back end.
 //!
-//! On the GPU two batches of steps are always under way, so that the device does not wait for the
-//! host nor the host for the device. A batch is as many steps as fit half of [`AHEAD_MS`]; when an
-//! answer ends, what ran ahead is forgotten with the cache's rewind.
+//! On the GPU two batches of steps are always under way, so that neither the device nor the host
+//! waits for the other. A batch has as many steps as fit into half of [`AHEAD_MS`]; when an answer
+//! ends, rewinding the cache discards the steps that ran ahead.
 //!
-//! Where the next step needs what this one picked, because a constraint then says what may follow,
-//! or where logits are wanted, steps go one by one.
+//! Steps go one by one where a constraint needs the picked token to say what may follow, and where
+//! logits are wanted.
 
 use super::{Cache, Kv, Model, Slot, Want, Wanted};
 use crate::cancel::Cancel;

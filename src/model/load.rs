@@ -1,4 +1,4 @@
-//! From opened files to a model that answers: the one way there, for the program, the page and the
+//! From opened files to a model that answers: the only way, for the program, the page and the
 //! library.
 
 #[cfg(feature = "native")]
@@ -70,7 +70,7 @@ impl Model {
 }
 
 impl Opened {
-    /// Opens the device, says what the model takes of it, compiles kernels if
+    /// Opens the device, says how much of it the model needs, compiles kernels if
     /// [`LoadOptions::rehearsal`] says so, loads the weights (the tower's first), and chooses
     /// kernels by measuring as [`LoadOptions::tuning`] allows.
     ///

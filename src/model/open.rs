@@ -77,16 +77,16 @@ pub struct LoadOptions {
     pub vision_tower: Option<std::path::PathBuf>,
     /// The prompt template.
     pub template: TemplateChoice,
-    /// What was learned before, by adapter, as [`super::Model::learned`] told: variants of kernels,
-    /// counts of pipelines.
+    /// What was learned before, for each adapter, as returned by [`super::Model::learned`]:
+    /// variants of kernels, counts of pipelines.
     pub choices: Choices,
     /// Whether to measure which variants are fastest, where nothing was chosen before.
     pub tuning: Tuning,
     /// Tokens of context that the preflight counts memory for, at most what the model allows. A
     /// [`crate::Session`] has its own.
     pub context: usize,
-    /// The most image tokens that questions will ask for, where that is known: the preflight counts
-    /// memory for no finer cut of a picture.
+    /// The most image tokens that questions will ask for, if that is known: the preflight then
+    /// counts no memory for finer cuts of a picture.
     pub image_tokens: Option<usize>,
     /// When the kernels compile.
     pub rehearsal: Rehearsal,
@@ -127,7 +127,7 @@ pub struct Opened {
     pub(crate) name: String,
     pub(crate) weights: Weights,
     pub(crate) sha256: String,
-    /// What tells the weights from any others, if anything does.
+    /// What identifies the weights, if anything does.
     pub(crate) identity: Option<String>,
     pub(crate) supply: Box<dyn Supply>,
     #[cfg_attr(
@@ -140,8 +140,8 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// The same; loading it also encodes this picture, beside the decoder's weights, for the first
-    /// [`crate::Session`] that looks at it.
+    /// The same; loading it also encodes this picture, while the decoder's weights are read, for
+    /// the first [`crate::Session`] that looks at it.
     #[cfg(feature = "native")]
     #[must_use]
     pub fn with_picture(self, first: FirstPicture) -> Opened {
@@ -241,7 +241,7 @@ impl Opened {
         Ok(opened)
     }
 
-    /// Opens what `source` names, and reads no weight yet.
+    /// Opens what `source` names, without reading any weights.
     ///
     /// # Errors
     /// The model's ([`Error::exit_code`] 3).

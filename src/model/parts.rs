@@ -1,5 +1,5 @@
-//! The network's weights as fields with names, once for both places they can live: GPU buffers or
-//! host memory.
+//! The network's weights as named fields, defined once for both places where they can be: GPU
+//! buffers or host memory.
 
 use crate::cpu;
 use crate::error::Result;

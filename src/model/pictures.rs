@@ -1,5 +1,5 @@
-//! Image tokens that outlive a conversation: rounded to halves, filed under all that they depend
-//! on, kept wherever the caller keeps such things.
+//! Image tokens that are kept beyond a conversation: rounded to f16, under a key of everything that
+//! they depend on, in a store of the caller's.
 
 use super::look::Visual;
 use super::{Arithmetic, ImageTokens, Model, Network};
@@ -14,14 +14,14 @@ const FORMAT: u32 = 1;
 /// How the tower computes: with floats, whatever the device. Others differ by rounding only.
 const TOWER: &str = "float";
 
-/// All that a picture's image tokens depend on.
+/// Everything that a picture's image tokens depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct PictureKey {
     /// SHA-256 of the 8-bit pixels that the tower sees ([`crate::image::Pixels::hash`]); of the
     /// whole picture where it may be cut into several squares ([`crate::image::Picture::hash`]).
     pub pixels: [u8; 32],
-    /// What tells the model's weights from any others ([`Model::identity`]).
+    /// What identifies the model's weights ([`Model::identity`]).
     pub model: String,
     /// How the picture is cut, where the tower sees it in several squares: 0 is one square.
     pub tile: u32,
@@ -33,7 +33,7 @@ impl PictureKey {
         PictureKey { pixels, model: model.into(), tile }
     }
 
-    /// A name of 64 small hex digits, with the version of what is stored.
+    /// A name of 64 lower-case hex digits, with the version of the stored form.
     pub fn name(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(format!("{FORMAT}\n{TOWER}\n{}\n{}\n", self.model, self.tile));
@@ -42,8 +42,8 @@ impl PictureKey {
     }
 }
 
-/// Where encoded pictures are kept. It may forget any of them at any time, and never fails: what
-/// cannot be read is not there, what cannot be written is not kept.
+/// Where encoded pictures are kept. It may drop any of them at any time, and never fails: what
+/// cannot be read counts as missing, what cannot be written is not kept.
 pub trait PictureStore: MaybeSend + MaybeSync {
     /// The `len` halves kept under a key, or nothing.
     fn get<'a>(&'a self, key: &'a PictureKey, len: usize) -> Boxed<'a, Option<Vec<f16>>>;
@@ -65,9 +65,8 @@ pub(super) fn key(model: &str, pixels: [u8; 32], plan: &Plan) -> PictureKey {
 }
 
 impl Model {
-    /// What tells this model's weights from any others: a pack's SHA-256; for a checkpoint's files
-    /// their paths, sizes and times of change. `None` where there is nothing, as for random
-    /// weights.
+    /// What identifies this model's weights: a pack's SHA-256; for a checkpoint the paths, sizes
+    /// and modification times of its files. `None` where nothing does, as for random weights.
     pub fn identity(&self) -> Option<&str> {
         self.identity.as_deref()
     }

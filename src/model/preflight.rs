@@ -18,7 +18,7 @@ pub struct Needs {
     pub weights: u64,
     /// Keys and values of the context.
     pub keys_and_values: u64,
-    /// What is computed on the way: the same for every m.
+    /// Intermediate results: the same for every m.
     pub activations: u64,
 }
 
@@ -101,7 +101,7 @@ fn activations(config: &Config, m: Option<usize>) -> u64 {
     tower + projector + pooled + decoder + picture.max(one_square)
 }
 
-/// A model's needs beside a device's means.
+/// What a model needs, compared with what a device has.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Preflight {
@@ -115,8 +115,8 @@ pub struct Preflight {
     pub largest: String,
     /// Its bytes.
     pub largest_bytes: u64,
-    /// The most that the device binds at once; larger matrices lie in several parts. `None` on the
-    /// processor, which has no such limit.
+    /// The most that the device binds at once; larger matrices are stored in several parts. `None`
+    /// on the processor, which has no such limit.
     pub binding_bytes: Option<u64>,
 }
 

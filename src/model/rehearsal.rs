@@ -1,5 +1,5 @@
 //! Kernels compile while weights arrive: they run once on a network of the same widths with few
-//! layers and zeros for weights; in a browser before the weights, natively beside them.
+//! layers and zeros for weights; in a browser before the weights, natively at the same time.
 //!
 //! Where fetching takes long, as in a browser, the device would otherwise idle until the last byte
 //! and compile only then.

@@ -7,8 +7,8 @@
 //! zero  = its byte in 256ths of the codes' span: byte / 16 (q4), byte / 8 (q5)
 //! ```
 //!
-//! A scale is what the upper byte of a half would be, times 2⁻¹⁰, but none is subnormal, infinite
-//! or no number. A block of zeros has zeros for codes and zero, whatever its scale.
+//! A scale is the f16 with the bits `byte << 7`, times 2⁻¹⁰; none is subnormal, infinite or NaN. A
+//! block of zeros has zeros for codes and zero, whatever its scale.
 
 use half::f16;
 

@@ -1,6 +1,6 @@
-//! A stand-in for the measuring stand of tests/formats, which needs a trained decoder: matrices
-//! with the statistics that decide there, and formats held to what they lose on them beside plain
-//! four-bit formats of llama.cpp's kind. And the blocks that the stand's own code rounds.
+//! A substitute for tests/formats, which needs a trained decoder: matrices with the statistics that
+//! decide there, and a test of what each format loses on them compared with plain four-bit formats
+//! like llama.cpp's. It also has the blocks that the code of tests/formats rounds.
 
 use super::block::{Block, COLS, Params, fit};
 use super::{Format, Packed};

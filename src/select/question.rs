@@ -1,8 +1,8 @@
 //! Image tokens chosen by the question, inside the decoder: SparseVLM (arXiv 2410.04417).
 //!
-//! After three layers, those tokens go that the question's own tokens attend to least. The best of
-//! them are not lost: they are clustered, and each cluster goes on as one token, their mean. Kept
-//! tokens stay in order, the means follow them.
+//! After each of three layers, the tokens that the question's own tokens attend to least are
+//! removed. The best of these are not lost: they are clustered, and each cluster continues as one
+//! token, their mean. The kept tokens stay in order, and the means follow them.
 
 /// The layers, counted from 0, whose output is pruned.
 pub const LAYERS: [usize; 3] = [2, 6, 15];

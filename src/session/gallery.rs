@@ -1,5 +1,5 @@
-//! Pictures that were looked at, and what was encoded of them: each once, however often it stands
-//! in a prompt, and kept a while after it left it.
+//! Pictures that were looked at, with their encoded image tokens: each once, however often it is in
+//! a prompt, and kept for a while after it has left the prompt.
 
 use crate::config::Config;
 use crate::image::tiles::{Level, Plan};

@@ -1,5 +1,5 @@
-//! What a page learns of a loaded model, and why it runs where it runs: from the engine in the
-//! browser, and from that of `mqt serve`. TypeScript's interfaces are made from here.
+//! What a page learns about a loaded model and why it runs on its device, both from the engine in
+//! the browser and from that of `mqt serve`. The TypeScript interfaces are generated from here.
 
 use super::Session;
 use crate::budget;

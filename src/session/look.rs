@@ -18,15 +18,15 @@ const MOST_PICTURES: usize = 256;
 const FRAME: u8 = 0xF0;
 
 impl Session {
-    /// Puts a picture in front of the model: encodes it unless that was done before. Another
-    /// picture than the one there starts a new conversation.
+    /// Puts a picture in front of the model, and encodes it unless that was done before. A picture
+    /// other than the current one starts a new conversation.
     ///
-    /// All its image tokens are kept; every m is a view of them. Where the picture may be cut in
-    /// several ways, a level is encoded when a question first needs it.
+    /// All its image tokens are kept; every m is a view of them. If the picture can be cut at
+    /// several levels, a level is encoded when a question first needs it.
     ///
     /// # Errors
     /// [`Error::ImageUnreadable`] if its shape is out of bounds, [`Error::Cancelled`], or the
-    /// device's failures. The previous pictures are kept then.
+    /// device's failures. The previous pictures are then kept.
     pub async fn look(&mut self, picture: &Picture, cancel: &Cancel) -> Result<Looked> {
         let (hash, looked) = self.see_once(picture, false, cancel).await?;
         if self.pictures != [hash] || self.is_clip {
@@ -37,7 +37,7 @@ impl Session {
     }
 
     /// Puts one more picture in front of the model, before the next question; the conversation goes
-    /// on. The same picture may stand there twice.
+    /// on. The same picture may be there twice.
     ///
     /// # Errors
     /// As [`Session::look`]; [`Error::InvalidSetting`] if the model takes no further picture.
@@ -52,9 +52,9 @@ impl Session {
         Ok(looked)
     }
 
-    /// Puts the frames of a clip in front of the model, in their order: a new conversation. Where a
-    /// family was trained with clips, they are cut and written as it was. Each frame is let go of
-    /// once it is encoded.
+    /// Puts the frames of a clip in front of the model, in their order: a new conversation. If the
+    /// model's family was trained with clips, the frames are cut and placed in the prompt as in
+    /// training. Each frame is dropped once it is encoded.
     ///
     /// # Errors
     /// As [`Session::look_also`]. The previous pictures are kept then.
@@ -79,11 +79,11 @@ impl Session {
         Ok(looked)
     }
 
-    /// Takes a picture away, counted from 0 in the order of the prompt. The turns stay, and are
-    /// read again after it.
+    /// Removes a picture, counted from 0 in the order of the prompt. The turns are kept, and are
+    /// read again without it.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] if there is none of this number.
+    /// [`Error::InvalidSetting`] if there is no picture of this number.
     pub fn forget(&mut self, picture: usize) -> Result<()> {
         if picture >= self.pictures.len() {
             let why = match self.pictures.len() {
@@ -109,19 +109,19 @@ impl Session {
         Ok(())
     }
 
-    /// Takes all pictures away, and starts a new conversation.
+    /// Removes all pictures and starts a new conversation.
     pub fn forget_all(&mut self) {
         self.show(Vec::new(), false);
         self.pending = Looked::default();
     }
 
-    /// How many pictures there are before the model.
+    /// How many pictures are in front of the model.
     pub fn pictures(&self) -> usize {
         self.pictures.len()
     }
 
-    /// Bytes that pictures take, those kept after they left the prompt included: image tokens, and
-    /// the pixels of those that may be cut in other ways.
+    /// Bytes that pictures take, including those kept after they left the prompt: image tokens, and
+    /// the pixels of those that can be cut at other levels.
     pub fn picture_bytes(&self) -> u64 {
         self.gallery.bytes(self.model.config()) as u64
     }
@@ -133,8 +133,8 @@ impl Session {
         self.gallery.get(hash).map(|seen| &seen.shown)
     }
 
-    /// Keeps encoded pictures in `store`, and takes them from there. Without effect where
-    /// everything is to be computed ([`Arithmetic::Exact`]), and in [`Session::trace`].
+    /// Keeps encoded pictures in `store`, and takes them from there. This has no effect where
+    /// everything must be computed ([`Arithmetic::Exact`]), and in [`Session::trace`].
     pub fn keep_pictures(&mut self, store: Arc<dyn PictureStore>) {
         self.store = Some(store);
     }
@@ -262,7 +262,8 @@ impl Session {
         }
     }
 
-    /// Which m there are for the pictures before the model, or for any picture.
+    /// Which m are offered for the pictures in front of the model, or for any picture if there is
+    /// none.
     ///
     /// # Errors
     /// [`Error::InvalidSetting`] if the model's tokens cannot be chosen in this way.

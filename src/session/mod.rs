@@ -128,8 +128,8 @@ impl Session {
         Ok(session)
     }
 
-    /// A new conversation whose room follows from what is asked: the default context, more where a
-    /// prompt and its answer need more, as far as model and memory allow.
+    /// A new conversation whose context grows as needed: the default size, and more where a prompt
+    /// and its answer need it, as far as the model and the memory allow.
     ///
     /// # Errors
     /// As [`Session::new`].
@@ -155,11 +155,11 @@ impl Session {
         Ok(())
     }
 
-    /// Changes the text that opens the conversation; `None`: the model's own. The turns so far
-    /// stay, and are read again after it.
+    /// Changes the text that opens the conversation; `None` means the model's own. The turns so far
+    /// are kept, and are read again after it.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] if it leaves no room for a question; nothing has changed then.
+    /// [`Error::InvalidSetting`] if it leaves no room for a question; then nothing has changed.
     pub fn instruct(&mut self, system: Option<&str>) -> Result<()> {
         let own = self.model.template();
         let instructed = system.map(|system| {
@@ -201,7 +201,7 @@ impl Session {
         &self.model
     }
 
-    /// Tokens there can be room for.
+    /// The largest number of tokens that the context can have.
     pub fn context(&self) -> usize {
         self.most
     }
@@ -211,13 +211,14 @@ impl Session {
         &self.speed
     }
 
-    /// Answers one question about the pictures, calling `on_text` with each piece of text as it is
-    /// certain.
+    /// Answers one question about the pictures, calling `on_text` with each piece of text as soon
+    /// as it is certain.
     ///
     /// # Errors
     /// [`Error::BudgetOutOfRange`], [`Error::ContextFull`] before anything is computed,
     /// [`Error::Cancelled`] if stopped before the first token, and the device's failures. The
-    /// conversation is unchanged then. Stopped later, the answer so far is `Ok`.
+    /// conversation is then unchanged. If it is stopped later, the result is `Ok` with the answer
+    /// so far.
     pub async fn ask(
         &mut self,
         request: &Request,
@@ -345,7 +346,8 @@ impl Session {
         self.whole_prompt(m, select, question, &request.so_far)
     }
 
-    /// Computes the visual part of the prompt ahead of the question, while the person still types.
+    /// Computes the picture's part of the prompt before the question, while the person is still
+    /// typing.
     ///
     /// # Errors
     /// As [`Session::ask`].

@@ -1,4 +1,4 @@
-//! How fast a device answers, before anybody asked: for choosing among devices.
+//! How fast a device answers, measured before the first question: for choosing among devices.
 
 use super::{Request, Session};
 use crate::budget::{Budget, Speed};

@@ -1,4 +1,4 @@
-//! From a conversation to the slots of its prompt, and what of them is in the cache already.
+//! From a conversation to the slots of its prompt, and which of them are already in the cache.
 
 use super::gallery::{Seen, tag};
 use super::record::AnswerImage;

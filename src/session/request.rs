@@ -27,10 +27,9 @@ pub struct Request {
     /// What the answer may say; `None`: anything. An answer within a grammar ends by it, or is cut
     /// by `max_new_tokens`, the context or a stop string.
     pub grammar: Option<Grammar>,
-    /// Who is told how likely each token was; steps then go one by one, which takes longer on a
-    /// GPU.
+    /// Receives how likely each token was; steps then go one by one, which takes longer on a GPU.
     pub watch: Option<Watch>,
-    /// Ids of an answer that was cut off: it is continued, and handed back whole. Usually after
+    /// Ids of an answer that was cut off: it is continued and returned whole. Usually after
     /// [`super::Session::take_back`].
     pub so_far: Vec<u32>,
     /// True if the picture was encoded before the user asked; that time is then not part of
@@ -57,8 +56,8 @@ impl Request {
     }
 }
 
-/// Told of every token of an answer, before the text that it makes certain: how likely the model
-/// held it, and how likely the likeliest ones.
+/// Receives every token of an answer before the text that the token makes certain: how likely the
+/// model considered it, and how likely the likeliest tokens were.
 #[derive(Clone)]
 pub struct Watch {
     /// How many of the likeliest.
@@ -70,7 +69,7 @@ pub struct Watch {
 type Each = dyn Fn(Likely, &[Likely]) + Send + Sync;
 
 impl Watch {
-    /// One who hears of each token and of the `top` likeliest ones in its place, the likeliest
+    /// Calls `each` with every token and with the `top` likeliest alternatives, the likeliest
     /// first.
     pub fn new(top: usize, each: impl Fn(Likely, &[Likely]) + Send + Sync + 'static) -> Watch {
         Watch { top, each: Arc::new(each) }

@@ -8,8 +8,8 @@ use crate::model::{PictureTag, Slot, Want, Wanted};
 use crate::select::Select;
 
 impl Session {
-    /// The stages of one prompt, from pixels to the logits of every position. Of the request, the
-    /// question, the budget and the way of choosing count.
+    /// The stages of one prompt, from pixels to the logits of every position. Only the request's
+    /// question, budget and way of choosing image tokens are used.
     ///
     /// # Errors
     /// As [`Session::ask`].

@@ -34,11 +34,11 @@ impl Session {
         self.answered = None;
     }
 
-    /// Takes over the turns of an earlier conversation, oldest first. Nothing is computed before
-    /// the next question; then all of it is.
+    /// Continues from the turns of an earlier conversation, oldest first. They are computed with
+    /// the next question, not before.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] if a turn cannot be this model's; nothing has changed then.
+    /// [`Error::InvalidSetting`] if a turn cannot be this model's; then nothing has changed.
     pub fn resume(&mut self, turns: &[Turn]) -> Result<()> {
         let config = self.model.config();
         let vocab = config.language.vocab;
@@ -80,7 +80,7 @@ impl Session {
     }
 
     /// Takes back the last turn, so that its question can be asked again with another budget
-    /// (draft, then refine). Should that next question fail, the turn is back.
+    /// (draft, then refine). If that next question fails, the turn is restored.
     pub fn take_back(&mut self) {
         self.withdrawn.extend(self.turns.pop());
         self.answered = None;

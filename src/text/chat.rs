@@ -1,8 +1,8 @@
-//! A checkpoint's own chat template, rendered once, when the checkpoint is opened: cut at marks in
-//! the places of picture, questions and answers, it gives the pieces of every prompt.
+//! A checkpoint's own chat template, rendered once, when the checkpoint is opened: cut at the marks
+//! for picture, questions and answers, it gives the pieces of every prompt.
 //!
-//! Upstream: `apply_chat_template` of transformers. A template is a stranger's program: `jinja`
-//! bounds what it may do.
+//! Upstream: `apply_chat_template` of transformers. A template is an untrusted program: `jinja`
+//! limits what it may do.
 
 mod several;
 

@@ -1,4 +1,4 @@
-//! A conversation's frame in pieces, as a checkpoint's own chat template gives them: what stands
+//! The fixed text of a conversation in pieces, from the checkpoint's own chat template: what goes
 //! before, between and after picture, questions and answers.
 
 use serde::{Deserialize, Serialize};

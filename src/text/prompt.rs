@@ -39,7 +39,7 @@ enum Frame {
     Pieces(Box<Pieces>),
 }
 
-/// Names and separators, as LLaVA's conversations have them.
+/// Names and separators, as in LLaVA's conversations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Roles {
     /// The text that opens every conversation.
@@ -93,7 +93,7 @@ impl Template {
         "nanollava",
     ];
 
-    /// What helps where a checkpoint's own template cannot be used.
+    /// The advice where a checkpoint's own template cannot be used.
     pub const HINT: &str = "a built-in template can be named instead";
 
     /// What MQT-LLaVA was fine-tuned with and its evaluation scripts use; the default.
@@ -201,9 +201,9 @@ impl Template {
         }
     }
 
-    /// What stands for one picture in the prompt: its `tokens` image tokens in all, and whatever
-    /// the family writes around them and between its squares. Several pictures in a row are these
-    /// lists in a row.
+    /// One picture in the prompt: its `tokens` image tokens in all, and what the family writes
+    /// around them and between its squares. For several pictures in a row, these lists follow each
+    /// other.
     #[doc(hidden)]
     pub fn picture(&self, tokenizer: &Tokenizer, plan: &Plan, tokens: usize) -> Vec<Part> {
         match plan.level {
@@ -212,8 +212,8 @@ impl Template {
         }
     }
 
-    /// Ids of what stands between two pictures of one turn; none if the template has no place for
-    /// a second one.
+    /// Ids of what goes between two pictures of one turn; none if the template has no place for a
+    /// second one.
     pub(crate) fn between_ids(&self, tokenizer: &Tokenizer) -> Option<Vec<u32>> {
         match &self.frame {
             Frame::Roles(_) => Some(tokenizer.encode("\n")),
@@ -255,7 +255,7 @@ impl Template {
         }
     }
 
-    /// Ids of what ends an answer and stands between it and a later turn.
+    /// Ids of what ends an answer, up to the next turn.
     #[doc(hidden)]
     pub fn answer_end_ids(&self, tokenizer: &Tokenizer) -> Vec<u32> {
         match &self.frame {

@@ -1,4 +1,5 @@
-//! An answer that comes as a text, such as a client sends back in a later request, as token ids.
+//! Turns the text of an earlier answer, such as a client sends back in a later request, into token
+//! ids.
 
 use super::{Template, Tokenizer};
 

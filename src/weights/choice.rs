@@ -1,6 +1,6 @@
 //! Which files of a folder hold the model's weights: those an index names, else those with the
-//! usual names. Files beside them, such as adapters, optimizer states and other programs' copies,
-//! are left alone.
+//! usual names. Other files, such as adapters, optimizer states and other programs' copies, are
+//! ignored.
 
 use super::files::{Files, json, whole};
 use crate::error::{Error, Result};

@@ -1,4 +1,4 @@
-//! What of the resampler does not depend on the picture, computed once.
+//! The parts of the resampler that do not depend on the picture, computed once.
 //!
 //! Upstream (MQT-LLaVA `query_abstractor`): queries come from learned tables, keys from the
 //! position table alone, values from the LayerNormed features. So the softmax map A is a constant,

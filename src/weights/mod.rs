@@ -1,5 +1,5 @@
-//! From files to the numbers the network wants: checkpoint folders as published, llama.cpp's pairs
-//! of GGUF files, and our own packs.
+//! From files to the numbers that the network needs: checkpoint folders as published, llama.cpp's
+//! pairs of GGUF files, and our own packs.
 
 mod check;
 pub mod checkpoint;

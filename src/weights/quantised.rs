@@ -1,5 +1,5 @@
-//! Checkpoints that are quantised already: said in one sentence, where their tensors' names would
-//! fill pages.
+//! Checkpoints that are already quantised: reported in one sentence instead of a list of all their
+//! tensors.
 
 use super::files::{Files, json};
 use super::tensors::Tensor;

@@ -1,8 +1,8 @@
 //! Which files of a pack were verified before: a note in its folder, so that gigabytes are hashed
 //! once and not at every start.
 //!
-//! A file counts as the one that was hashed while size and time of change are the same, in the same
-//! folder. `mqt verify` ignores it and hashes everything.
+//! A file counts as already hashed while its size, modification time and folder are the same. `mqt
+//! verify` ignores the note and hashes everything.
 
 use super::files::Files;
 use super::pack::Shard;

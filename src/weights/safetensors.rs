@@ -1,6 +1,6 @@
 //! A safetensors file's header: names, types, shapes, byte ranges. Trusts nothing in the file; the
 //! crate `safetensors` parses and checks it (ranges in order, without overlap, of the right size),
-//! we bound what it is given.
+//! and we limit its input.
 
 use super::files::Files;
 use crate::error::{Error, Result};

@@ -1,4 +1,4 @@
-//! Random weights of a named shape: a benchmark needs the sizes, not the knowledge.
+//! Random weights of a named shape: a benchmark needs only the sizes, not trained values.
 
 use crate::error::Result;
 use crate::future::Boxed;

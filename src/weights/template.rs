@@ -1,5 +1,5 @@
 //! The prompt of a checkpoint: its own chat template, cut into pieces, or `vicuna_v1` where the
-//! layout is LLaVA-1.5's, M3's, MQT's or MobileVLM's, whose code never asks the template.
+//! layout is LLaVA-1.5's, M3's, MQT's or MobileVLM's, whose code never uses the template.
 
 use super::checkpoint::Checkpoint;
 use super::files::{Files, json, whole};

@@ -1,5 +1,5 @@
-//! Finding the vision tower of a checkpoint: its tensors may lie in the checkpoint or in a folder
-//! of their own.
+//! Finding the vision tower of a checkpoint: its tensors may be in the checkpoint or in a folder of
+//! their own.
 
 use super::files::{Files, json};
 use super::names::{self, Names};

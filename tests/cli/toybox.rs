@@ -96,8 +96,8 @@ fn without_a_driver_the_processor_answers() {
     let done = run(&["ask", &picture, "What is this?", "--json", "--adapter", "auto"]);
     assert_eq!((done.code, &done.record()["adapter"]["kind"]), (0, &"cpu".into()), "{done:#?}");
     assert!(done.stderr.contains("note: CPU: no usable graphics adapter"), "{done:#?}");
-    run(&["ask", &picture, "What is this?", "--adapter", "llvmpipe"]).refused(4, "there are: cpu");
-    run(&["ask", &picture, "What is this?", "--adapter", "gpu"]).refused(4, "there are: cpu");
+    run(&["ask", &picture, "What is this?", "--adapter", "llvmpipe"]).refused(4, "available: cpu");
+    run(&["ask", &picture, "What is this?", "--adapter", "gpu"]).refused(4, "available: cpu");
     assert_eq!(run(&["doctor", "--adapter", "auto"]).code, 0);
 }
 

@@ -1,5 +1,5 @@
-//! The library's errors in the program's words: what its messages leave open is said here in flags,
-//! and nowhere else.
+//! The library's errors in the program's words. Its messages name no flags; the advice about flags
+//! is added here, and nowhere else.
 
 use mqt::Error;
 use mqt::internals::untrusted::limits;
@@ -18,11 +18,12 @@ pub(crate) fn message(error: &Error) -> String {
     }
 }
 
-/// The same about a model whose context has at most `limit` tokens: no flag gives it more.
+/// The same for a model whose context has at most `limit` tokens: no flag gives it more.
 pub(crate) fn within(error: &Error, limit: usize) -> String {
     match error {
         Error::ContextFull { have, .. } if *have >= limit => format!(
-            "{error}, and this model allows no more; use fewer image tokens, a shorter question, or start anew"
+            "{error}, and this model allows no more; use fewer image tokens, a shorter question or a new \
+             conversation"
         ),
         _ => message(error),
     }
@@ -46,7 +47,7 @@ fn advice(error: &Error) -> Option<String> {
         }
         Error::ModelMissing { path, .. } if is_a_name(path) => {
             return Some(format!(
-                "`mqt pull {}` fetches it, or goes on fetching it",
+                "`mqt pull {}` fetches it, or resumes fetching it",
                 path.display()
             ));
         }
@@ -55,9 +56,9 @@ fn advice(error: &Error) -> Option<String> {
         Error::OutOfMemory { .. } => {
             "try a smaller --context, fewer image tokens or smaller weights"
         }
-        Error::DeviceLost { .. } => "run again, or with `--adapter cpu`",
+        Error::DeviceLost { .. } => "run the command again, or use `--adapter cpu`",
         Error::ContextFull { .. } => {
-            "use a larger --context, fewer image tokens, a shorter question, or start anew"
+            "use a larger --context, fewer image tokens, a shorter question or a new conversation"
         }
         _ => return None,
     };
@@ -80,7 +81,7 @@ fn has_gguf(folder: &Path) -> bool {
     entries.map(|entry| entry.path()).any(|path| path.extension().is_some_and(|e| e == "gguf"))
 }
 
-/// A setting as the command line has it: its first token is the name that the library uses.
+/// A setting as a flag of the command line; its first word is the name that the library uses.
 fn flag(setting: &str) -> String {
     let (name, rest) = setting.split_once(' ').unwrap_or((setting, ""));
     let flag = match name {

@@ -1,4 +1,4 @@
-//! One answer on its way to the user: its text or its JSON record, then the line of stats.
+//! Shows one answer to the user: its text or its JSON record, then the line of figures.
 
 use crate::console::Console;
 use crate::conversation::Conversation;

@@ -30,7 +30,7 @@ mod values;
     arg_required_else_help = true, max_term_width = 110
 )]
 pub(crate) struct Arguments {
-    /// Nothing on stderr but errors
+    /// Print nothing on stderr except errors
     #[arg(long, global = true)]
     pub(crate) quiet: bool,
     #[command(flatten)]
@@ -47,7 +47,7 @@ pub(crate) enum Command {
     /// Talk about a picture, turn by turn
     #[command(after_help = help::CHAT)]
     Chat(ChatArgs),
-    /// Give one question's answers with several numbers of image tokens
+    /// Answer one question with several numbers of image tokens
     #[command(after_help = help::COMPARE)]
     Compare(CompareArgs),
     /// Draw where the image tokens read from, or what an answer looked at
@@ -59,7 +59,7 @@ pub(crate) enum Command {
     /// Answer a file of questions, in LLaVA's format, and score the answers
     #[command(after_help = help::EVAL)]
     Eval(EvalArgs),
-    /// Answer requests over HTTP, as OpenAI's interface has them
+    /// Answer requests of OpenAI's API over HTTP
     #[command(after_help = help::SERVE)]
     Serve(ServeArgs),
     /// Turn a Hugging Face checkpoint folder, or a pair of GGUF files, into a pack
@@ -80,7 +80,7 @@ pub(crate) enum Command {
     /// Measure this device, and every stage of a model on it
     #[command(after_help = help::BENCH)]
     Bench(BenchArgs),
-    /// List models that are known by name, and what each takes here
+    /// List the models that are known by name, and what each needs here
     #[command(after_help = help::MODELS)]
     Models(ModelsArgs),
     /// Find out what this machine can do, and whether mqt works on it
@@ -96,16 +96,16 @@ pub(crate) struct AskArgs {
     /// The question; without it the last argument is the question
     #[arg(short, long, value_name = "TEXT")]
     pub(crate) question: Option<String>,
-    /// One question about all pictures together, in this order; without it, each is asked about by
-    /// itself
+    /// Ask one question about all pictures together, in this order; without this, about each of
+    /// them separately
     #[arg(long, conflicts_with_all = ["frames", "every"])]
     pub(crate) together: bool,
-    /// One question about a clip: N frames of a folder, of an animated GIF or WebP, or of the
-    /// pictures, with 2 to 8 image tokens each unless -m says otherwise
+    /// Ask one question about a clip: N frames of a folder, of an animated GIF or WebP, or of the
+    /// given pictures, with 2 to 8 image tokens each unless -m says otherwise
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = frames)]
     pub(crate) frames: Option<usize>,
-    /// Watch a folder that a camera writes into: every so many seconds, an answer about the newest
-    /// picture
+    /// Watch a folder that a camera writes into, and answer about its newest picture once in this
+    /// many seconds
     #[arg(
         long, value_name = "SECONDS", allow_hyphen_values = true, conflicts_with = "frames",
         value_parser = every
@@ -123,7 +123,7 @@ pub(crate) struct AskArgs {
         value_parser = image_tokens
     )]
     pub(crate) draft: Option<u64>,
-    /// Then answer again with this many; what is encoded already is not encoded again
+    /// Then answer again with this many; what is already encoded is not encoded again
     #[arg(
         long,
         value_name = "M",
@@ -132,16 +132,17 @@ pub(crate) struct AskArgs {
         value_parser = image_tokens
     )]
     pub(crate) refine: Option<u64>,
-    /// One JSON object per answer, schema mqt.answer/1
+    /// Print one JSON object per answer, schema mqt.answer/1
     #[arg(long)]
     pub(crate) json: bool,
-    /// Write the answers to this file, one JSON object a line; what is there is not asked again
+    /// Write the answers to this file, one JSON object a line; what it already answers is skipped
     #[arg(
         short, long, value_name = "ANSWERS.jsonl",
         conflicts_with_all = ["json", "together", "frames", "every", "draft"]
     )]
     pub(crate) output: Option<PathBuf>,
-    /// Write each answer beside its picture, under its name with this ending; no file is replaced
+    /// Write each answer beside its picture, in a file of its name with this ending; replaces no
+    /// file
     #[arg(
         long, value_name = ".txt",
         conflicts_with_all = ["json", "together", "frames", "every", "draft"]
@@ -163,7 +164,7 @@ pub(crate) struct ChatArgs {
     pub(crate) image: OsString,
     #[command(flatten)]
     pub(crate) budget: BudgetArgs,
-    /// One JSON object per answer, schema mqt.answer/1
+    /// Print one JSON object per answer, schema mqt.answer/1
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -181,13 +182,13 @@ pub(crate) struct CompareArgs {
     /// The question
     pub(crate) question: String,
     /// Numbers of image tokens, separated by commas [default: the ladder 2,4,8,16,36,64,144,256 up
-    /// to the model's M, or the levels that the picture may be cut at]
+    /// to the model's M, or the picture's levels]
     #[arg(
         short = 'm', long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true,
         value_parser = image_tokens
     )]
     pub(crate) tokens: Vec<u64>,
-    /// One JSON object per answer, schema mqt.answer/1
+    /// Print one JSON object per answer, schema mqt.answer/1
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -209,8 +210,9 @@ pub(crate) struct AttentionArgs {
     /// The question
     #[arg(short, long, value_name = "TEXT", requires = "answer")]
     pub(crate) question: Option<String>,
-    /// How many image tokens to draw together, from the first on: 1 to the model's M [default:
-    /// all]. With --answer: how many the answer has of each picture [default: all of one square]
+    /// How many image tokens to draw together, starting with the first: 1 to the model's M
+    /// [default: all]. With --answer: how many are read of each picture [default: all of one
+    /// square]
     #[arg(
         short = 'm', long, value_name = "N", allow_hyphen_values = true,
         value_parser = image_tokens
@@ -225,7 +227,7 @@ pub(crate) struct AttentionArgs {
     /// The PNG file to write; with --json it may be left out
     #[arg(short, long, value_name = "FILE", required_unless_present = "json")]
     pub(crate) output: Option<PathBuf>,
-    /// The weights as one JSON object on stdout, schema mqt.attention/1
+    /// Print the weights as one JSON object on stdout, schema mqt.attention/1
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -259,12 +261,12 @@ pub(crate) struct TraceArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct EvalArgs {
-    /// Questions, one JSON object a line: question_id, image, text, and perhaps answer and kind
+    /// Questions, one JSON object a line: question_id, image, text, and optionally answer and kind
     pub(crate) questions: PathBuf,
-    /// The folder that the questions' pictures lie in; read as the PyTorch reference reads them
+    /// The folder of the questions' pictures; read as the PyTorch reference reads them
     #[arg(long, value_name = "DIR")]
     pub(crate) images: PathBuf,
-    /// Also read pictures outside that folder, where the questions or links in it lead there
+    /// Also read pictures outside that folder, if the questions or links in the folder lead there
     #[arg(long)]
     pub(crate) allow_outside: bool,
     /// Numbers of image tokens, separated by commas [default: the model's M]
@@ -277,16 +279,16 @@ pub(crate) struct EvalArgs {
         value_parser = image_tokens
     )]
     pub(crate) tokens: Vec<u64>,
-    /// Answers, one JSON object a line; what is there is not asked again
+    /// Answers, one JSON object a line; what it already answers is skipped
     #[arg(short, long, value_name = "ANSWERS.jsonl")]
     pub(crate) output: PathBuf,
-    /// Only part i of n of the questions, each part into a file of its own; `cat` joins them
+    /// Answer only part i of n of the questions, each part in a file of its own; `cat` joins them
     #[arg(long, value_name = "i/n", allow_hyphen_values = true)]
     pub(crate) shard: Option<Shard>,
-    /// Accuracy and time for each m, as JSON (schema mqt.eval/1)
+    /// Write accuracy and time for each m, as JSON (schema mqt.eval/1)
     #[arg(long, value_name = "FILE.json")]
     pub(crate) summary: Option<PathBuf>,
-    /// Accuracy and time against m, as a picture
+    /// Draw accuracy and time against m
     #[arg(long, value_name = "FILE.svg")]
     pub(crate) plot: Option<PathBuf>,
     #[command(flatten)]
@@ -303,24 +305,24 @@ pub(crate) struct ConvertArgs {
     /// The vision half of a pair of GGUF files (see docs/gguf.md)
     #[arg(long, value_name = "MMPROJ.gguf", conflicts_with = "vision_tower")]
     pub(crate) mmproj: Option<PathBuf>,
-    /// The pack's folder, made if it does not exist
+    /// The pack's folder, created if it does not exist
     #[arg(short, long, value_name = "PACK_DIR")]
     pub(crate) output: PathBuf,
-    /// How matrices are stored; auto: q4 for decoders from 2 billion parameters on, q5 for smaller
-    /// ones
+    /// How matrices are stored; auto: q4 for decoders of 2 billion parameters or more, q5 for
+    /// smaller ones
     #[arg(
         long, default_value = "auto",
         value_parser = PossibleValuesParser::new(WEIGHTS).try_map(|text| text.parse::<WeightsChoice>())
     )]
     pub(crate) weights: WeightsChoice,
-    /// The text on which it is measured which inputs count: a file, `built-in`, or `none` to guess
-    /// from the weights
+    /// The text used to measure which inputs matter: a file, `built-in`, or `none` to guess from
+    /// the weights
     #[arg(
         long, value_name = "FILE", num_args = 0..=1, require_equals = true,
         default_value = "built-in", default_missing_value = "built-in"
     )]
     pub(crate) calibrate: PathBuf,
-    /// The vision tower's folder, if the checkpoint does not lead to it
+    /// The vision tower's folder, if the checkpoint does not say where it is
     #[arg(long, value_name = "DIR")]
     pub(crate) vision_tower: Option<PathBuf>,
     /// The prompt's template, as in `ask` [default: the checkpoint's own]
@@ -358,14 +360,14 @@ pub(crate) struct PullArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ModelsArgs {
-    /// One JSON object per model
+    /// Print one JSON object per model
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CacheCommand {
-    /// What is there, and how large
+    /// List what is there, and how large it is
     Ls,
     /// Remove a model, or the encoded pictures
     Rm {
@@ -386,10 +388,10 @@ pub(crate) struct InspectArgs {
     /// The vision half of a pair of GGUF files: shows what the two make together
     #[arg(long, value_name = "MMPROJ.gguf", requires = "path", conflicts_with = "vision_tower")]
     pub(crate) mmproj: Option<PathBuf>,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
-    /// The vision tower's folder, if the checkpoint does not lead to it
+    /// The vision tower's folder, if the checkpoint does not say where it is
     #[arg(long, value_name = "DIR")]
     pub(crate) vision_tower: Option<PathBuf>,
 }

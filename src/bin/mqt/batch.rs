@@ -1,5 +1,5 @@
 //! `mqt ask` about many pictures, with answers that go into files: all of them into one (`-o`), or
-//! each beside its picture (`--sidecar`). The same command goes on where an earlier one ended.
+//! each beside its picture (`--sidecar`). The same command continues where an earlier run ended.
 
 use crate::args::AskArgs;
 use crate::console::Console;

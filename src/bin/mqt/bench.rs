@@ -1,4 +1,4 @@
-//! `mqt bench`: the device at its best, and every stage of a model on it.
+//! `mqt bench`: the best that the device can do, and every stage of a model on it.
 
 use crate::args::{self, BenchArgs};
 use crate::console::Console;

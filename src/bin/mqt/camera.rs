@@ -1,5 +1,5 @@
-//! `mqt ask FOLDER --every SECONDS`: a folder that a camera writes stills into, and an answer about
-//! the newest one each time.
+//! `mqt ask FOLDER --every SECONDS`: watches a folder that a camera writes stills into, and answers
+//! about the newest one each time.
 
 use crate::console::Console;
 use crate::failure::{Failure, Result};

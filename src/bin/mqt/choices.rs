@@ -1,8 +1,8 @@
 //! What was learned about this machine's devices, remembered between runs: which variants of
 //! kernels were fastest, how many pipelines each model takes, and how fast it answers.
 //!
-//! The file is a cache: one that cannot be read counts as empty, one that cannot be written is no
-//! reason to fail.
+//! The file is a cache: if it cannot be read it counts as empty, and if it cannot be written
+//! nothing fails.
 
 use crate::cache;
 use crate::target::write_whole;

@@ -1,4 +1,4 @@
-//! `mqt compare`: one look at a picture, one question, several numbers of image tokens.
+//! `mqt compare`: one picture, encoded once, one question, several numbers of image tokens.
 
 use crate::answer::{self, Style};
 use crate::args::{self, CompareArgs};

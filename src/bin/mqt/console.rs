@@ -1,7 +1,7 @@
 //! stderr: errors, notes, progress. Plain text unless it is a terminal.
 //!
-//! Messages hold names and texts from files and servers. Everything goes through [`untrusted`], so
-//! that only what is painted here steers the terminal.
+//! Messages contain names and texts from files and servers. Everything goes through [`untrusted`],
+//! so that only the control codes written here reach the terminal.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mqt::internals::untrusted;

@@ -1,4 +1,4 @@
-//! Which device answers: said in one line, and measured for the next time.
+//! Which device answers: reported in one line, and measured for the next time.
 
 use crate::choices;
 use crate::console::Console;

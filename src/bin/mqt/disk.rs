@@ -1,4 +1,4 @@
-//! How much room a disk has, where the system tells.
+//! How much room a disk has, where the system says so.
 
 use std::path::Path;
 

@@ -1,10 +1,10 @@
-//! One file from the network: in ranges, resumed inside the file, never put together from two
+//! One file from the network: in ranges, resumed inside the file, never assembled from two
 //! versions, checked at the end.
 //!
-//! A file whose SHA-256 somebody said is what has that sum. Of others we hold on to how the server
-//! marks its version (entity tag, date): every range must carry the same mark, in later runs too,
-//! or the file is fetched from its start again. A file without a mark comes in one answer or not at
-//! all: a size alone does not tell two versions apart.
+//! If a file's SHA-256 is known, the SHA-256 decides. For other files we remember how the server
+//! marks the version (entity tag, date): every range must carry the same mark, in later runs too,
+//! or the file is fetched again from its start. A file without a mark must come in one answer: a
+//! size alone does not distinguish two versions.
 
 mod version;
 

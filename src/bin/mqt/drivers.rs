@@ -1,4 +1,4 @@
-//! What drivers print by themselves is kept off our stderr.
+//! Keeps what drivers print themselves off our stderr.
 
 use std::env;
 

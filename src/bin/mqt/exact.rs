@@ -1,5 +1,5 @@
-//! Values in files of questions and answers that are kept as they were written: a number beyond 64
-//! bits is not the one that it would be read as.
+//! Values in files of questions and answers, kept exactly as they were written: a number beyond 64
+//! bits would be changed by reading it.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use serde_json::Value;

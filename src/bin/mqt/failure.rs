@@ -1,4 +1,4 @@
-//! What ends a command early: an exit code and, unless it was already said, a sentence.
+//! What ends a command early: an exit code and, unless it was already printed, a message.
 
 use crate::advice;
 use mqt::Error;

@@ -1,4 +1,4 @@
-//! Requests: where they may lead, who is told the token, what counts as worth another try.
+//! Requests: where they may lead, which server gets the token, and which failures are tried again.
 
 use crate::address::Address;
 use crate::failure::{Failure, Result};

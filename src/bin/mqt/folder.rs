@@ -1,8 +1,8 @@
 //! A folder that a model is fetched into: one process at a time, and never through a link inside
 //! it.
 //!
-//! What is ours lies in `.mqt` in it, a name that no file of a model may have: the lock, and files
-//! that are not complete.
+//! Our own files are in its subfolder `.mqt`, a name that no file of a model may have: the lock,
+//! and incomplete files.
 
 use crate::failure::{Failure, Result};
 use crate::lock::Lock;

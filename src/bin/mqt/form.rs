@@ -1,4 +1,4 @@
-//! The form that an answer shall have: JSON by a schema, or one of several texts.
+//! The form that an answer must have: JSON that matches a schema, or one of several texts.
 
 use crate::args::FormArgs;
 use crate::failure::{Failure, Result};

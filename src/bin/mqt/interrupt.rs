@@ -1,5 +1,5 @@
-//! Ctrl-C: once stops what is being answered and keeps the text; twice, or while nothing is
-//! answered, leaves.
+//! Ctrl-C: pressed once, it stops the answer and keeps its text; pressed twice, or while nothing is
+//! being answered, it ends the program.
 
 use crate::failure::Failure;
 use crate::target;

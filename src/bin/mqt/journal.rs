@@ -1,5 +1,5 @@
 //! A file of JSON lines that is read back and added to: what an earlier run left, without a last
-//! line that was cut off and without damaged ones. No other mqt writes it meanwhile.
+//! line that was cut off and without damaged ones. No other mqt writes to it meanwhile.
 
 use crate::failure::{Failure, Result};
 use crate::lines::{self, Lines};

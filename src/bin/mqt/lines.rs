@@ -1,5 +1,5 @@
-//! Lines of text that others have written: of bounded length, and without the mark that some
-//! editors put before them.
+//! Lines of text from files and stdin: of bounded length, and without the byte-order mark that some
+//! editors write.
 
 use mqt::internals::untrusted::limits;
 use std::io::{self, BufRead, ErrorKind, Read};

@@ -1,4 +1,4 @@
-//! How much memory this process has used, where the system tells.
+//! How much memory this process has used, where the system says so.
 
 /// `, peak memory 0.71 GB`, or nothing.
 pub(crate) fn peak() -> String {

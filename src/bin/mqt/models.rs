@@ -1,4 +1,5 @@
-//! `mqt models`: models that are known by name, what they take here, and which of them are there.
+//! `mqt models`: models that are known by name, what they need here, and which of them have been
+//! fetched.
 
 use crate::args::ModelsArgs;
 use crate::cache;

@@ -1,9 +1,9 @@
-//! Encoded pictures on disk, so that no picture is encoded twice: one file each, in a folder of its
-//! own beside the models.
+//! Encoded pictures on disk, so that no picture is encoded twice: one file each, in a separate
+//! folder beside the models.
 //!
-//! It is a cache: a file that cannot be read, is damaged or not ours is removed and counts as not
-//! there; one that cannot be written is no reason to fail. Only the user can read the files: they
-//! tell what was in a picture.
+//! It is a cache: a file that cannot be read, is damaged or is not ours is removed and ignored; if
+//! one cannot be written, nothing fails. Only the user can read the files, because they reveal what
+//! was in a picture.
 
 use crate::cache;
 use half::f16;

@@ -1,8 +1,8 @@
 //! `mqt pull`: a model from a Hugging Face-compatible server, or a pack from wherever its manifest
 //! is, into the cache.
 //!
-//! A pull may be ended at any moment: what has its final name is complete and checked, and the rest
-//! is resumed.
+//! A pull may be ended at any moment: files under their final names are complete and checked, and
+//! the rest is resumed later.
 
 use crate::address::is_address;
 use crate::args::PullArgs;

@@ -1,7 +1,8 @@
 //! Notes of what was pulled: which files, from where, with which SHA-256.
 //!
-//! They lie in a folder of the cache's own, never in a model's: what a server sends cannot become
-//! one. A note is a line of JSON for each file, so that a kill costs the last line at most.
+//! They are in the cache's own folder, never in a model's, so nothing that a server sends can
+//! become one. A note has one line of JSON for each file, so that a kill loses at most the last
+//! line.
 
 use crate::cache;
 use crate::folder::read_small;

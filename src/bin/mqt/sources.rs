@@ -1,5 +1,5 @@
-//! What a model consists of, as a server tells it: a hub's listing, or a pack's manifest. Nothing
-//! of it is believed unchecked.
+//! The files of a model, as a server lists them: a hub's listing, or a pack's manifest. Nothing in
+//! it is trusted unchecked.
 
 use crate::address::{Address, encoded, given, is_address};
 use crate::download::Remote;

@@ -1,6 +1,6 @@
 //! Outputs that a command names: checked and locked before any work, written when it is done.
 //!
-//! A new file appears whole or not at all. A file that exists keeps its mode, its owner and its
+//! A new file appears complete or not at all. A file that exists keeps its mode, its owner and its
 //! other names. Links are followed. Pipes, terminals and devices are written into, never replaced.
 
 use crate::args::ModelArgs;

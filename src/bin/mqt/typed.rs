@@ -1,4 +1,4 @@
-//! Names of files as people type or drop them where no shell has read them: quoted, with escaped
+//! File names as people type or drop them where no shell interprets them: quoted, with escaped
 //! spaces, `~`, `file://`.
 
 use std::ffi::OsString;

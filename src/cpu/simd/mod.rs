@@ -2,8 +2,8 @@
 //!
 //! A kernel is written once, over [`Simd`], and compiled for every instruction set. A value of such
 //! a type is proof that the processor has the instructions: only [`super::Isa::run`] makes one,
-//! after asking the processor, and calls the kernel from a function that is compiled for them.
-//! Everything on the way from there must be `#[inline(always)]`, or it would be compiled without.
+//! after checking the processor, and calls the kernel from a function that is compiled for them.
+//! Everything called from there must be `#[inline(always)]`, or it would be compiled without them.
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;

@@ -1,8 +1,9 @@
 //! Coefficients → 8 × 8 samples, by libjpeg's accurate integer transform (`jidctint.c`), bit for
 //! bit.
 //!
-//! Written for eight lanes of 16 bits, as libjpeg-turbo's SIMD version is: sums wrap and the values
-//! between the passes saturate where that one's do. Compilers turn the loops over lanes into SIMD.
+//! Written for eight lanes of 16 bits, as libjpeg-turbo's SIMD version is: sums wrap, and the
+//! values between the passes saturate, in the same places. Compilers turn the loops over lanes into
+//! SIMD.
 
 use super::scan::Block;
 

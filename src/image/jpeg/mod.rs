@@ -1,10 +1,9 @@
 //! JPEG files → RGB, bit for bit as libjpeg-turbo makes it, and so Pillow.
 //!
 //! Every sequential and progressive Huffman file of 8 bits is read: any sampling that libjpeg
-//! reads, any sharing of the components among scans, restart markers, tables between scans. No
-//! library in Rust does that today: those that were tried read several scans as one, or a few of
-//! the samplings, and say nothing about it (`docs/pictures.md`). What is left out on purpose is
-//! refused by name.
+//! reads, any sharing of the components among scans, restart markers, tables between scans. No Rust
+//! library does that today: those that were tried silently read several scans as one, or only a few
+//! of the samplings (`docs/pictures.md`). What is left out on purpose is refused by name.
 //!
 //! segments and tables ([`header`]) → codes ([`huffman`]) → coefficients ([`blocks`]) → samples
 //! ([`scan`], [`idct`], [`smooth`]) → rows of full width ([`upsample`]) → RGB ([`colour`]).

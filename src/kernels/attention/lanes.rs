@@ -1,5 +1,5 @@
-//! [`super::attention`] without workgroup memory: a lane takes four queries of a head past all
-//! keys.
+//! [`super::attention`] without workgroup memory: each lane computes four queries of a head over
+//! all keys.
 
 use super::cache::{KvLayer, read_prelude};
 use super::{Mask, Way};

@@ -1,4 +1,4 @@
-//! [`super::step`] without workgroup memory: a lane takes a head past all positions. Its
+//! [`super::step`] without workgroup memory: each lane computes one head over all positions. Its
 //! cases are that module's.
 
 use super::cache::{HeadShape, KvLayer};

@@ -3,10 +3,11 @@
 //!
 //! One of the cuts that a product chooses among, for the decoder's q8, q5 and q4 weights under
 //! `--arithmetic fast`. What the rounding costs: docs/quantisation.md. On devices whose WGSL has no
-//! packed dot product it works and is no candidate; where the driver only imitates one, it loses by
-//! measurement. A step covers 64 columns, so that the sums of a scale's columns are ones of
-//! integers; each group rounds for itself, which needs no pass and no memory of its own. What a
-//! zero takes off a sum is its product with the sum of the activations' bytes, once for all rows.
+//! packed dot product it works but is not a candidate; where the driver only emulates one,
+//! measuring shows that it is slower. A step covers 64 columns, so that the sums over a scale's
+//! columns are integer sums; each group rounds the activations itself, which needs no extra pass
+//! and no extra memory. A zero subtracts from a sum its product with the sum of the activations'
+//! bytes, which is made once for all rows.
 
 use super::cut::{self, Cut, Via};
 use super::{Act, PRODUCT, Params, constants, epilogue};

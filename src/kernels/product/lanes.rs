@@ -1,4 +1,4 @@
-//! The product for any number of tokens: a lane takes a tile of rows and tokens, in registers.
+//! The product for any number of tokens: each lane computes a tile of rows and tokens in registers.
 
 use super::cut::{self, Via};
 use super::{PRODUCT, Params, TILE, constants, epilogue};

@@ -2,8 +2,8 @@
 //! the state buffer to the next one.
 //!
 //! The host never needs to know a token to record the step after it, so steps run ahead and their
-//! results trail behind: see [`super::generate`]. The plain layers of `language.rs` say the same in
-//! more dispatches.
+//! results trail behind: see [`super::generate`]. The plain layers of `language.rs` compute the
+//! same with more dispatches.
 
 use crate::config::LanguageConfig;
 use crate::error::Result;

@@ -1,4 +1,4 @@
-//! A template's text, cut into what stands between tags and the words inside them.
+//! A template's text, cut into the text between tags and the words inside them.
 
 use super::Out;
 

@@ -1,9 +1,9 @@
-//! Jinja, as far as chat templates use it, for templates of strangers: whatever one says, its work,
-//! its memory and its depth are bounded.
+//! Jinja, as far as chat templates use it, for untrusted templates: whatever a template contains,
+//! its work, memory and depth are bounded.
 //!
 //! Upstream: the Jinja of transformers' `apply_chat_template` (`trim_blocks`, `lstrip_blocks`, loop
-//! controls, the `generation` tag). What is not implemented is refused in one sentence, where it is
-//! met. [`Meter`](meter::Meter) has the bounds.
+//! controls, the `generation` tag). What is not implemented is refused with a message where it is
+//! encountered. [`Meter`](meter::Meter) has the bounds.
 
 mod calls;
 mod expression;

@@ -1,4 +1,5 @@
-//! Operators, items and slices, as Python has them. What they make is measured before it is made.
+//! Operators, items and slices, as Python has them. The size of a result is measured before it is
+//! made.
 
 use std::rc::Rc;
 

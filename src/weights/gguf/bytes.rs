@@ -1,5 +1,6 @@
 //! A byte-level tokenizer's keys → `tokenizer.json` and `tokenizer_config.json`. Upstream:
-//! llama.cpp's `_set_vocab_gpt2`, and the expressions of `llama-vocab.cpp` that a name stands for.
+//! llama.cpp's `_set_vocab_gpt2`, and the regular expressions of `llama-vocab.cpp` that a name
+//! stands for.
 
 use super::container::Container;
 use super::tokenizer::Small;

@@ -1,6 +1,6 @@
-//! Keys of a language model's file → the `config.json` that a checkpoint would have. What would
-//! change an answer is honoured or refused by its name; a key of its architecture that is not known
-//! is refused too.
+//! Keys of a language model's file → the `config.json` that a checkpoint would have. A key that
+//! would change an answer is honoured or refused by name; an unknown key of the architecture is
+//! refused too.
 //!
 //! Upstream: llama.cpp's converters of LLaMA's and Qwen2's decoders, which write them.
 

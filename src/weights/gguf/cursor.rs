@@ -1,4 +1,4 @@
-//! Reading numbers and texts from the beginning of a file, never past what is there.
+//! Reads numbers and texts from the beginning of a file, never beyond its end.
 
 use crate::error::Result;
 use crate::untrusted::short;

@@ -1,6 +1,6 @@
-//! Keys of a vision half → the tower's part of a `config.json`, and `preprocessor_config.json`.
-//! What would change an answer is honoured or refused by its name; a key under `clip.` that is not
-//! known is refused too.
+//! Keys of a vision half → the tower's part of a `config.json`, and `preprocessor_config.json`. A
+//! key that would change an answer is honoured or refused by name; an unknown key under `clip.` is
+//! refused too.
 //!
 //! Upstream: llama.cpp's converter of Idefics3's and SmolVLM's halves, and for LLaVA's and
 //! MobileVLM's `convert_image_encoder_to_gguf.py`, which write them.

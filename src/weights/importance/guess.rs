@@ -1,4 +1,5 @@
-//! Importance guessed from the weights alone: independent values go in, squares add up.
+//! Importance guessed from the weights alone: inputs are taken as independent, so their squares add
+//! up.
 //!
 //! It finds the few channels of the residual stream that are hundreds of times as strong as the
 //! rest, which is what matters, for two operations per weight.

@@ -1,6 +1,6 @@
-//! How much an error in each column of a matrix counts: the mean square of what the column is
-//! multiplied with. Which inputs are strong is nearly all that tells a good rounding from a bad one
-//! (tests/formats/README.md).
+//! How much an error in each column of a matrix counts: the mean square of the input that the
+//! column is multiplied by. Knowing which inputs are strong is nearly everything that makes
+//! rounding good (tests/formats/README.md).
 //!
 //! A [`Walk`] goes through the decoder in the order in which its matrices are read anyway: each one
 //! is shown to it row by row, and the importance of the next one follows. What it shows them is a

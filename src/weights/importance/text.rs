@@ -1,5 +1,5 @@
 //! Importance measured: the decoder reads a text, layer by layer as its matrices are read anyway.
-//! In memory are the text's hidden states and what one matrix makes of them.
+//! Only the text's hidden states and the output of one matrix are in memory.
 
 use super::products::products;
 use super::{Fill, Part, Signal};

@@ -43,10 +43,9 @@ pub(crate) struct BudgetArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct AnswerArgs {
-    /// How image tokens are chosen: `nested` as the model was trained to, `spread` as far apart as
-    /// they can be, `pool` averages of squares, `random`, or by the `question` (LLaVA-1.5 only; the
-    /// picture's keys and values are then computed anew for each question) [default: the model's
-    /// own way]
+    /// How image tokens are chosen: `nested`, as the model was trained; `spread`, as far apart as
+    /// possible; `pool`, averages of squares; `random`; or `question`, by the question (LLaVA-1.5
+    /// only; the picture is then read again for each question) [default: the model's own way]
     #[arg(
         long, value_name = "HOW", hide_possible_values = true,
         value_parser = PossibleValuesParser::new(SELECT).try_map(|text| text.parse::<Select>())
@@ -56,7 +55,7 @@ pub(crate) struct AnswerArgs {
     /// documents]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = positive)]
     max_new_tokens: Option<u32>,
-    /// 0 always takes the likeliest token; higher is more varied
+    /// 0 always takes the likeliest token; higher values give more varied answers
     #[arg(
         long, value_name = "T", allow_hyphen_values = true, default_value_t = defaults::TEMPERATURE,
         value_parser = temperature, help_heading = "Sampling"
@@ -74,7 +73,7 @@ pub(crate) struct AnswerArgs {
         value_parser = count, help_heading = "Sampling"
     )]
     top_k: usize,
-    /// Above 1: make tokens that were already there less likely
+    /// Above 1: make tokens that have already occurred less likely
     #[arg(
         long, value_name = "R", allow_hyphen_values = true,
         default_value_t = defaults::REPETITION_PENALTY,
@@ -99,10 +98,10 @@ pub(crate) struct AnswerArgs {
 /// What an answer may say.
 #[derive(Debug, Args)]
 pub(crate) struct FormArgs {
-    /// The answer is JSON by the schema in this file
+    /// Make the answer JSON that matches the schema in this file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["choices", "stop"])]
     pub(crate) json_schema: Option<PathBuf>,
-    /// The answer is one of these texts, separated by commas
+    /// Make the answer one of these texts, separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "stop")]
     pub(crate) choices: Vec<String>,
 }
@@ -113,7 +112,7 @@ pub(crate) struct SystemArgs {
     /// Open the conversation with this text instead of the model's own
     #[arg(long, value_name = "TEXT")]
     pub(crate) system: Option<String>,
-    /// Neither keep encoded pictures on disk nor take them from there
+    /// Neither keep encoded pictures on disk nor use those that are there
     #[arg(
         long, env = "MQT_NO_PICTURE_CACHE", hide_env_values = true,
         value_parser = FalseyValueParser::new()
@@ -129,33 +128,33 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
     /// How a checkpoint folder's matrices are held: f32, f16, q8, q5, q4, or auto: q4 for decoders
-    /// from 2 billion parameters on, q5 for smaller ones [default: auto]
+    /// of 2 billion parameters or more, q5 for smaller ones [default: auto]
     #[arg(
         long, value_name = "FORMAT", hide_possible_values = true,
         value_parser = PossibleValuesParser::new(WEIGHTS)
             .try_map(|text| text.parse::<WeightsChoice>())
     )]
     pub(crate) weights: Option<WeightsChoice>,
-    /// The vision tower's folder, if the checkpoint does not lead to it
+    /// The vision tower's folder, if the checkpoint does not say where it is
     #[arg(long, value_name = "DIR")]
     pub(crate) vision_tower: Option<PathBuf>,
     /// The prompt's template: vicuna_v1, llava_v1, smolvlm, granite_docling, llava_interleave,
     /// llava_onevision or nanollava [default: the model's own]
     #[arg(long, value_name = "NAME", value_parser = template)]
     pub(crate) template: Option<TemplateChoice>,
-    /// What computes: `cpu`, `gpu` for the best graphics adapter, part of an adapter's name, or
-    /// `auto`: a graphics card, else the faster of the processor and the software drivers
+    /// The device that computes: `cpu`, `gpu` for the best graphics adapter, part of an adapter's
+    /// name, or `auto`: a graphics card, else the faster of the processor and the software drivers
     #[arg(
         long, value_name = "NAME", default_value = "auto", env = "MQT_ADAPTER",
         hide_env_values = true, value_parser = adapter
     )]
     pub(crate) adapter: AdapterChoice,
-    /// Room for this many tokens of picture and conversation [default: what they need, 2048 at
-    /// least, as far as the model allows]
+    /// Room for this many tokens of pictures and conversation [default: as many as needed, at least
+    /// 2048, as far as the model allows]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = count)]
     pub(crate) context: Option<usize>,
-    /// exact: the same on every device; fast: whatever is fastest here [default: fast; exact in
-    /// trace and eval]
+    /// exact: the same answers on every device; fast: whatever is fastest here [default: fast;
+    /// exact in trace and eval]
     #[arg(
         long, value_name = "KIND", hide_possible_values = true,
         value_parser = PossibleValuesParser::new(["exact", "fast"]).try_map(|text| text.parse::<Arithmetic>())

@@ -48,7 +48,7 @@ fn the_help_names_the_defaults() {
         let found = command.find_subcommand_mut(name).unwrap().render_long_help().to_string();
         found.split_whitespace().collect::<Vec<_>>().join(" ")
     };
-    let context = format!("[default: what they need, {} at least", defaults::CONTEXT);
+    let context = format!("[default: as many as needed, at least {}", defaults::CONTEXT);
     let [most, documents] = [defaults::MAX_NEW_TOKENS, defaults::DOCUMENT_TOKENS];
     let answer = format!("[default: {most}, or {documents} for models that write documents]");
     for words in [context, answer] {

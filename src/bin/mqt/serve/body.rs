@@ -1,5 +1,5 @@
-//! Bodies of requests: bounded one by one and together, and read to their end even if they are
-//! refused.
+//! Bodies of requests: limited in size, each and all together, and read to their end even if they
+//! are refused.
 
 use super::problem::Problem;
 use axum::body::{Body, Bytes};

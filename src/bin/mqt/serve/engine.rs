@@ -1,6 +1,6 @@
 //! The only part of the server that knows sessions: a conversation goes in, an answer comes out.
 //!
-//! Sessions are kept, each with what it has computed: a request goes on in the one that has the
+//! Sessions are kept, each with what it has computed: a request continues in the one that has the
 //! same picture, opening and turns. As many are kept as the memory allows.
 
 use super::problem::Problem;

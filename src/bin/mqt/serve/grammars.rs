@@ -1,7 +1,7 @@
 //! What a request says about the form of its answer, `response_format` and `choices`, as a grammar.
 //!
-//! What grammars need of the tokenizer is made when the first request asks for one; the last ones
-//! are kept.
+//! What grammars need from the tokenizer is made when the first request asks for one; the most
+//! recent grammars are kept.
 
 use super::problem::Problem;
 use crate::form::Form;

@@ -1,8 +1,8 @@
 //! Before any request is read: is it meant for this server, and may its sender ask?
 //!
-//! A web page may send requests to any address that its reader's browser reaches, this machine's
-//! own included, and may give its own name such an address (DNS rebinding). So the `Host` has to be
-//! one of this server's, and an `Origin` has to be this server or one that was allowed.
+//! A web page can send requests to any address that its reader's browser can reach, including this
+//! machine, and can point its own host name at such an address (DNS rebinding). So the `Host` must
+//! be one of this server's names, and an `Origin` must be this server or an allowed one.
 
 use super::log::{self, Level};
 use super::problem::Problem;

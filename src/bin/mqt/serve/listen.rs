@@ -1,4 +1,4 @@
-//! Connections: accepted while there is room, and ended in peace.
+//! Connections: accepted while there is room, and closed in an orderly way.
 
 use super::guard::Peer;
 use super::log::{self, Level};

@@ -1,4 +1,4 @@
-//! What `/metrics` tells, in Prometheus' text format.
+//! The answer of `/metrics`, in Prometheus's text format.
 
 use super::queue::Queue;
 use super::store::Memory;

@@ -1,4 +1,4 @@
-//! Requests that wait for the device: one client after the other, however many each one sends.
+//! Requests that wait for the device: clients take turns, however many requests each one sends.
 
 use super::engine::Ask;
 use super::problem::Problem;

@@ -1,5 +1,5 @@
-//! Pictures from the network, where the server was started with `--allow-fetch`: what a client
-//! names may not lead into the machine or the network that the server stands in.
+//! Pictures from the network, where the server was started with `--allow-fetch`: an address from a
+//! client must not lead into the server's own machine or network.
 
 use super::problem::Problem;
 use super::source::too_large;

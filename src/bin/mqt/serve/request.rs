@@ -1,5 +1,5 @@
 //! The body of a request, field by field: what is honoured, what is refused by name, and what has
-//! no effect here, which the answer then says.
+//! no effect, which the answer reports.
 
 use super::engine::{Ask, Spend};
 use super::grammars::Grammars;

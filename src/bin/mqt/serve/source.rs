@@ -1,5 +1,5 @@
-//! Where a request's pictures come from: `data:` URLs and bare base64; where the server was started
-//! so, files below one folder and addresses on the network.
+//! Where a request's pictures come from: `data:` URLs and bare base64; if the server was started
+//! with the flags for it, also files below one folder and addresses on the network.
 
 use super::engine::File;
 use super::problem::Problem;

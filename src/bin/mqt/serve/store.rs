@@ -1,4 +1,5 @@
-//! Encoded pictures in memory, shared by all conversations. Never on disk: they are clients'.
+//! Encoded pictures in memory, shared by all conversations. Never on disk, because they belong to
+//! clients.
 
 use half::f16;
 use mqt::future::Boxed;

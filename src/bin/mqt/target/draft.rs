@@ -1,5 +1,5 @@
-//! How an output gets its bytes: under a temporary name first, so that it is never half a file; and
-//! what has to go if that fails.
+//! How an output is written: under a temporary name first, so that it is never half a file; and
+//! what is removed if that fails.
 
 use super::{folder_of, is_open_at};
 use crate::lock::Lock;
