@@ -119,7 +119,9 @@ test("a model that gives 1, 9 or 36 image tokens is asked for no others", async 
     await expect(page.locator("#reads")).toContainText("All 9 tokens together read mainly");
     expect(await page.locator("#strip i").count()).toBe(9);
     await page.getByRole("slider", { name: "Show token (0 = all)" }).fill("9");
-    await expect(page.locator("#reads")).toHaveText("Token 9 reads mainly the bottom right (100 %).");
+    await expect(page.locator("#reads")).toHaveText(
+      "Token 9 reads mainly the bottom right (100 %).",
+    );
   });
 
   await test.step("the benchmark measures those three", async () => {

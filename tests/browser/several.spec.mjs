@@ -79,7 +79,10 @@ test("a picture is added: what was said goes on, and nothing is encoded twice", 
 
   // What questions are about is said; one alone is what a new conversation is about.
   await expect(page.locator("#several")).toContainText("Questions are about all 2 pictures.");
-  await expect(page.locator("#question")).toHaveAttribute("placeholder", "Ask about the 2 pictures");
+  await expect(page.locator("#question")).toHaveAttribute(
+    "placeholder",
+    "Ask about the 2 pictures",
+  );
   await page.getByRole("button", { name: "Only picture 1", exact: true }).click();
   await expect(page.locator("#gallery")).toBeHidden();
   await expect(page.locator("#question")).toHaveAttribute("placeholder", "Ask about the picture");
@@ -227,6 +230,7 @@ test("over a reload, and in a file, every picture stands where it came", async (
   expect(await order(page)).toEqual(before);
   await expect(page.locator("#thumbs button")).toHaveCount(2);
   await panel(page, "Storage");
+  await expect(page.getByRole("dialog", { name: /Storage/ })).toBeVisible();
   await expect(page.locator("#kept-talk")).toContainText("2 answers and 2 pictures");
   await page.keyboard.press("Escape");
   await ask(page, "Is there a dog?");
