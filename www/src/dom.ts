@@ -71,6 +71,13 @@ export function reveal(element: Element): void {
   });
 }
 
+/** In a row that scrolls sideways, what gets the focus by keyboard comes into sight as a whole. */
+export function showFocused(row: HTMLElement): void {
+  row.addEventListener("focusin", event =>
+    (event.target as Element).scrollIntoView({ block: "nearest", inline: "nearest" }),
+  );
+}
+
 /** The same for what is read from its top: where it is too tall, its top is on the screen. */
 export function revealTop(element: Element): void {
   reveal(element);
