@@ -1,6 +1,6 @@
 // onnxruntime-web's WebAssembly in Chromium: `node ortweb.mjs FOLDER tower.onnx [runs]` prints the
-// milliseconds of each run. FOLDER is `node_modules/onnxruntime-web/dist`; `tower_onnx.py` makes the
-// tower. One thread, because our page has one: more need headers that static servers lack.
+// milliseconds of each run. FOLDER is `node_modules/onnxruntime-web/dist`; `tower_onnx.py` makes
+// the tower. One thread, because our page has one: more need headers that static servers lack.
 
 import { chromium } from "@playwright/test";
 import { basename, dirname, resolve } from "node:path";

@@ -19,8 +19,8 @@ impl Simd for Simd128 {
     type F = v128;
     type I = v128;
     const LANES: usize = LANES;
-    // Eight sums, two vectors of weights and four of tokens are 14 of the 15 registers that V8 gives
-    // out. With six tokens sums were spilled, and the tower took twice as long.
+    // Eight sums, two vectors of weights and four of tokens are 14 of the 15 registers that V8
+    // gives out. With six tokens sums were spilled, and the tower took twice as long.
     const TOKENS: usize = 4;
     const BYTE_TOKENS: usize = 2;
     const BYTE_ZERO: f32 = 0.0;
