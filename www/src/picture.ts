@@ -1,4 +1,5 @@
-// The picture in the frame: three ways to look at it, an answer's map over it, and what the model cannot do with it.
+// The picture in the frame: three ways to look at it, an answer's map over it, and what the model
+// cannot do with it.
 
 import { shown as safe } from "mqt-web";
 import { type Picture, page } from "./actions";
