@@ -320,6 +320,8 @@ export class App extends Viewer implements Page {
       for (const [i, picture] of pictures.entries()) picture.turn = stood[i]!;
       this.turns = turns;
       putBack();
+      const last = conversation.latest();
+      if (last) reveal(last.element);
       void history.keep(pictures, turns as Answer[]);
       this.changed();
     };
