@@ -348,13 +348,14 @@ fn automatic(target_ms: f64, situation: &Situation) -> (usize, String) {
         format!("{what}: this device needs about {} to the first token", seconds(predicted(&cost)))
     } else if m == most && m < situation.offer.max {
         // Of the frames of a clip, automatic budgets take few.
-        format!("as many as are taken here: the first token comes within {}", seconds(target_ms))
+        let target = seconds(target_ms);
+        format!("as many as are taken here: the first token comes within the target of {target}")
     } else if m == most {
-        format!("all of them: the first token still comes within {}", seconds(target_ms))
+        format!("all of them: the first token still comes within the target of {}", seconds(target_ms))
     } else if Some(m) == steps.iter().rfind(fits).map(|(m, _)| *m) {
         "as many as the context has room for".into()
     } else {
-        format!("keeps the first token under {} here", seconds(target_ms))
+        format!("keeps the first token within the target of {} here", seconds(target_ms))
     };
     (m, reason)
 }

@@ -141,7 +141,7 @@ fn several_pictures_get_the_same_step() {
     let quick = Budget::Auto { target_ms: 40.0 };
     let fast = Speed { prefill_ms_per_token: Some(0.2), ..Default::default() };
     let said = choose(&quick, &situation(&offer, &fast, 4000, &plain)).unwrap().reason;
-    assert_eq!(said, "keeps the first token under 40 ms here");
+    assert_eq!(said, "keeps the first token within the target of 40 ms here");
     let said = choice(3, 4000).reason;
     assert!(said.starts_with("the same for each of 3 pictures; keeps"), "{said}");
 }

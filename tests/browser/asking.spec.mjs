@@ -47,7 +47,7 @@ test("why Auto chose m is said before the first question and after it", async ({
   await expect(page.locator("#estimate")).toContainText(/Auto: \d+, /);
   await ask(page, "How many things are there?");
   const why = await page.evaluate(() => globalThis.mqt.records.at(-1).answer.imageTokensReason);
-  const kept = page.locator("#estimate", { hasText: `, as for the first question: ${why}` });
+  const kept = page.locator("#estimate", { hasText: `, ${why} (as for the first question)` });
   await expect(kept).toBeVisible();
   await ask(page, "Where is the car?");
   await expect(kept).toBeVisible();
@@ -171,7 +171,7 @@ test("an answer says how sure it is; an unsure draft asks to be refined", async 
   await unsure();
   await tokens(page, 8);
   const draft = await ask(page, "Where is the car?");
-  await expect(draft).toContainText("Low confidence: try more image tokens");
+  await expect(draft).toContainText("Low confidence (below 85 %): try more image tokens");
   await expect(draft.getByRole("button", { name: "Refine with 64" })).toHaveClass("main");
   // With all of them there is nothing more to try; it is said all the same.
   await unsure();

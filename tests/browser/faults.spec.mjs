@@ -31,7 +31,7 @@ test("a picture that cannot be read leaves the one before as it was", async ({ s
     await page.evaluate(() => [globalThis.mqt.picture.name, globalThis.mqt.turns.length]),
   ).toEqual(["toybox-1.png", 1]);
   expect(await page.locator("#shown").evaluate(image => image.naturalWidth)).toBe(480);
-  await expect(page.locator("#answers hr")).toHaveCount(0);
+  await expect(page.locator("#answers .divider")).toHaveCount(0);
   const answer = await ask(page, "How many things are there?");
   await expect(answer).toHaveAttribute("data-vision-runs", "0");
   expect(await page.evaluate(() => globalThis.mqt.turns.length)).toBe(2);

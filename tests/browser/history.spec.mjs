@@ -33,17 +33,22 @@ test("the last conversation is there after a reload, goes on, and can be cleared
   await page.getByRole("button", { name: "Delete Last conversation" }).click();
   await expect(page.locator("#kept-talk")).toContainText("No conversation is stored.");
 
-  // All at once, at the second press: model, conversation, encoded pictures.
+  // All at once, after one more press: model, conversation, encoded pictures; also on the page.
   await page.keyboard.press("Escape");
   await ask(page, "Is there a cat?");
   await panel(page, "Storage");
   await expect(page.locator("#kept-talk")).toContainText("4 answers");
   await page.getByRole("button", { name: "Delete everything" }).click();
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.getByRole("button", { name: "Delete everything" }).click();
   await expect(page.locator("#kept-talk")).toContainText("4 answers");
-  await page.getByRole("button", { name: "Really delete all of the above?" }).click();
+  await page.getByRole("button", { name: "Delete", exact: true }).click();
   await expect(page.locator("#packs")).toContainText("No model is stored.");
   await expect(page.locator("#kept-talk")).toContainText("No conversation is stored.");
   await expect(page.locator(".pack, .everything")).toHaveCount(0);
+  await expect(page.getByText("Deleted. The picture in the frame")).toBeVisible();
+  await expect(page.locator("article")).toHaveCount(0);
+  await expect(page.locator("#undo")).toBeEmpty();
   await page.reload();
   await expect(page.locator(".welcome")).toBeVisible();
   await expect(page.locator("article")).toHaveCount(0);

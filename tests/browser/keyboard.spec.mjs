@@ -94,7 +94,7 @@ for (const [width, height] of [
     await to(page, "New conversation");
     await press("Enter");
     await expect(page.locator("article")).toHaveCount(0);
-    await expect(page.locator("#remark")).toHaveAttribute("aria-live", "polite");
+    await expect(page.locator("#undo")).toHaveAttribute("aria-live", "polite");
     await to(page, "Undo", "Shift+Tab");
     await press("Enter");
     await expect(page.locator("article .text").first()).toHaveText(answer);

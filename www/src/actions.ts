@@ -137,7 +137,8 @@ export interface Page {
   compare(question: string, several: number[], turns?: Turn[]): Promise<void>;
   /** Asks a question about a sample picture with several m; loads the model if there is none. */
   example(sample: number, question: string, several: number[]): Promise<void>;
-  startAnew(): Promise<void>;
+  /** Begins another conversation about the same pictures; `forGood`: there is no way back. */
+  startAnew(forGood?: boolean): Promise<void>;
   stop(): void;
   /** Says what a model would take; one that is stored is loaded at once. */
   offer(model: Loadable): Promise<void>;

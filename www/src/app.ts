@@ -13,7 +13,7 @@ import {
 import type { Loadable, Page, Panel, Picture } from "./actions";
 import type { Card } from "./card";
 import * as conversation from "./conversation";
-import { find, log, reveal } from "./dom";
+import { log, reveal } from "./dom";
 import { failed } from "./failures";
 import * as history from "./history";
 import * as notices from "./notices";
@@ -298,7 +298,31 @@ export class App extends Viewer implements Page {
     if (this.work === control) await this.catchUp();
   }
 
-  async startAnew(): Promise<void> {
+  async only(picture: Picture): Promise<void> {
+    const { picture: framed, pictures, turns } = this;
+    if (pictures.length < 2 || isBusy()) return;
+    this.forget();
+    // The engine has kept what it made of it.
+    this.picture = { ...picture, view: undefined, before: undefined, turn: 0 };
+    this.pictures = [this.picture];
+    const restore = conversation.begin();
+    const { talk } = this;
+    notices.remark("");
+    notices.offerUndo(words.onlyNow(pictures.indexOf(picture) + 1), () => {
+      // Too late once something else was begun.
+      if (talk !== this.talk || this.turns.length > 0) return;
+      [this.picture, this.pictures, this.turns] = [framed, pictures, turns];
+      this.talk = {};
+      restore();
+      this.changed();
+      void this.catchUp();
+    });
+    this.changed();
+    if (this.engine) await this.catchUp();
+  }
+
+  async startAnew(forGood = false): Promise<void> {
+    notices.noUndo();
     if (state() === "answering" || state() === "mapping") {
       this.work?.abort();
       this.work = undefined;
@@ -313,9 +337,8 @@ export class App extends Viewer implements Page {
     void history.clear();
     const { talk } = this;
     const undo = () => {
-      notices.remark("");
       // Too late once something else was begun.
-      if (talk !== this.talk || this.turns.length > 0 || isBusy()) return;
+      if (talk !== this.talk || this.turns.length > 0) return;
       if (pictures !== this.pictures) return;
       for (const [i, picture] of pictures.entries()) picture.turn = stood[i]!;
       this.turns = turns;
@@ -325,10 +348,7 @@ export class App extends Viewer implements Page {
       void history.keep(pictures, turns as Answer[]);
       this.changed();
     };
-    if (turns.length > 0) {
-      notices.remark(words.anew, { label: words.undo, name: "plain", run: undo });
-      reveal(find("#remark"));
-    }
+    if (turns.length > 0 && !forGood) notices.offerUndo(words.anew, undo);
     // An engine that goes away just now has nothing to forget.
     await this.engine?.startAnew().catch(error => log(`start anew: ${(error as Error).message}`));
     if (talk !== this.talk) return;

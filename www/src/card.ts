@@ -180,7 +180,8 @@ export class Card {
   }
 
   private unsureWords(a: Answer): string {
-    return a.imageTokens < tokens.maximum() && !this.isColumn ? words.lowMore : words.lowConfidence;
+    const more = a.imageTokens < tokens.maximum() && !this.isColumn;
+    return (more ? words.lowMore : words.lowConfidence)(UNSURE * 100);
   }
 
   private details(a: Answer, open: boolean): HTMLElement {
@@ -193,12 +194,11 @@ export class Card {
       this.sampled.temperature > 0 && words.seed(this.sampled.seed),
       words.cached(a.cachedTokens, a.promptTokens),
     ].filter(Boolean);
-    return h(
-      "details.more",
-      { open },
-      h("summary", words.details),
-      h("p.small", lines.join(" · ")),
-    );
+    const details = h<HTMLDetailsElement>("details.more", { open });
+    // What opens comes into sight.
+    const onclick = () => requestAnimationFrame(() => details.open && reveal(details));
+    details.append(h("summary", { onclick }, words.details), h("p.small", lines.join(" · ")));
+    return details;
   }
 
   private actions(a: Answer): (HTMLElement | false)[] {
@@ -207,7 +207,8 @@ export class Card {
     const last = cards.latest === this && page.turns.length > 0;
     const whole = a.finishReason !== "cancelled";
     const draws = settings.sampling().temperature > 0;
-    const again = last && whole && (draws || (other !== a.imageTokens && other !== max));
+    const again =
+      last && whole && !tokens.isOpen() && (draws || (other !== a.imageTokens && other !== max));
     const copyIt = h("button", { type: "button" }, words.copy);
     copyIt.onclick = () => void copy(a.answer, copyIt);
     return [

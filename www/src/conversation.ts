@@ -118,7 +118,11 @@ export function restore(pictures: Picture[], answers: Answer[]): void {
   place(pictures);
   refreshAll();
   find("#empty").hidden = answers.length > 0;
-  // In a column of its own the last answer is seen at once; on a phone the page begins at its top.
+  toEnd();
+}
+
+/** In a column of its own what came last is seen at once; a phone's page stays where it is. */
+function toEnd(): void {
   const column = find("#scroll");
   column.scrollTop = column.scrollHeight;
 }
@@ -127,11 +131,13 @@ export function restore(pictures: Picture[], answers: Answer[]): void {
  * A new conversation begins; the old one stays to be read. What it returns takes that back.
  */
 export function begin(): () => void {
-  const [before, line] = [cards.latest, h("hr")];
+  const [before, line] = [cards.latest, h("p.divider", { role: "separator" }, words.divider)];
   const [oldRows, oldOpening] = [rows, opening];
   [cards.latest, rows, opening] = [undefined, new Map(), undefined];
   refreshAll();
-  if (list().childElementCount > 0 && !list().lastElementChild?.matches("hr")) list().append(line);
+  if (list().childElementCount > 0 && !list().lastElementChild?.matches(".divider"))
+    list().append(line);
+  toEnd();
   return () => {
     for (const row of rows.values()) row.remove();
     line.remove();

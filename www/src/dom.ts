@@ -52,8 +52,9 @@ export function bytes(n: number): string {
   return `${step === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[step]}`;
 }
 
-/** 843 → "0.84 s", 150000 → "2.5 min". */
+/** 31 → "31 ms", 843 → "0.84 s", 150000 → "2.5 min". */
 export function seconds(ms: number): string {
+  if (ms < 99.5) return `${ms >= 9.95 ? Math.round(ms) : ms.toFixed(1)} ms`;
   const s = ms / 1000;
   if (s >= 120) return `${s >= 600 ? Math.round(s / 60) : (s / 60).toFixed(1)} min`;
   return `${s >= 10 ? Math.round(s) : s >= 1 ? s.toFixed(1) : s.toFixed(2)} s`;

@@ -152,18 +152,29 @@ function line(name: string, what: string, more: string, remove?: () => unknown):
   );
 }
 
-/** Deletes all that is listed, at the second press. */
+/** Deletes all that is listed, and what the page shows of it, once that was confirmed. */
 function everything(urls: string[]): HTMLElement {
-  const button = h("button.everything", { type: "button" }, stored.all);
-  button.onclick = async () => {
-    if (button.textContent === stored.all) return void (button.textContent = stored.allSure);
+  const place = h("div.everything");
+  const press = (label: string, onclick: () => unknown) =>
+    h("button", { type: "button", onclick }, label);
+  const clear = async () => {
     await history.clear();
+    await page.startAnew(true);
     await forgetPictures();
     await fill();
     // These say what could not be deleted.
     for (const url of urls) await drop(url);
+    find("#allowance").append(h("p", { role: "status" }, stored.gone));
   };
-  return button;
+  const begin = () => place.replaceChildren(press(stored.all, ask));
+  const ask = () => {
+    const cancel = press(stored.cancel, () => (begin(), find("button", place).focus()));
+    const buttons = h("div.actions", press(stored.allSure, clear), cancel);
+    place.replaceChildren(h("p", { role: "alert" }, stored.sure), buttons);
+    cancel.focus();
+  };
+  begin();
+  return place;
 }
 
 async function fill(): Promise<void> {
@@ -220,7 +231,9 @@ async function fill(): Promise<void> {
   };
   find("#allowance").replaceChildren(
     h("p", stored.uses(bytes(usage), bytes(quota))),
-    ...(usage > listed ? [h("p.small.quiet", stored.rest(bytes(usage - listed)))] : []),
+    ...(usage > listed
+      ? [h("p.small.quiet", `${stored.rest(bytes(usage - listed))} ${stored.restStays}`)]
+      : []),
     h("p", kept ? stored.kept : stored.notKept),
     h("div.actions", !kept && keep, listed > 0 && everything(all.map(({ url }) => url))),
   );

@@ -2,6 +2,8 @@
 
 import { shown } from "mqt-web";
 import { find, h } from "./dom";
+import { isBusy } from "./state";
+import { picture as words } from "./words";
 
 export interface Action {
   label: string;
@@ -74,9 +76,19 @@ export function clearWelcome(): void {
 export const sentence = (message: string) =>
   `${shown(message.replace(/^[a-z]+(?=,? )/, word => word[0]!.toUpperCase() + word.slice(1))).replace(/\.$/, "")}.`;
 
+/** What was done just now, and the way back, beside the buttons of the box for questions. */
+export function offerUndo(text: string, undo: () => void): void {
+  const run = () => {
+    if (isBusy()) return;
+    noUndo();
+    undo();
+  };
+  find("#undo").replaceChildren(text, " ", button({ label: words.undo, name: "plain", run }));
+}
+
 /** What could be undone is not offered any more. */
 export function noUndo(): void {
-  if (find("#remark").querySelector("button")) remark("");
+  find("#undo").replaceChildren();
 }
 
 /** One quiet line under the picture, perhaps with something to press. */

@@ -26,7 +26,9 @@ function mayAsk(): boolean {
 
 /** Questions that fit the picture: one click asks them. */
 function chips(): void {
-  const own = samples.find(sample => sample.name === page.picture?.name)?.questions ?? [];
+  // With several pictures every question is about all of them.
+  const sample = page.pictures.length < 2 && samples.find(s => s.name === page.picture?.name);
+  const own = (sample || undefined)?.questions ?? [];
   const texts = own.length > 0 ? own.slice(0, 4).map(q => q.text) : words.examples;
   const make = (text: string) =>
     h("button.chip", { type: "button", onclick: () => ask(text, false) }, text);
@@ -57,7 +59,8 @@ function refresh(): void {
       : page.pictures.length > 1 && knowsScenesOnly()
         ? pictureWords.single
         : "";
-  find("#ask-hint").textContent = text ? hint : "";
+  const isBack = state() === "first-visit" && page.turns.length > 0 && !page.loading;
+  find("#ask-hint").textContent = isBack ? words.loadsFirst : text ? hint : "";
 }
 
 function ask(question: string, isTyped: boolean): void {

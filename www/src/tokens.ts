@@ -8,7 +8,7 @@ import { bytes, find, h, reveal, seconds } from "./dom";
 import { bundledOffer, gives, inWords, nearest, nearestStep } from "./offer";
 import { selected } from "./selecting";
 import { settings } from "./settings";
-import { isOpen } from "./state";
+import { isOpen as isReady } from "./state";
 import { knob as words } from "./words";
 
 let offer: Offer = bundledOffer;
@@ -23,6 +23,8 @@ export const wanted = (): number | undefined => (auto ? undefined : m);
 /** m as the slider shows it. */
 export const shown = () => m;
 export const maximum = () => offer.max;
+/** What Auto will choose is not known before this device was measured. */
+export const isOpen = () => auto && !page.engine;
 /** What the loaded model gives; until one is loaded, the bundled one. */
 export const offered = (): Offer => offer;
 export const onMove = (listener: () => void) => void listeners.push(listener);
@@ -91,7 +93,7 @@ export function take(next: Offer): void {
   if (!auto || find("#tokens-exact").ariaInvalid) say("");
   settle(words.youAsked);
   draw();
-  if (isOpen()) void refresh();
+  if (isReady()) void refresh();
 }
 
 /** As a link says that was followed to the open page. */
@@ -155,11 +157,11 @@ export function setUp(): void {
       if (selected()) void reselect();
     }
     draw();
-    if (page.engine && isOpen()) void refresh();
+    if (page.engine && isReady()) void refresh();
   });
   find<HTMLTextAreaElement>("#question").addEventListener(
     "input",
-    () => isOpen() && void refresh(),
+    () => isReady() && void refresh(),
   );
   takeLinked();
   draw();
@@ -170,17 +172,23 @@ function draw(): void {
   const slider = find<HTMLInputElement>("#tokens");
   slider.max = String(offer.max);
   slider.value = String(m);
-  slider.setAttribute("aria-valuetext", words.valueText(m, offer.max));
+  slider.setAttribute("aria-valuetext", isOpen() ? words.auto : words.valueText(m, offer.max));
   find<HTMLInputElement>("#auto").checked = auto;
   const field = find<HTMLInputElement>("#tokens-exact");
   field.max = String(offer.max);
-  if (!field.ariaInvalid) field.value = String(m);
+  field.placeholder = isOpen() ? "?" : "";
+  if (!field.ariaInvalid) field.value = isOpen() ? "" : String(m);
   const track = find("#track");
   track.classList.toggle("auto", auto);
+  track.classList.toggle("open", isOpen());
   find(".fill", track).style.inlineSize = `${toPlace(m)}%`;
   find(".thumb", track).style.insetInlineStart = `${toPlace(m)}%`;
   const ticks = offer.ladder.map(step => {
-    const tick = h(step <= m ? "span.tick.on" : "span.tick", h("i"), h("b", String(step)));
+    const tick = h(
+      step <= m && !isOpen() ? "span.tick.on" : "span.tick",
+      h("i"),
+      h("b", String(step)),
+    );
     // A whole level: the picture is cut more finely from there on.
     const isLevel = offer.levels.length > 1 && offer.levels.some(l => l.imageTokens === step);
     tick.classList.toggle("level", isLevel);

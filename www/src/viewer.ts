@@ -181,6 +181,7 @@ export abstract class Viewer extends Loader {
     [this.picture, this.pictures] = [taken, [taken]];
     taken.before = { picture, pictures, turns, restore: conversation.begin() };
     notices.remark("");
+    notices.noUndo();
     this.changed();
     if (this.engine) await this.encode();
     else if (!this.loading && state() === "first-visit" && (await this.isStored()))
@@ -197,6 +198,7 @@ export abstract class Viewer extends Loader {
     this.pictures = [...this.pictures, this.picture];
     conversation.place(this.pictures);
     notices.remark("");
+    notices.noUndo();
     this.changed();
     // What is under way goes on, and looks at it afterwards.
     if (this.engine && !isBusy()) await this.encode();
@@ -207,16 +209,11 @@ export abstract class Viewer extends Loader {
     this.changed();
   }
 
-  async only(picture: Picture): Promise<void> {
-    if (this.pictures.length < 2 || isBusy()) return;
-    // The engine has kept what it made of it.
-    await this.attach(picture.blob, picture.name);
-  }
-
   async drop(picture: Picture): Promise<void> {
     if (this.pictures.length < 2 || isBusy()) return;
     this.remove(picture);
     notices.remark("");
+    notices.noUndo();
     if (this.turns.length > 0) void history.keep(this.pictures, this.turns as Answer[]);
     if (!this.engine) return;
     if (!this.loading) notices.clear();

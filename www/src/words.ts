@@ -73,7 +73,7 @@ export const markup = {
   settingsSelect: "How image tokens are chosen",
   settingsStop: "Stop text",
   settingsSystem: "System prompt",
-  settingsTarget: "Auto: first token within (s)",
+  settingsTarget: "Auto: target for the first token (s)",
   settingsTemperature: "Temperature",
   settingsTitle: "Settings",
   settingsTopK: "Top-k (0 = off)",
@@ -83,7 +83,7 @@ export const markup = {
   talkChips: "Example questions",
   talkCompare: "Compare token counts",
   talkEmpty: "What would you like to know?",
-  talkEmptyMore: "Pick a picture, then ask. Everything runs on this device.",
+  talkEmptyMore: "Type a question, or press one below. Everything runs on this device.",
   talkLooking: "Looking at the picture",
   talkPlaceholder: "Ask about the picture",
   talkQuestion: "Question",
@@ -167,6 +167,8 @@ export const picture = {
   photo: (model: string) =>
     `This looks like a photo. ${model} only understands toy scenes: its answers will be wrong.`,
   anew: "A new conversation began.",
+  onlyNow: (n: number) => `A new conversation began, about picture ${n} only.`,
+  divider: "New conversation",
   undo: "Undo",
   readings: "The file is rotated, transparent or has 16 bits: the model sees it as you do.",
   tooLarge: (name: string) => `${name} is too large for a picture; the one before is kept.`,
@@ -246,7 +248,7 @@ export const knob = {
   upTo: (max: number) => (max === 1 ? "1" : `a whole number from 1 to ${max}`),
   or: (list: number[]) =>
     list.length === 1 ? `${list[0]}` : `${list.slice(0, -1).join(", ")} or ${list.at(-1)}`,
-  autoKept: (reason: string) => `as for the first question: ${reason}`,
+  autoKept: (reason: string) => `${reason} (as for the first question)`,
   autoLater: "Auto picks once it has measured this device.",
   ofMax: (m: number, max: number) => `${m} of ${max} image tokens.`,
   autoIs: (m: number, reason: string, pictures: number) =>
@@ -261,7 +263,7 @@ export const knob = {
     `Prompt ${now} tokens (${nowBytes})` +
     (now === most ? "." : `; with ${max}: ${most} (${mostBytes}).`),
   larger: (now: string, m: number, most: string, max: number) =>
-    `A 7B model here: up to ${now}` +
+    `For comparison, a 7B model on this device: about ${now}` +
     (m === max ? ` with ${max}.` : ` with ${m}, ${most} with ${max}.`),
   demanding: "Counting and reading usually need more image tokens.",
   reads: (who: string, where: string, percent: number, unused: string) =>
@@ -275,6 +277,7 @@ export const knob = {
 
 export const talk = {
   noPicture: "Choose a picture first.",
+  loadsFirst: "Asking loads the model first.",
   startsDownload: (what: string) => `Asking starts the download (${what}).`,
   examples: [
     "Describe the picture",
@@ -296,8 +299,8 @@ export const talk = {
     `The same question about all ${pictures} pictures; the number is image tokens of each.`,
   confidence: (percent: number) => `confidence ${percent} %`,
   confidenceHint: "mean probability of the generated tokens: how sure the model is, not how right",
-  lowConfidence: "Low confidence",
-  lowMore: "Low confidence: try more image tokens",
+  lowConfidence: (below: number) => `Low confidence (below ${below} %)`,
+  lowMore: (below: number) => `Low confidence (below ${below} %): try more image tokens`,
   firstTokenHint:
     "from the question to the first token, looking at the picture included if that had not happened",
   details: "Details",
