@@ -1,5 +1,6 @@
-// Every large buffer and texture of a load and of an answer finds no memory, once each: the page
-// says so, frees what it had, answers nothing wrong, and the next try starts from the beginning.
+// Every kind of large buffer and texture of a load and of an answer finds no memory, once each: the
+// page says so, frees what it had, answers nothing wrong, and the next try starts from the
+// beginning.
 
 import { ask, expect, load, reached, sample, test, tokens, forgetful } from "./site.mjs";
 
@@ -46,7 +47,7 @@ const scarce = fail => `{
   };
 }`;
 
-test("every large buffer without memory, one after the other", async ({ site }) => {
+test("every kind of large buffer without memory, one after the other", async ({ site }) => {
   site.prelude = scarce(-1);
   const page = await site.open();
   await forgetful(page);
@@ -60,8 +61,14 @@ test("every large buffer without memory, one after the other", async ({ site }) 
     .at(-1)
     .evaluate(() => self.made);
   expect(made.length).toBeGreaterThan(60);
+  // Layers and shards differ in their numbers only: the first and the last of each kind stand for
+  // the others.
+  const kinds = made.map(label => label.replace(/\d+/g, "#"));
+  const chosen = [...made.keys()].filter(
+    i => kinds.indexOf(kinds[i]) === i || kinds.lastIndexOf(kinds[i]) === i,
+  );
   const started = Date.now();
-  for (const fail of made.keys()) {
+  for (const fail of chosen) {
     site.prelude = scarce(fail);
     const before = await page.locator("article").count();
     await page.evaluate(() => globalThis.mqt.switchTo({}));
@@ -73,7 +80,7 @@ test("every large buffer without memory, one after the other", async ({ site }) 
     await expect(page.locator(".notice"), made[fail]).toContainText("memory freed");
     expect(await page.evaluate(() => globalThis.mqt.engine), made[fail]).toBeUndefined();
   }
-  console.log(`${made.length} tries: ${((Date.now() - started) / 1000).toFixed(0)} s`);
+  console.log(`${chosen.length} of ${made.length} buffers tried: ${((Date.now() - started) / 1000).toFixed(0)} s`);
 
   site.prelude = " ";
   await page.getByRole("button", { name: "Try again" }).click();

@@ -74,12 +74,12 @@ pub(super) fn of(kernel: &'static str) -> Vec<Case> {
             // So many blocks that every cut's slices go round more than once, unevenly.
             add(f + c, c, (17, 96, 1100), cut);
         }
-        for (i, &shape) in large.iter().enumerate() {
-            for (c, cut) in
-                cuts(64).filter(|(_, cut)| matches!(cut.via, Via::Tile | Via::Bytes) && mine(cut))
-            {
-                add(i + f, i + c, shape, cut);
-            }
+        for (c, cut) in
+            cuts(64).filter(|(_, cut)| matches!(cut.via, Via::Tile | Via::Bytes) && mine(cut))
+        {
+            // The shapes go round with the formats, so that every cut meets each of them.
+            let i = (f + c) % large.len();
+            add(i + f, i + c, large[i], cut);
         }
     }
     cases
