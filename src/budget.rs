@@ -351,7 +351,10 @@ fn automatic(target_ms: f64, situation: &Situation) -> (usize, String) {
         let target = seconds(target_ms);
         format!("as many as are taken here: the first token comes within the target of {target}")
     } else if m == most {
-        format!("all of them: the first token still comes within the target of {}", seconds(target_ms))
+        format!(
+            "all of them: the first token still comes within the target of {}",
+            seconds(target_ms)
+        )
     } else if Some(m) == steps.iter().rfind(fits).map(|(m, _)| *m) {
         "as many as the context has room for".into()
     } else {

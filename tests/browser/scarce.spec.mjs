@@ -80,7 +80,9 @@ test("every kind of large buffer without memory, one after the other", async ({ 
     await expect(page.locator(".notice"), made[fail]).toContainText("memory freed");
     expect(await page.evaluate(() => globalThis.mqt.engine), made[fail]).toBeUndefined();
   }
-  console.log(`${chosen.length} of ${made.length} buffers tried: ${((Date.now() - started) / 1000).toFixed(0)} s`);
+  console.log(
+    `${chosen.length} of ${made.length} buffers tried: ${((Date.now() - started) / 1000).toFixed(0)} s`,
+  );
 
   site.prelude = " ";
   await page.getByRole("button", { name: "Try again" }).click();

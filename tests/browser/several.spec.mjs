@@ -83,17 +83,17 @@ test("a picture is added: what was said goes on, and nothing is encoded twice", 
     "placeholder",
     "Ask about the 2 pictures",
   );
-  await page.getByRole("button", { name: "Only picture 1", exact: true }).click();
+  await page.getByRole("button", { name: "New conversation with picture 1", exact: true }).click();
   await expect(page.locator("#gallery")).toBeHidden();
   await expect(page.locator("#question")).toHaveAttribute("placeholder", "Ask about the picture");
   // What was there can be had again, until something is asked.
   await expect(page.locator("#answers .divider")).toHaveText("New conversation");
-  await expect(page.locator("#undo")).toContainText("about picture 1 only");
+  await expect(page.locator("#undo")).toContainText("picture 1 only");
   await page.locator("#undo button").click();
   await expect(page.locator("#thumbs button")).toHaveCount(2);
   await expect(page.locator("#answers .divider")).toHaveCount(0);
   expect(await page.evaluate(() => globalThis.mqt.turns.length)).toBe(3);
-  await page.getByRole("button", { name: "Only picture 1", exact: true }).click();
+  await page.getByRole("button", { name: "New conversation with picture 1", exact: true }).click();
   await ask(page, "How many things are there?");
   expect(await last(page)).toMatchObject({ images: 1, newImages: 1, visionRuns: 0 });
   await expect(page.locator("#undo")).toBeEmpty();

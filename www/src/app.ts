@@ -332,6 +332,7 @@ export class App extends Viewer implements Page {
     const stood = pictures.map(({ turn }) => turn);
     this.forget();
     this.untell();
+    const wasEmpty = conversation.isEmpty();
     const putBack = conversation.clear();
     conversation.place(this.pictures);
     void history.clear();
@@ -345,10 +346,10 @@ export class App extends Viewer implements Page {
       putBack();
       const last = conversation.latest();
       if (last) reveal(last.element);
-      void history.keep(pictures, turns as Answer[]);
+      if (turns.length > 0) void history.keep(pictures, turns as Answer[]);
       this.changed();
     };
-    if (turns.length > 0 && !forGood) notices.offerUndo(words.anew, undo);
+    if (!wasEmpty && !forGood) notices.offerUndo(words.anew, undo);
     // An engine that goes away just now has nothing to forget.
     await this.engine?.startAnew().catch(error => log(`start anew: ${(error as Error).message}`));
     if (talk !== this.talk) return;

@@ -9,6 +9,7 @@ import { lazily } from "./lazily";
 import { overlay } from "./overlay";
 import { settings } from "./settings";
 import { isBusy, isOpen } from "./state";
+import { knowsScenesOnly } from "./picture";
 import * as steps from "./steps";
 import * as tokens from "./tokens";
 import { looked, talk as words } from "./words";
@@ -17,7 +18,7 @@ import { looked, talk as words } from "./words";
  * Below this mean probability of its words an answer is worth asking again, if there are more image
  * tokens.
  */
-const UNSURE = 0.85;
+export const UNSURE = 0.85;
 
 /** The cards that are shown, and the one that can be refined. */
 export const cards = { all: [] as Card[], latest: undefined as Card | undefined };
@@ -158,8 +159,12 @@ export class Card {
       h(
         "span",
         { title: words.firstTokenHint },
-        seconds(this.isColumn ? a.timingsMs.prefill : a.timingsMs.firstToken),
+        this.isColumn
+          ? words.readIn(seconds(a.timingsMs.prefill))
+          : words.firstIn(seconds(a.timingsMs.firstToken)),
       ),
+      a.finishReason === "length" && h("span.hint", words.cutOff(a.completionTokens)),
+      a.images.length > 1 && knowsScenesOnly() && h("span.hint", words.mixes),
       this.isUnsure && h("span.hint", this.unsureWords(a)),
     ];
     if (this.isColumn) {
@@ -180,8 +185,8 @@ export class Card {
   }
 
   private unsureWords(a: Answer): string {
-    const more = a.imageTokens < tokens.maximum() && !this.isColumn;
-    return (more ? words.lowMore : words.lowConfidence)(UNSURE * 100);
+    if (this.isColumn) return words.lowShort;
+    return (a.imageTokens < tokens.maximum() ? words.lowMore : words.lowConfidence)(UNSURE * 100);
   }
 
   private details(a: Answer, open: boolean): HTMLElement {

@@ -3,7 +3,7 @@
 
 import type { Answer, Turn } from "mqt-web";
 import { type Picture, page } from "./actions";
-import { Card } from "./card";
+import { Card, UNSURE } from "./card";
 import { MOST_COLUMNS, choose, inWords, typed } from "./chosen";
 import { copy, h, revealTop, seconds } from "./dom";
 import { isOpen } from "./state";
@@ -110,9 +110,15 @@ const plain = (answer: Answer) => answer.answer.trim().toLowerCase();
 export function verdict(answers: Answer[]): string {
   const last = answers.at(-1);
   if (!last || answers.length < 2) return "";
-  // The fewest from which on every answer is that of the most.
+  const isSure = (answer: Answer) => (answer.meanProbability ?? 1) >= UNSURE;
+  // The fewest from which on every answer is that of the most, and as sure.
   let first = answers.length - 1;
-  while (first > 0 && plain(answers[first - 1]!) === plain(last)) first--;
+  while (
+    first > 0 &&
+    plain(answers[first - 1]!) === plain(last) &&
+    (isSure(answers[first - 1]!) || !isSure(last))
+  )
+    first--;
   const enough = answers[first]!;
   if (enough === last) return words.needsAll(last.imageTokens);
   const gain = last.timingsMs.prefill / Math.max(0.1, enough.timingsMs.prefill);

@@ -147,6 +147,9 @@ export function begin(): () => void {
   };
 }
 
+/** Whether nothing was asked on this page. */
+export const isEmpty = () => cards.all.length === 0;
+
 /** Takes everything away. What it returns puts it back. */
 export function clear(): () => void {
   const before = [cards.all, cards.latest, rows, opening] as const;

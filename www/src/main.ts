@@ -20,6 +20,9 @@ import { offerToTests } from "./testing";
 import * as tokens from "./tokens";
 import { welcome } from "./welcome";
 
+// After a reload the page begins where it says how to go on.
+globalThis.history.scrollRestoration = "manual";
+
 const app = new App({
   models: () => lazily("models", async () => (await import("./models")).open()),
   storage: () => lazily("storage", async () => (await import("./models")).openStorage()),

@@ -164,7 +164,8 @@ function everything(urls: string[]): HTMLElement {
     await fill();
     // These say what could not be deleted.
     for (const url of urls) await drop(url);
-    find("#allowance").append(h("p", { role: "status" }, stored.gone));
+    if (!page.engine && !page.loading) await page.welcome();
+    find("#allowance").append(h("p", { role: "status" }, stored.gone(!!page.engine)));
   };
   const begin = () => place.replaceChildren(press(stored.all, ask));
   const ask = () => {
@@ -234,7 +235,11 @@ async function fill(): Promise<void> {
     ...(usage > listed
       ? [h("p.small.quiet", `${stored.rest(bytes(usage - listed))} ${stored.restStays}`)]
       : []),
-    h("p", kept ? stored.kept : stored.notKept),
-    h("div.actions", !kept && keep, listed > 0 && everything(all.map(({ url }) => url))),
+    ...(listed > 0
+      ? [
+          h("p", kept ? stored.kept : stored.notKept),
+          h("div.actions", !kept && keep, everything(all.map(({ url }) => url))),
+        ]
+      : []),
   );
 }

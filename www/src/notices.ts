@@ -83,7 +83,7 @@ export function offerUndo(text: string, undo: () => void): void {
     noUndo();
     undo();
   };
-  find("#undo").replaceChildren(text, " ", button({ label: words.undo, name: "plain", run }));
+  find("#undo").replaceChildren(text, " ", button({ label: words.undo, run }));
 }
 
 /** What could be undone is not offered any more. */

@@ -67,9 +67,10 @@ export const storage = {
   sure: "Delete every model, encoded picture and conversation that is listed here, and clear the conversation on the page?",
   allSure: "Delete",
   cancel: "Cancel",
-  gone: "Deleted. The picture in the frame and the loaded model stay until you close the page.",
-  kept: "The browser keeps it until you delete it.",
-  notKept: "The browser may delete it when the disk is full.",
+  gone: (model: boolean) =>
+    `Deleted. The picture in the frame${model ? " and the loaded model stay" : " stays"} until you close the page.`,
+  kept: "The browser keeps what is stored until you delete it.",
+  notKept: "The browser may delete what is stored when the disk is full.",
   keep: "Ask the browser to keep it",
   history: "Last conversation",
   historyIs: (n: number, pictures: number, size: string) =>

@@ -64,9 +64,10 @@ export const markup = {
   pictureViews: "How the picture is shown",
   settingsClose: "Done",
   settingsCloseLabel: "Close Settings",
-  settingsHistory: "Keep the last conversation on this device",
+  settingsHistory: "Keep the last conversation on this device (not its comparisons)",
   settingsModelDefault: "Model default",
-  settingsMost: "Max tokens",
+  settingsMost: "Longest answer (tokens)",
+  settingsNote: "Settings last until the page is reloaded; a link from Diagnostics keeps them.",
   settingsRepetition: "Repetition penalty",
   settingsReset: "Reset",
   settingsSeed: "Seed",
@@ -150,7 +151,7 @@ export const picture = {
   nth: (n: number, name: string) => `Picture ${n}: ${name}`,
   frame: (n: number, name: string) => `Show picture ${n}: ${name}`,
   forget: (n: number) => `Forget picture ${n}`,
-  only: (n: number) => `Only picture ${n}`,
+  only: (n: number) => `New conversation with picture ${n}`,
   all: (n: number) => `Questions are about all ${n} pictures.`,
   askAll: (n: number) => `Ask about the ${n} pictures`,
   forgotten: (name: string) => `Forgotten: ${name}`,
@@ -166,8 +167,8 @@ export const picture = {
   map: "Learned once: the same for every picture and question.",
   photo: (model: string) =>
     `This looks like a photo. ${model} only understands toy scenes: its answers will be wrong.`,
-  anew: "A new conversation began.",
-  onlyNow: (n: number) => `A new conversation began, about picture ${n} only.`,
+  anew: "New conversation.",
+  onlyNow: (n: number) => `New conversation, picture ${n} only.`,
   divider: "New conversation",
   undo: "Undo",
   readings: "The file is rotated, transparent or has 16 bits: the model sees it as you do.",
@@ -263,8 +264,8 @@ export const knob = {
     `Prompt ${now} tokens (${nowBytes})` +
     (now === most ? "." : `; with ${max}: ${most} (${mostBytes}).`),
   larger: (now: string, m: number, most: string, max: number) =>
-    `For comparison, a 7B model on this device: about ${now}` +
-    (m === max ? ` with ${max}.` : ` with ${m}, ${most} with ${max}.`),
+    `A 7B model here would read ${m} image tokens in about ${now}` +
+    (m === max ? "." : `, ${max} in ${most}.`),
   demanding: "Counting and reading usually need more image tokens.",
   reads: (who: string, where: string, percent: number, unused: string) =>
     `${who} mainly the ${where} (${percent} %).${unused}`,
@@ -299,8 +300,13 @@ export const talk = {
     `The same question about all ${pictures} pictures; the number is image tokens of each.`,
   confidence: (percent: number) => `confidence ${percent} %`,
   confidenceHint: "mean probability of the generated tokens: how sure the model is, not how right",
+  lowShort: "Low confidence",
   lowConfidence: (below: number) => `Low confidence (below ${below} %)`,
   lowMore: (below: number) => `Low confidence (below ${below} %): try more image tokens`,
+  cutOff: (n: number) => `cut off at ${count(n, "token")}`,
+  readIn: (time: string) => `read in ${time}`,
+  firstIn: (time: string) => `first token ${time}`,
+  mixes: "several pictures: may mix them up",
   firstTokenHint:
     "from the question to the first token, looking at the picture included if that had not happened",
   details: "Details",
