@@ -213,7 +213,10 @@ export class Card {
     const whole = a.finishReason !== "cancelled";
     const draws = settings.sampling().temperature > 0;
     const again =
-      last && whole && !tokens.isOpen() && (draws || (other !== a.imageTokens && other !== max));
+      last &&
+      whole &&
+      !tokens.isUndecided() &&
+      (draws || (other !== a.imageTokens && other !== max));
     const copyIt = h("button", { type: "button" }, words.copy);
     copyIt.onclick = () => void copy(a.answer, copyIt);
     return [

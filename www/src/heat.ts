@@ -79,7 +79,7 @@ function drawStrip(): void {
       ...Array.from({ length: max }, (_, i) => h("i", { "data-token": String(i + 1) })),
     );
   for (const [i, cell] of [...strip.children].entries()) {
-    cell.classList.toggle("on", i < tokens.shown() && !tokens.isOpen());
+    cell.classList.toggle("on", i < tokens.shown() && !tokens.isUndecided());
     cell.classList.toggle("picked", i + 1 === token);
   }
 }

@@ -8,7 +8,7 @@ import { bytes, find, h, reveal, seconds } from "./dom";
 import { bundledOffer, gives, inWords, nearest, nearestStep } from "./offer";
 import { selected } from "./selecting";
 import { settings } from "./settings";
-import { isOpen as isReady } from "./state";
+import { isOpen } from "./state";
 import { knob as words } from "./words";
 
 let offer: Offer = bundledOffer;
@@ -24,7 +24,7 @@ export const wanted = (): number | undefined => (auto ? undefined : m);
 export const shown = () => m;
 export const maximum = () => offer.max;
 /** What Auto will choose is not known before this device was measured. */
-export const isOpen = () => auto && !page.engine;
+export const isUndecided = () => auto && !page.engine;
 /** What the loaded model gives; until one is loaded, the bundled one. */
 export const offered = (): Offer => offer;
 export const onMove = (listener: () => void) => void listeners.push(listener);
@@ -93,7 +93,7 @@ export function take(next: Offer): void {
   if (!auto || find("#tokens-exact").ariaInvalid) say("");
   settle(words.youAsked);
   draw();
-  if (isReady()) void refresh();
+  if (isOpen()) void refresh();
 }
 
 /** As a link says that was followed to the open page. */
@@ -157,11 +157,11 @@ export function setUp(): void {
       if (selected()) void reselect();
     }
     draw();
-    if (page.engine && isReady()) void refresh();
+    if (page.engine && isOpen()) void refresh();
   });
   find<HTMLTextAreaElement>("#question").addEventListener(
     "input",
-    () => isReady() && void refresh(),
+    () => isOpen() && void refresh(),
   );
   takeLinked();
   draw();
@@ -172,20 +172,20 @@ function draw(): void {
   const slider = find<HTMLInputElement>("#tokens");
   slider.max = String(offer.max);
   slider.value = String(m);
-  slider.setAttribute("aria-valuetext", isOpen() ? words.auto : words.valueText(m, offer.max));
+  slider.setAttribute("aria-valuetext", isUndecided() ? words.auto : words.valueText(m, offer.max));
   find<HTMLInputElement>("#auto").checked = auto;
   const field = find<HTMLInputElement>("#tokens-exact");
   field.max = String(offer.max);
-  field.placeholder = isOpen() ? "?" : "";
-  if (!field.ariaInvalid) field.value = isOpen() ? "" : String(m);
+  field.placeholder = isUndecided() ? "?" : "";
+  if (!field.ariaInvalid) field.value = isUndecided() ? "" : String(m);
   const track = find("#track");
   track.classList.toggle("auto", auto);
-  track.classList.toggle("open", isOpen());
+  track.classList.toggle("open", isUndecided());
   find(".fill", track).style.inlineSize = `${toPlace(m)}%`;
   find(".thumb", track).style.insetInlineStart = `${toPlace(m)}%`;
   const ticks = offer.ladder.map(step => {
     const tick = h(
-      step <= m && !isOpen() ? "span.tick.on" : "span.tick",
+      step <= m && !isUndecided() ? "span.tick.on" : "span.tick",
       h("i"),
       h("b", String(step)),
     );
