@@ -103,6 +103,9 @@ pub struct Asked {
     stop: Vec<String>,
     /// Ids of an answer that was cut off: it is continued.
     so_far: Vec<u32>,
+    /// Pictures and all that follows them are read again, although some of it was read before: for
+    /// times that can be compared.
+    reread: bool,
 }
 
 impl Asked {
@@ -144,6 +147,7 @@ impl Asked {
         request.max_new_tokens = self.max_new_tokens.unwrap_or(request.max_new_tokens).max(1);
         request.stop = self.stop;
         request.so_far = self.so_far;
+        request.reread = self.reread;
         request.seen_ahead = true;
         Ok(request)
     }

@@ -256,7 +256,7 @@ impl Session {
         let (looked, encode_all) = (looked.and(more), encode + more.waited_ms());
         let prompt = self.roomy_prompt(request, choice.m, select, &question).await?;
 
-        let cached_tokens = self.keep_for(select, &prompt);
+        let cached_tokens = self.keep_for(select, request.reread, &prompt);
         let unread = prompt.len() - cached_tokens;
         let predicted = self.speed.first_token_ms(unread).map(|ms| encode_all + ms);
         let (prefill, compiled) = (Instant::now(), self.model.compiled());

@@ -226,11 +226,11 @@ impl Session {
     }
 
     /// Rewinds the cache to what the prompt of a question may keep, as
-    /// [`Session::keep_common_prefix`]; where the question chooses image tokens, to what lies
-    /// before them.
-    pub(super) fn keep_for(&mut self, select: Select, prompt: &[Slot]) -> usize {
+    /// [`Session::keep_common_prefix`]; where the image tokens are read again, or the question
+    /// chooses them, to what lies before them.
+    pub(super) fn keep_for(&mut self, select: Select, reread: bool, prompt: &[Slot]) -> usize {
         let picture = prompt.iter().position(|slot| slot.token().is_none());
-        match picture.filter(|_| select == Select::Question) {
+        match picture.filter(|_| reread || select == Select::Question) {
             Some(first) => self.keep_common_prefix(&prompt[..=first]),
             None => self.keep_common_prefix(prompt),
         }

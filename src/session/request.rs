@@ -35,6 +35,9 @@ pub struct Request {
     /// True if the picture was encoded before the user asked; that time is then not part of
     /// `first_token`.
     pub seen_ahead: bool,
+    /// Reads the pictures and all that follows them again, although some of it was read before:
+    /// for times that can be compared.
+    pub reread: bool,
 }
 
 impl Request {
@@ -52,6 +55,7 @@ impl Request {
             watch: None,
             so_far: Vec::new(),
             seen_ahead: false,
+            reread: false,
         }
     }
 }

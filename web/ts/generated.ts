@@ -686,6 +686,11 @@ export interface AskSettings {
   stop?: string[];
   /** Ids of an answer that was cut off: it is continued. */
   soFar?: number[];
+  /**
+   * Pictures and all that follows them are read again, although some of it was read before: for
+   * times that can be compared.
+   */
+  reread?: boolean;
 }
 
 /** What to measure. */

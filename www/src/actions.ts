@@ -29,6 +29,7 @@ export interface Picture {
 export interface Before {
   picture: Picture | undefined;
   pictures: Picture[];
+  others: Picture[];
   turns: Turn[];
   /** Puts the cards back as they were. */
   restore: () => void;
@@ -39,6 +40,14 @@ export interface Recorded {
   answer: Answer;
   pictures: string[];
   settings: Sampling;
+}
+
+/** An answer, and what it was asked about and after. */
+export interface Asked {
+  question: string;
+  pictures: Picture[];
+  turns: Turn[];
+  answer?: Answer | undefined;
 }
 
 /** How to load. */
@@ -85,10 +94,10 @@ export interface Page {
   readonly picture: Picture | undefined;
   /** All that the conversation is about, in the order of the prompt. */
   readonly pictures: Picture[];
+  /** The pictures in hand: those, or more of which this conversation is about one. */
+  readonly album: Picture[];
   readonly turns: Turn[];
   readonly records: Recorded[];
-  /** The last answer, while the engine can tell what it looked at. */
-  readonly mappable: Answer | undefined;
   readonly isWaiting: boolean;
   /** Whether a picture is being encoded, and no question asked yet. */
   readonly isReading: boolean;
@@ -112,8 +121,8 @@ export interface Page {
   add: Put;
   /** Puts one of the pictures into the frame. */
   frame(picture: Picture): void;
-  /** Begins a conversation about one of several pictures. */
-  only(picture: Picture): Promise<void>;
+  /** Begins a conversation about some of the pictures in hand, or about all of them again. */
+  about(pictures: Picture[]): Promise<void>;
   /** Takes one of several pictures out of the conversation; what was said stays. */
   drop(picture: Picture): Promise<void>;
   prepare(): Promise<void>;
@@ -128,10 +137,10 @@ export interface Page {
   /** The last question again: with other image tokens, or going on from where it was stopped. */
   again(how: { tokens?: number; soFar?: number[] }): Promise<void>;
   /**
-   * What the last answer looked at, for each of its pictures; `undefined` if it was stopped, or
-   * failed, which the page has said by then.
+   * What an answer looked at, for each of its pictures; loads the model if there is none.
+   * `undefined` if it was stopped, or failed, which the page has said by then.
    */
-  lookedAt(): Promise<LookedAt[] | undefined>;
+  lookedAt(of: Asked): Promise<LookedAt[] | undefined>;
   /** Takes the last question back, to be asked in other words. */
   edit(): void;
   compare(question: string, several: number[], turns?: Turn[]): Promise<void>;

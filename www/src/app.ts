@@ -10,10 +10,10 @@ import {
   type LookedAt,
   type Turn,
 } from "mqt-web";
-import type { Loadable, Page, Panel, Picture } from "./actions";
+import type { Asked, Loadable, Page, Panel, Picture } from "./actions";
 import type { Card } from "./card";
 import * as conversation from "./conversation";
-import { log, reveal } from "./dom";
+import { log } from "./dom";
 import { failed } from "./failures";
 import * as history from "./history";
 import * as notices from "./notices";
@@ -27,7 +27,16 @@ import * as tokens from "./tokens";
 import * as trouble from "./trouble";
 import { Viewer } from "./viewer";
 import { welcome } from "./welcome";
-import { picture as words } from "./words";
+
+/** A device that was at rest takes longer at first: what is read sooner than this is read twice. */
+const SHORT_MS = 100;
+
+/** How a question is asked: the image tokens, an answer's beginning, all of it read again. */
+interface How {
+  tokens?: number;
+  soFar?: number[];
+  reread?: boolean;
+}
 
 export class App extends Viewer implements Page {
   /** The last question goes into the box again, and the next one takes its place. */
@@ -74,7 +83,7 @@ export class App extends Viewer implements Page {
    */
   private async run(
     question: string,
-    how: { pictures: Picture[]; turns: Turn[]; tokens?: number; soFar?: number[] },
+    how: How & { pictures: Picture[]; turns: Turn[] },
     show: (answering: Answering) => Promise<void>,
   ): Promise<Answer | undefined> {
     const { talk } = this;
@@ -97,11 +106,12 @@ export class App extends Viewer implements Page {
       enter("answering");
       // `instruct` has told the engine of the first
       const { system, select: _, ...sampling } = settings.sampling();
-      const { tokens: m, soFar } = how;
+      const { tokens: m, soFar, reread } = how;
       const answering = engine.ask({
         question,
         tokens: m,
         soFar,
+        reread,
         signal: work.signal,
         onStep: steps.show,
         select: selected(),
@@ -171,7 +181,7 @@ export class App extends Viewer implements Page {
   }
 
   /** Answers a card; if nothing new began meanwhile, that is the conversation's last turn then. */
-  private async answer(card: Card, how: { tokens?: number; soFar?: number[] }): Promise<void> {
+  private async answer(card: Card, how: How): Promise<void> {
     const { question, pictures, turns } = card;
     const { talk } = this;
     this.asking = card;
@@ -191,32 +201,57 @@ export class App extends Viewer implements Page {
     if (answer) card.finish(answer);
     if (answer && goesOn) {
       this.settle(answer);
-      void history.keep(this.pictures, this.turns as Answer[]);
+      this.save();
     }
     this.changed();
     if (goesOn && isOpen() && this.engine && !this.hasLooked(this.engine)) await this.catchUp();
   }
 
-  get mappable(): Answer | undefined {
-    return this.fresh && this.fresh.engine === this.engine ? this.fresh.answer : undefined;
-  }
-
-  async lookedAt(): Promise<LookedAt[] | undefined> {
-    const { engine, mappable } = this;
-    if (!engine || !mappable || isBusy()) return undefined;
-    const [before, work] = [state(), (this.work = new AbortController())];
-    enter("mapping");
+  async lookedAt(of: Asked): Promise<LookedAt[] | undefined> {
+    const { answer } = of;
+    if (!answer || isBusy()) return undefined;
     let maps: LookedAt[] | undefined;
+    let work: AbortController | undefined;
+    let before = state();
     try {
+      const engine = this.engine && !this.isReading ? this.engine : await this.itsTurn();
+      this.preparing?.abort();
+      before = state();
+      work = this.work = new AbortController();
+      enter("mapping");
+      if (this.fresh?.engine !== engine || this.fresh.answer !== answer)
+        await this.sayAgain(engine, of, work.signal);
       maps = await engine.lookedAt({ signal: work.signal });
+      if (this.work === work) enter(before);
+      await this.tellEngine();
     } catch (error) {
       const problem = EngineError.from(error);
-      if (this.work === work && problem.code !== "cancelled") failed(problem);
+      log(`what it looked at: ${problem.message}`);
+      if (!work || this.work !== work) return undefined;
+      if (problem.code !== "cancelled") failed(problem);
+      else enter(before);
     }
     if (this.work !== work) return undefined;
-    if (state() === "mapping") enter(before);
     if (isOpen() && this.engine && !this.hasLooked(this.engine)) await this.catchUp();
     return maps;
+  }
+
+  /** Has the engine give an answer once more that is known: it is read, nothing is generated. */
+  private async sayAgain(engine: Engine, of: Asked, signal: AbortSignal): Promise<void> {
+    const { imageTokens, tokenIds, select } = of.answer!;
+    this.fresh = undefined;
+    await this.look(engine, of.pictures, signal);
+    await engine.resume(this.told(of.turns));
+    const how = { tokens: imageTokens, select, soFar: tokenIds, maxNewTokens: tokenIds.length };
+    await engine.ask({ question: of.question, signal, ...how }).answer;
+  }
+
+  /** So that estimates count what was said, not what was compared. */
+  private async tellEngine(): Promise<void> {
+    if (this.fresh || !this.engine || !this.hasLooked(this.engine)) return;
+    await this.engine
+      .resume(this.told(this.turns))
+      .catch(error => log(`resume: ${(error as Error).message}`));
   }
 
   /**
@@ -226,26 +261,28 @@ export class App extends Viewer implements Page {
   async compare(question: string, several: number[], turns = this.turns): Promise<void> {
     notices.clearWelcome();
     const pictures = this.upTo(turns.length);
-    const shown = conversation.newComparison(question, several, pictures, turns);
+    const above = this.turns.length;
+    const shown = conversation.newComparison(question, several, pictures, turns, above);
     const { talk } = this;
     if (this.engine) notices.clear(); // a load's card has the only way on
     let answer: Answer | undefined;
     for (const [i, m] of several.entries()) {
       const column = shown.columns[i]!;
-      answer = await this.run(question, { pictures, tokens: m, turns }, answering =>
-        column.stream(answering),
-      ).catch(error => void column.fail(error));
+      // Each reads all of its own, for times that can be compared.
+      const how = { pictures, turns, tokens: m, reread: true };
+      answer = await this.run(question, how, answering => column.stream(answering)).catch(
+        error => void column.fail(error),
+      );
+      if (i === 0 && answer?.finishReason === "stop" && answer.timingsMs.prefill < SHORT_MS)
+        answer = (await this.run(question, how, async () => {}).catch(() => undefined)) ?? answer;
       if (answer) column.finish(answer);
       if (answer && answer.finishReason !== "cancelled" && talk === this.talk) continue;
       for (const left of shown.columns.slice(i + 1)) left.skip();
       break;
     }
     if (talk !== this.talk) return;
-    // So that estimates count what was said, not what was compared.
-    if (this.engine && this.hasLooked(this.engine))
-      await this.engine
-        .resume(this.told(this.turns))
-        .catch(error => log(`compare: ${(error as Error).message}`));
+    this.save();
+    await this.tellEngine();
     if (answer?.finishReason === "cancelled") this.settle(answer);
     else if (answer) {
       shown.finish();
@@ -296,65 +333,5 @@ export class App extends Viewer implements Page {
       await engine.keepPictures(history.isOn()).catch(() => undefined);
     }
     if (this.work === control) await this.catchUp();
-  }
-
-  async only(picture: Picture): Promise<void> {
-    const { picture: framed, pictures, turns } = this;
-    if (pictures.length < 2 || isBusy()) return;
-    this.forget();
-    // The engine has kept what it made of it.
-    this.picture = { ...picture, view: undefined, before: undefined, turn: 0 };
-    this.pictures = [this.picture];
-    const restore = conversation.begin();
-    const { talk } = this;
-    notices.remark("");
-    notices.offerUndo(words.onlyNow(pictures.indexOf(picture) + 1), () => {
-      // Too late once something else was begun.
-      if (talk !== this.talk || this.turns.length > 0) return;
-      [this.picture, this.pictures, this.turns] = [framed, pictures, turns];
-      this.talk = {};
-      restore();
-      this.changed();
-      void this.catchUp();
-    });
-    this.changed();
-    if (this.engine) await this.catchUp();
-  }
-
-  async startAnew(forGood = false): Promise<void> {
-    notices.noUndo();
-    if (state() === "answering" || state() === "mapping") {
-      this.work?.abort();
-      this.work = undefined;
-    }
-    this.fresh = undefined;
-    const { pictures, turns } = this;
-    const stood = pictures.map(({ turn }) => turn);
-    this.forget();
-    this.untell();
-    const wasEmpty = conversation.isEmpty();
-    const putBack = conversation.clear();
-    conversation.place(this.pictures);
-    void history.clear();
-    const { talk } = this;
-    const undo = () => {
-      // Too late once something else was begun.
-      if (talk !== this.talk || this.turns.length > 0) return;
-      if (pictures !== this.pictures) return;
-      for (const [i, picture] of pictures.entries()) picture.turn = stood[i]!;
-      this.turns = turns;
-      putBack();
-      const last = conversation.latest();
-      if (last) reveal(last.element);
-      if (turns.length > 0) void history.keep(pictures, turns as Answer[]);
-      this.changed();
-    };
-    if (!wasEmpty && !forGood) notices.offerUndo(words.anew, undo);
-    // An engine that goes away just now has nothing to forget.
-    await this.engine?.startAnew().catch(error => log(`start anew: ${(error as Error).message}`));
-    if (talk !== this.talk) return;
-    if (this.engine) notices.clear(); // a load's card has the only way on
-    if (this.engine) enter("ready");
-    this.changed();
   }
 }

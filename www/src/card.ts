@@ -210,6 +210,7 @@ export class Card {
     const max = tokens.maximum();
     const other = tokens.shown();
     const last = cards.latest === this && page.turns.length > 0;
+    const there = this.pictures.every(picture => page.pictures.includes(picture));
     const whole = a.finishReason !== "cancelled";
     const draws = settings.sampling().temperature > 0;
     const again =
@@ -232,13 +233,14 @@ export class Card {
           this.isUnsure,
         ),
       again && press(words.again(other), () => page.again({ tokens: other }), words.againHint),
-      this.pictures.every(picture => page.pictures.includes(picture)) &&
+      there &&
         press(
           words.compareIt,
           () => page.compare(this.question, chosenColumns(tokens.offered()), this.turns),
           words.compareHint,
         ),
-      last && page.mappable === a && this.look(a),
+      // Chosen by the question, the image tokens are others in every layer.
+      there && a.select !== "question" && a.completionTokens > 0 && this.look(a),
       last && press(words.edit, () => page.edit(), words.editHint),
       copyIt,
     ];
@@ -246,7 +248,7 @@ export class Card {
 
   /** Shows and hides what the answer looked at. */
   private look(a: Answer): HTMLElement {
-    const toggle = async () => (await import("./glance")).toggle(a, this.pictures);
+    const toggle = async () => (await import("./glance")).toggle(this);
     const button = press(looked.button, () => lazily("what it looked at", toggle), looked.hint);
     button.classList.add("look");
     button.ariaPressed = String(overlay()?.answer === a);

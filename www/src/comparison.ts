@@ -6,7 +6,8 @@ import { type Picture, page } from "./actions";
 import { Card, UNSURE } from "./card";
 import { MOST_COLUMNS, choose, inWords, typed } from "./chosen";
 import { copy, h, revealTop, seconds } from "./dom";
-import { isOpen } from "./state";
+import type { Compared } from "./history";
+import { isBusy } from "./state";
 import * as tokens from "./tokens";
 import { talk as words } from "./words";
 
@@ -24,10 +25,12 @@ export class Comparison {
   );
 
   constructor(
-    private readonly question: string,
+    readonly question: string,
     private readonly several: number[],
-    private readonly pictures: Picture[],
+    readonly pictures: Picture[],
     private readonly turns: Turn[],
+    /** How many turns stood above it. */
+    private readonly above: number,
   ) {
     this.columns = several.map(() => new Card(question, pictures, turns, undefined, true));
     const shown = this.columns.map((card, i) => {
@@ -48,10 +51,26 @@ export class Comparison {
 
   /** All columns are there. */
   finish(): void {
-    this.verdict.textContent = verdict(this.answers());
-    this.copyIt.disabled = false;
+    this.conclude();
     // What it says stands first.
     revealTop(this.element);
+  }
+
+  /** Shows answers that were given earlier. */
+  put(answers: Answer[]): void {
+    for (const [i, column] of this.columns.entries()) column.put(answers[i]!);
+    this.conclude();
+  }
+
+  private conclude(): void {
+    this.verdict.textContent = verdict(this.answers());
+    this.copyIt.disabled = false;
+  }
+
+  /** What is kept of it over a reload. */
+  get kept(): Compared {
+    const { question, above } = this;
+    return { question, answers: this.answers(), turns: this.turns.length, above };
   }
 
   private answers(): Answer[] {
@@ -96,7 +115,7 @@ export class Comparison {
       const there = this.pictures.every(picture => page.pictures.includes(picture));
       const other = there ? "" : words.otherPicture;
       field.setCustomValidity(wanted ? other : words.give(inWords(offer)));
-      if (!field.reportValidity() || !wanted || !isOpen() || !page.engine) return;
+      if (!field.reportValidity() || !wanted || isBusy()) return;
       choose(wanted.slice(0, MOST_COLUMNS));
       void page.compare(this.question, wanted, this.turns);
     });

@@ -1,11 +1,12 @@
 // The list of questions and answers, and of the pictures that came between them.
 
-import { type Answer, type Turn, shown } from "mqt-web";
+import { type Turn, shown } from "mqt-web";
 import { type Picture, page } from "./actions";
 import { Card, cards, refreshAll } from "./card";
 import { Comparison } from "./comparison";
 import { find, h, reveal } from "./dom";
-import { onOverlay } from "./overlay";
+import type { Compared, Kept } from "./history";
+import { lay, onOverlay } from "./overlay";
 import { onState } from "./state";
 import * as tokens from "./tokens";
 import { picture as words } from "./words";
@@ -31,6 +32,8 @@ function question(text: string, pictures: Picture[]): HTMLElement {
   return made;
 }
 
+/** This conversation's comparisons, in their order. */
+let comparisons: Comparison[] = [];
 /** The first question of this conversation. */
 let opening: HTMLElement | undefined;
 /** Once there are several pictures, each has a row where it came. */
@@ -88,27 +91,46 @@ export function newAnswer(text: string, pictures: Picture[], turns: Turn[], refi
   return card;
 }
 
-/** Columns for one question with several m. */
+/** Columns for one question with several m, below the conversation's first `above` turns. */
 export function newComparison(
   text: string,
   several: number[],
   pictures: Picture[],
   turns: Turn[],
+  above: number,
 ): Comparison {
-  const made = new Comparison(text, several, pictures, turns);
-  cards.latest = undefined;
-  list().append(question(text, pictures), made.element);
+  const made = listed(new Comparison(text, several, pictures, turns, above));
   find("#empty").hidden = true;
   refreshAll();
   reveal(made.element);
   return made;
 }
 
-/** Answers that were given before the page was loaded. */
-export function restore(pictures: Picture[], answers: Answer[]): void {
+function listed(comparison: Comparison): Comparison {
+  comparisons.push(comparison);
+  cards.latest = undefined;
+  list().append(question(comparison.question, comparison.pictures), comparison.element);
+  return comparison;
+}
+
+/** What is kept of this conversation's comparisons; one without an answer is not. */
+export const compared = (): Compared[] =>
+  comparisons.map(({ kept }) => kept).filter(({ answers }) => answers.length > 0);
+
+/** What was answered before the page was loaded. */
+export function restore(pictures: Picture[], { answers, comparisons }: Kept): void {
   const upTo = (turn: number) => pictures.filter(picture => picture.turn <= turn);
+  const compare = (i: number) => {
+    for (const { question, answers: given, turns, above } of comparisons) {
+      if (above !== i) continue;
+      const several = given.map(({ imageTokens }) => imageTokens);
+      const about = [upTo(turns), answers.slice(0, turns)] as const;
+      listed(new Comparison(question, several, ...about, above)).put(given);
+    }
+  };
   for (const [i, answer] of answers.entries()) {
     if (pictures.length > 1) place(upTo(i));
+    compare(i);
     const card = new Card(answer.question, upTo(i), answers.slice(0, i));
     cards.latest = card;
     card.asked = question(answer.question, upTo(i));
@@ -116,8 +138,9 @@ export function restore(pictures: Picture[], answers: Answer[]): void {
     card.put(answer);
   }
   place(pictures);
+  compare(answers.length);
   refreshAll();
-  find("#empty").hidden = answers.length > 0;
+  find("#empty").hidden = !isEmpty();
   toEnd();
 }
 
@@ -132,8 +155,14 @@ function toEnd(): void {
  */
 export function begin(): () => void {
   const [before, line] = [cards.latest, h("p.divider", { role: "separator" }, words.divider)];
-  const [oldRows, oldOpening] = [rows, opening];
-  [cards.latest, rows, opening] = [undefined, new Map(), undefined];
+  const old = [rows, opening, comparisons] as const;
+  const press = (able: boolean) => {
+    for (const row of old[0].values())
+      find<HTMLButtonElement>("button", row).disabled = !able || row.matches(".forgotten");
+  };
+  [cards.latest, rows, opening, comparisons] = [undefined, new Map(), undefined, []];
+  lay();
+  press(false);
   refreshAll();
   if (list().childElementCount > 0 && !list().lastElementChild?.matches(".divider"))
     list().append(line);
@@ -141,7 +170,8 @@ export function begin(): () => void {
   return () => {
     for (const row of rows.values()) row.remove();
     line.remove();
-    [rows, opening] = [oldRows, oldOpening];
+    [rows, opening, comparisons] = old;
+    press(true);
     if (before && cards.all.includes(before)) cards.latest = before;
     refreshAll();
   };
@@ -152,14 +182,16 @@ export const isEmpty = () => cards.all.length === 0;
 
 /** Takes everything away. What it returns puts it back. */
 export function clear(): () => void {
-  const before = [cards.all, cards.latest, rows, opening] as const;
+  const before = [cards.all, cards.latest, rows, opening, comparisons] as const;
   const shown = [...list().children];
   [cards.all, cards.latest, rows, opening] = [[], undefined, new Map(), undefined];
+  comparisons = [];
+  lay();
   list().replaceChildren();
   find("#spoken").replaceChildren();
   find("#empty").hidden = false;
   return () => {
-    [cards.all, cards.latest, rows, opening] = before;
+    [cards.all, cards.latest, rows, opening, comparisons] = before;
     list().replaceChildren(...shown);
     find("#empty").hidden = shown.length > 0;
     refreshAll();
@@ -172,5 +204,5 @@ export function setUp(): void {
   tokens.onMove(() => {
     for (const card of cards.all) if (card.isColumn || card === cards.latest) card.refresh();
   });
-  onOverlay(() => cards.latest?.refresh());
+  onOverlay(refreshAll);
 }

@@ -1,8 +1,8 @@
 // What the last answer looked at: the engine's map of it over the picture in the frame, and in
 // words. A script of its own, fetched by the first click that wants it.
 
-import type { Answer, LookedAt } from "mqt-web";
-import { type Picture, page } from "./actions";
+import type { LookedAt } from "mqt-web";
+import { type Asked, type Picture, page } from "./actions";
 import { cards } from "./card";
 import { find, h, log } from "./dom";
 import { FINER, smooth } from "./heat";
@@ -18,17 +18,19 @@ const OPACITY = 0.65;
 let made: Overlay | undefined;
 
 find("#looked button").addEventListener("click", () => {
+  const card = cards.all.find(({ answer }) => answer === overlay()?.answer);
   lay();
   // The button that was pressed is gone.
-  cards.latest?.element.querySelector<HTMLElement>(".look")?.focus();
+  card?.element.querySelector<HTMLElement>(".look")?.focus();
 });
 
 /** Shows what an answer looked at in each of the pictures; once it is shown, the picture alone. */
-export async function toggle(answer: Answer, pictures: Picture[]): Promise<void> {
-  if (overlay()?.answer === answer) return lay();
+export async function toggle(asked: Asked): Promise<void> {
+  const { answer, pictures } = asked;
+  if (!answer || overlay()?.answer === answer) return lay();
   if (made?.answer !== answer) {
-    const maps = await page.lookedAt();
-    if (!maps || page.mappable !== answer) return;
+    const maps = await page.lookedAt(asked);
+    if (!maps) return;
     made = { answer, pictures, draw: picture => void draw(picture, pictures, maps) };
   }
   const { picture } = page;

@@ -11,15 +11,27 @@ const OFF = "mqt-history-off";
 /** A conversation about larger pictures is not kept. */
 const MOST_BYTES = 100_000_000;
 
+/** One question with several m: its answers, in the order of the columns. */
+export interface Compared {
+  question: string;
+  answers: Answer[];
+  /** How many turns it was asked after, and after how many of them it stands. */
+  turns: number;
+  above: number;
+}
+
 export interface Kept {
   pictures: Pick<Picture, "blob" | "name" | "turn">[];
   answers: Answer[];
+  comparisons: Compared[];
 }
 
 /** A conversation in storage: each picture lies there by itself, so that it is written once. */
 interface Stored {
   pictures: { key: string; name: string; turn: number }[];
   answers: Answer[];
+  /** None, as it was stored when only answers were. */
+  comparisons?: Compared[];
 }
 
 /** Under which key a picture is stored. */
@@ -74,7 +86,11 @@ async function inStore<T>(
 let made = 0;
 const newKey = () => `picture-${Date.now()}-${made++}`;
 
-export async function keep(pictures: Picture[], answers: Answer[]): Promise<void> {
+export async function keep(
+  pictures: Picture[],
+  answers: Answer[],
+  comparisons: Compared[],
+): Promise<void> {
   if (!isOn()) return;
   const bytes = pictures.reduce((sum, { blob }) => sum + blob.size, 0);
   if (bytes > MOST_BYTES) return clear();
@@ -91,6 +107,7 @@ export async function keep(pictures: Picture[], answers: Answer[]): Promise<void
     const kept: Stored = {
       pictures: listed.map(({ key, name, turn }) => ({ key, name, turn })),
       answers,
+      comparisons,
     };
     await settled(store.put(kept, KEY));
   });
@@ -98,6 +115,9 @@ export async function keep(pictures: Picture[], answers: Answer[]): Promise<void
 
 const isAnswer = (a?: Answer) =>
   a?.schema === "mqt.answer/1" && Array.isArray(a.tokenIds) && Array.isArray(a.images);
+
+const isCompared = (c?: Compared) =>
+  typeof c?.question === "string" && c.answers?.length > 0 && c.answers.every(isAnswer);
 
 /** What was kept, if it is what this version of the page keeps. */
 export async function read(): Promise<Kept | undefined> {
@@ -109,7 +129,7 @@ export async function read(): Promise<Kept | undefined> {
     // As it was stored when a conversation had one picture.
     if (kept?.picture instanceof Blob && kept.answers?.every?.(isAnswer)) {
       const { picture: blob, name = "", answers } = kept;
-      return { pictures: [{ blob, name, turn: 0 }], answers };
+      return { pictures: [{ blob, name, turn: 0 }], answers, comparisons: [] };
     }
     const good =
       Array.isArray(kept?.pictures) &&
@@ -124,7 +144,8 @@ export async function read(): Promise<Kept | undefined> {
       keys.set(blob, key);
       pictures.push({ blob, name, turn });
     }
-    return { pictures, answers: kept.answers };
+    const { answers, comparisons = [] } = kept;
+    return { pictures, answers, comparisons: comparisons.filter(isCompared) };
   });
 }
 

@@ -68,7 +68,7 @@ void history
   .then(kept => {
     if (!kept || app.picture || app.engine || app.loading) return;
     const pictures = kept.pictures.map(one => ({ ...one, url: URL.createObjectURL(one.blob) }));
-    app.restore(pictures, kept.answers);
+    app.restore(pictures, kept);
     if (state() === "first-visit") void welcome();
   })
   .finally(() => app.startServed());

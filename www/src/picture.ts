@@ -8,7 +8,7 @@ import { find } from "./dom";
 import * as heat from "./heat";
 import { lay, onOverlay, overlay } from "./overlay";
 import { looksLikePhoto } from "./photo";
-import { onState } from "./state";
+import { isBusy, onState } from "./state";
 import { chips, looked, picture as words } from "./words";
 
 type Show = "original" | "model" | "attention";
@@ -42,8 +42,8 @@ function draw(): void {
   const view = picture?.view;
   const over = overlay();
   // A map is of one answer and its pictures. Without it this draws once more.
-  if (over && (page.mappable !== over.answer || !picture || !over.pictures.includes(picture)))
-    return lay();
+  const isOf = picture && over?.pictures.includes(picture) && page.pictures.includes(picture);
+  if (over && (!isOf || isBusy())) return lay();
   find("#drop-hint").hidden = picture !== undefined;
   find("#views").classList.toggle("idle", picture === undefined);
   const shown = over ? "answer" : view ? showing : "original";

@@ -7,7 +7,7 @@ import { find, h } from "./dom";
 import * as history from "./history";
 import { remark } from "./notices";
 import { selected, ways } from "./selecting";
-import { type Sampling, onLink, rememberSelect, settings } from "./settings";
+import { type Sampling, onLink, settings } from "./settings";
 import * as tokens from "./tokens";
 import { settings as words } from "./words";
 
@@ -52,7 +52,6 @@ const FIELDS: Setting[] = [
     show: () => selected() ?? "",
     read: text => ({ select: text as Sampling["select"] }),
     changed: () => {
-      rememberSelect(settings.sampling().select);
       void tokens.reselect().then(() => page.prepare());
     },
   },
@@ -117,7 +116,6 @@ export function open(): void {
 
 function reset(): void {
   settings.reset();
-  rememberSelect("");
   show();
   void tokens.reselect();
   retarget();

@@ -27,25 +27,26 @@ export interface Sampling {
 
 /** The ways there are, in the words of a link. */
 const SELECTS: Select[] = ["nested", "spread", "pool", "random"];
-/** Where the way is remembered that somebody chose. */
-const SELECT_KEY = "mqt-select";
+/** Where what somebody chose is remembered, in the words of a link. */
+const KEPT = "mqt-settings";
 
 const way = (text: string | null): Select | "" => SELECTS.find(known => known === text) ?? "";
 
-function rememberedSelect(): Select | "" {
+function remembered(): URLSearchParams {
   try {
-    return way(localStorage.getItem(SELECT_KEY));
+    return new URLSearchParams(localStorage.getItem(KEPT) ?? "");
   } catch {
-    return "";
+    return new URLSearchParams();
   }
 }
 
-/** Remembers how image tokens are to be chosen. */
-export function rememberSelect(select: Select | ""): void {
+/** Remembers settings over a reload; `undefined` forgets them. */
+function remember(said: URLSearchParams | undefined): void {
   try {
-    localStorage.setItem(SELECT_KEY, select);
+    if (said?.size) localStorage.setItem(KEPT, said.toString());
+    else localStorage.removeItem(KEPT);
   } catch {
-    // It holds until the page is left.
+    // They hold until the page is left.
   }
 }
 
@@ -81,6 +82,12 @@ const NAMES: Record<Numbers, { name: string; least: number; most: number; whole?
   targetMs: { name: "target_ms", least: 100, most: 60_000 },
 };
 
+const nameOf = (key: keyof Sampling): string => (key in NAMES ? NAMES[key as Numbers].name : key);
+
+/** Whether a link says any setting. */
+const isLinked = (link: URLSearchParams): boolean =>
+  Object.keys(usual).some(key => link.has(nameOf(key as keyof Sampling)));
+
 /** Longer ones are no settings: somebody pasted a book. */
 const LONGEST = 4000;
 
@@ -90,11 +97,12 @@ function number(from: URLSearchParams, name: string): number | undefined {
   return Number.isFinite(value) ? value : undefined;
 }
 
-/** The settings that a link holds; what makes no sense is left as usual. */
-function linked(): Sampling {
+/** The settings that a link says, or that were remembered; what makes no sense is left as usual. */
+function said(): Sampling {
   const found: Sampling = { ...usual };
+  const from = isLinked(hash) || query.has("seed") ? hash : remembered();
   for (const [key, { name, least, most, whole }] of Object.entries(NAMES)) {
-    const value = number(hash, name) ?? (name === "seed" ? number(query, name) : undefined);
+    const value = number(from, name) ?? (name === "seed" ? number(query, name) : undefined);
     if (
       value !== undefined &&
       value >= least &&
@@ -103,14 +111,23 @@ function linked(): Sampling {
     )
       found[key as Numbers] = value;
   }
-  const stop = hash.get("stop");
+  const stop = from.get("stop");
   if (stop) found.stop = [stop.slice(0, LONGEST)];
-  found.system = hash.get("system")?.slice(0, LONGEST) ?? "";
-  found.select = way(hash.get("select")) || rememberedSelect();
+  found.system = from.get("system")?.slice(0, LONGEST) ?? "";
+  found.select = way(from.get("select"));
   return found;
 }
 
-let now = linked();
+/** Writes a setting as a link says it; one that is as usual is not there. */
+function say(to: URLSearchParams, key: keyof Sampling): void {
+  const value = key === "stop" ? now.stop[0] : now[key];
+  const name = nameOf(key);
+  if (value && value !== usual[key]) to.set(name, String(value));
+  else if (value === 0 && usual[key] !== 0) to.set(name, "0");
+  else to.delete(name);
+}
+
+let now = said();
 
 /** The model's address that the link holds, or what is wrong with it. */
 function linkedModel(): { model?: string; wrongModel?: string } {
@@ -135,24 +152,26 @@ export const settings = {
   /** Whether a link that was followed to the open page says them. */
   saysTokens: (): boolean => hash.has("m"),
   sampling: (): Sampling => ({ ...now }),
-  change: (part: Partial<Sampling>) => void (now = { ...now, ...part }),
-  reset: () => void (now = { ...usual }),
+  /** Changes settings, and remembers these; what else a link said is not remembered. */
+  change(part: Partial<Sampling>): void {
+    now = { ...now, ...part };
+    const kept = remembered();
+    for (const key of Object.keys(part)) say(kept, key as keyof Sampling);
+    remember(kept);
+  },
+  reset(): void {
+    now = { ...usual };
+    remember(undefined);
+  },
 };
 
 /** Calls `listener` when somebody follows a link with settings to this open page. */
 export function onLink(listener: () => void): void {
   addEventListener("hashchange", () => {
-    const names = [
-      "m",
-      "stop",
-      "system",
-      "select",
-      ...Object.values(NAMES).map(({ name }) => name),
-    ];
     const next = new URLSearchParams(location.hash.slice(1));
-    if (!names.some(name => next.has(name))) return; // a place on this page
+    if (!next.has("m") && !isLinked(next)) return; // a place on this page
     hash = next;
-    now = linked();
+    now = said();
     listener();
   });
 }
@@ -174,15 +193,8 @@ export function permalink(
     m: tokens === undefined ? "auto" : String(tokens),
     seed: String(now.seed),
   });
-  for (const [key, { name }] of Object.entries(NAMES))
-    if (
-      now[key as Numbers] !== usual[key as Numbers] ||
-      (key === "targetMs" && tokens === undefined)
-    )
-      said.set(name, String(now[key as Numbers]));
-  if (now.stop[0]) said.set("stop", now.stop[0]);
-  if (now.system) said.set("system", now.system);
-  if (now.select) said.set("select", now.select);
+  for (const key of Object.keys(usual) as (keyof Sampling)[]) if (key !== "seed") say(said, key);
+  if (tokens === undefined) said.set(NAMES.targetMs.name, String(now.targetMs));
   to.hash = said.toString();
   return to.href;
 }

@@ -1,34 +1,23 @@
-// The pictures and the conversation about them: a picture is taken, added, shown to the model, or
-// put aside; questions are asked in app.ts.
+// The pictures before the engine: one is taken, added, shown to the model, or put aside. The
+// conversation about them is in talk.ts; questions are asked in app.ts.
 
-import { type Answer, type Engine, EngineError, type Turn, shown } from "mqt-web";
+import { type Engine, EngineError, shown } from "mqt-web";
 import type { Change, Picture, Recorded } from "./actions";
 import * as conversation from "./conversation";
 import { log } from "./dom";
 import { failed } from "./failures";
-import * as history from "./history";
 import { MOST_PICTURE_BYTES } from "./limits";
-import { Loader } from "./loader";
 import * as notices from "./notices";
 import { selected } from "./selecting";
 import { settings } from "./settings";
 import { enter, isBusy, isOpen, state } from "./state";
 import * as steps from "./steps";
+import { Talk } from "./talk";
 import * as tokens from "./tokens";
 import * as trouble from "./trouble";
 import { picture as words } from "./words";
 
-export abstract class Viewer extends Loader {
-  /** The one in the frame. */
-  picture: Picture | undefined;
-  /** All that the conversation is about, in the order of the prompt. */
-  pictures: Picture[] = [];
-  /** The conversation about them: this one holds, every question takes it along. */
-  turns: Turn[] = [];
-  /**
-   * Another object with every new conversation: what an earlier one still answers belongs to none.
-   */
-  protected talk = {};
+export abstract class Viewer extends Talk {
   /**
    * The conversation that began when a model was set aside: if it is still this one, the one before
    * comes back with that model.
@@ -40,16 +29,11 @@ export abstract class Viewer extends Loader {
   private looking: Promise<unknown> = Promise.resolve();
   /** The question that is being answered, if it becomes part of the conversation. */
   protected asking: object | undefined;
-  /** The engine that gave the last answer, as long as it was put to nothing else. */
-  protected fresh: { engine: Engine; answer: Answer } | undefined;
   /** Of every answer, for the report: the picture by its hash, and what was set then. */
   records: Recorded[] = [];
-  protected work: AbortController | undefined;
   /** The work that began with a picture, not with a question. */
   private reading: AbortController | undefined;
   protected preparing: AbortController | undefined;
-  /** A question that waits for the model or its picture: lets it go on, or drops it. */
-  protected waiting: ((go: boolean) => void) | undefined;
 
   protected override async begin(isOver: () => boolean): Promise<void> {
     if (settings.sampling().system)
@@ -62,68 +46,14 @@ export abstract class Viewer extends Loader {
     if (!isOver()) this.release(true);
   }
 
-  /** Which model's words the conversation is in that was kept over a reload. */
-  private restoredOf: string | undefined;
-
-  /** Puts back the pictures and the conversation that were there before a reload. */
-  restore(pictures: Picture[], answers: Answer[]): void {
-    [this.picture, this.pictures, this.turns] = [pictures.at(-1), pictures, answers];
-    this.restoredOf = answers[0]?.model.sha256 ?? "";
-    conversation.restore(pictures, answers);
-    this.changed();
-  }
-
-  /** Pictures that stood before a question which followed so many turns. */
-  protected upTo(turns: number): Picture[] {
-    return this.pictures.filter(({ turn }) => turn <= turns);
-  }
-
-  /** Turns as the engine wants them: each with how many pictures came with it. */
-  protected told(turns: Turn[]): Turn[] {
-    return turns.map(({ question, tokenIds, imageTokens }, i) => ({
-      question,
-      tokenIds,
-      imageTokens,
-      newImages: this.pictures.filter(({ turn }) => turn === i).length,
-    }));
-  }
-
-  /** No turn is left: all pictures stand before the first one. */
-  protected untell(): void {
-    this.turns = [];
-    for (const picture of this.pictures) picture.turn = 0;
-  }
-
-  /** Another model cannot go on with it: the answers stay to be read. */
-  private checkRestored(): void {
-    const [of, { sha256 }] = [this.restoredOf, this.engine!.model];
-    this.restoredOf = undefined;
-    if (of === undefined || of === sha256 || this.turns.length === 0) return;
-    this.untell();
-    this.talk = {};
-    conversation.begin();
-    conversation.place(this.pictures);
-  }
-
   override abandon(): void {
     this.work = undefined;
     super.abandon();
   }
 
-  /** Whether a question waits for the model or its picture already. */
-  get isWaiting(): boolean {
-    return this.waiting !== undefined;
-  }
-
   /** Whether a picture is being encoded, and no question asked yet. */
   get isReading(): boolean {
     return state() === "encoding" && this.work !== undefined && this.work === this.reading;
-  }
-
-  /** Lets a question go on that waited for the model or its picture; or drops it. */
-  release(go: boolean): void {
-    this.waiting?.(go);
-    this.waiting = undefined;
   }
 
   /** Another model, or the same one on another device. */
@@ -175,11 +105,11 @@ export abstract class Viewer extends Loader {
   async attach(blob: Blob, name: string): Promise<void> {
     if (blob.size > MOST_PICTURE_BYTES) return notices.remark(words.tooLarge(shown(name, 100)));
     this.work?.abort();
-    const { picture, pictures, turns } = this;
+    const { picture, pictures, others, turns } = this;
     this.forget();
     const taken: Picture = { blob, name, url: URL.createObjectURL(blob), turn: 0 };
-    [this.picture, this.pictures] = [taken, [taken]];
-    taken.before = { picture, pictures, turns, restore: conversation.begin() };
+    [this.picture, this.pictures, this.others] = [taken, [taken], []];
+    taken.before = { picture, pictures, others, turns, restore: conversation.begin() };
     notices.remark("");
     notices.noUndo();
     this.changed();
@@ -196,6 +126,7 @@ export abstract class Viewer extends Loader {
     const turn = this.turns.length + (this.asking ? 1 : 0);
     this.picture = { blob, name, url: URL.createObjectURL(blob), turn };
     this.pictures = [...this.pictures, this.picture];
+    this.others = [];
     conversation.place(this.pictures);
     notices.remark("");
     notices.noUndo();
@@ -214,7 +145,7 @@ export abstract class Viewer extends Loader {
     this.remove(picture);
     notices.remark("");
     notices.noUndo();
-    if (this.turns.length > 0) void history.keep(this.pictures, this.turns as Answer[]);
+    this.save();
     if (!this.engine) return;
     if (!this.loading) notices.clear();
     await this.encode();
@@ -225,13 +156,6 @@ export abstract class Viewer extends Loader {
     if (this.picture === picture) this.picture = this.pictures.at(-1);
     conversation.place(this.pictures);
     this.changed();
-  }
-
-  /** Begins another conversation; a question that waits belongs to the one before. */
-  protected forget(): void {
-    this.turns = [];
-    this.talk = {};
-    this.release(false);
   }
 
   protected hasLooked(engine: Engine, pictures = this.pictures): boolean {
@@ -274,7 +198,7 @@ export abstract class Viewer extends Loader {
       set((there = [...there, picture]));
       // It can be read: those before it are not needed any more.
       for (let { before } = picture; before; before = before.pictures[0]?.before)
-        for (const { url } of before.pictures) URL.revokeObjectURL(url);
+        for (const { url } of [...before.pictures, ...before.others]) URL.revokeObjectURL(url);
       picture.before = undefined;
     }
     // What there is to choose from may depend on the pictures.
@@ -293,6 +217,7 @@ export abstract class Viewer extends Loader {
     if (this.pictures.length === 1) {
       this.forget();
       [this.picture, this.pictures] = [before?.picture, before?.pictures ?? []];
+      this.others = before?.others ?? [];
       this.turns = before?.turns ?? [];
       before?.restore();
     } else this.remove(picture);

@@ -33,8 +33,10 @@ pub(crate) fn run(args: CompareArgs, console: &Console) -> Result<()> {
     tokens.dedup();
     let mut output = Output::new();
     for m in tokens {
-        let request =
+        let mut request =
             args.answer.request(&args.question, Budget::Fixed(m), conversation.model().config());
+        // Else each m would be spared the image tokens that the one before has read.
+        request.reread = true;
         let answer = answer::show(
             &mut conversation,
             request,
