@@ -54,6 +54,50 @@ test("the last conversation is there after a reload, goes on, and can be cleared
   await expect(page.locator("article")).toHaveCount(0);
 });
 
+test("comparisons are kept where they stood, also one alone", async ({ site }) => {
+  const page = await site.open("?adapter=cpu");
+  await load(page);
+  await sample(page, 1);
+  const compare = async question => {
+    const n = await page.locator(".comparison").count();
+    await page.locator("#question").fill(question);
+    await page.locator("#compare").click();
+    await expect(page.locator(".comparison")).toHaveCount(n + 1);
+    await expect(page.locator(".verdict").last()).not.toBeEmpty();
+    await reached(page, "ready");
+  };
+  /** Questions, answers, numbers and verdicts, in their order. */
+  const all = () =>
+    page
+      .locator("#answers")
+      .evaluate(list =>
+        [...list.querySelectorAll(".question p, h3, .text, .verdict, .facts")].map(
+          part => part.textContent,
+        ),
+      );
+  await compare("What do you see?");
+  let before = await all();
+  await page.reload();
+  await expect(page.locator(".comparison")).toHaveCount(1);
+  expect(await all()).toEqual(before);
+  await expect(page.locator("article .use")).toHaveCount(4);
+
+  // It goes on: with the same question and other columns, and between turns.
+  await page.getByRole("button", { name: "Compare again" }).click();
+  await expect(page.locator(".verdict").last()).not.toBeEmpty({ timeout: 60_000 });
+  await reached(page, "ready");
+  await ask(page, "Where is the car?");
+  await compare("How many things are there?");
+  await ask(page, "Is there a dog?");
+  before = await all();
+  await page.reload();
+  await expect(page.locator(".comparison")).toHaveCount(3);
+  expect(await all()).toEqual(before);
+  expect(await page.evaluate(() => globalThis.mqt.turns.length)).toBe(2);
+  await panel(page, "Storage");
+  await expect(page.locator("#kept-talk")).toContainText("2 answers and 3 comparisons");
+});
+
 test("what is switched off is not kept; the conversation is saved as Markdown and JSON", async ({
   site,
 }) => {

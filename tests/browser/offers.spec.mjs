@@ -116,7 +116,9 @@ test("a model that gives 1, 9 or 36 image tokens is asked for no others", async 
   await test.step("where tokens read from: an average reads its square", async () => {
     await page.getByRole("button", { name: "Where tokens look" }).click();
     await tokens(page, 9);
-    await expect(page.locator("#reads")).toContainText("All 9 tokens together read mainly");
+    await expect(page.locator("#reads")).toHaveText(
+      "All 9 tokens together read all parts about evenly.",
+    );
     expect(await page.locator("#strip i").count()).toBe(9);
     await page.getByRole("slider", { name: "Show token (0 = all)" }).fill("9");
     await expect(page.locator("#reads")).toHaveText(

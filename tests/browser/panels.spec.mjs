@@ -33,7 +33,9 @@ test("what the model sees, and where tokens look", async ({ site }) => {
   await expect(page.locator("#caption")).toContainText("112 × 112");
   const plain = await seen();
   await page.getByRole("button", { name: "Where tokens look" }).click();
-  await expect(page.locator("#reads")).toContainText(/tokens together read mainly/);
+  await expect(page.locator("#reads")).toHaveText(
+    "All 64 tokens together read all parts about evenly.",
+  );
   await expect.poll(seen).not.toBe(plain);
   // Strip and map are on the screen together; it is said that the map is not the answer's.
   await expect(page.locator("#strip")).toBeInViewport();

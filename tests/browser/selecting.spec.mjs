@@ -57,7 +57,7 @@ test("another way of choosing is set, remembered, and gives other numbers", asyn
   const spread = await ask(page, "What is this?");
   const { select, imageTokens, visionRuns } = await last(page);
   expect([select, imageTokens, visionRuns]).toEqual(["spread", 7, 0]);
-  await spread.locator(".more summary").click();
+  await spread.getByRole("button", { name: "Details" }).click();
   await expect(spread).toContainText("image tokens chosen by spread");
   // The conversation goes on, although the model's own way gives no 7.
   await expect(await ask(page, "What else?")).toHaveAttribute("data-finish-reason", /stop|length/);
@@ -125,7 +125,7 @@ test("the levels of a model that cuts pictures are steps of the slider", async (
   );
   const fine = await ask(page, "What is unusual?");
   expect(await last(page)).toMatchObject({ imageTokens: 20, tiles: 5 });
-  await fine.locator(".more summary").click();
+  await fine.getByRole("button", { name: "Details" }).click();
   await expect(fine).toContainText("the picture in 5 squares");
   await page.evaluate(() => document.activeElement.blur());
   await page.keyboard.press("[");

@@ -98,3 +98,40 @@ test("a link to the open page changes its settings; what it says of other things
   await reached(page, "ready");
   expect(await used()).toBe(before);
 });
+
+test("settings are kept over a reload until they are reset; a link that sets any comes first", async ({
+  site,
+}) => {
+  const page = await site.open("?adapter=cpu");
+  const fields = {
+    "#temperature": "0.8",
+    "#most": "40",
+    "#stop-text": "car",
+    "#system": "Be kind.",
+  };
+  for (const [field, value] of Object.entries(fields)) await set(page, { [field]: value });
+  await page.reload();
+  for (const [field, value] of Object.entries(fields))
+    await expect(page.locator(field)).toHaveValue(value);
+  await expect(page.locator("#top-p")).toHaveValue("1");
+
+  // What a link says holds for this visit; what is changed then is kept, and nothing else of it.
+  await page.goto(`${site.url}?adapter=cpu#m=16&top_k=7&system=Be+brief.`);
+  await page.reload();
+  await expect(page.locator("#top-k")).toHaveValue("7");
+  await expect(page.locator("#temperature")).toHaveValue("0");
+  await set(page, { "#seed": "5" });
+  await page.goto(`${site.url}?adapter=cpu#m=16`);
+  await page.reload();
+  await expect(page.locator("#seed")).toHaveValue("5");
+  await expect(page.locator("#top-k")).toHaveValue("50");
+  await expect(page.locator("#system")).toHaveValue("Be kind.");
+
+  await page.getByRole("button", { name: "Settings", exact: true }).click();
+  await page.getByRole("button", { name: "Reset" }).click();
+  await page.reload();
+  for (const field of Object.keys(fields).slice(2))
+    await expect(page.locator(field)).toHaveValue("");
+  await expect(page.locator("#temperature")).toHaveValue("0");
+  await expect(page.locator("#seed")).toHaveValue("0");
+});

@@ -84,7 +84,8 @@ test("a picture is added: what was said goes on, and nothing is encoded twice", 
     "Ask about the 2 pictures",
   );
   await page.getByRole("button", { name: "New conversation with picture 1", exact: true }).click();
-  await expect(page.locator("#gallery")).toBeHidden();
+  await expect(page.locator("#several")).toHaveText("Questions are about picture 1 of 2 only.");
+  await expect(page.locator("#forget")).toBeHidden();
   await expect(page.locator("#question")).toHaveAttribute("placeholder", "Ask about the picture");
   // What was there can be had again, until something is asked.
   await expect(page.locator("#answers .divider")).toHaveText("New conversation");
@@ -97,6 +98,23 @@ test("a picture is added: what was said goes on, and nothing is encoded twice", 
   await ask(page, "How many things are there?");
   expect(await last(page)).toMatchObject({ images: 1, newImages: 1, visionRuns: 0 });
   await expect(page.locator("#undo")).toBeEmpty();
+
+  // From there the other one is one press away, and both together are.
+  await page.getByRole("button", { name: "New conversation with picture 2", exact: true }).click();
+  await expect(page.locator("#several")).toHaveText("Questions are about picture 2 of 2 only.");
+  await expect(page.locator("#shown")).toHaveAttribute("alt", "The picture: toybox-2.png");
+  await ask(page, "Is there a dog?");
+  expect(await last(page)).toMatchObject({ images: 1, newImages: 1, visionRuns: 0 });
+  await page.getByRole("button", { name: "New conversation with all 2 pictures" }).click();
+  await expect(page.locator("#several")).toContainText("Questions are about all 2 pictures.");
+  await expect(page.locator("#undo")).toContainText("About all 2 pictures.");
+  await page.locator("#undo button").click();
+  await expect(page.locator("#several")).toHaveText("Questions are about picture 2 of 2 only.");
+  await page.getByRole("button", { name: "New conversation with all 2 pictures" }).click();
+  await ask(page, "Is there a dog?");
+  expect(await last(page)).toMatchObject({ images: 2, newImages: 2, visionRuns: 0 });
+  // What stands above is of other conversations: its pictures cannot be framed from there.
+  await expect(page.locator("#answers .came button:enabled")).toHaveCount(2);
 
   // A sample picture begins a new conversation about it alone.
   await sample(page, 3);

@@ -1,11 +1,13 @@
 // A picture by its address: the one case in which the page asks another server for something,
-// because somebody gave that address.
+// because somebody gave that address. A script of its own, fetched when that happens.
 
 import { EngineError, Unreachable, readAtMost, request, shown, webAddress } from "mqt-web";
 import { type Put, page } from "./actions";
 import { dialog, find, h, log } from "./dom";
 import { MOST_PICTURE_BYTES } from "./limits";
-import { fetched as words, picture as names } from "./words";
+import { linkIn } from "./link";
+import { picture as names } from "./words";
+import { fetched as words } from "./words-later";
 
 /** A server that takes longer is as good as none. */
 const PATIENCE_MS = 30_000;
@@ -44,20 +46,6 @@ function build(): HTMLDialogElement {
   });
   const made: HTMLDialogElement = dialog("address-dialog", words.title, h("p", words.note), form);
   return made;
-}
-
-/**
- * The address in a text that is nothing else: `https:`, `http:`, or a picture written out as
- * `data:`.
- */
-export function linkIn(text: string | undefined): URL | undefined {
-  // A list of links has comments and several lines; the first link counts.
-  const line = text
-    ?.split(/\r?\n/)
-    .find(line => line !== "" && !line.startsWith("#"))
-    ?.trim();
-  if (!line || !/^(https?:|data:image\/)\S+$/i.test(line)) return undefined;
-  return URL.canParse(line) ? new URL(line) : undefined;
 }
 
 /**

@@ -270,11 +270,14 @@ export class App extends Viewer implements Page {
       const column = shown.columns[i]!;
       // Each reads all of its own, for times that can be compared.
       const how = { pictures, turns, tokens: m, reread: true };
-      answer = await this.run(question, how, answering => column.stream(answering)).catch(
-        error => void column.fail(error),
-      );
-      if (i === 0 && answer?.finishReason === "stop" && answer.timingsMs.prefill < SHORT_MS)
-        answer = (await this.run(question, how, async () => {}).catch(() => undefined)) ?? answer;
+      const run = (show: (answering: Answering) => Promise<void>) =>
+        this.run(question, how, show).catch(error => void column.fail(error));
+      answer = await run(answering => column.stream(answering));
+      if (i === 0 && answer?.finishReason === "stop" && answer.timingsMs.prefill < SHORT_MS) {
+        const { visionRuns } = answer;
+        const again = await run(async () => {});
+        answer = again && { ...again, visionRuns };
+      }
       if (answer) column.finish(answer);
       if (answer && answer.finishReason !== "cancelled" && talk === this.talk) continue;
       for (const left of shown.columns.slice(i + 1)) left.skip();

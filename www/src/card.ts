@@ -37,6 +37,8 @@ export class Card {
   answer: Answer | undefined;
   /** The question above it. */
   asked: HTMLElement | undefined;
+  /** Whether *Details* are shown. */
+  private isOpen = false;
   /** What the answer was drawn with. */
   private sampled = settings.sampling();
 
@@ -143,7 +145,7 @@ export class Card {
     const held = this.foot.contains(document.activeElement) && document.activeElement?.textContent;
     this.draw();
     if (!held) return;
-    const buttons = [...this.foot.querySelectorAll<HTMLElement>("button, summary")];
+    const buttons = [...this.foot.querySelectorAll<HTMLElement>("button")];
     const like = buttons.find(({ textContent }) => textContent === held);
     (like ?? (this.isColumn ? buttons[0] : undefined))?.focus({ preventScroll: true });
   }
@@ -164,7 +166,7 @@ export class Card {
           : words.firstIn(seconds(a.timingsMs.firstToken)),
       ),
       a.finishReason === "length" && h("span.hint", words.cutOff(a.completionTokens)),
-      a.images.length > 1 && knowsScenesOnly() && h("span.hint", words.mixes),
+      !this.isColumn && a.images.length > 1 && knowsScenesOnly() && h("span.hint", words.mixes),
       this.isUnsure && h("span.hint", this.unsureWords(a)),
     ];
     if (this.isColumn) {
@@ -176,12 +178,9 @@ export class Card {
       use.onclick = () => tokens.choose(a.imageTokens);
       return this.foot.replaceChildren(h("p.facts", ...facts), use);
     }
-    const open = this.foot.querySelector("details")?.open ?? false;
-    this.foot.replaceChildren(
-      h("p.facts", ...facts),
-      this.details(a, open),
-      h("div.actions", ...this.actions(a)),
-    );
+    const [button, details] = this.details(a);
+    const actions = h("div.actions", ...this.actions(a), button);
+    this.foot.replaceChildren(h("p.facts", ...facts), actions, details);
   }
 
   private unsureWords(a: Answer): string {
@@ -189,7 +188,7 @@ export class Card {
     return (a.imageTokens < tokens.maximum() ? words.lowMore : words.lowConfidence)(UNSURE * 100);
   }
 
-  private details(a: Answer, open: boolean): HTMLElement {
+  private details(a: Answer): [HTMLElement, HTMLElement] {
     const lines = [
       a.imageTokensMode === "auto" && words.autoBecause(a.imageTokensReason),
       a.tiles > a.images.length && words.squares(a.tiles),
@@ -199,11 +198,18 @@ export class Card {
       this.sampled.temperature > 0 && words.seed(this.sampled.seed),
       words.cached(a.cachedTokens, a.promptTokens),
     ].filter(Boolean);
-    const details = h<HTMLDetailsElement>("details.more", { open });
-    // What opens comes into sight.
-    const onclick = () => requestAnimationFrame(() => details.open && reveal(details));
-    details.append(h("summary", { onclick }, words.details), h("p.small", lines.join(" · ")));
-    return details;
+    const text = h("p.more.small", lines.join(" · "));
+    const button = h("button", { type: "button" }, words.details);
+    const show = (open: boolean) => {
+      [this.isOpen, text.hidden, button.ariaExpanded] = [open, !open, String(open)];
+    };
+    show(this.isOpen);
+    button.onclick = () => {
+      show(!this.isOpen);
+      // What opens comes into sight.
+      if (this.isOpen) reveal(text);
+    };
+    return [button, text];
   }
 
   private actions(a: Answer): (HTMLElement | false)[] {

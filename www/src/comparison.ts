@@ -7,9 +7,10 @@ import { Card, UNSURE } from "./card";
 import { MOST_COLUMNS, choose, inWords, typed } from "./chosen";
 import { copy, h, revealTop, seconds } from "./dom";
 import type { Compared } from "./history";
+import { knowsScenesOnly } from "./picture";
 import { isBusy } from "./state";
 import * as tokens from "./tokens";
-import { talk as words } from "./words";
+import { picture as names, talk as words } from "./words";
 
 /** A smaller gain is not worth a word. */
 const WORTH = 1.2;
@@ -42,7 +43,7 @@ export class Comparison {
     this.element = h(
       "section.comparison",
       { "aria-label": words.comparison(question) },
-      pictures.length > 1 && h("p.small.quiet", words.compares(pictures.length)),
+      pictures.length > 1 && h("p.small.quiet", about(pictures.length)),
       this.verdict,
       h("div.columns", ...shown),
       this.form(),
@@ -123,6 +124,9 @@ export class Comparison {
   }
 }
 
+const about = (pictures: number) =>
+  words.compares(pictures) + (knowsScenesOnly() ? ` ${names.single}` : "");
+
 const plain = (answer: Answer) => answer.answer.trim().toLowerCase();
 
 /** "8 tokens already give the answer of 64, read 2.1 times faster." */
@@ -139,7 +143,11 @@ export function verdict(answers: Answer[]): string {
   )
     first--;
   const enough = answers[first]!;
-  if (enough === last) return words.needsAll(last.imageTokens);
+  if (enough === last) {
+    const sure = (answer: Answer) => answer.meanProbability ?? 1;
+    const isSurest = answers.every(answer => answer === last || sure(answer) < sure(last));
+    return isSurest ? words.needsAll(last.imageTokens) : words.differ;
+  }
   const gain = last.timingsMs.prefill / Math.max(0.1, enough.timingsMs.prefill);
   const faster = gain >= WORTH ? words.faster(gain >= 10 ? gain.toFixed(0) : gain.toFixed(1)) : "";
   return words.enough(enough.imageTokens, last.imageTokens, faster);

@@ -40,7 +40,7 @@ let opening: HTMLElement | undefined;
 let rows = new Map<Picture, HTMLElement>();
 
 /** Puts each of several pictures where it came; one that is not among them any more is forgotten. */
-export function place(pictures: Picture[]): void {
+export function place(pictures: Picture[], isNew = true): void {
   if (pictures.length < 2 && rows.size === 0) return;
   for (const picture of pictures) {
     if (rows.has(picture)) continue;
@@ -61,9 +61,9 @@ export function place(pictures: Picture[]): void {
     button.ariaLabel = words.frame(n, name);
     find("figcaption", row).textContent = n > 0 ? words.nth(n, name) : words.forgotten(name);
   }
-  find("#empty").hidden = true;
+  find("#empty").hidden = !isEmpty();
   const last = pictures.at(-1);
-  if (last && rows.get(last) === list().lastElementChild) reveal(rows.get(last)!);
+  if (isNew && last && rows.get(last) === list().lastElementChild) reveal(rows.get(last)!);
 }
 
 /** The card that can be refined, continued or edited. */
@@ -129,7 +129,7 @@ export function restore(pictures: Picture[], { answers, comparisons }: Kept): vo
     }
   };
   for (const [i, answer] of answers.entries()) {
-    if (pictures.length > 1) place(upTo(i));
+    if (pictures.length > 1) place(upTo(i), false);
     compare(i);
     const card = new Card(answer.question, upTo(i), answers.slice(0, i));
     cards.latest = card;
@@ -137,7 +137,7 @@ export function restore(pictures: Picture[], { answers, comparisons }: Kept): vo
     list().append(card.asked, card.element);
     card.put(answer);
   }
-  place(pictures);
+  place(pictures, false);
   compare(answers.length);
   refreshAll();
   find("#empty").hidden = !isEmpty();

@@ -72,11 +72,21 @@ export function reveal(element: Element): void {
   });
 }
 
-/** In a row that scrolls sideways, what gets the focus by keyboard comes into sight as a whole. */
-export function showFocused(row: HTMLElement): void {
+/**
+ * A row that scrolls sideways: what gets the focus by keyboard comes into sight as a whole, and
+ * where there is more, it fades out.
+ */
+export function scrolls(row: HTMLElement): void {
   row.addEventListener("focusin", event =>
     (event.target as Element).scrollIntoView({ block: "nearest", inline: "nearest" }),
   );
+  const mark = () => {
+    const { scrollLeft, clientWidth, scrollWidth } = row;
+    row.classList.toggle("goes-on", scrollWidth - clientWidth - scrollLeft > 4);
+  };
+  row.addEventListener("scroll", mark, { passive: true });
+  new ResizeObserver(mark).observe(row);
+  new MutationObserver(mark).observe(row, { childList: true });
 }
 
 /** The same for what is read from its top: where it is too tall, its top is on the screen. */

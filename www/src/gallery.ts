@@ -48,10 +48,13 @@ function draw(): void {
   find("#several").textContent = isAlone()
     ? words.alone(n, album.length)
     : words.all(pictures.length) + (knowsScenesOnly() ? ` ${words.single}` : "");
-  begin().textContent = isAlone() ? words.allAgain(album.length) : words.only(n);
+  find("#which").textContent = isAlone() ? "" : words.which(n);
+  // In full for those who hear it without the number before it.
+  begin().ariaLabel = isAlone() ? null : words.only(n);
+  begin().textContent = isAlone() ? words.allAgain(album.length) : words.divider;
   begin().title = isAlone() ? words.allAgainHint : words.onlyHint;
-  forget().hidden = isAlone();
-  forget().textContent = words.forget(n);
+  [forget().hidden, forget().ariaLabel] = [isAlone(), words.forget(n)];
+  forget().textContent = words.forgetIt;
   find<HTMLTextAreaElement>("#question").placeholder =
     pictures.length > 1 ? words.askAll(pictures.length) : placeholder;
 }

@@ -5,7 +5,7 @@ import type { LookedAt } from "mqt-web";
 import { type Asked, type Picture, page } from "./actions";
 import { cards } from "./card";
 import { find, h, log } from "./dom";
-import { FINER, smooth } from "./heat";
+import { EVEN, FINER, smooth } from "./heat";
 import { type Overlay, lay, overlay } from "./overlay";
 import { looked as words } from "./words";
 
@@ -31,12 +31,13 @@ export async function toggle(asked: Asked): Promise<void> {
   if (made?.answer !== answer) {
     const maps = await page.lookedAt(asked);
     if (!maps) return;
-    made = { answer, pictures, draw: picture => void draw(picture, pictures, maps) };
+    const most = pictures[mostOf(maps)]!;
+    made = { answer, pictures, most, draw: picture => void draw(picture, pictures, maps) };
   }
-  const { picture } = page;
   saidOf = undefined;
+  // What it looked at most is seen first.
+  page.frame(made.most);
   lay(made);
-  if (!picture || !pictures.includes(picture)) page.frame(pictures.at(-1)!);
   find("#frame").scrollIntoView({ block: "nearest" });
 }
 
@@ -91,12 +92,17 @@ function inWords(map: LookedAt, picture: Picture, all: Picture[], maps: LookedAt
   const percent = (part: number) => Math.round(part * 100);
   const several = all.length > 1;
   const name = several ? words.nth(all.indexOf(picture) + 1) : "";
-  const first = map.share > 0 ? words.mostly(name, where, percent(share)) : words.notAt(name);
+  const looked = share < EVEN ? words.evenly(name) : words.mostly(name, where, percent(share));
+  const first = map.share > 0 ? looked : words.notAt(name);
   if (!several) return first;
   const sum = maps.reduce((sum, { share }) => sum + share, 0) || 1;
-  const most = maps.reduce((most, { share }, i) => (share > maps[most]!.share ? i : most), 0);
+  const most = mostOf(maps);
   return `${first} ${words.most(most + 1, percent(maps[most]!.share / sum))}`;
 }
+
+/** Which picture got the most. */
+const mostOf = (maps: LookedAt[]) =>
+  maps.reduce((most, { share }, i) => (share > maps[most]!.share ? i : most), 0);
 
 /** The ninth of a picture that got the most of its weight, and how much of it. */
 function mostly({ weights, columns, rows, area }: LookedAt, { view }: Picture): [string, number] {

@@ -131,9 +131,15 @@ async function redraw(): Promise<void> {
   const all = m === there ? words.allRead(m) : words.someRead(m);
   const who = token > 0 ? words.token(token) : m === 1 ? words.firstReads : all;
   const unused = token > m ? words.unused(m) : "";
-  find("#reads").textContent = words.reads(who, place, Math.round(share * 100), unused);
+  find("#reads").textContent =
+    share < EVEN
+      ? words.readsEvenly(who, unused)
+      : words.reads(who, place, Math.round(share * 100), unused);
   drawStrip();
 }
+
+/** A ninth of a picture with less than this of its weight has little more than its part. */
+export const EVEN = 1.5 / 9;
 
 /** Finer cells between the centres of a map's cells. */
 export const FINER = 7;

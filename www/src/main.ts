@@ -4,7 +4,7 @@ import "./style.css";
 import { type Panel, handIn } from "./actions";
 import { App } from "./app";
 import * as conversation from "./conversation";
-import { find, log, showFocused } from "./dom";
+import { find, log, scrolls } from "./dom";
 import * as gallery from "./gallery";
 import * as history from "./history";
 import { lazily } from "./lazily";
@@ -48,7 +48,7 @@ addEventListener("online", network);
 addEventListener("offline", network);
 network();
 
-for (const row of ["#samples", "#thumbs", "#chips"]) showFocused(find(row));
+for (const row of ["#samples", "#thumbs", "#chips"]) scrolls(find(row));
 menu.setUp();
 sources.setUp();
 picture.setUp();

@@ -198,6 +198,7 @@ async function fill(): Promise<void> {
           stored.history,
           stored.historyIs(
             talk.answers.length,
+            talk.comparisons.length,
             talk.pictures.length,
             bytes(talk.pictures.reduce((sum, { blob }) => sum + blob.size, 0)),
           ),

@@ -8,6 +8,8 @@ export interface Overlay {
   answer: Answer;
   /** The pictures that there is a map of. */
   pictures: Picture[];
+  /** The one that was looked at most. */
+  most: Picture;
   /** Draws a picture with its map, and says it in words. */
   draw(picture: Picture): void;
 }

@@ -29,7 +29,8 @@ function chips(): void {
   // With several pictures every question is about all of them.
   const sample = page.pictures.length < 2 && samples.find(s => s.name === page.picture?.name);
   const own = (sample || undefined)?.questions ?? [];
-  const texts = own.length > 0 ? own.slice(0, 4).map(q => q.text) : words.examples;
+  const general = page.pictures.length > 1 ? words.examplesOfSeveral : words.examples;
+  const texts = own.length > 0 ? own.slice(0, 4).map(q => q.text) : general;
   const make = (text: string) =>
     h("button.chip", { type: "button", onclick: () => ask(text, false) }, text);
   const row = find("#chips");

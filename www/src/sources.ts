@@ -3,9 +3,9 @@
 
 import { shown as safe } from "mqt-web";
 import { type Put, page } from "./actions";
-import * as address from "./address";
 import { find, h } from "./dom";
 import { lazily } from "./lazily";
+import { linkIn } from "./link";
 import { remark as say } from "./notices";
 import { samples } from "./samples";
 import { picture as words } from "./words";
@@ -27,12 +27,12 @@ export function setUp(): void {
     // Text is for the field one is in; elsewhere a link stands for its picture.
     const { target } = event;
     const typing = target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement;
-    const link = !file && !typing && address.linkIn(event.clipboardData?.getData("text/plain"));
+    const link = !file && !typing && linkIn(event.clipboardData?.getData("text/plain"));
     if (!file && !link) return;
     event.preventDefault();
     // What is pasted into the box for questions belongs to the next one.
     if (file) void (target === find("#question") ? also : anew)(file, words.pasted);
-    else if (link) void address.take(link, anew);
+    else if (link) void take(link, anew);
   });
 }
 
@@ -46,7 +46,7 @@ function menu(list: HTMLElement, put: Put): void {
   });
   const sources: Record<string, () => unknown> = {
     paste: () => paste(put),
-    link: () => address.open(put),
+    link: () => openAddress(put),
     camera: () => still(put),
     compose: () => compose(put),
   };
@@ -90,12 +90,12 @@ function dropping(): void {
     // Some systems know no type for newer formats; the decoder will.
     const file =
       files.find(file => file.type.startsWith("image/")) ?? files.find(file => file.type === "");
-    const link = address.linkIn(
+    const link = linkIn(
       event.dataTransfer?.getData("text/uri-list") || event.dataTransfer?.getData("text/plain"),
     );
     if (file) void put(file, file.name);
     else if (files[0]) say(words.noPicture(safe(files[0].name, 100)));
-    else if (link) void address.take(link, put);
+    else if (link) void take(link, put);
     else say(words.onlyPictures);
   });
 }
@@ -107,8 +107,8 @@ async function paste(put: Put): Promise<void> {
       if (type) return await put(await item.getType(type), words.pasted);
       const link =
         item.types.includes("text/plain") &&
-        address.linkIn(await (await item.getType("text/plain")).text());
-      if (link) return await address.take(link, put);
+        linkIn(await (await item.getType("text/plain")).text());
+      if (link) return await take(link, put);
     }
     say(words.emptyClipboard);
   } catch {
@@ -116,7 +116,11 @@ async function paste(put: Put): Promise<void> {
   }
 }
 
-/** The scene editor with its stickers, and what uses the camera, are scripts of their own. */
+/** What asks another server, the scene editor, and what uses the camera, are scripts of their own. */
+const openAddress = (put: Put) =>
+  lazily("address", async () => (await import("./address")).open(put));
+const take = (link: URL, put: Put) =>
+  lazily("address", async () => (await import("./address")).take(link, put));
 const compose = (put: Put) =>
   lazily("composer", async () => (await import("./composer")).openComposer(put), words.noComposer);
 const still = (put: Put) =>

@@ -244,7 +244,6 @@ function describe(now: Estimate, most: Estimate, question: string): (Node | stri
     why,
     offer.levels.length > 1 ? words.cut(tiles(m)) : "",
     words.first(time),
-    now.tokensPerSecond ? words.rate(now.tokensPerSecond.toFixed(1)) : "",
     h("br"),
     words.buys(
       now.contextUsed,

@@ -73,8 +73,15 @@ export const storage = {
   notKept: "The browser may delete what is stored when the disk is full.",
   keep: "Ask the browser to keep it",
   history: "Last conversation",
-  historyIs: (n: number, pictures: number, size: string) =>
-    `${count(n, "answer")} and ${pictures === 1 ? "the picture" : `${pictures} pictures`}, ${size}`,
+  historyIs: (answers: number, compared: number, pictures: number, size: string) =>
+    [
+      (answers > 0 || compared === 0) && count(answers, "answer"),
+      compared > 0 && count(compared, "comparison"),
+      pictures === 1 ? "the picture" : count(pictures, "picture"),
+    ]
+      .filter(Boolean)
+      .join(" and ")
+      .concat(`, ${size}`),
   historyNone: "No conversation is stored.",
   pictures: "Encoded pictures",
   picturesAre: (n: number, size: string) =>
@@ -165,4 +172,24 @@ export const composer = {
   rows: ["top", "", "bottom"],
   columns: ["left", "", "right"],
   middle: "middle",
+};
+
+export const fetched = {
+  title: "A picture from the web",
+  label: "Address of a picture",
+  fetch: "Load",
+  note: "The page asks that server for the picture, without cookies and without saying where you come from; nothing else is sent. The server has to allow it (CORS).",
+  noAddress: "That is not the address of a picture.",
+  thePicture: "the picture",
+  fetching: (name: string) => `Loading ${name} …`,
+  thisAddress: "this address",
+  offline: "There is no network. The picture was not loaded.",
+  unreachable: (host: string) =>
+    `${host} cannot be reached, or does not let other pages read its pictures (CORS). Save the picture, then choose the file.`,
+  answered: (host: string, code: number) =>
+    `${host} answered ${code}: there is no picture at that address.`,
+  noPicture: (host: string) => `What ${host} sends from there isn't a picture.`,
+  tooLarge: (host: string) => `What ${host} sends from there is too large for a picture.`,
+  noBase64: "Only pictures in base64 can be pasted as text.",
+  badBase64: "That text is not a picture in base64.",
 };

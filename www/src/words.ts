@@ -37,7 +37,7 @@ export const markup = {
   knobLittle: "read little",
   knobMuch: "read most",
   knobNote:
-    "How much of the picture the model reads. Fewer is faster; more sees detail. Change it any time: the picture isn't processed again.",
+    "Fewer is faster; more sees detail. Change it any time: the picture isn't processed again.",
   knobOpacity: "Opacity",
   knobShown: "Show token (0 = all)",
   knobTitle: "Image tokens",
@@ -151,6 +151,8 @@ export const picture = {
   nth: (n: number, name: string) => `Picture ${n}: ${name}`,
   frame: (n: number, name: string) => `Show picture ${n}: ${name}`,
   forget: (n: number) => `Forget picture ${n}`,
+  forgetIt: "Forget",
+  which: (n: number) => `Picture ${n}:`,
   only: (n: number) => `New conversation with picture ${n}`,
   onlyHint: "begin a new conversation about this picture; it is not processed again",
   alone: (n: number, of: number) => `Questions are about picture ${n} of ${of} only.`,
@@ -172,8 +174,8 @@ export const picture = {
   photo: (model: string) =>
     `This looks like a photo. ${model} only understands toy scenes: its answers will be wrong.`,
   anew: "New conversation.",
-  onlyNow: (n: number) => `New conversation, picture ${n} only.`,
-  allNow: (n: number) => `New conversation, all ${n} pictures.`,
+  onlyNow: (n: number) => `About picture ${n} only.`,
+  allNow: (n: number) => `About all ${n} pictures.`,
   divider: "New conversation",
   undo: "Undo",
   readings: "The file is rotated, transparent or has 16 bits: the model sees it as you do.",
@@ -208,6 +210,8 @@ export const looked = {
   ],
   mostly: (picture: string, where: string, percent: number) =>
     `While it wrote this answer, the model looked mainly at ${where}${picture && ` of ${picture}`} (${percent} %).`,
+  evenly: (picture: string) =>
+    `While it wrote this answer, the model looked at all parts of ${picture || "the picture"} about evenly.`,
   notAt: (picture: string) => `This answer did not look at ${picture || "the picture"}.`,
   most: (n: number, percent: number) =>
     `Of all pictures it looked most at picture ${n} (${percent} %).`,
@@ -216,26 +220,6 @@ export const looked = {
 /** What the chip at the picture says of the model. */
 export const chips = {
   scenes: (model: string) => `${model} · toy scenes only`,
-};
-
-export const fetched = {
-  title: "A picture from the web",
-  label: "Address of a picture",
-  fetch: "Load",
-  note: "The page asks that server for the picture, without cookies and without saying where you come from; nothing else is sent. The server has to allow it (CORS).",
-  noAddress: "That is not the address of a picture.",
-  thePicture: "the picture",
-  fetching: (name: string) => `Loading ${name} …`,
-  thisAddress: "this address",
-  offline: "There is no network. The picture was not loaded.",
-  unreachable: (host: string) =>
-    `${host} cannot be reached, or does not let other pages read its pictures (CORS). Save the picture, then choose the file.`,
-  answered: (host: string, code: number) =>
-    `${host} answered ${code}: there is no picture at that address.`,
-  noPicture: (host: string) => `What ${host} sends from there isn't a picture.`,
-  tooLarge: (host: string) => `What ${host} sends from there is too large for a picture.`,
-  noBase64: "Only pictures in base64 can be pasted as text.",
-  badBase64: "That text is not a picture in base64.",
 };
 
 export const knob = {
@@ -264,7 +248,6 @@ export const knob = {
   cut: (tiles: number) =>
     tiles === 1 ? " · the whole picture" : ` · the picture in ${tiles} squares`,
   first: (time: string) => ` · first token ${time}`,
-  rate: (rate: string) => ` · ${rate} tokens/s`,
   buys: (now: number, nowBytes: string, most: number, mostBytes: string, max: number) =>
     `Prompt ${now} tokens (${nowBytes})` +
     (now === most ? "." : `; with ${max}: ${most} (${mostBytes}).`),
@@ -274,6 +257,7 @@ export const knob = {
   demanding: "Counting and reading usually need more image tokens.",
   reads: (who: string, where: string, percent: number, unused: string) =>
     `${who} mainly the ${where} (${percent} %).${unused}`,
+  readsEvenly: (who: string, unused: string) => `${who} all parts about evenly.${unused}`,
   unused: (m: number) => ` Not used at ${m} tokens.`,
   token: (n: number) => `Token ${n} reads`,
   firstReads: "The first token reads",
@@ -290,6 +274,12 @@ export const talk = {
     "How many things are there?",
     "What is in the middle?",
     "Is there a dog?",
+  ],
+  examplesOfSeveral: [
+    "What do you see?",
+    "How many things are there?",
+    "Is there a dog?",
+    "What is in the first picture?",
   ],
   answerTo: (question: string) => `Answer to: ${question}`,
   stoppedEarly: "(stopped before the first token)",
@@ -349,6 +339,7 @@ export const talk = {
     `${count(m, "token")} already ${m === 1 ? "gives" : "give"} the answer of ${max}${faster}.`,
   faster: (times: string) => `, read ${times} times faster`,
   needsAll: (max: number) => `Only ${max} tokens give this answer: here detail counts.`,
+  differ: "The answers differ, and more tokens are not surer.",
   table: ["Image tokens", "Answer", "Confidence", "Picture and question read in"],
 };
 
