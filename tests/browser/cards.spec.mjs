@@ -1,6 +1,6 @@
 // What an answer's card says beside the answer, and a comparison's verdict, word for word.
 
-import { ask, expect, load, reached, sample, test } from "./site.mjs";
+import { ask, compare, expect, load, reached, sample, test } from "./site.mjs";
 
 test.use({ serviceWorkers: "block" });
 
@@ -19,16 +19,6 @@ const pretend = (page, byTokens) =>
       return { answer, async *[Symbol.asyncIterator]() {} };
     };
   }, byTokens);
-
-async function compare(page, question = "What do you see?") {
-  const n = await page.locator(".comparison").count();
-  await page.locator("#question").fill(question);
-  await page.locator("#compare").click();
-  await expect(page.locator(".comparison")).toHaveCount(n + 1);
-  await expect(page.locator(".verdict").last()).not.toBeEmpty();
-  await reached(page, "ready");
-  return page.locator(".verdict").last();
-}
 
 test("a verdict praises few tokens only if they say the same, and are sure of it", async ({
   site,
@@ -80,7 +70,7 @@ test("a verdict praises few tokens only if they say the same, and are sure of it
   ];
   for (const [answers, verdict] of cases) {
     await pretend(page, answers);
-    await expect(await compare(page)).toHaveText(verdict);
+    await expect(await compare(page, "What do you see?")).toHaveText(verdict);
   }
 });
 
@@ -91,7 +81,7 @@ test("columns read all of their own image tokens, so that their times can be com
   await load(page);
   await sample(page, 1);
   await ask(page, "Where is the car?");
-  await compare(page);
+  await compare(page, "What do you see?");
   const read = await page.evaluate(() =>
     globalThis.mqt.records
       .slice(-4)
@@ -128,7 +118,7 @@ test("several pictures: a model that knows one at a time says so, of a compariso
   await expect((await ask(page, "Is there a dog?")).locator(".facts")).toContainText(
     "several pictures: may mix them up",
   );
-  await compare(page);
+  await compare(page, "What do you see?");
   await expect(page.locator(".column .hint").filter({ hasText: "several" })).toHaveCount(0);
   await expect(page.locator(".comparison > p").first()).toContainText("it may mix them up");
 

@@ -2,7 +2,7 @@
 // what can be saved of it.
 
 import { readFileSync } from "node:fs";
-import { ask, expect, load, panel, reached, sample, test } from "./site.mjs";
+import { ask, compare, expect, load, panel, reached, sample, test } from "./site.mjs";
 
 test.use({ serviceWorkers: "block" });
 
@@ -58,14 +58,6 @@ test("comparisons are kept where they stood, also one alone", async ({ site }) =
   const page = await site.open("?adapter=cpu");
   await load(page);
   await sample(page, 1);
-  const compare = async question => {
-    const n = await page.locator(".comparison").count();
-    await page.locator("#question").fill(question);
-    await page.locator("#compare").click();
-    await expect(page.locator(".comparison")).toHaveCount(n + 1);
-    await expect(page.locator(".verdict").last()).not.toBeEmpty();
-    await reached(page, "ready");
-  };
   /** Questions, answers, numbers and verdicts, in their order. */
   const all = () =>
     page
@@ -75,7 +67,7 @@ test("comparisons are kept where they stood, also one alone", async ({ site }) =
           part => part.textContent,
         ),
       );
-  await compare("What do you see?");
+  await compare(page, "What do you see?");
   let before = await all();
   await page.reload();
   await expect(page.locator(".comparison")).toHaveCount(1);
@@ -87,7 +79,7 @@ test("comparisons are kept where they stood, also one alone", async ({ site }) =
   await expect(page.locator(".verdict").last()).not.toBeEmpty({ timeout: 60_000 });
   await reached(page, "ready");
   await ask(page, "Where is the car?");
-  await compare("How many things are there?");
+  await compare(page, "How many things are there?");
   await ask(page, "Is there a dog?");
   before = await all();
   await page.reload();

@@ -290,6 +290,18 @@ export async function axe(page) {
     .map(v => `${v.id}: ${v.nodes.map(n => n.html).join(" ")}`);
 }
 
+/** Compares token counts for a question; gives the verdict, once all columns are there. */
+export async function compare(page, question) {
+  const n = await page.locator(".comparison").count();
+  await page.locator("#question").fill(question);
+  await page.locator("#compare").click();
+  await expect(page.locator(".comparison")).toHaveCount(n + 1);
+  const verdict = page.locator(".verdict").last();
+  await expect(verdict).not.toBeEmpty();
+  await reached(page, "ready");
+  return verdict;
+}
+
 export async function sample(page, n) {
   await page.getByRole("button", { name: `Sample picture ${n}`, exact: true }).click();
   await expect
