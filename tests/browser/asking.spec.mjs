@@ -199,7 +199,7 @@ test("stop, while it looks and while it answers; then the next question", async 
   );
   await stopWhile("answering", async () => {
     await page.getByRole("textbox", { name: "Question" }).fill("What is there?");
-    await page.getByRole("button", { name: "Ask" }).click();
+    await page.getByRole("button", { name: "Ask", exact: true }).click();
   });
   await expect(await ask(page, "How many dogs do you see?")).toHaveAttribute(
     "data-finish-reason",

@@ -123,14 +123,16 @@ test("several pictures: a model that knows one at a time says so, of a compariso
   await expect(page.locator(".comparison > p").first()).toContainText("it may mix them up");
 
   // After another conversation was begun and cleared, both can be had again.
-  await page.getByRole("button", { name: "New conversation with picture 2", exact: true }).click();
+  await page
+    .getByRole("button", { name: /^Ask about (this one only: )?picture 2( only)?$/ })
+    .click();
   await page.locator("#anew").click();
   await expect(page.locator("#answers > *")).toHaveCount(0);
   await page.locator("#undo button").click();
   await expect(page.locator("article")).toHaveCount(6);
   await expect(page.locator("#answers .divider")).toHaveCount(1);
   await expect(page.locator("#several")).toHaveText("Questions are about picture 2 of 2 only.");
-  await page.getByRole("button", { name: "New conversation with all 2 pictures" }).click();
+  await page.getByRole("button", { name: "Ask about all 2 pictures" }).click();
   await ask(page, "Is there a dog?");
   expect(await page.evaluate(() => globalThis.mqt.records.at(-1).answer.images.length)).toBe(2);
 });

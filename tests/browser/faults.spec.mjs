@@ -55,9 +55,9 @@ test("a picture that cannot be read, with none before it, is put aside", async (
   await reached(page, "ready");
   expect(await page.evaluate(() => globalThis.mqt.picture)).toBeUndefined();
   await page.getByRole("textbox", { name: "Question" }).fill("What is this?");
-  await expect(page.getByRole("button", { name: "Ask" })).toBeDisabled();
+  await expect(page.getByRole("button", { name: "Ask", exact: true })).toBeDisabled();
   await sample(page, 1);
-  await expect(page.getByRole("button", { name: "Ask" })).toBeEnabled();
+  await expect(page.getByRole("button", { name: "Ask", exact: true })).toBeEnabled();
 });
 
 test("nothing but what the page shows is fetched before a click; afterwards all of it is kept", async ({

@@ -46,7 +46,7 @@ test("the last conversation is there after a reload, goes on, and can be cleared
   await expect(page.locator("#packs")).toContainText("No model is stored.");
   await expect(page.locator("#kept-talk")).toContainText("No conversation is stored.");
   await expect(page.locator(".pack, .everything")).toHaveCount(0);
-  await expect(page.getByText("Deleted. The picture in the frame")).toBeVisible();
+  await expect(page.getByText("Deleted. The picture in the frame and the loaded")).toBeVisible();
   await expect(page.locator("article")).toHaveCount(0);
   await expect(page.locator("#undo")).toBeEmpty();
   await page.reload();
@@ -87,7 +87,47 @@ test("comparisons are kept where they stood, also one alone", async ({ site }) =
   expect(await all()).toEqual(before);
   expect(await page.evaluate(() => globalThis.mqt.turns.length)).toBe(2);
   await panel(page, "Storage");
-  await expect(page.locator("#kept-talk")).toContainText("2 answers and 3 comparisons");
+  await expect(page.locator("#kept-talk")).toContainText("2 answers, 3 comparisons");
+});
+
+test("conversations before the last one are kept too; a picture that began one can be taken back", async ({
+  site,
+}) => {
+  const page = await site.open("?adapter=cpu&tokens=16");
+  await load(page);
+  await sample(page, 1);
+  await ask(page, "Where is the car?");
+  await ask(page, "Is there a dog?");
+  await sample(page, 3);
+  await expect(page.locator("#undo")).toContainText("New conversation.");
+  await page.locator("#undo button").click();
+  await reached(page, "ready");
+  await expect(page.locator("#shown")).toHaveAttribute("alt", "The picture: toybox-1.png");
+  await expect(page.locator("#answers .divider")).toHaveCount(0);
+  expect(await page.evaluate(() => globalThis.mqt.turns.length)).toBe(2);
+  await ask(page, "How many things are there?");
+  await sample(page, 2);
+  await compare(page, "Is there a dog?");
+  await sample(page, 3);
+  await ask(page, "What is this?");
+  const all = () =>
+    page
+      .locator("#answers > *")
+      .evaluateAll(list => list.map(part => `${part.className} ${part.textContent}`));
+  const before = await all();
+  expect(before.filter(part => part.startsWith("divider"))).toHaveLength(2);
+  await page.reload();
+  await expect(page.locator("article")).toHaveCount(8);
+  expect((await all()).map(part => part.replace(/(Compare|Edit|What it looked at)/g, ""))).toEqual(
+    before.map(part => part.replace(/(Compare|Edit|What it looked at)/g, "")),
+  );
+  // The last one goes on.
+  await expect(page.locator("#shown")).toHaveAttribute("alt", "The picture: toybox-3.png");
+  await ask(page, "What colour is it?");
+  expect(await page.evaluate(() => globalThis.mqt.turns.length)).toBe(2);
+  await panel(page, "Storage");
+  await expect(page.locator("#kept-talk")).toContainText("Last 3 conversations");
+  await expect(page.locator("#kept-talk")).toContainText("5 answers, 1 comparison, 3 pictures");
 });
 
 test("what is switched off is not kept; the conversation is saved as Markdown and JSON", async ({
@@ -95,7 +135,7 @@ test("what is switched off is not kept; the conversation is saved as Markdown an
 }) => {
   const page = await site.open("?adapter=cpu&tokens=64");
   await page.getByRole("button", { name: "Settings", exact: true }).click();
-  await page.getByRole("checkbox", { name: /Keep the last conversation/ }).uncheck();
+  await page.getByRole("checkbox", { name: /Keep conversations/ }).uncheck();
   await page.getByRole("button", { name: "Done" }).click();
   await load(page);
   await sample(page, 1);

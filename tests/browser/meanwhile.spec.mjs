@@ -29,7 +29,7 @@ const records = page => page.evaluate(() => globalThis.mqt.records.map(({ answer
 async function begin(page, question) {
   const answering = passes(page, "answering");
   await page.getByRole("textbox", { name: "Question" }).fill(question);
-  await page.getByRole("button", { name: "Ask" }).click();
+  await page.getByRole("button", { name: "Ask", exact: true }).click();
   await answering;
 }
 
@@ -137,10 +137,13 @@ test("another model while one is on its way; a question that waits; Escape in a 
   await page.getByRole("button", { name: "Sample picture 1", exact: true }).click();
   const box = page.getByRole("textbox", { name: "Question" });
   await box.fill("How many things are there?");
-  await page.getByRole("button", { name: "Ask" }).click();
+  await page.getByRole("button", { name: "Ask", exact: true }).click();
   // One question waits; a second would push it aside.
   await box.fill("Where is the car?");
-  await expect(page.getByRole("button", { name: "Ask" }), "Stop stands there").toBeHidden();
+  await expect(
+    page.getByRole("button", { name: "Ask", exact: true }),
+    "Stop stands there",
+  ).toBeHidden();
   await reached(page, "downloading");
   await page.keyboard.press("Escape");
   await reached(page, "first-visit");
@@ -170,7 +173,7 @@ test("Stop while the picture of a waiting question is looked at: it is not asked
   await page.getByRole("button", { name: "Sample picture 1", exact: true }).click();
   const stopped = stopIn(page, "encoding", ["stopped"]);
   await page.getByRole("textbox", { name: "Question" }).fill("How many things are there?");
-  await page.getByRole("button", { name: "Ask" }).click();
+  await page.getByRole("button", { name: "Ask", exact: true }).click();
   await stopped;
   await expect(page.locator("article")).toHaveAttribute("data-finish-reason", "cancelled");
   expect(await turns(page)).toBe(0);

@@ -1,6 +1,8 @@
 // The Settings dialog and links with settings.
 
-import { ask, expect, load, reached, sample, set, test } from "./site.mjs";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { ask, expect, load, reached, sample, set, test, toybox } from "./site.mjs";
 
 test("a system prompt opens the conversation; too long a one is refused; Reset takes all back", async ({
   site,
@@ -134,4 +136,41 @@ test("settings are kept over a reload until they are reset; a link that sets any
     await expect(page.locator(field)).toHaveValue("");
   await expect(page.locator("#temperature")).toHaveValue("0");
   await expect(page.locator("#seed")).toHaveValue("0");
+});
+
+test("a picture by its address: typed as people do, and what went wrong is said there", async ({
+  site,
+}) => {
+  const page = await site.open("?adapter=cpu");
+  await page.route("https://pictures.example/**", async route => {
+    const url = new URL(route.request().url());
+    const headers = { "access-control-allow-origin": "*" };
+    if (!url.pathname.endsWith("/cat.png")) return route.fulfill({ status: 404, headers });
+    const body = readFileSync(join(toybox, "samples/toybox-1.png"));
+    return route.fulfill({ body, headers, contentType: "image/png" });
+  });
+  await page.locator("#own summary").click();
+  await page.locator("#own [data-source=link]").click();
+  const field = page.getByRole("textbox", { name: "Address of a picture" });
+  await expect(field, "one can type at once").toBeFocused();
+  const dialog = page.getByRole("dialog", { name: "A picture from the web" });
+  for (const [typed, says] of [
+    ["cat", "That is not the address of a picture."],
+    ["pictures.example/dog.png", "pictures.example answered 404"],
+    ["data:image/png,x", "Only pictures in base64"],
+  ]) {
+    await field.fill(typed);
+    await page.keyboard.press("Enter");
+    await expect(dialog.getByRole("status"), typed).toContainText(says);
+    await expect(field, "what was typed stays").toHaveValue(typed);
+  }
+  await field.fill("pictures.example/cat.png");
+  await page.keyboard.press("Enter");
+  await expect(dialog).toBeHidden();
+  await expect(page.locator("#shown")).toHaveAttribute("alt", "The picture: cat.png");
+  // That server was asked for what was typed, and for nothing else.
+  expect(site.complaints.splice(0)).toEqual([
+    "a request to https://pictures.example/dog.png",
+    "a request to https://pictures.example/cat.png",
+  ]);
 });

@@ -83,34 +83,40 @@ test("a picture is added: what was said goes on, and nothing is encoded twice", 
     "placeholder",
     "Ask about the 2 pictures",
   );
-  await page.getByRole("button", { name: "New conversation with picture 1", exact: true }).click();
+  await page
+    .getByRole("button", { name: /^Ask about (this one only: )?picture 1( only)?$/ })
+    .click();
   await expect(page.locator("#several")).toHaveText("Questions are about picture 1 of 2 only.");
   await expect(page.locator("#forget")).toBeHidden();
   await expect(page.locator("#question")).toHaveAttribute("placeholder", "Ask about the picture");
   // What was there can be had again, until something is asked.
   await expect(page.locator("#answers .divider")).toHaveText("New conversation");
-  await expect(page.locator("#undo")).toContainText("picture 1 only");
+  await expect(page.locator("#undo")).toContainText("Now about picture 1.");
   await page.locator("#undo button").click();
   await expect(page.locator("#thumbs button")).toHaveCount(2);
   await expect(page.locator("#answers .divider")).toHaveCount(0);
   expect(await page.evaluate(() => globalThis.mqt.turns.length)).toBe(3);
-  await page.getByRole("button", { name: "New conversation with picture 1", exact: true }).click();
+  await page
+    .getByRole("button", { name: /^Ask about (this one only: )?picture 1( only)?$/ })
+    .click();
   await ask(page, "How many things are there?");
   expect(await last(page)).toMatchObject({ images: 1, newImages: 1, visionRuns: 0 });
   await expect(page.locator("#undo")).toBeEmpty();
 
   // From there the other one is one press away, and both together are.
-  await page.getByRole("button", { name: "New conversation with picture 2", exact: true }).click();
+  await page
+    .getByRole("button", { name: /^Ask about (this one only: )?picture 2( only)?$/ })
+    .click();
   await expect(page.locator("#several")).toHaveText("Questions are about picture 2 of 2 only.");
   await expect(page.locator("#shown")).toHaveAttribute("alt", "The picture: toybox-2.png");
   await ask(page, "Is there a dog?");
   expect(await last(page)).toMatchObject({ images: 1, newImages: 1, visionRuns: 0 });
-  await page.getByRole("button", { name: "New conversation with all 2 pictures" }).click();
+  await page.getByRole("button", { name: "Ask about all 2 pictures" }).click();
   await expect(page.locator("#several")).toContainText("Questions are about all 2 pictures.");
-  await expect(page.locator("#undo")).toContainText("About all 2 pictures.");
+  await expect(page.locator("#undo")).toContainText("Now about all 2 pictures.");
   await page.locator("#undo button").click();
   await expect(page.locator("#several")).toHaveText("Questions are about picture 2 of 2 only.");
-  await page.getByRole("button", { name: "New conversation with all 2 pictures" }).click();
+  await page.getByRole("button", { name: "Ask about all 2 pictures" }).click();
   await ask(page, "Is there a dog?");
   expect(await last(page)).toMatchObject({ images: 2, newImages: 2, visionRuns: 0 });
   // What stands above is of other conversations: its pictures cannot be framed from there.
@@ -258,7 +264,7 @@ test("over a reload, and in a file, every picture stands where it came", async (
   await expect(page.locator("#thumbs button")).toHaveCount(2);
   await panel(page, "Storage");
   await expect(page.getByRole("dialog", { name: /Storage/ })).toBeVisible();
-  await expect(page.locator("#kept-talk")).toContainText("2 answers and 2 pictures");
+  await expect(page.locator("#kept-talk")).toContainText("2 answers, 2 pictures");
   await page.keyboard.press("Escape");
   await ask(page, "Is there a dog?");
   const after = await last(page);
@@ -266,15 +272,37 @@ test("over a reload, and in a file, every picture stands where it came", async (
   expect(after).toMatchObject({ images: 2, newImages: 0, visionRuns: 0 });
   expect(after.promptTokens).toBeGreaterThan(prompt);
 
-  // Forgotten ones do not come back.
+  // A forgotten one does not come back, and what was said about it still says so: an answer offers
+  // neither a comparison nor a map of pictures that are not there.
+  const offers = () =>
+    page
+      .locator("article")
+      .evaluateAll(all => all.map(card => card.querySelectorAll(".look").length));
+  const thumbs = () =>
+    page
+      .locator(".question")
+      .evaluateAll(all => all.map(one => one.querySelectorAll("img").length));
+  expect(await offers()).toEqual([1, 1, 1]);
   await page.getByRole("button", { name: "Forget picture 2", exact: true }).click();
   await reached(page, "ready");
+  expect(await offers()).toEqual([1, 0, 0]);
+  await expect(page.locator("#undo")).toContainText("Picture 2 is forgotten.");
+  await page.locator("#undo button").click();
+  await reached(page, "ready");
+  expect(await offers()).toEqual([1, 1, 1]);
+  await expect(page.locator("#thumbs button")).toHaveCount(2);
+  await page.getByRole("button", { name: "Forget picture 2", exact: true }).click();
+  await reached(page, "ready");
+  const [said, shown] = [await order(page), await thumbs()];
+  expect(shown).toEqual([1, 2, 2]);
   await page.reload();
   await expect(page.locator("article")).toHaveCount(3);
   await expect(page.locator("#gallery")).toBeHidden();
   expect(await page.evaluate(() => globalThis.mqt.pictures.map(({ name }) => name))).toEqual([
     "toybox-1.png",
   ]);
+  expect([await order(page), await thumbs(), await offers()]).toEqual([said, shown, [1, 0, 0]]);
+  await expect(page.locator(".came.forgotten")).toHaveText("Forgotten: toybox-2.png");
 });
 
 test("what does not fit is said, with choices; nothing is dropped", async ({ site }) => {
@@ -360,7 +388,7 @@ test("dropped on the conversation or pasted into its box, a picture is added; wh
 
   await load(page);
   await page.getByRole("textbox", { name: "Question" }).fill("How many things are there?");
-  await page.getByRole("button", { name: "Ask" }).click();
+  await page.getByRole("button", { name: "Ask", exact: true }).click();
   await send("paste", "#question", "e.png");
   await expect(page.locator("article")).toHaveAttribute("data-finish-reason", "stop");
   await reached(page, "ready");

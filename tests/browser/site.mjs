@@ -316,7 +316,7 @@ export async function sample(page, n) {
 export async function ask(page, question) {
   const before = await page.locator("article").count();
   await page.getByRole("textbox", { name: "Question" }).fill(question);
-  await page.getByRole("button", { name: "Ask" }).click();
+  await page.getByRole("button", { name: "Ask", exact: true }).click();
   await expect(page.locator("article")).toHaveCount(before + 1);
   const article = page.locator("article").last();
   await expect(article).toHaveAttribute("data-finish-reason", /./, { timeout: 240_000 });

@@ -205,7 +205,7 @@ test("no WebGPU: the reason, and the processor answers alike; Stop works there t
     .getByRole("textbox", { name: "Question" })
     .fill("How many things are there? ".repeat(60));
   const cut = stopIn(page, "answering", ["stopped"]);
-  await page.getByRole("button", { name: "Ask" }).click();
+  await page.getByRole("button", { name: "Ask", exact: true }).click();
   expect(await cut).toBeLessThan(1000);
   await page.getByRole("button", { name: "New conversation" }).click();
   await expect(page.locator("article")).toHaveCount(0);
@@ -283,7 +283,7 @@ test("the device goes away three times: rebuilt twice, then it is left to the pe
     await question.fill("How many things are there? ".repeat(60));
     const lost = passes(page, "device-lost");
     const answering = passes(page, "answering");
-    await page.getByRole("button", { name: "Ask" }).click();
+    await page.getByRole("button", { name: "Ask", exact: true }).click();
     await answering;
     await question.fill("a draft");
     await destroy();

@@ -25,26 +25,39 @@ export function open(to: Put): void {
 
 function build(): HTMLDialogElement {
   const field = h<HTMLInputElement>("input#picture-address", {
-    type: "url",
+    type: "text",
+    inputMode: "url",
+    autocapitalize: "none",
+    spellcheck: false,
+    autofocus: true,
     placeholder: "https://…",
-    required: true,
   });
+  const line = h("p.small", { role: "status" });
   const form = h<HTMLFormElement>(
     "form",
+    { noValidate: true },
     h("label", { for: "picture-address" }, words.label),
     h("div.line", field, h("button.main", { type: "submit" }, words.fetch)),
+    line,
   );
-  field.addEventListener("input", () => field.setCustomValidity(""));
-  form.addEventListener("submit", event => {
+  const say = (text: string) => void (line.textContent = text);
+  field.addEventListener("input", () => say(""));
+  form.addEventListener("submit", async event => {
     event.preventDefault();
-    const link = linkIn(field.value);
-    field.setCustomValidity(link ? "" : words.noAddress);
-    if (!link) return field.reportValidity();
+    const typed = field.value.trim();
+    // Most leave the scheme out.
+    const link = linkIn(typed) ?? (typed.includes(".") ? linkIn(`https://${typed}`) : undefined);
+    if (!link) {
+      say(words.noAddress);
+      return field.focus();
+    }
+    // What went wrong is said here, with what was typed.
+    if (!(await take(link, put, say)) || !made.open) return;
     made.close();
     field.value = "";
-    void take(link, put);
   });
   const made: HTMLDialogElement = dialog("address-dialog", words.title, h("p", words.note), form);
+  made.addEventListener("close", () => say(""));
   return made;
 }
 
@@ -63,22 +76,28 @@ function fileName(link: URL): string {
   }
 }
 
+const remark = (text: string) => void (find("#remark").textContent = text);
+
 /**
- * Fetches the picture and puts it before the model; what goes wrong is said under the picture, which
- * stays.
+ * Fetches the picture and puts it before the model, which it resolves to true for; what goes wrong
+ * is said, and the picture before it stays.
  */
-export async function take(link: URL, put: Put): Promise<void> {
+export async function take(link: URL, put: Put, tell = remark): Promise<boolean> {
   const [mine, before] = [++asked, page.picture];
   const isLate = () => mine !== asked || page.picture !== before;
-  const say = (text: string) => void (isLate() || (find("#remark").textContent = text));
+  const say = (text: string) => void (isLate() || tell(text));
   const name = fileName(link);
   const host = shown(link.host, 100) || words.thisAddress;
   say(words.fetching(link.protocol === "data:" ? words.thePicture : shown(name, 100)));
   try {
     const blob = link.protocol === "data:" ? writtenOut(link.href) : await fetchPicture(link);
-    if (isLate()) return log(`picture from ${host}: came after another was chosen`);
+    if (isLate()) {
+      log(`picture from ${host}: came after another was chosen`);
+      return false;
+    }
     say("");
-    await put(blob, link.protocol === "data:" ? names.pasted : name);
+    void put(blob, link.protocol === "data:" ? names.pasted : name);
+    return true;
   } catch (error) {
     log(`picture from ${host}: ${(error as Error).message}`);
     if (error instanceof Refused) say(error.message);
@@ -86,6 +105,7 @@ export async function take(link: URL, put: Put): Promise<void> {
       say(`${error.message}.`);
     else if (!navigator.onLine) say(words.offline);
     else say(words.unreachable(host));
+    return false;
   }
 }
 

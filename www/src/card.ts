@@ -176,7 +176,8 @@ export class Card {
       const use = h("button.use", { type: "button" }, label);
       use.ariaPressed = String(isUsed);
       use.onclick = () => tokens.choose(a.imageTokens);
-      return this.foot.replaceChildren(h("p.facts", ...facts), use);
+      const look = this.mayLook(a) && this.look(a);
+      return this.foot.replaceChildren(h("p.facts", ...facts), h("div.actions", use, look));
     }
     const [button, details] = this.details(a);
     const actions = h("div.actions", ...this.actions(a), button);
@@ -184,8 +185,8 @@ export class Card {
   }
 
   private unsureWords(a: Answer): string {
-    if (this.isColumn) return words.lowShort;
-    return (a.imageTokens < tokens.maximum() ? words.lowMore : words.lowConfidence)(UNSURE * 100);
+    const hasMore = !this.isColumn && a.imageTokens < tokens.maximum();
+    return (hasMore ? words.lowMore : words.lowConfidence)(UNSURE * 100);
   }
 
   private details(a: Answer): [HTMLElement, HTMLElement] {
@@ -216,7 +217,6 @@ export class Card {
     const max = tokens.maximum();
     const other = tokens.shown();
     const last = cards.latest === this && page.turns.length > 0;
-    const there = this.pictures.every(picture => page.pictures.includes(picture));
     const whole = a.finishReason !== "cancelled";
     const draws = settings.sampling().temperature > 0;
     const again =
@@ -239,23 +239,34 @@ export class Card {
           this.isUnsure,
         ),
       again && press(words.again(other), () => page.again({ tokens: other }), words.againHint),
-      there &&
+      this.isAbout() &&
         press(
           words.compareIt,
           () => page.compare(this.question, chosenColumns(tokens.offered()), this.turns),
           words.compareHint,
         ),
-      // Chosen by the question, the image tokens are others in every layer.
-      there && a.select !== "question" && a.completionTokens > 0 && this.look(a),
+      this.mayLook(a) && this.look(a),
       last && press(words.edit, () => page.edit(), words.editHint),
       copyIt,
     ];
   }
 
+  /** Whether its pictures are still there. */
+  private isAbout(): boolean {
+    return this.pictures.every(picture => page.pictures.includes(picture));
+  }
+
+  /** Chosen by the question, the image tokens are others in every layer: there is no map then. */
+  private mayLook(a: Answer): boolean {
+    return this.isAbout() && a.select !== "question" && a.completionTokens > 0;
+  }
+
   /** Shows and hides what the answer looked at. */
   private look(a: Answer): HTMLElement {
     const toggle = async () => (await import("./glance")).toggle(this);
-    const button = press(looked.button, () => lazily("what it looked at", toggle), looked.hint);
+    const label = this.isColumn ? looked.short : looked.button;
+    const button = press(label, () => lazily("what it looked at", toggle), looked.hint);
+    button.ariaLabel = looked.button;
     button.classList.add("look");
     button.ariaPressed = String(overlay()?.answer === a);
     return button;

@@ -6,7 +6,6 @@ import { type Picture, page } from "./actions";
 import { Card, UNSURE } from "./card";
 import { MOST_COLUMNS, choose, inWords, typed } from "./chosen";
 import { copy, h, revealTop, seconds } from "./dom";
-import type { Compared } from "./history";
 import { knowsScenesOnly } from "./picture";
 import { isBusy } from "./state";
 import * as tokens from "./tokens";
@@ -29,9 +28,9 @@ export class Comparison {
     readonly question: string,
     private readonly several: number[],
     readonly pictures: Picture[],
-    private readonly turns: Turn[],
+    readonly turns: Turn[],
     /** How many turns stood above it. */
-    private readonly above: number,
+    readonly above: number,
   ) {
     this.columns = several.map(() => new Card(question, pictures, turns, undefined, true));
     const shown = this.columns.map((card, i) => {
@@ -64,24 +63,18 @@ export class Comparison {
   }
 
   private conclude(): void {
-    this.verdict.textContent = verdict(this.answers());
+    this.verdict.textContent = verdict(this.answers);
     this.copyIt.disabled = false;
   }
 
-  /** What is kept of it over a reload. */
-  get kept(): Compared {
-    const { question, above } = this;
-    return { question, answers: this.answers(), turns: this.turns.length, above };
-  }
-
-  private answers(): Answer[] {
+  get answers(): Answer[] {
     return this.columns.flatMap(({ answer }) => (answer ? [answer] : []));
   }
 
   /** The same as a table. */
   private markdown(): string {
     const line = (cells: string[]) => `| ${cells.join(" | ")} |`;
-    const rows = this.answers().map(a => [
+    const rows = this.answers.map(a => [
       String(a.imageTokens),
       a.answer.replace(/\|/g, "\\|").replace(/\s+/g, " "),
       a.meanProbability === null ? "" : `${Math.round(a.meanProbability * 100)} %`,

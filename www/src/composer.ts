@@ -101,7 +101,6 @@ function build(): HTMLDialogElement {
     colours,
     h("p.small", words.background),
     grounds,
-    tools,
   );
   canvas.addEventListener("pointerdown", grab);
   canvas.addEventListener("pointermove", drag);
@@ -111,10 +110,10 @@ function build(): HTMLDialogElement {
     words.title,
     h(
       "div.composer",
-      h("div", canvas, h("p#scene-words.small", { role: "note", "aria-live": "polite" })),
+      h("div", canvas, tools, h("p#scene-words.small", { role: "note", "aria-live": "polite" })),
       side,
     ),
-    h("div.actions.end", use),
+    h("div.actions.end.stick", use),
   );
 }
 

@@ -1,11 +1,11 @@
 // The list of questions and answers, and of the pictures that came between them.
 
-import { type Turn, shown } from "mqt-web";
+import { type Answer, type Turn, shown } from "mqt-web";
 import { type Picture, page } from "./actions";
 import { Card, cards, refreshAll } from "./card";
 import { Comparison } from "./comparison";
 import { find, h, reveal } from "./dom";
-import type { Compared, Kept } from "./history";
+import type { Kept } from "./history";
 import { lay, onOverlay } from "./overlay";
 import { onState } from "./state";
 import * as tokens from "./tokens";
@@ -34,6 +34,8 @@ function question(text: string, pictures: Picture[]): HTMLElement {
 
 /** This conversation's comparisons, in their order. */
 let comparisons: Comparison[] = [];
+/** What is kept of the conversations before this one. */
+let earlier: Kept[] = [];
 /** The first question of this conversation. */
 let opening: HTMLElement | undefined;
 /** Once there are several pictures, each has a row where it came. */
@@ -62,6 +64,8 @@ export function place(pictures: Picture[], isNew = true): void {
     find("figcaption", row).textContent = n > 0 ? words.nth(n, name) : words.forgotten(name);
   }
   find("#empty").hidden = !isEmpty();
+  // An answer about one that was forgotten offers less.
+  if (isNew) refreshAll();
   const last = pictures.at(-1);
   if (isNew && last && rows.get(last) === list().lastElementChild) reveal(rows.get(last)!);
 }
@@ -113,32 +117,77 @@ function listed(comparison: Comparison): Comparison {
   return comparison;
 }
 
-/** What is kept of this conversation's comparisons; one without an answer is not. */
-export const compared = (): Compared[] =>
-  comparisons.map(({ kept }) => kept).filter(({ answers }) => answers.length > 0);
+/** Whether anything was answered in this conversation, whose turns these are. */
+export const isSaid = (turns: Turn[]) =>
+  turns.length > 0 || comparisons.some(({ answers }) => answers.length > 0);
 
-/** What was answered before the page was loaded. */
-export function restore(pictures: Picture[], { answers, comparisons }: Kept): void {
-  const upTo = (turn: number) => pictures.filter(picture => picture.turn <= turn);
+/**
+ * The conversations before this one, and this one: about `pictures`, after `turns`. Where nothing
+ * was answered in it, it is not there.
+ */
+export function kept(pictures: Picture[], turns: Answer[]): Kept[] {
+  if (!isSaid(turns)) return earlier;
+  const of = new Map(cards.all.map(({ answer, pictures }) => [answer, pictures]));
+  const all = rows.size > 0 ? [...rows.keys()] : pictures;
+  const compared = comparisons.filter(({ answers }) => answers.length > 0);
+  const about = turns.map(turn => of.get(turn) ?? pictures);
+  const used = all.filter(
+    one => pictures.includes(one) || [about, compared.map(c => c.pictures)].flat(2).includes(one),
+  );
+  const places = (some: Picture[]) => some.map(one => used.indexOf(one));
+  const put = (one: Picture) => {
+    const { blob, name, turn } = one;
+    return { blob, name, turn, gone: !pictures.includes(one) };
+  };
+  const now: Kept = {
+    pictures: used.map(put),
+    answers: turns,
+    about: about.map(places),
+    comparisons: compared.map(one => ({
+      question: one.question,
+      answers: one.answers,
+      about: places(one.pictures),
+      turns: one.turns.length,
+      above: one.above,
+    })),
+  };
+  return [...earlier, now];
+}
+
+/** What was answered before the page was loaded; `all` are its pictures, forgotten ones too. */
+export function restore(all: Picture[], { pictures, answers, about, comparisons }: Kept): void {
+  const among = (places: number[]) => places.flatMap(i => all[i] ?? []);
   const compare = (i: number) => {
-    for (const { question, answers: given, turns, above } of comparisons) {
-      if (above !== i) continue;
-      const several = given.map(({ imageTokens }) => imageTokens);
-      const about = [upTo(turns), answers.slice(0, turns)] as const;
-      listed(new Comparison(question, several, ...about, above)).put(given);
+    for (const one of comparisons) {
+      if (one.above !== i) continue;
+      const several = one.answers.map(({ imageTokens }) => imageTokens);
+      const after = [among(one.about), answers.slice(0, one.turns), i] as const;
+      listed(new Comparison(one.question, several, ...after)).put(one.answers);
     }
   };
+  const come = (i: number) =>
+    all.length > 1 &&
+    (i === 0 || all.some(({ turn }) => turn === i)) &&
+    place(
+      all.filter(({ turn }) => turn <= i),
+      false,
+    );
   for (const [i, answer] of answers.entries()) {
-    if (pictures.length > 1) place(upTo(i), false);
+    come(i);
     compare(i);
-    const card = new Card(answer.question, upTo(i), answers.slice(0, i));
+    const card = new Card(answer.question, among(about[i]!), answers.slice(0, i));
     cards.latest = card;
-    card.asked = question(answer.question, upTo(i));
+    card.asked = question(answer.question, card.pictures);
     list().append(card.asked, card.element);
     card.put(answer);
   }
-  place(pictures, false);
+  come(answers.length);
   compare(answers.length);
+  if (all.length > 1)
+    place(
+      all.filter((_, i) => !pictures[i]!.gone),
+      false,
+    );
   refreshAll();
   find("#empty").hidden = !isEmpty();
   toEnd();
@@ -151,11 +200,13 @@ function toEnd(): void {
 }
 
 /**
- * A new conversation begins; the old one stays to be read. What it returns takes that back.
+ * A new conversation begins; the old one, about `pictures` and with these turns, stays to be read.
+ * What it returns takes that back.
  */
-export function begin(): () => void {
+export function begin(pictures: Picture[], turns: Turn[]): () => void {
   const [before, line] = [cards.latest, h("p.divider", { role: "separator" }, words.divider)];
-  const old = [rows, opening, comparisons] as const;
+  const old = [rows, opening, comparisons, earlier] as const;
+  earlier = kept(pictures, turns as Answer[]);
   const press = (able: boolean) => {
     for (const row of old[0].values())
       find<HTMLButtonElement>("button", row).disabled = !able || row.matches(".forgotten");
@@ -170,7 +221,7 @@ export function begin(): () => void {
   return () => {
     for (const row of rows.values()) row.remove();
     line.remove();
-    [rows, opening, comparisons] = old;
+    [rows, opening, comparisons, earlier] = old;
     press(true);
     if (before && cards.all.includes(before)) cards.latest = before;
     refreshAll();
@@ -182,16 +233,16 @@ export const isEmpty = () => cards.all.length === 0;
 
 /** Takes everything away. What it returns puts it back. */
 export function clear(): () => void {
-  const before = [cards.all, cards.latest, rows, opening, comparisons] as const;
+  const before = [cards.all, cards.latest, rows, opening, comparisons, earlier] as const;
   const shown = [...list().children];
   [cards.all, cards.latest, rows, opening] = [[], undefined, new Map(), undefined];
-  comparisons = [];
+  [comparisons, earlier] = [[], []];
   lay();
   list().replaceChildren();
   find("#spoken").replaceChildren();
   find("#empty").hidden = false;
   return () => {
-    [cards.all, cards.latest, rows, opening, comparisons] = before;
+    [cards.all, cards.latest, rows, opening, comparisons, earlier] = before;
     list().replaceChildren(...shown);
     find("#empty").hidden = shown.length > 0;
     refreshAll();

@@ -48,10 +48,9 @@ function draw(): void {
   find("#several").textContent = isAlone()
     ? words.alone(n, album.length)
     : words.all(pictures.length) + (knowsScenesOnly() ? ` ${words.single}` : "");
-  find("#which").textContent = isAlone() ? "" : words.which(n);
-  // In full for those who hear it without the number before it.
-  begin().ariaLabel = isAlone() ? null : words.only(n);
-  begin().textContent = isAlone() ? words.allAgain(album.length) : words.divider;
+  // In full for those who do not see which one it is.
+  begin().ariaLabel = isAlone() ? null : words.onlyThis(n);
+  begin().textContent = isAlone() ? words.allAgain(album.length) : words.onlyIt;
   begin().title = isAlone() ? words.allAgainHint : words.onlyHint;
   [forget().hidden, forget().ariaLabel] = [isAlone(), words.forget(n)];
   forget().textContent = words.forgetIt;

@@ -1,38 +1,49 @@
-// The last conversation, kept over a reload: on this device only, until it is cleared. The pictures
-// and the answers, as they are; nothing is kept if the person switched that off.
+// What was said, kept over a reload: on this device only, until it is cleared. The pictures and the
+// answers, as they are; nothing is kept if the person switched that off.
 
 import type { Answer } from "mqt-web";
-import type { Picture } from "./actions";
 import { log } from "./dom";
 
 const [DATABASE, STORE, KEY] = ["mqt-history", "conversations", "last"];
 /** Where it is noted that nothing shall be kept. */
 const OFF = "mqt-history-off";
-/** A conversation about larger pictures is not kept. */
+/** Conversations about larger pictures are not kept. */
 const MOST_BYTES = 100_000_000;
+/** So many conversations are kept, and the newest ones. */
+const MOST = 50;
 
 /** One question with several m: its answers, in the order of the columns. */
 export interface Compared {
   question: string;
   answers: Answer[];
+  /** Which pictures it was about, by their places in the conversation's list. */
+  about: number[];
   /** How many turns it was asked after, and after how many of them it stands. */
   turns: number;
   above: number;
 }
 
-export interface Kept {
-  pictures: Pick<Picture, "blob" | "name" | "turn">[];
+interface Conversation<P> {
+  /** All that came, in the order of the prompt. */
+  pictures: P[];
   answers: Answer[];
+  /** Which pictures each answer was about, by their places in that list. */
+  about: number[][];
   comparisons: Compared[];
 }
 
-/** A conversation in storage: each picture lies there by itself, so that it is written once. */
-interface Stored {
-  pictures: { key: string; name: string; turn: number }[];
-  answers: Answer[];
-  /** None, as it was stored when only answers were. */
-  comparisons?: Compared[];
+interface Put {
+  name: string;
+  /** How many turns had been said when it came. */
+  turn: number;
+  /** It was forgotten later: what was said about it stays. */
+  gone: boolean;
 }
+
+export type Kept = Conversation<Put & { blob: Blob }>;
+
+/** In storage each picture lies by itself, so that it is written once. */
+type Stored = Conversation<Put & { key: string }>;
 
 /** Under which key a picture is stored. */
 const keys = new WeakMap<Blob, string>();
@@ -86,67 +97,71 @@ async function inStore<T>(
 let made = 0;
 const newKey = () => `picture-${Date.now()}-${made++}`;
 
-export async function keep(
-  pictures: Picture[],
-  answers: Answer[],
-  comparisons: Compared[],
-): Promise<void> {
+/** Bytes of the pictures of all these, each counted once. */
+export const size = (all: Kept[]) =>
+  [...new Set(all.flatMap(({ pictures }) => pictures.map(({ blob }) => blob)))].reduce(
+    (sum, blob) => sum + blob.size,
+    0,
+  );
+
+/** Keeps these conversations and no others; the oldest ones go if their pictures are too large. */
+export async function keep(conversations: Kept[]): Promise<void> {
   if (!isOn()) return;
-  const bytes = pictures.reduce((sum, { blob }) => sum + blob.size, 0);
-  if (bytes > MOST_BYTES) return clear();
-  const listed = pictures.map(({ blob, name, turn }) => {
-    const key = keys.get(blob) ?? newKey();
-    keys.set(blob, key);
-    return { key, name, turn, blob };
+  let all = conversations;
+  while (all.length > 1 && (size(all) > MOST_BYTES || all.length > MOST)) all = all.slice(1);
+  if (size(all) > MOST_BYTES) return clear();
+  const blobs = new Map<string, Blob>();
+  const stored = all.map(({ pictures, ...said }): Stored => {
+    const put = ({ blob, ...picture }: Put & { blob: Blob }) => {
+      const key = keys.get(blob) ?? newKey();
+      keys.set(blob, key);
+      blobs.set(key, blob);
+      return { ...picture, key };
+    };
+    return { ...said, pictures: pictures.map(put) };
   });
   await inStore("readwrite", async store => {
     const there = (await settled(store.getAllKeys())) as string[];
-    for (const { key, blob } of listed) if (!there.includes(key)) store.put(blob, key);
-    for (const key of there)
-      if (key !== KEY && !listed.some(other => other.key === key)) store.delete(key);
-    const kept: Stored = {
-      pictures: listed.map(({ key, name, turn }) => ({ key, name, turn })),
-      answers,
-      comparisons,
-    };
-    await settled(store.put(kept, KEY));
+    for (const [key, blob] of blobs) if (!there.includes(key)) store.put(blob, key);
+    for (const key of there) if (key !== KEY && !blobs.has(key)) store.delete(key);
+    await settled(store.put(stored, KEY));
   });
 }
 
 const isAnswer = (a?: Answer) =>
   a?.schema === "mqt.answer/1" && Array.isArray(a.tokenIds) && Array.isArray(a.images);
 
-const isCompared = (c?: Compared) =>
-  typeof c?.question === "string" && c.answers?.length > 0 && c.answers.every(isAnswer);
+const areAnswers = (answers: unknown, about: unknown[]): boolean =>
+  Array.isArray(answers) && answers.every(isAnswer) && about?.length === answers.length;
 
-/** What was kept, if it is what this version of the page keeps. */
-export async function read(): Promise<Kept | undefined> {
-  if (!isOn()) return undefined;
-  return inStore("readonly", async store => {
-    const kept: (Stored & { picture?: Blob; name?: string }) | undefined = await settled(
-      store.get(KEY),
-    );
-    // As it was stored when a conversation had one picture.
-    if (kept?.picture instanceof Blob && kept.answers?.every?.(isAnswer)) {
-      const { picture: blob, name = "", answers } = kept;
-      return { pictures: [{ blob, name, turn: 0 }], answers, comparisons: [] };
-    }
-    const good =
-      Array.isArray(kept?.pictures) &&
-      kept.pictures.length > 0 &&
-      Array.isArray(kept.answers) &&
-      kept.answers.every(isAnswer);
-    if (!good) return undefined;
-    const pictures: Kept["pictures"] = [];
-    for (const { key, name, turn } of kept.pictures) {
+const isStored = ({ pictures, answers, about, comparisons }: Stored) =>
+  pictures.length > 0 &&
+  areAnswers(answers, about) &&
+  comparisons.every(({ answers }) => areAnswers(answers, answers));
+
+/** The conversations that were kept, the last one at the end; what is not readable is not there. */
+export async function read(): Promise<Kept[]> {
+  if (!isOn()) return [];
+  const found = await inStore("readonly", async store => {
+    const stored: Stored[] = await settled(store.get(KEY));
+    if (!Array.isArray(stored) || !stored.every(isStored)) return [];
+    const blobs = new Map<string, Blob>();
+    for (const { key } of stored.flatMap(({ pictures }) => pictures)) {
+      if (blobs.has(key)) continue;
       const blob: unknown = await settled(store.get(key));
-      if (!(blob instanceof Blob)) return undefined;
+      if (!(blob instanceof Blob)) return [];
       keys.set(blob, key);
-      pictures.push({ blob, name, turn });
+      blobs.set(key, blob);
     }
-    const { answers, comparisons = [] } = kept;
-    return { pictures, answers, comparisons: comparisons.filter(isCompared) };
+    return stored.map(({ pictures, ...said }): Kept => {
+      const put = ({ key, ...picture }: Put & { key: string }) => ({
+        ...picture,
+        blob: blobs.get(key)!,
+      });
+      return { ...said, pictures: pictures.map(put) };
+    });
   });
+  return found ?? [];
 }
 
 export async function clear(): Promise<void> {

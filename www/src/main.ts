@@ -66,9 +66,8 @@ void app.lookAround();
 void history
   .read()
   .then(kept => {
-    if (!kept || app.picture || app.engine || app.loading) return;
-    const pictures = kept.pictures.map(one => ({ ...one, url: URL.createObjectURL(one.blob) }));
-    app.restore(pictures, kept);
+    if (kept.length === 0 || app.picture || app.engine || app.loading) return;
+    app.restore(kept);
     if (state() === "first-visit") void welcome();
   })
   .finally(() => app.startServed());

@@ -165,7 +165,9 @@ function everything(urls: string[]): HTMLElement {
     // These say what could not be deleted.
     for (const url of urls) await drop(url);
     if (!page.engine && !page.loading) await page.welcome();
-    find("#allowance").append(h("p", { role: "status" }, stored.gone(!!page.engine)));
+    find<HTMLButtonElement>("#reset").click();
+    const stays = stored.gone(page.pictures.length, page.engine !== undefined);
+    find("#allowance").append(h("p", { role: "status" }, stays));
   };
   const begin = () => place.replaceChildren(press(stored.all, ask));
   const ask = () => {
@@ -177,6 +179,8 @@ function everything(urls: string[]): HTMLElement {
   begin();
   return place;
 }
+
+const sum = (numbers: number[]) => numbers.reduce((sum, n) => sum + n, 0);
 
 async function fill(): Promise<void> {
   const all = await storedPacks();
@@ -193,14 +197,14 @@ async function fill(): Promise<void> {
   find("#packs").replaceChildren(...(packs.length > 0 ? packs : [h("p", stored.none)]));
   const talk = await history.read();
   find("#kept-talk").replaceChildren(
-    talk
+    talk.length > 0
       ? line(
-          stored.history,
+          stored.history(talk.length),
           stored.historyIs(
-            talk.answers.length,
-            talk.comparisons.length,
-            talk.pictures.length,
-            bytes(talk.pictures.reduce((sum, { blob }) => sum + blob.size, 0)),
+            sum(talk.map(({ answers }) => answers.length)),
+            sum(talk.map(({ comparisons }) => comparisons.length)),
+            new Set(talk.flatMap(({ pictures }) => pictures.map(({ blob }) => blob))).size,
+            bytes(history.size(talk)),
           ),
           "",
           () => void history.clear().then(fill),
@@ -220,10 +224,7 @@ async function fill(): Promise<void> {
         ]
       : []),
   );
-  const listed =
-    all.reduce((sum, pack) => sum + pack.stored, 0) +
-    size +
-    (talk?.pictures.reduce((sum, { blob }) => sum + blob.size, 0) ?? 0);
+  const listed = sum(all.map(pack => pack.stored)) + size + history.size(talk);
   const { usage = 0, quota = 0 } = (await navigator.storage?.estimate?.()) ?? {};
   const kept = await navigator.storage?.persisted?.();
   const keep = h("button", { type: "button" }, stored.keep);

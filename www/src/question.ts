@@ -6,11 +6,10 @@ import { chosenColumns } from "./chosen";
 import { bytes, find, h } from "./dom";
 import { closeMenus } from "./menu";
 import { lay } from "./overlay";
-import { knowsScenesOnly } from "./picture";
 import { samples } from "./samples";
 import { isBusy, isOpen, onState, state } from "./state";
 import * as tokens from "./tokens";
-import { picture as pictureWords, talk as words } from "./words";
+import { talk as words } from "./words";
 
 const box = () => find<HTMLTextAreaElement>("#question");
 const askButton = () => find<HTMLButtonElement>("#ask");
@@ -35,8 +34,10 @@ function chips(): void {
     h("button.chip", { type: "button", onclick: () => ask(text, false) }, text);
   const row = find("#chips");
   row.hidden = !page.picture;
-  if ([...row.children].map(chip => chip.textContent).join() !== texts.join())
+  if ([...row.children].map(chip => chip.textContent).join() !== texts.join()) {
     row.replaceChildren(...texts.map(make));
+    row.scrollTo(0, 0);
+  }
 }
 
 function refresh(): void {
@@ -57,11 +58,9 @@ function refresh(): void {
     ? words.noPicture
     : !page.engine && !page.loading && state() === "first-visit"
       ? words.startsDownload(page.model === bundled ? bytes(__BUNDLED__.bytes) : page.model.name)
-      : page.pictures.length > 1 && knowsScenesOnly()
-        ? pictureWords.single
-        : "";
+      : "";
   const isBack = state() === "first-visit" && page.turns.length > 0 && !page.loading;
-  find("#ask-hint").textContent = isBack ? words.loadsFirst : text ? hint : "";
+  find("#ask-hint").textContent = isBack ? words.loadsFirst : hint;
 }
 
 function ask(question: string, isTyped: boolean): void {

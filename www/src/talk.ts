@@ -32,24 +32,34 @@ export abstract class Talk extends Loader {
 
   /** Looks at pictures that came while something else was under way; then the page is ready. */
   protected abstract catchUp(): Promise<void>;
+  protected abstract tellEngine(): Promise<void>;
 
   /** Which model's words the conversation is in that was kept over a reload. */
   private restoredOf: string | undefined;
 
-  /** Puts back the pictures and the conversation that were there before a reload. */
-  restore(pictures: Picture[], kept: history.Kept): void {
-    [this.picture, this.pictures, this.turns] = [pictures.at(-1), pictures, kept.answers];
-    const [first] = [kept.answers, ...kept.comparisons.map(({ answers }) => answers)].flat();
-    this.restoredOf = first?.model.sha256 ?? "";
-    conversation.restore(pictures, kept);
+  /** Puts back what was there before a reload: the last conversation goes on. */
+  restore(conversations: history.Kept[]): void {
+    const urls = new Map<Blob, string>();
+    for (const [i, kept] of conversations.entries()) {
+      const all = kept.pictures.map(({ blob, name, turn }): Picture => {
+        const url = urls.get(blob) ?? URL.createObjectURL(blob);
+        urls.set(blob, url);
+        return { blob, name, turn, url };
+      });
+      if (i > 0) conversation.begin(this.pictures, this.turns);
+      this.pictures = all.filter((_, i) => !kept.pictures[i]!.gone);
+      [this.picture, this.turns] = [this.pictures.at(-1), kept.answers];
+      const [first] = [kept.answers, ...kept.comparisons.map(({ answers }) => answers)].flat();
+      this.restoredOf = first?.model.sha256 ?? "";
+      conversation.restore(all, kept);
+    }
     this.changed();
   }
 
-  /** Keeps the conversation over a reload, if anything was answered. */
+  /** Keeps what was said over a reload. */
   protected save(): void {
-    const compared = conversation.compared();
-    if (this.turns.length + compared.length > 0)
-      void history.keep(this.pictures, this.turns as Answer[], compared);
+    if (conversation.isSaid(this.turns))
+      void history.keep(conversation.kept(this.pictures, this.turns as Answer[]));
   }
 
   get album(): Picture[] {
@@ -82,9 +92,11 @@ export abstract class Talk extends Loader {
     const [of, { sha256 }] = [this.restoredOf, this.engine!.model];
     this.restoredOf = undefined;
     if (of === undefined || of === sha256 || conversation.isEmpty()) return;
+    const { turns } = this;
+    this.turns = [];
+    conversation.begin(this.pictures, turns);
     this.untell();
     this.talk = {};
-    conversation.begin();
     conversation.place(this.pictures);
   }
 
@@ -97,6 +109,15 @@ export abstract class Talk extends Loader {
   release(go: boolean): void {
     this.waiting?.(go);
     this.waiting = undefined;
+  }
+
+  /** Nobody goes back to what was there before these pictures came. */
+  protected letGo(pictures: Picture[]): void {
+    for (const picture of pictures) {
+      for (let { before } = picture; before; before = before.pictures[0]?.before)
+        for (const { url } of [...before.pictures, ...before.others]) URL.revokeObjectURL(url);
+      picture.before = undefined;
+    }
   }
 
   /** Begins another conversation; a question that waits belongs to the one before. */
@@ -115,7 +136,7 @@ export abstract class Talk extends Loader {
     this.pictures = wanted.map(one => ({ ...one, view: undefined, before: undefined, turn: 0 }));
     this.others = wanted.length < all.length ? all : [];
     this.picture = this.pictures.at(-1);
-    const restore = conversation.begin();
+    const restore = conversation.begin(pictures, turns);
     conversation.place(this.pictures);
     const { talk } = this;
     notices.remark("");
@@ -160,7 +181,7 @@ export abstract class Talk extends Loader {
       const last = conversation.latest();
       if (last) reveal(last.element);
       this.save();
-      this.changed();
+      void this.tellEngine().then(() => this.changed());
     };
     if (!wasEmpty && !forGood) notices.offerUndo(words.anew, undo);
     // An engine that goes away just now has nothing to forget.

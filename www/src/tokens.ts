@@ -252,7 +252,7 @@ function describe(now: Estimate, most: Estimate, question: string): (Node | stri
       bytes(most.cacheBytes),
       max,
     ),
-    ...larger(now, most),
+    ...larger(most),
     m < FEW && m < max && DEMANDING.test(question) ? h("span.hint", words.demanding) : "",
   ];
   return parts.filter(part => part !== "");
@@ -264,6 +264,17 @@ function tiles(m: number): number {
   return level?.tiles ?? 1;
 }
 
+/** Time for each token of a prompt, as this engine has measured it. */
+let quickest: { engine: unknown; each: number } | undefined;
+
+/** An estimate has one figure that counts: 2.7 min → "3 min", 83 s → "80 s". */
+function roughly(ms: number): string {
+  const unit = ms >= 120_000 ? 60_000 : 1000;
+  const step = 10 ** Math.floor(Math.log10(ms / unit));
+  const value = Math.round(ms / unit / step) * step;
+  return `${value >= 1 ? value : value.toFixed(1)} ${unit === 1000 ? "s" : "min"}`;
+}
+
 /** A 7B model of this architecture reads so many image tokens at most. */
 const LARGER_MAX = 256;
 
@@ -271,14 +282,15 @@ const LARGER_MAX = 256;
  * What reading m image tokens would take with a model of 7B, at the speed that this device showed
  * with the bundled one: on a device that is fast enough for any m it shows what m is for.
  */
-function larger(now: Estimate, most: Estimate): (Node | string)[] {
-  const [few, all] = [now.firstTokenFromScratchMs, most.firstTokenFromScratchMs];
-  if (page.model.from !== bundled.from || few === null || all === null) return [];
+function larger(most: Estimate): (Node | string)[] {
+  const all = most.firstTokenFromScratchMs;
+  if (page.model.from !== bundled.from || all === null) return [];
   const { max } = offer;
-  // Where both took the same, the time per token is what all of them took.
-  const pictures = Math.max(1, page.pictures.length);
-  const each = m < max && all > few ? (all - few) / (max - m) : (pictures * all) / most.contextUsed;
-  const takes = (tokens: number) => seconds(each * __BUNDLED__.larger * tokens);
+  // The shortest that was measured: what else the device does only adds to it.
+  const each = (Math.max(1, page.pictures.length) * all) / most.contextUsed;
+  if (quickest?.engine !== page.engine || each < quickest!.each)
+    quickest = { engine: page.engine, each };
+  const takes = (tokens: number) => roughly(quickest!.each * __BUNDLED__.larger * tokens);
   const share = Math.max(1, Math.round((m / max) * LARGER_MAX));
   return [h("span.larger", words.larger(takes(share), share, takes(LARGER_MAX), LARGER_MAX))];
 }

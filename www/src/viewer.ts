@@ -83,7 +83,7 @@ export abstract class Viewer extends Talk {
     this.forget();
     this.pictures = pictures.map(p => ({ ...p, view: undefined, before: undefined, turn: 0 }));
     this.picture = this.pictures[picture ? pictures.indexOf(picture) : 0];
-    const restore = conversation.begin();
+    const restore = conversation.begin(pictures, turns);
     conversation.place(this.pictures);
     if (!mayComeBack) return;
     if (this.engine || this.talkAside === talk) this.talkAside = this.talk;
@@ -106,12 +106,23 @@ export abstract class Viewer extends Talk {
     if (blob.size > MOST_PICTURE_BYTES) return notices.remark(words.tooLarge(shown(name, 100)));
     this.work?.abort();
     const { picture, pictures, others, turns } = this;
+    const wasSaid = conversation.isSaid(turns);
+    if (picture?.view) this.letGo([picture]);
     this.forget();
     const taken: Picture = { blob, name, url: URL.createObjectURL(blob), turn: 0 };
     [this.picture, this.pictures, this.others] = [taken, [taken], []];
-    taken.before = { picture, pictures, others, turns, restore: conversation.begin() };
+    const restore = conversation.begin(pictures, turns);
+    taken.before = { picture, pictures, others, turns, restore };
+    const { talk } = this;
     notices.remark("");
     notices.noUndo();
+    if (wasSaid)
+      notices.offerUndo(words.anew, () => {
+        // Too late once something else was begun.
+        if (talk !== this.talk || this.turns.length > 0) return;
+        this.goBack(taken);
+        void this.catchUp();
+      });
     this.changed();
     if (this.engine) await this.encode();
     else if (!this.loading && state() === "first-visit" && (await this.isStored()))
@@ -141,10 +152,20 @@ export abstract class Viewer extends Talk {
   }
 
   async drop(picture: Picture): Promise<void> {
-    if (this.pictures.length < 2 || isBusy()) return;
+    const { pictures, picture: framed, talk, turns } = this;
+    if (pictures.length < 2 || isBusy()) return;
     this.remove(picture);
+    const left = this.pictures;
     notices.remark("");
-    notices.noUndo();
+    notices.offerUndo(words.forgot(pictures.indexOf(picture) + 1), () => {
+      // Too late once something else was begun.
+      if (talk !== this.talk || turns !== this.turns || left !== this.pictures) return;
+      [this.picture, this.pictures] = [framed, pictures];
+      conversation.place(pictures);
+      this.save();
+      this.changed();
+      void this.catchUp();
+    });
     this.save();
     if (!this.engine) return;
     if (!this.loading) notices.clear();
@@ -196,13 +217,19 @@ export abstract class Viewer extends Talk {
         ? engine.lookAlso(picture.blob, options)
         : engine.look(picture.blob, options));
       set((there = [...there, picture]));
-      // It can be read: those before it are not needed any more.
-      for (let { before } = picture; before; before = before.pictures[0]?.before)
-        for (const { url } of [...before.pictures, ...before.others]) URL.revokeObjectURL(url);
-      picture.before = undefined;
     }
     // What there is to choose from may depend on the pictures.
     tokens.take(await engine.offer(selected()));
+  }
+
+  /** Goes back to what was there before a picture came. */
+  private goBack({ before, url }: Picture): void {
+    this.forget();
+    [this.picture, this.pictures] = [before?.picture, before?.pictures ?? []];
+    [this.others, this.turns] = [before?.others ?? [], before?.turns ?? []];
+    before?.restore();
+    URL.revokeObjectURL(url);
+    this.changed();
   }
 
   /**
@@ -211,24 +238,29 @@ export abstract class Viewer extends Talk {
   private async refuse(picture: Picture, problem: EngineError): Promise<void> {
     if (!this.pictures.includes(picture)) return;
     log(`error ${problem.code}: ${problem.message}`);
-    const { before, blob, name } = picture;
+    const { blob, name } = picture;
     // A question that waits was about this picture as well.
     this.release(false);
-    if (this.pictures.length === 1) {
-      this.forget();
-      [this.picture, this.pictures] = [before?.picture, before?.pictures ?? []];
-      this.others = before?.others ?? [];
-      this.turns = before?.turns ?? [];
-      before?.restore();
-    } else this.remove(picture);
-    URL.revokeObjectURL(picture.url);
-    this.changed();
+    notices.noUndo();
+    if (this.pictures.length === 1) this.goBack(picture);
+    else {
+      this.remove(picture);
+      URL.revokeObjectURL(picture.url);
+    }
     await this.catchUp();
     notices.show(
       problem.code === "image-unreadable"
         ? trouble.unreadable(problem, name, this.pictures.length)
         : trouble.noSecond(problem, () => this.attach(blob, name)),
     );
+  }
+
+  /** So that estimates count what was said, not what was compared. */
+  protected async tellEngine(): Promise<void> {
+    if (this.fresh || !this.engine || !this.hasLooked(this.engine)) return;
+    await this.engine
+      .resume(this.told(this.turns))
+      .catch(error => log(`resume: ${(error as Error).message}`));
   }
 
   /** Looks at pictures that came while something else was under way; then the page is ready. */

@@ -30,21 +30,22 @@ export function redraw(stored: boolean): void {
 
 function draw(stored: boolean): void {
   const own = page.model.from === bundled.from;
-  const back = find("#answers").childElementCount > 0;
+  const back = find("#answers").querySelector("article") !== null;
   const software = page.seen?.adapter?.software && !page.isOnProcessor;
   const text = [
     ...(own && !back
       ? [h("p.lead", words.lead), example(stored), h("p.small", words.others), more()]
       : []),
-    back ? words.back : "",
-    h("p.small.quiet", [page.isOnProcessor ? words.cpu : words.gpu, about(stored)].join(" ")),
+    back
+      ? words.back
+      : h("p.small.quiet", [page.isOnProcessor ? words.cpu : words.gpu, about(stored)].join(" ")),
     software ? h("p.small.quiet", words.software) : "",
   ].filter(part => part !== "");
   const actions: Action[] = [begin(stored, own && !back)];
   if (software) actions.push({ label: words.useCpu, run: () => page.switchTo({ adapter: "cpu" }) });
   const card = show({
     kind: "welcome",
-    title: words.title,
+    title: back ? words.titleBack : words.title,
     text,
     actions: [...actions, otherModel],
   });

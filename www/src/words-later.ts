@@ -64,15 +64,21 @@ export const storage = {
     `${size} of that are the page itself, kept for use without a network, and what the browser adds.`,
   restStays: "To remove those too, delete this page's data in the browser's settings.",
   all: "Delete everything",
-  sure: "Delete every model, encoded picture and conversation that is listed here, and clear the conversation on the page?",
+  sure: "Delete every model, encoded picture and conversation that is listed here, clear the conversation on the page, and reset the settings?",
   allSure: "Delete",
   cancel: "Cancel",
-  gone: (model: boolean) =>
-    `Deleted. The picture in the frame${model ? " and the loaded model stay" : " stays"} until you close the page.`,
+  gone: (pictures: number, model: boolean) => {
+    const picture = pictures === 1 ? "The picture in the frame" : "The pictures in hand";
+    const what = [pictures > 0 && picture, model && "the loaded model"].filter(Boolean);
+    const stays = what.length === 1 && pictures < 2 ? "stays" : "stay";
+    if (what.length === 0) return "Deleted.";
+    const text = `${what.join(" and ")} ${stays} until you close the page.`;
+    return `Deleted. ${text[0]!.toUpperCase()}${text.slice(1)}`;
+  },
   kept: "The browser keeps what is stored until you delete it.",
   notKept: "The browser may delete what is stored when the disk is full.",
   keep: "Ask the browser to keep it",
-  history: "Last conversation",
+  history: (n: number) => (n === 1 ? "Last conversation" : `Last ${n} conversations`),
   historyIs: (answers: number, compared: number, pictures: number, size: string) =>
     [
       (answers > 0 || compared === 0) && count(answers, "answer"),
@@ -80,8 +86,8 @@ export const storage = {
       pictures === 1 ? "the picture" : count(pictures, "picture"),
     ]
       .filter(Boolean)
-      .join(" and ")
-      .concat(`, ${size}`),
+      .concat(size)
+      .join(", "),
   historyNone: "No conversation is stored.",
   pictures: "Encoded pictures",
   picturesAre: (n: number, size: string) =>
@@ -152,7 +158,7 @@ export const composer = {
   title: "Make a scene",
   label: "Scene. Tab chooses a thing, arrows move it, plus and minus size it, Delete removes it",
   things: "Things to add",
-  thingsMore: "Things: click one, or drag it onto the scene",
+  thingsMore: "Things: press one, or drag it onto the scene",
   colour: "Colour",
   colours: "Shape colour",
   background: "Background",

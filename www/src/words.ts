@@ -37,7 +37,7 @@ export const markup = {
   knobLittle: "read little",
   knobMuch: "read most",
   knobNote:
-    "Fewer is faster; more sees detail. Change it any time: the picture isn't processed again.",
+    "How many pieces of the picture the model reads. Few are fast, many see detail; the picture isn't processed again.",
   knobOpacity: "Opacity",
   knobShown: "Show token (0 = all)",
   knobTitle: "Image tokens",
@@ -63,7 +63,7 @@ export const markup = {
   pictureViews: "How the picture is shown",
   settingsClose: "Done",
   settingsCloseLabel: "Close Settings",
-  settingsHistory: "Keep the last conversation on this device",
+  settingsHistory: "Keep conversations on this device",
   settingsModelDefault: "Model default",
   settingsMost: "Longest answer (tokens)",
   settingsNote:
@@ -152,11 +152,12 @@ export const picture = {
   frame: (n: number, name: string) => `Show picture ${n}: ${name}`,
   forget: (n: number) => `Forget picture ${n}`,
   forgetIt: "Forget",
-  which: (n: number) => `Picture ${n}:`,
-  only: (n: number) => `New conversation with picture ${n}`,
+  onlyIt: "Ask about this one only",
+  onlyThis: (n: number) => `Ask about this one only: picture ${n}`,
+  only: (n: number) => `Ask about picture ${n} only`,
   onlyHint: "begin a new conversation about this picture; it is not processed again",
   alone: (n: number, of: number) => `Questions are about picture ${n} of ${of} only.`,
-  allAgain: (n: number) => `New conversation with all ${n} pictures`,
+  allAgain: (n: number) => `Ask about all ${n} pictures`,
   allAgainHint: "begin a new conversation about all of them; they are not processed again",
   all: (n: number) => `Questions are about all ${n} pictures.`,
   askAll: (n: number) => `Ask about the ${n} pictures`,
@@ -174,8 +175,9 @@ export const picture = {
   photo: (model: string) =>
     `This looks like a photo. ${model} only understands toy scenes: its answers will be wrong.`,
   anew: "New conversation.",
-  onlyNow: (n: number) => `About picture ${n} only.`,
-  allNow: (n: number) => `About all ${n} pictures.`,
+  forgot: (n: number) => `Picture ${n} is forgotten.`,
+  onlyNow: (n: number) => `Now about picture ${n}.`,
+  allNow: (n: number) => `Now about all ${n} pictures.`,
   divider: "New conversation",
   undo: "Undo",
   readings: "The file is rotated, transparent or has 16 bits: the model sees it as you do.",
@@ -194,6 +196,7 @@ export const picture = {
 /** What an answer looked at. */
 export const looked = {
   button: "What it looked at",
+  short: "Looked at",
   hint: "draw over the picture where the model looked while it wrote this answer",
   map: "Heat map: what this answer looked at",
   nth: (n: number) => `picture ${n}`,
@@ -247,9 +250,9 @@ export const knob = {
   about: (time: string) => `≈ ${time}`,
   cut: (tiles: number) =>
     tiles === 1 ? " · the whole picture" : ` · the picture in ${tiles} squares`,
-  first: (time: string) => ` · first token ${time}`,
+  first: (time: string) => ` · the answer's first token ${time}`,
   buys: (now: number, nowBytes: string, most: number, mostBytes: string, max: number) =>
-    `Prompt ${now} tokens (${nowBytes})` +
+    `Prompt ${now} tokens (${nowBytes} of memory)` +
     (now === most ? "." : `; with ${max}: ${most} (${mostBytes}).`),
   larger: (now: string, m: number, most: string, max: number) =>
     `A 7B model here would read ${m} image tokens in about ${now}` +
@@ -295,7 +298,6 @@ export const talk = {
     `The same question about all ${pictures} pictures; the number is image tokens of each.`,
   confidence: (percent: number) => `confidence ${percent} %`,
   confidenceHint: "mean probability of the generated tokens: how sure the model is, not how right",
-  lowShort: "Low confidence",
   lowConfidence: (below: number) => `Low confidence (below ${below} %)`,
   lowMore: (below: number) => `Low confidence (below ${below} %): try more image tokens`,
   cutOff: (n: number) => `cut off at ${count(n, "token")}`,
@@ -345,6 +347,7 @@ export const talk = {
 
 export const welcome = {
   title: "Ask about a picture, on your own device",
+  titleBack: "Welcome back",
   lead: "A picture is read as image tokens: few are fast, many see detail. You choose.",
   asked: (question: string) => `“${question}”`,
   withTokens: (m: number) => count(m, "token"),
