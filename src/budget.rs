@@ -308,7 +308,7 @@ pub(crate) fn choose(budget: &Budget, situation: &Situation) -> Result<Choice> {
             let (m, reason) = automatic(target_ms, situation);
             let reason = match situation.pictures {
                 0 | 1 => reason,
-                n => format!("the same for each of {n} pictures; {reason}"),
+                n => format!("{reason}; the same for each of {n} pictures"),
             };
             Ok(Choice { m, mode: Mode::Auto, reason })
         }

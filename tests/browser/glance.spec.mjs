@@ -70,10 +70,10 @@ for (const picture of [TRIANGLE, CROSS])
     const before = await page.evaluate(() => globalThis.mqt.turns.length);
     await looking(page).click();
     await expect(page.locator("#looked")).toContainText(
-      /the model looked mainly at the .* \(\d+ %\)/,
+      /the model looked most at the .* \(\d+ % of its attention\)/,
     );
     await expect(page.locator("#looked")).toContainText("the same for every picture");
-    await expect(page.locator("#spoken p").last()).toContainText("the model looked mainly at");
+    await expect(page.locator("#spoken p").last()).toContainText("the model looked most at");
     await expect(page.locator("#seen")).toBeVisible();
     await expect(page.locator("#shown")).toBeHidden();
 
@@ -264,7 +264,7 @@ test("it can be stopped; what cannot be told is one sentence", async ({ site }) 
   await page.locator(".notice.trouble").getByRole("button", { name: "OK" }).click();
   await page.evaluate(() => delete globalThis.mqt.engine.lookedAt);
   await looking(page).click();
-  await expect(page.locator("#looked")).toContainText("the model looked mainly at");
+  await expect(page.locator("#looked")).toContainText("the model looked most at");
 });
 
 test("on a phone the map and its words are on the screen after the click", async ({ site }) => {
@@ -275,7 +275,7 @@ test("on a phone the map and its words are on the screen after the click", async
   await take(page, TRIANGLE);
   for (let i = 0; i < 3; i++) await ask(page, asked(TRIANGLE).question);
   await looking(page).last().click();
-  await expect(page.locator("#looked")).toContainText("the model looked mainly at");
+  await expect(page.locator("#looked")).toContainText("the model looked most at");
   for (const part of ["#seen", "#looked p >> nth=0", "#looked button"]) {
     const isOnTop = () =>
       page.locator(part).evaluate(element => {

@@ -91,7 +91,7 @@ test("a picture is added: what was said goes on, and nothing is encoded twice", 
   await expect(page.locator("#question")).toHaveAttribute("placeholder", "Ask about the picture");
   // What was there can be had again, until something is asked.
   await expect(page.locator("#answers .divider")).toHaveText("New conversation");
-  await expect(page.locator("#undo")).toContainText("Now about picture 1.");
+  await expect(page.locator("#undo")).toContainText("New conversation about picture 1.");
   await page.locator("#undo button").click();
   await expect(page.locator("#thumbs button")).toHaveCount(2);
   await expect(page.locator("#answers .divider")).toHaveCount(0);
@@ -113,7 +113,7 @@ test("a picture is added: what was said goes on, and nothing is encoded twice", 
   expect(await last(page)).toMatchObject({ images: 1, newImages: 1, visionRuns: 0 });
   await page.getByRole("button", { name: "Ask about all 2 pictures" }).click();
   await expect(page.locator("#several")).toContainText("Questions are about all 2 pictures.");
-  await expect(page.locator("#undo")).toContainText("Now about all 2 pictures.");
+  await expect(page.locator("#undo")).toContainText("New conversation about all 2 pictures.");
   await page.locator("#undo button").click();
   await expect(page.locator("#several")).toHaveText("Questions are about picture 2 of 2 only.");
   await page.getByRole("button", { name: "Ask about all 2 pictures" }).click();

@@ -37,6 +37,8 @@ export class Card {
   answer: Answer | undefined;
   /** The question above it. */
   asked: HTMLElement | undefined;
+  /** What it is a column of. */
+  comparison: { readonly columns: Card[]; markdown(): string } | undefined;
   /** Whether *Details* are shown. */
   private isOpen = false;
   /** What the answer was drawn with. */
@@ -140,10 +142,20 @@ export class Card {
     return (this.answer?.meanProbability ?? 1) < UNSURE;
   }
 
+  /** Called when it was drawn anew. */
+  drawn?: () => void;
+
+  /** The drafts that led to it, the first one first. */
+  get drafts(): Answer[] {
+    const before = this.refines;
+    return before ? [...before.drafts, ...(before.answer ? [before.answer] : [])] : [];
+  }
+
   refresh(): void {
     // The buttons are made anew: who stood on one stands on its like.
     const held = this.foot.contains(document.activeElement) && document.activeElement?.textContent;
     this.draw();
+    this.drawn?.();
     if (!held) return;
     const buttons = [...this.foot.querySelectorAll<HTMLElement>("button")];
     const like = buttons.find(({ textContent }) => textContent === held);
@@ -163,7 +175,10 @@ export class Card {
         { title: words.firstTokenHint },
         this.isColumn
           ? words.readIn(seconds(a.timingsMs.prefill))
-          : words.firstIn(seconds(a.timingsMs.firstToken)),
+          : words.firstIn(
+              seconds(a.timingsMs.firstToken),
+              a.promptTokens - a.cachedTokens < tokensOf(a),
+            ),
       ),
       a.finishReason === "length" && h("span.hint", words.cutOff(a.completionTokens)),
       !this.isColumn && a.images.length > 1 && knowsScenesOnly() && h("span.hint", words.mixes),
@@ -252,7 +267,7 @@ export class Card {
   }
 
   /** Whether its pictures are still there. */
-  private isAbout(): boolean {
+  isAbout(): boolean {
     return this.pictures.every(picture => page.pictures.includes(picture));
   }
 
@@ -280,6 +295,9 @@ export class Card {
     details.append(this.element);
   }
 }
+
+/** Image tokens of all its pictures. */
+const tokensOf = ({ imageTokens, images }: Answer) => imageTokens * images.length;
 
 const press = (label: string, run: () => unknown, title?: string, main = false) =>
   h(

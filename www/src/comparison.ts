@@ -34,6 +34,7 @@ export class Comparison {
   ) {
     this.columns = several.map(() => new Card(question, pictures, turns, undefined, true));
     const shown = this.columns.map((card, i) => {
+      card.comparison = this;
       card.element.classList.add("column");
       card.element.prepend(h("h3", words.tokens(several[i]!)));
       return card.element;
@@ -72,7 +73,7 @@ export class Comparison {
   }
 
   /** The same as a table. */
-  private markdown(): string {
+  markdown(): string {
     const line = (cells: string[]) => `| ${cells.join(" | ")} |`;
     const rows = this.answers.map(a => [
       String(a.imageTokens),
@@ -94,21 +95,22 @@ export class Comparison {
       inputMode: "numeric",
       "aria-label": words.countsLabel(inWords(tokens.offered())),
     });
-    const form = h<HTMLFormElement>(
-      "form",
+    const again = h(
+      "span.line",
       h("span.quiet", words.counts),
       field,
       h("button", { type: "submit" }, words.compareAgain),
-      this.copyIt,
     );
+    const form = h<HTMLFormElement>("form", again, this.copyIt);
+    // Pictures that are not there any more cannot be compared again.
+    const [first] = this.columns;
+    if (first) first.drawn = () => (again.hidden = !first.isAbout());
     field.addEventListener("input", () => field.setCustomValidity(""));
     form.addEventListener("submit", event => {
       event.preventDefault();
       const offer = tokens.offered(); // of the model that is loaded now
       const wanted = typed(field.value, offer);
-      const there = this.pictures.every(picture => page.pictures.includes(picture));
-      const other = there ? "" : words.otherPicture;
-      field.setCustomValidity(wanted ? other : words.give(inWords(offer)));
+      field.setCustomValidity(wanted ? "" : words.give(inWords(offer)));
       if (!field.reportValidity() || !wanted || isBusy()) return;
       choose(wanted.slice(0, MOST_COLUMNS));
       void page.compare(this.question, wanted, this.turns);
@@ -142,6 +144,6 @@ export function verdict(answers: Answer[]): string {
     return isSurest ? words.needsAll(last.imageTokens) : words.differ;
   }
   const gain = last.timingsMs.prefill / Math.max(0.1, enough.timingsMs.prefill);
-  const faster = gain >= WORTH ? words.faster(gain >= 10 ? gain.toFixed(0) : gain.toFixed(1)) : "";
+  const faster = gain >= WORTH ? words.faster(gain.toFixed(gain >= 3 ? 0 : 1)) : "";
   return words.enough(enough.imageTokens, last.imageTokens, faster);
 }

@@ -127,10 +127,10 @@ export const isSaid = (turns: Turn[]) =>
  */
 export function kept(pictures: Picture[], turns: Answer[]): Kept[] {
   if (!isSaid(turns)) return earlier;
-  const of = new Map(cards.all.map(({ answer, pictures }) => [answer, pictures]));
+  const of = new Map(cards.all.map(card => [card.answer, card]));
   const all = rows.size > 0 ? [...rows.keys()] : pictures;
   const compared = comparisons.filter(({ answers }) => answers.length > 0);
-  const about = turns.map(turn => of.get(turn) ?? pictures);
+  const about = turns.map(turn => of.get(turn)?.pictures ?? pictures);
   const used = all.filter(
     one => pictures.includes(one) || [about, compared.map(c => c.pictures)].flat(2).includes(one),
   );
@@ -143,6 +143,8 @@ export function kept(pictures: Picture[], turns: Answer[]): Kept[] {
     pictures: used.map(put),
     answers: turns,
     about: about.map(places),
+    drafts: turns.map(turn => of.get(turn)?.drafts ?? []),
+    m: tokens.wanted(),
     comparisons: compared.map(one => ({
       question: one.question,
       answers: one.answers,
@@ -155,7 +157,8 @@ export function kept(pictures: Picture[], turns: Answer[]): Kept[] {
 }
 
 /** What was answered before the page was loaded; `all` are its pictures, forgotten ones too. */
-export function restore(all: Picture[], { pictures, answers, about, comparisons }: Kept): void {
+export function restore(all: Picture[], kept: Kept): void {
+  const { pictures, answers, about, drafts, comparisons } = kept;
   const among = (places: number[]) => places.flatMap(i => all[i] ?? []);
   const compare = (i: number) => {
     for (const one of comparisons) {
@@ -175,11 +178,16 @@ export function restore(all: Picture[], { pictures, answers, about, comparisons 
   for (const [i, answer] of answers.entries()) {
     come(i);
     compare(i);
-    const card = new Card(answer.question, among(about[i]!), answers.slice(0, i));
-    cards.latest = card;
-    card.asked = question(answer.question, card.pictures);
-    list().append(card.asked, card.element);
-    card.put(answer);
+    let card: Card | undefined;
+    for (const given of [...drafts[i]!, answer]) {
+      const next = new Card(given.question, among(about[i]!), answers.slice(0, i), card);
+      next.asked = card?.asked ?? question(answer.question, next.pictures);
+      if (card) card.element.after(next.element);
+      else list().append(next.asked, next.element);
+      card?.fold();
+      next.put(given);
+      cards.latest = card = next;
+    }
   }
   come(answers.length);
   compare(answers.length);

@@ -82,6 +82,7 @@ export function scrolls(row: HTMLElement): void {
   );
   const mark = () => {
     const { scrollLeft, clientWidth, scrollWidth } = row;
+    row.classList.toggle("came-from", scrollLeft > 4);
     row.classList.toggle("goes-on", scrollWidth - clientWidth - scrollLeft > 4);
   };
   row.addEventListener("scroll", mark, { passive: true });

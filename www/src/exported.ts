@@ -2,7 +2,7 @@
 
 import { type Answer, programRecord, shown } from "mqt-web";
 import { type Picture, page } from "./actions";
-import { cards } from "./card";
+import { type Card, cards } from "./card";
 import { h } from "./dom";
 import { remark } from "./notices";
 import { exported as words } from "./words-later";
@@ -10,11 +10,14 @@ import { exported as words } from "./words-later";
 interface Said {
   answer: Answer;
   pictures: Picture[];
+  comparison: Card["comparison"];
 }
 
 /** The answers on the page, those of comparisons included, and what they are about. */
 const answers = (): Said[] =>
-  cards.all.flatMap(({ answer, pictures }) => (answer ? [{ answer, pictures }] : []));
+  cards.all.flatMap(({ answer, pictures, comparison }) =>
+    answer ? [{ answer, pictures, comparison }] : [],
+  );
 
 const names = (pictures: Picture[]) => pictures.map(({ name }) => shown(name, 100));
 
@@ -22,17 +25,24 @@ function markdown(): string {
   const said = answers();
   let about = names(page.pictures);
   const lines = [words.title(about), ""];
-  for (const [i, { answer: a, pictures }] of said.entries()) {
+  let n = 0;
+  for (const [i, { answer: a, pictures, comparison }] of said.entries()) {
     const own = names(pictures);
     // Which pictures, whenever they are not those of the answer before.
     if (own.join("\n") !== about.join("\n") || (i === 0 && own.length > 1))
       lines.push(words.pictures(own), "");
     about = own;
+    if (comparison) {
+      // One table for all of its columns.
+      if (comparison.columns[0]?.answer === a)
+        lines.push(words.compared(++n), "", comparison.markdown(), "");
+      continue;
+    }
     const sure = a.meanProbability;
     const percent = sure === null ? "" : words.confidence(Math.round(sure * 100));
     // A model's text is indented, so that nothing in it is taken for Markdown.
     lines.push(
-      words.question(i + 1, shown(a.question)),
+      words.question(++n, shown(a.question)),
       "",
       ...a.answer.split("\n").map(line => `       ${line}`),
       "",

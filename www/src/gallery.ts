@@ -53,7 +53,7 @@ function draw(): void {
   begin().textContent = isAlone() ? words.allAgain(album.length) : words.onlyIt;
   begin().title = isAlone() ? words.allAgainHint : words.onlyHint;
   [forget().hidden, forget().ariaLabel] = [isAlone(), words.forget(n)];
-  forget().textContent = words.forgetIt;
+  [forget().textContent, forget().title] = [words.forgetIt, words.forgetHint];
   find<HTMLTextAreaElement>("#question").placeholder =
     pictures.length > 1 ? words.askAll(pictures.length) : placeholder;
 }

@@ -29,7 +29,11 @@ interface Conversation<P> {
   answers: Answer[];
   /** Which pictures each answer was about, by their places in that list. */
   about: number[][];
+  /** What each answer was refined from. */
+  drafts: Answer[][];
   comparisons: Compared[];
+  /** m, if the person chose it. */
+  m?: number | undefined;
 }
 
 interface Put {
@@ -134,9 +138,10 @@ const isAnswer = (a?: Answer) =>
 const areAnswers = (answers: unknown, about: unknown[]): boolean =>
   Array.isArray(answers) && answers.every(isAnswer) && about?.length === answers.length;
 
-const isStored = ({ pictures, answers, about, comparisons }: Stored) =>
+const isStored = ({ pictures, answers, about, drafts, comparisons }: Stored) =>
   pictures.length > 0 &&
   areAnswers(answers, about) &&
+  areAnswers(drafts.flat(), drafts.flat()) &&
   comparisons.every(({ answers }) => areAnswers(answers, answers));
 
 /** The conversations that were kept, the last one at the end; what is not readable is not there. */

@@ -26,7 +26,7 @@ function mayAsk(): boolean {
 /** Questions that fit the picture: one click asks them. */
 function chips(): void {
   // With several pictures every question is about all of them.
-  const sample = page.pictures.length < 2 && samples.find(s => s.name === page.picture?.name);
+  const sample = page.pictures.length < 2 && samples.find(s => s.name === page.pictures[0]?.name);
   const own = (sample || undefined)?.questions ?? [];
   const general = page.pictures.length > 1 ? words.examplesOfSeveral : words.examples;
   const texts = own.length > 0 ? own.slice(0, 4).map(q => q.text) : general;

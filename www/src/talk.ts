@@ -9,6 +9,7 @@ import * as history from "./history";
 import { Loader } from "./loader";
 import * as notices from "./notices";
 import { enter, isBusy, state } from "./state";
+import * as tokens from "./tokens";
 import { picture as words } from "./words";
 
 export abstract class Talk extends Loader {
@@ -53,6 +54,7 @@ export abstract class Talk extends Loader {
       this.restoredOf = first?.model.sha256 ?? "";
       conversation.restore(all, kept);
     }
+    tokens.goOn(conversations.at(-1)?.m);
     this.changed();
   }
 

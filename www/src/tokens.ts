@@ -96,6 +96,15 @@ export function take(next: Offer): void {
   if (isOpen()) void refresh();
 }
 
+/** Goes on with the m that somebody chose before a reload, unless a link says another. */
+export function goOn(chosen: number | undefined): void {
+  if (chosen === undefined || settings.tokens() !== undefined) return;
+  [auto, wish] = [false, chosen];
+  m = nearest(offer, wish);
+  draw();
+  void refresh();
+}
+
 /** As a link says that was followed to the open page. */
 export function fromLink(): void {
   if (!settings.saysTokens()) return;
@@ -233,7 +242,9 @@ function describe(now: Estimate, most: Estimate, question: string): (Node | stri
   const pictures = Math.max(1, page.pictures.length);
   // Within a conversation m stays; why it was chosen is what counts.
   const turns = page.turns as Answer[];
-  const kept = turns.every(turn => turn.imageTokensMode === "auto") ? turns[0] : undefined;
+  const isKept = turns.every(turn => turn.imageTokensMode === "auto");
+  // That of other pictures is none for these.
+  const kept = isKept && turns[0]?.images.length === page.pictures.length ? turns[0] : undefined;
   const reason = kept ? words.autoKept(kept.imageTokensReason) : now.reason;
   const [first, why] = auto ? words.autoIs(m, reason, pictures) : [words.tokens(m, pictures), ""];
   // What was read while the person typed does not come any more.
@@ -243,7 +254,7 @@ function describe(now: Estimate, most: Estimate, question: string): (Node | stri
     h("b", first),
     why,
     offer.levels.length > 1 ? words.cut(tiles(m)) : "",
-    words.first(time),
+    words.first(time, isAhead(now)),
     h("br"),
     words.buys(
       now.contextUsed,
@@ -264,8 +275,27 @@ function tiles(m: number): number {
   return level?.tiles ?? 1;
 }
 
-/** Time for each token of a prompt, as this engine has measured it. */
-let quickest: { engine: unknown; each: number } | undefined;
+/** Whether most of what a question needs is read before it is asked. */
+const isAhead = ({ firstTokenMs, firstTokenFromScratchMs }: Estimate): boolean =>
+  firstTokenMs !== null &&
+  firstTokenFromScratchMs !== null &&
+  firstTokenFromScratchMs > 1.5 * firstTokenMs;
+
+/** Where the shortest time for a token of a prompt is remembered, and on which device. */
+const QUICKEST = "mqt-quickest";
+
+/** The shortest that was ever measured here: what else the device does only adds to it. */
+function quickest(each: number): number {
+  const device = page.engine?.model.adapter.name ?? "";
+  try {
+    const [where, before] = JSON.parse(localStorage.getItem(QUICKEST) ?? "[]");
+    if (where === device && before > 0 && before <= each) return before;
+    localStorage.setItem(QUICKEST, JSON.stringify([device, each]));
+  } catch {
+    // It is what was measured last, then.
+  }
+  return each;
+}
 
 /** An estimate has one figure that counts: 2.7 min → "3 min", 83 s → "80 s". */
 function roughly(ms: number): string {
@@ -286,11 +316,8 @@ function larger(most: Estimate): (Node | string)[] {
   const all = most.firstTokenFromScratchMs;
   if (page.model.from !== bundled.from || all === null) return [];
   const { max } = offer;
-  // The shortest that was measured: what else the device does only adds to it.
-  const each = (Math.max(1, page.pictures.length) * all) / most.contextUsed;
-  if (quickest?.engine !== page.engine || each < quickest!.each)
-    quickest = { engine: page.engine, each };
-  const takes = (tokens: number) => roughly(quickest!.each * __BUNDLED__.larger * tokens);
+  const each = quickest(all / most.contextUsed);
+  const takes = (tokens: number) => roughly(each * __BUNDLED__.larger * tokens);
   const share = Math.max(1, Math.round((m / max) * LARGER_MAX));
   return [h("span.larger", words.larger(takes(share), share, takes(LARGER_MAX), LARGER_MAX))];
 }

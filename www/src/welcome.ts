@@ -50,6 +50,7 @@ function draw(stored: boolean): void {
     actions: [...actions, otherModel],
   });
   card.classList.add("first");
+  card.classList.toggle("back", back);
 }
 
 /** What loads the model and does nothing else; the example is the first thing to press. */

@@ -148,6 +148,7 @@ export const exported = {
   title: (pictures: string[]) => `# A conversation about ${pictures.join(", ")}`,
   pictures: (names: string[]) => `About: ${names.join(", ")}`,
   question: (n: number, text: string) => `${n}. **${text}**`,
+  compared: (n: number) => `${n}. A comparison`,
   facts: (m: number, pictures: number, percent: string) =>
     `(${count(m, "image token")}${pictures > 1 ? ` × ${pictures} pictures` : ""}${percent})`,
   confidence: (percent: number) => `, confidence ${percent} %`,

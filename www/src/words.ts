@@ -152,6 +152,7 @@ export const picture = {
   frame: (n: number, name: string) => `Show picture ${n}: ${name}`,
   forget: (n: number) => `Forget picture ${n}`,
   forgetIt: "Forget",
+  forgetHint: "take this picture out of the conversation; what was said stays",
   onlyIt: "Ask about this one only",
   onlyThis: (n: number) => `Ask about this one only: picture ${n}`,
   only: (n: number) => `Ask about picture ${n} only`,
@@ -176,8 +177,8 @@ export const picture = {
     `This looks like a photo. ${model} only understands toy scenes: its answers will be wrong.`,
   anew: "New conversation.",
   forgot: (n: number) => `Picture ${n} is forgotten.`,
-  onlyNow: (n: number) => `Now about picture ${n}.`,
-  allNow: (n: number) => `Now about all ${n} pictures.`,
+  onlyNow: (n: number) => `New conversation about picture ${n}.`,
+  allNow: (n: number) => `New conversation about all ${n} pictures.`,
   divider: "New conversation",
   undo: "Undo",
   readings: "The file is rotated, transparent or has 16 bits: the model sees it as you do.",
@@ -212,7 +213,7 @@ export const looked = {
     "the bottom right",
   ],
   mostly: (picture: string, where: string, percent: number) =>
-    `While it wrote this answer, the model looked mainly at ${where}${picture && ` of ${picture}`} (${percent} %).`,
+    `While it wrote this answer, the model looked most at ${where}${picture && ` of ${picture}`} (${percent} % of its attention).`,
   evenly: (picture: string) =>
     `While it wrote this answer, the model looked at all parts of ${picture || "the picture"} about evenly.`,
   notAt: (picture: string) => `This answer did not look at ${picture || "the picture"}.`,
@@ -241,7 +242,7 @@ export const knob = {
   upTo: (max: number) => (max === 1 ? "1" : `a whole number from 1 to ${max}`),
   or: (list: number[]) =>
     list.length === 1 ? `${list[0]}` : `${list.slice(0, -1).join(", ")} or ${list.at(-1)}`,
-  autoKept: (reason: string) => `${reason} (as for the first question)`,
+  autoKept: (reason: string) => `${reason} (chosen for the first question)`,
   autoLater: "Auto picks once it has measured this device.",
   ofMax: (m: number, max: number) => `${m} of ${max} image tokens.`,
   autoIs: (m: number, reason: string, pictures: number) =>
@@ -250,7 +251,8 @@ export const knob = {
   about: (time: string) => `≈ ${time}`,
   cut: (tiles: number) =>
     tiles === 1 ? " · the whole picture" : ` · the picture in ${tiles} squares`,
-  first: (time: string) => ` · the answer's first token ${time}`,
+  first: (time: string, ahead: boolean) =>
+    ` · first token of the answer ${time}${ahead ? ", as the picture is read already" : ""}`,
   buys: (now: number, nowBytes: string, most: number, mostBytes: string, max: number) =>
     `Prompt ${now} tokens (${nowBytes} of memory)` +
     (now === most ? "." : `; with ${max}: ${most} (${mostBytes}).`),
@@ -302,7 +304,8 @@ export const talk = {
   lowMore: (below: number) => `Low confidence (below ${below} %): try more image tokens`,
   cutOff: (n: number) => `cut off at ${count(n, "token")}`,
   readIn: (time: string) => `read in ${time}`,
-  firstIn: (time: string) => `first token ${time}`,
+  firstIn: (time: string, ahead: boolean) =>
+    `first token ${time}${ahead ? " (picture read before)" : ""}`,
   mixes: "several pictures: may mix them up",
   firstTokenHint:
     "from the question to the first token, looking at the picture included if that had not happened",
@@ -313,7 +316,7 @@ export const talk = {
   rate: (rate: string) => `${rate} tokens/s`,
   seed: (seed: number) => `seed ${seed}`,
   cached: (cached: number, all: number) => `${cached} of ${all} prompt tokens were read before`,
-  autoBecause: (reason: string) => `Auto: ${reason}`,
+  autoBecause: (reason: string) => `Auto: ${reason}; Settings have the target`,
   continueIt: "Continue",
   continueHint: "resume where it was stopped",
   refine: (max: number) => `Refine with ${max}`,
@@ -333,7 +336,6 @@ export const talk = {
   give: (wanted: string) => `Give ${wanted}.`,
   ofThese: (most: number, list: number[]) => `2 to ${most} of ${list.join(", ")}`,
   numbers: (most: number, max: number) => `2 to ${most} different numbers from 1 to ${max}`,
-  otherPicture: "The pictures are others now.",
   use: (m: number) => `Use ${m}`,
   used: (m: number) => `${m} from now on`,
   copyTable: "Copy as Markdown",
