@@ -47,7 +47,7 @@ test("why Auto chose m is said before the first question and after it", async ({
   await expect(page.locator("#estimate")).toContainText(/Auto: \d+, /);
   await ask(page, "How many things are there?");
   const why = await page.evaluate(() => globalThis.mqt.records.at(-1).answer.imageTokensReason);
-  const kept = page.locator("#estimate", { hasText: `, ${why} (as for the first question)` });
+  const kept = page.locator("#estimate", { hasText: `, ${why} (chosen for the first question)` });
   await expect(kept).toBeVisible();
   await ask(page, "Where is the car?");
   await expect(kept).toBeVisible();

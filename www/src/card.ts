@@ -182,7 +182,8 @@ export class Card {
       ),
       a.finishReason === "length" && h("span.hint", words.cutOff(a.completionTokens)),
       !this.isColumn && a.images.length > 1 && knowsScenesOnly() && h("span.hint", words.mixes),
-      this.isUnsure && h("span.hint", this.unsureWords(a)),
+      this.isUnsure &&
+        h("span.hint", { title: words.lowConfidence(UNSURE * 100) }, this.unsureWords(a)),
     ];
     if (this.isColumn) {
       // On a phone the knob is out of sight: the button says what it did.
@@ -200,8 +201,8 @@ export class Card {
   }
 
   private unsureWords(a: Answer): string {
-    const hasMore = !this.isColumn && a.imageTokens < tokens.maximum();
-    return (hasMore ? words.lowMore : words.lowConfidence)(UNSURE * 100);
+    if (this.isColumn) return words.lowShort;
+    return (a.imageTokens < tokens.maximum() ? words.lowMore : words.lowConfidence)(UNSURE * 100);
   }
 
   private details(a: Answer): [HTMLElement, HTMLElement] {

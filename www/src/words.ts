@@ -252,7 +252,7 @@ export const knob = {
   cut: (tiles: number) =>
     tiles === 1 ? " · the whole picture" : ` · the picture in ${tiles} squares`,
   first: (time: string, ahead: boolean) =>
-    ` · first token of the answer ${time}${ahead ? ", as the picture is read already" : ""}`,
+    ` · first token ${time}${ahead ? " (picture read already)" : ""}`,
   buys: (now: number, nowBytes: string, most: number, mostBytes: string, max: number) =>
     `Prompt ${now} tokens (${nowBytes} of memory)` +
     (now === most ? "." : `; with ${max}: ${most} (${mostBytes}).`),
@@ -300,6 +300,7 @@ export const talk = {
     `The same question about all ${pictures} pictures; the number is image tokens of each.`,
   confidence: (percent: number) => `confidence ${percent} %`,
   confidenceHint: "mean probability of the generated tokens: how sure the model is, not how right",
+  lowShort: "Low confidence",
   lowConfidence: (below: number) => `Low confidence (below ${below} %)`,
   lowMore: (below: number) => `Low confidence (below ${below} %): try more image tokens`,
   cutOff: (n: number) => `cut off at ${count(n, "token")}`,
