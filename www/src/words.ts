@@ -254,8 +254,8 @@ export const knob = {
   first: (time: string, ahead: boolean) =>
     ` · first token ${time}${ahead ? " (picture read already)" : ""}`,
   buys: (now: number, nowBytes: string, most: number, mostBytes: string, max: number) =>
-    `Prompt ${now} tokens (${nowBytes} of memory)` +
-    (now === most ? "." : `; with ${max}: ${most} (${mostBytes}).`),
+    `Prompt ${now} tokens, image tokens take ${nowBytes}` +
+    (now === most ? "." : `; with ${max}: ${most} and ${mostBytes}.`),
   larger: (now: string, m: number, most: string, max: number) =>
     `A 7B model here would read ${m} image tokens in about ${now}` +
     (m === max ? "." : `, ${max} in ${most}.`),
