@@ -130,6 +130,46 @@ test("conversations before the last one are kept too; a picture that began one c
   await expect(page.locator("#kept-talk")).toContainText("5 answers, 1 comparison, 3 pictures");
 });
 
+test("drafts and the chosen m are kept; a comparison is a table in the saved file", async ({
+  site,
+}) => {
+  const page = await site.open("?adapter=cpu");
+  await load(page);
+  await sample(page, 1);
+  const slider = page.getByRole("slider", { name: "Image tokens" });
+  await slider.fill("8");
+  await ask(page, "What do you see?");
+  await page.getByRole("button", { name: "Refine with 64" }).click();
+  await expect(page.locator("article")).toHaveCount(2);
+  await expect(page.locator("article").last()).toHaveAttribute("data-finish-reason", "stop");
+  await reached(page, "ready");
+  const cards = () =>
+    page.locator("article").evaluateAll(all => all.map(card => card.dataset.tokenIds));
+  const before = await cards();
+  await page.reload();
+  await expect(page.locator("details.draft summary")).toHaveText(
+    "Earlier answer with 8 image tokens",
+  );
+  expect(await cards()).toEqual(before);
+  await expect(slider).toHaveAttribute("aria-valuetext", "8 of 64 image tokens");
+  await expect(page.getByRole("checkbox", { name: "Auto" })).not.toBeChecked();
+  await ask(page, "Is there a dog?");
+  expect(await page.evaluate(() => globalThis.mqt.records.at(-1).answer.imageTokens)).toBe(8);
+
+  await compare(page, "How many things are there?");
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    panel(page, "Save as Markdown"),
+  ]);
+  const markdown = readFileSync(await download.path(), "utf8");
+  expect(markdown).toMatch(
+    /4\. A comparison\n\n\*\*How many things are there\?\*\*\n\n\| Image tokens/,
+  );
+  expect(markdown.match(/^\| (2|8|16|64) \|/gm)).toHaveLength(4);
+  expect(markdown).toContain(await page.locator(".verdict").textContent());
+  expect(markdown.match(/How many things are there/g)).toHaveLength(1);
+});
+
 test("what is switched off is not kept; the conversation is saved as Markdown and JSON", async ({
   site,
 }) => {

@@ -67,7 +67,7 @@ export const markup = {
   settingsModelDefault: "Model default",
   settingsMost: "Longest answer (tokens)",
   settingsNote:
-    "Settings are kept on this device until you reset them. A link that sets any comes first.",
+    "Settings are kept on this device until you reset them. A link with settings overrides them for that visit.",
   settingsRepetition: "Repetition penalty",
   settingsReset: "Reset",
   settingsSeed: "Seed",
