@@ -43,7 +43,7 @@ test("a verdict praises few tokens only if they say the same, and are sure of it
         16: ["a car", 0.9, 20],
         64: ["a car", 1, 21],
       },
-      "8 tokens already give the answer of 64.",
+      "8 tokens already give the answer of 64. 2 give it too, with low confidence.",
     ],
     [
       {
@@ -132,7 +132,7 @@ test("several pictures: a model that knows one at a time says so, of a compariso
   await expect(page.locator("article")).toHaveCount(6);
   await expect(page.locator("#answers .divider")).toHaveCount(1);
   await expect(page.locator("#several")).toHaveText("Questions are about picture 2 of 2 only.");
-  await page.getByRole("button", { name: "Ask about all 2 pictures" }).click();
+  await page.getByRole("button", { name: "Ask about both pictures" }).click();
   await ask(page, "Is there a dog?");
   expect(await page.evaluate(() => globalThis.mqt.records.at(-1).answer.images.length)).toBe(2);
 });

@@ -199,14 +199,14 @@ test("of several pictures the map follows the frame, and says which got most", a
   await expect(words).toContainText(
     `Of all pictures it looked most at picture ${most} (${percent} %).`,
   );
-  await expect(words).toContainText(` of picture ${most} `);
+  await expect(words).toContainText(`In picture ${most} this answer looked`);
   const drawn = () =>
     page.locator("#seen").evaluate(canvas => canvas.toDataURL("image/png").slice(-4000));
   await expect.poll(drawn).not.toBe("");
   const before = await drawn();
   const other = most === 1 ? `Picture 2: ${PEAR}` : `Picture 1: ${TRIANGLE}`;
   await page.getByRole("button", { name: other, exact: true }).click();
-  await expect(words).toContainText(` of picture ${3 - most} `);
+  await expect(words).toContainText(`In picture ${3 - most} this answer looked`);
   await expect.poll(drawn).not.toBe(before);
   await page.getByRole("button", { name: "Forget picture 1", exact: true }).click();
   await expect(page.locator("#looked")).toBeHidden();

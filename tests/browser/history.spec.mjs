@@ -63,7 +63,7 @@ test("comparisons are kept where they stood, also one alone", async ({ site }) =
     page
       .locator("#answers")
       .evaluate(list =>
-        [...list.querySelectorAll(".question p, h3, .text, .verdict, .facts")].map(
+        [...list.querySelectorAll(".came, .question p, h3, .text, .verdict, .facts")].map(
           part => part.textContent,
         ),
       );
@@ -80,6 +80,10 @@ test("comparisons are kept where they stood, also one alone", async ({ site }) =
   await reached(page, "ready");
   await ask(page, "Where is the car?");
   await compare(page, "How many things are there?");
+  await page.locator("#add summary").click();
+  await page.getByRole("button", { name: "Add sample picture 2", exact: true }).click();
+  await expect(page.locator(".came")).toHaveCount(2);
+  await reached(page, "ready");
   await ask(page, "Is there a dog?");
   before = await all();
   await page.reload();

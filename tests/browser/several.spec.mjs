@@ -78,7 +78,7 @@ test("a picture is added: what was said goes on, and nothing is encoded twice", 
   expect(await axe(page)).toEqual([]);
 
   // What questions are about is said; one alone is what a new conversation is about.
-  await expect(page.locator("#several")).toContainText("Questions are about all 2 pictures.");
+  await expect(page.locator("#several")).toContainText("Questions are about both pictures.");
   await expect(page.locator("#question")).toHaveAttribute(
     "placeholder",
     "Ask about the 2 pictures",
@@ -111,12 +111,19 @@ test("a picture is added: what was said goes on, and nothing is encoded twice", 
   await expect(page.locator("#shown")).toHaveAttribute("alt", "The picture: toybox-2.png");
   await ask(page, "Is there a dog?");
   expect(await last(page)).toMatchObject({ images: 1, newImages: 1, visionRuns: 0 });
-  await page.getByRole("button", { name: "Ask about all 2 pictures" }).click();
-  await expect(page.locator("#several")).toContainText("Questions are about all 2 pictures.");
-  await expect(page.locator("#undo")).toContainText("New conversation about all 2 pictures.");
+  // Also after a reload.
+  const stood = await order(page);
+  await page.reload();
+  await expect(page.locator("#several")).toHaveText("Questions are about picture 2 of 2 only.");
+  await expect(page.locator("#thumbs button")).toHaveCount(2);
+  expect(await order(page)).toEqual(stood);
+  await load(page);
+  await page.getByRole("button", { name: "Ask about both pictures" }).click();
+  await expect(page.locator("#several")).toContainText("Questions are about both pictures.");
+  await expect(page.locator("#undo")).toContainText("New conversation about both pictures.");
   await page.locator("#undo button").click();
   await expect(page.locator("#several")).toHaveText("Questions are about picture 2 of 2 only.");
-  await page.getByRole("button", { name: "Ask about all 2 pictures" }).click();
+  await page.getByRole("button", { name: "Ask about both pictures" }).click();
   await ask(page, "Is there a dog?");
   expect(await last(page)).toMatchObject({ images: 2, newImages: 2, visionRuns: 0 });
   // What stands above is of other conversations: its pictures cannot be framed from there.
@@ -200,7 +207,7 @@ test("one is forgotten; compare and refine ask about what was there", async ({ s
   await page.getByRole("textbox", { name: "Question" }).fill("Where is the car?");
   await page.getByRole("button", { name: "Compare token counts" }).click();
   await expect(box.last()).toContainText(
-    "The same question about all 2 pictures; the number is image tokens of each.",
+    "The same question about both pictures; the number is image tokens of each.",
   );
   await expect(box.last().locator("h3").first()).toHaveText("2 tokens");
   await expect(box.last().locator(".verdict")).toHaveText(/./, { timeout: 60_000 });

@@ -30,7 +30,7 @@ import { Viewer } from "./viewer";
 import { welcome } from "./welcome";
 
 /** Times below this vary more than they differ. */
-const SHORT_MS = 100;
+const SHORT_MS = 250;
 
 /** How a question is asked: the image tokens, an answer's beginning, all of it read again. */
 interface How {

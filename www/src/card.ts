@@ -232,7 +232,8 @@ export class Card {
   private actions(a: Answer): (HTMLElement | false)[] {
     const max = tokens.maximum();
     const other = tokens.shown();
-    const last = cards.latest === this && page.turns.length > 0;
+    // About other pictures the same question would be another one.
+    const last = cards.latest === this && page.turns.length > 0 && this.isAbout();
     const whole = a.finishReason !== "cancelled";
     const draws = settings.sampling().temperature > 0;
     const again =

@@ -145,5 +145,8 @@ export function verdict(answers: Answer[]): string {
   }
   const gain = last.timingsMs.prefill / Math.max(0.1, enough.timingsMs.prefill);
   const faster = gain >= WORTH ? words.faster(gain.toFixed(gain >= 3 ? 0 : 1)) : "";
-  return words.enough(enough.imageTokens, last.imageTokens, faster);
+  // Fewer that say the same, unsure of it.
+  const fewer = answers[first - 1];
+  const same = fewer && plain(fewer) === plain(last) ? words.unsureToo(fewer.imageTokens) : "";
+  return words.enough(enough.imageTokens, last.imageTokens, faster) + same;
 }

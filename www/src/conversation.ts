@@ -121,11 +121,16 @@ function listed(comparison: Comparison): Comparison {
 export const isSaid = (turns: Turn[]) =>
   turns.length > 0 || comparisons.some(({ answers }) => answers.length > 0);
 
+/** Whether the one stands before the other. */
+const stands = (one: Element | undefined, other: Element): boolean =>
+  one !== undefined &&
+  (one.compareDocumentPosition(other) & Node.DOCUMENT_POSITION_FOLLOWING) !== 0;
+
 /**
- * The conversations before this one, and this one: about `pictures`, after `turns`. Where nothing
- * was answered in it, it is not there.
+ * The conversations before this one, and this one: about `pictures`, after `turns`, with `others` in
+ * hand. Where nothing was answered in it, it is not there.
  */
-export function kept(pictures: Picture[], turns: Answer[]): Kept[] {
+export function kept(pictures: Picture[], turns: Answer[], others: Picture[] = []): Kept[] {
   if (!isSaid(turns)) return earlier;
   const of = new Map(cards.all.map(card => [card.answer, card]));
   const all = rows.size > 0 ? [...rows.keys()] : pictures;
@@ -145,12 +150,14 @@ export function kept(pictures: Picture[], turns: Answer[]): Kept[] {
     about: about.map(places),
     drafts: turns.map(turn => of.get(turn)?.drafts ?? []),
     m: tokens.wanted(),
+    others: others.map(put),
     comparisons: compared.map(one => ({
       question: one.question,
       answers: one.answers,
       about: places(one.pictures),
       turns: one.turns.length,
       above: one.above,
+      came: used.filter(picture => stands(rows.get(picture), one.element)).length,
     })),
   };
   return [...earlier, now];
@@ -163,6 +170,7 @@ export function restore(all: Picture[], kept: Kept): void {
   const compare = (i: number) => {
     for (const one of comparisons) {
       if (one.above !== i) continue;
+      place(all.slice(0, one.came), false);
       const several = one.answers.map(({ imageTokens }) => imageTokens);
       const after = [among(one.about), answers.slice(0, one.turns), i] as const;
       listed(new Comparison(one.question, several, ...after)).put(one.answers);
@@ -176,8 +184,8 @@ export function restore(all: Picture[], kept: Kept): void {
       false,
     );
   for (const [i, answer] of answers.entries()) {
-    come(i);
     compare(i);
+    come(i);
     let card: Card | undefined;
     for (const given of [...drafts[i]!, answer]) {
       const next = new Card(given.question, among(about[i]!), answers.slice(0, i), card);
@@ -189,8 +197,8 @@ export function restore(all: Picture[], kept: Kept): void {
       cards.latest = card = next;
     }
   }
-  come(answers.length);
   compare(answers.length);
+  come(answers.length);
   if (all.length > 1)
     place(
       all.filter((_, i) => !pictures[i]!.gone),

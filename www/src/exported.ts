@@ -2,7 +2,7 @@
 
 import { type Answer, programRecord, shown } from "mqt-web";
 import { type Picture, page } from "./actions";
-import { type Card, cards } from "./card";
+import { type Card, UNSURE, cards } from "./card";
 import { h } from "./dom";
 import { remark } from "./notices";
 import { exported as words } from "./words-later";
@@ -11,23 +11,39 @@ interface Said {
   answer: Answer;
   pictures: Picture[];
   comparison: Card["comparison"];
+  isDraft: boolean;
+  /** The first of another conversation. */
+  begins: boolean;
 }
 
 /** The answers on the page, those of comparisons included, and what they are about. */
-const answers = (): Said[] =>
-  cards.all.flatMap(({ answer, pictures, comparison }) =>
-    answer ? [{ answer, pictures, comparison }] : [],
-  );
+function answers(): Said[] {
+  // Each line that says that a conversation begins, and the first answer below it.
+  const firsts = new Set<Element | null>();
+  for (const line of document.querySelectorAll("#answers > .divider")) {
+    let next = line.nextElementSibling;
+    while (next && !next.matches(".answer, .draft, .comparison")) next = next.nextElementSibling;
+    firsts.add(next);
+  }
+  return cards.all.flatMap(({ answer, pictures, comparison, element }) => {
+    const isDraft = element.classList.contains("is-draft");
+    const begins = firsts.has(element.closest("#answers > *"));
+    return answer ? [{ answer, pictures, comparison, isDraft, begins }] : [];
+  });
+}
 
 const names = (pictures: Picture[]) => pictures.map(({ name }) => shown(name, 100));
 
 function markdown(): string {
   const said = answers();
-  let about = names(page.pictures);
+  const all = new Set(said.flatMap(({ pictures }) => names(pictures)));
+  let about = [...all];
   const lines = [words.title(about), ""];
   let n = 0;
-  for (const [i, { answer: a, pictures, comparison }] of said.entries()) {
+  for (const [i, { answer: a, pictures, comparison, isDraft, begins }] of said.entries()) {
     const own = names(pictures);
+    const isFirst = begins && (!comparison || comparison.columns[0]?.answer === a);
+    if (isFirst) lines.push("---", "");
     // Which pictures, whenever they are not those of the answer before.
     if (own.join("\n") !== about.join("\n") || (i === 0 && own.length > 1))
       lines.push(words.pictures(own), "");
@@ -39,14 +55,15 @@ function markdown(): string {
       continue;
     }
     const sure = a.meanProbability;
-    const percent = sure === null ? "" : words.confidence(Math.round(sure * 100));
+    const percent = sure === null ? "" : words.confidence(Math.round(sure * 100), sure < UNSURE);
     // A model's text is indented, so that nothing in it is taken for Markdown.
+    const pad = " ".repeat(`${++n}. `.length);
     lines.push(
-      words.question(++n, shown(a.question)),
+      words.question(n, shown(a.question)),
       "",
-      ...a.answer.split("\n").map(line => `       ${line}`),
+      ...a.answer.split("\n").map(line => `${pad}    ${line}`),
       "",
-      `   ${words.facts(a.imageTokens, a.images.length, percent)}`,
+      pad + words.facts(a.imageTokens, a.images.length, percent, isDraft),
       "",
     );
   }

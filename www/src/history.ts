@@ -21,6 +21,8 @@ export interface Compared {
   /** How many turns it was asked after, and after how many of them it stands. */
   turns: number;
   above: number;
+  /** How many of the pictures stand above it. */
+  came: number;
 }
 
 interface Conversation<P> {
@@ -34,6 +36,8 @@ interface Conversation<P> {
   comparisons: Compared[];
   /** m, if the person chose it. */
   m?: number | undefined;
+  /** The pictures in hand, where it is about one of several. */
+  others: P[];
 }
 
 interface Put {
@@ -101,9 +105,12 @@ async function inStore<T>(
 let made = 0;
 const newKey = () => `picture-${Date.now()}-${made++}`;
 
+/** All pictures that are stored with a conversation. */
+const of = <P>({ pictures, others }: Conversation<P>): P[] => [...pictures, ...others];
+
 /** Bytes of the pictures of all these, each counted once. */
 export const size = (all: Kept[]) =>
-  [...new Set(all.flatMap(({ pictures }) => pictures.map(({ blob }) => blob)))].reduce(
+  [...new Set(all.flatMap(kept => of(kept).map(({ blob }) => blob)))].reduce(
     (sum, blob) => sum + blob.size,
     0,
   );
@@ -115,14 +122,14 @@ export async function keep(conversations: Kept[]): Promise<void> {
   while (all.length > 1 && (size(all) > MOST_BYTES || all.length > MOST)) all = all.slice(1);
   if (size(all) > MOST_BYTES) return clear();
   const blobs = new Map<string, Blob>();
-  const stored = all.map(({ pictures, ...said }): Stored => {
+  const stored = all.map(({ pictures, others, ...said }): Stored => {
     const put = ({ blob, ...picture }: Put & { blob: Blob }) => {
       const key = keys.get(blob) ?? newKey();
       keys.set(blob, key);
       blobs.set(key, blob);
       return { ...picture, key };
     };
-    return { ...said, pictures: pictures.map(put) };
+    return { ...said, pictures: pictures.map(put), others: others.map(put) };
   });
   await inStore("readwrite", async store => {
     const there = (await settled(store.getAllKeys())) as string[];
@@ -138,8 +145,9 @@ const isAnswer = (a?: Answer) =>
 const areAnswers = (answers: unknown, about: unknown[]): boolean =>
   Array.isArray(answers) && answers.every(isAnswer) && about?.length === answers.length;
 
-const isStored = ({ pictures, answers, about, drafts, comparisons }: Stored) =>
+const isStored = ({ pictures, others, answers, about, drafts, comparisons }: Stored) =>
   pictures.length > 0 &&
+  Array.isArray(others) &&
   areAnswers(answers, about) &&
   areAnswers(drafts.flat(), drafts.flat()) &&
   comparisons.every(({ answers }) => areAnswers(answers, answers));
@@ -151,19 +159,19 @@ export async function read(): Promise<Kept[]> {
     const stored: Stored[] = await settled(store.get(KEY));
     if (!Array.isArray(stored) || !stored.every(isStored)) return [];
     const blobs = new Map<string, Blob>();
-    for (const { key } of stored.flatMap(({ pictures }) => pictures)) {
+    for (const { key } of stored.flatMap(kept => of(kept))) {
       if (blobs.has(key)) continue;
       const blob: unknown = await settled(store.get(key));
       if (!(blob instanceof Blob)) return [];
       keys.set(blob, key);
       blobs.set(key, blob);
     }
-    return stored.map(({ pictures, ...said }): Kept => {
+    return stored.map(({ pictures, others, ...said }): Kept => {
       const put = ({ key, ...picture }: Put & { key: string }) => ({
         ...picture,
         blob: blobs.get(key)!,
       });
-      return { ...said, pictures: pictures.map(put) };
+      return { ...said, pictures: pictures.map(put), others: others.map(put) };
     });
   });
   return found ?? [];

@@ -116,6 +116,7 @@ export function open(): void {
 
 function reset(): void {
   settings.reset();
+  tokens.reset();
   show();
   void tokens.reselect();
   retarget();

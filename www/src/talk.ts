@@ -6,6 +6,7 @@ import type { Picture } from "./actions";
 import * as conversation from "./conversation";
 import { log, reveal } from "./dom";
 import * as history from "./history";
+import type { Kept } from "./history";
 import { Loader } from "./loader";
 import * as notices from "./notices";
 import { enter, isBusy, state } from "./state";
@@ -39,16 +40,18 @@ export abstract class Talk extends Loader {
   private restoredOf: string | undefined;
 
   /** Puts back what was there before a reload: the last conversation goes on. */
-  restore(conversations: history.Kept[]): void {
+  restore(conversations: Kept[]): void {
     const urls = new Map<Blob, string>();
     for (const [i, kept] of conversations.entries()) {
-      const all = kept.pictures.map(({ blob, name, turn }): Picture => {
+      const put = ({ blob, name, turn }: Kept["pictures"][number]): Picture => {
         const url = urls.get(blob) ?? URL.createObjectURL(blob);
         urls.set(blob, url);
         return { blob, name, turn, url };
-      });
+      };
+      const all = kept.pictures.map(put);
       if (i > 0) conversation.begin(this.pictures, this.turns);
       this.pictures = all.filter((_, i) => !kept.pictures[i]!.gone);
+      this.others = kept.others.map(put);
       [this.picture, this.turns] = [this.pictures.at(-1), kept.answers];
       const [first] = [kept.answers, ...kept.comparisons.map(({ answers }) => answers)].flat();
       this.restoredOf = first?.model.sha256 ?? "";
@@ -61,7 +64,7 @@ export abstract class Talk extends Loader {
   /** Keeps what was said over a reload. */
   protected save(): void {
     if (conversation.isSaid(this.turns))
-      void history.keep(conversation.kept(this.pictures, this.turns as Answer[]));
+      void history.keep(conversation.kept(this.pictures, this.turns as Answer[], this.others));
   }
 
   get album(): Picture[] {

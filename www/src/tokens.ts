@@ -96,6 +96,14 @@ export function take(next: Offer): void {
   if (isOpen()) void refresh();
 }
 
+/** As it was before anybody chose. */
+export function reset(): void {
+  auto = true;
+  say("");
+  draw();
+  void refresh();
+}
+
 /** Goes on with the m that somebody chose before a reload, unless a link says another. */
 export function goOn(chosen: number | undefined): void {
   if (chosen === undefined || settings.tokens() !== undefined) return;
@@ -284,12 +292,19 @@ const isAhead = ({ firstTokenMs, firstTokenFromScratchMs }: Estimate): boolean =
 /** Where the shortest time for a token of a prompt is remembered, and on which device. */
 const QUICKEST = "mqt-quickest";
 
-/** The shortest that was ever measured here: what else the device does only adds to it. */
-function quickest(each: number): number {
+/** The first prompts find a device at rest, and say little of it. */
+const FIRST = 3;
+
+/**
+ * The shortest time that was ever measured here: what else the device does only adds to it. There
+ * is none before it was measured some times.
+ */
+function quickest(each: number): number | undefined {
   const device = page.engine?.model.adapter.name ?? "";
   try {
     const [where, before] = JSON.parse(localStorage.getItem(QUICKEST) ?? "[]");
     if (where === device && before > 0 && before <= each) return before;
+    if (where !== device && page.records.length < FIRST) return undefined;
     localStorage.setItem(QUICKEST, JSON.stringify([device, each]));
   } catch {
     // It is what was measured last, then.
@@ -317,6 +332,7 @@ function larger(most: Estimate): (Node | string)[] {
   if (page.model.from !== bundled.from || all === null) return [];
   const { max } = offer;
   const each = quickest(all / most.contextUsed);
+  if (each === undefined) return [];
   const takes = (tokens: number) => roughly(each * __BUNDLED__.larger * tokens);
   const share = Math.max(1, Math.round((m / max) * LARGER_MAX));
   return [h("span.larger", words.larger(takes(share), share, takes(LARGER_MAX), LARGER_MAX))];

@@ -149,9 +149,10 @@ export const exported = {
   pictures: (names: string[]) => `About: ${names.join(", ")}`,
   question: (n: number, text: string) => `${n}. **${text}**`,
   compared: (n: number) => `${n}. A comparison`,
-  facts: (m: number, pictures: number, percent: string) =>
-    `(${count(m, "image token")}${pictures > 1 ? ` × ${pictures} pictures` : ""}${percent})`,
-  confidence: (percent: number) => `, confidence ${percent} %`,
+  facts: (m: number, pictures: number, percent: string, isDraft: boolean) =>
+    `(${isDraft ? "a draft, refined below; " : ""}${count(m, "image token")}${pictures > 1 ? ` × ${pictures} pictures` : ""}${percent})`,
+  confidence: (percent: number, isLow: boolean) =>
+    `, confidence ${percent} %${isLow ? ", which is low" : ""}`,
   nothing: "There is nothing to save yet.",
 };
 

@@ -7,6 +7,8 @@ import type { Why } from "mqt-web";
 
 const count = (n: number, one: string, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
 
+const every = (pictures: number) => (pictures === 2 ? "both pictures" : `all ${pictures} pictures`);
+
 export const head = {
   copied: "Copied",
   copyRefused: "The browser refused",
@@ -158,9 +160,9 @@ export const picture = {
   only: (n: number) => `Ask about picture ${n} only`,
   onlyHint: "begin a new conversation about this picture; it is not processed again",
   alone: (n: number, of: number) => `Questions are about picture ${n} of ${of} only.`,
-  allAgain: (n: number) => `Ask about all ${n} pictures`,
+  allAgain: (n: number) => `Ask about ${every(n)}`,
   allAgainHint: "begin a new conversation about all of them; they are not processed again",
-  all: (n: number) => `Questions are about all ${n} pictures.`,
+  all: (n: number) => `Questions are about ${every(n)}.`,
   askAll: (n: number) => `Ask about the ${n} pictures`,
   forgotten: (name: string) => `Forgotten: ${name}`,
   about: (n: number) => `About ${count(n, "picture")}`,
@@ -178,7 +180,7 @@ export const picture = {
   anew: "New conversation.",
   forgot: (n: number) => `Picture ${n} is forgotten.`,
   onlyNow: (n: number) => `New conversation about picture ${n}.`,
-  allNow: (n: number) => `New conversation about all ${n} pictures.`,
+  allNow: (n: number) => `New conversation about ${every(n)}.`,
   divider: "New conversation",
   undo: "Undo",
   readings: "The file is rotated, transparent or has 16 bits: the model sees it as you do.",
@@ -213,9 +215,13 @@ export const looked = {
     "the bottom right",
   ],
   mostly: (picture: string, where: string, percent: number) =>
-    `While it wrote this answer, the model looked most at ${where}${picture && ` of ${picture}`} (${percent} % of its attention).`,
+    picture
+      ? `In ${picture} this answer looked most at ${where} (${percent} % of what it gave to that picture).`
+      : `While it wrote this answer, the model looked most at ${where} (${percent} % of its attention).`,
   evenly: (picture: string) =>
-    `While it wrote this answer, the model looked at all parts of ${picture || "the picture"} about evenly.`,
+    picture
+      ? `In ${picture} this answer looked at all parts about evenly.`
+      : "While it wrote this answer, the model looked at all parts of the picture about evenly.",
   notAt: (picture: string) => `This answer did not look at ${picture || "the picture"}.`,
   most: (n: number, percent: number) =>
     `Of all pictures it looked most at picture ${n} (${percent} %).`,
@@ -297,7 +303,7 @@ export const talk = {
   tokens: (m: number, pictures = 1) =>
     count(m, "token") + (pictures > 1 ? ` × ${pictures} pictures` : ""),
   compares: (pictures: number) =>
-    `The same question about all ${pictures} pictures; the number is image tokens of each.`,
+    `The same question about ${every(pictures)}; the number is image tokens of each.`,
   confidence: (percent: number) => `confidence ${percent} %`,
   confidenceHint: "mean probability of the generated tokens: how sure the model is, not how right",
   lowShort: "Low confidence",
@@ -344,6 +350,7 @@ export const talk = {
     `${count(m, "token")} already ${m === 1 ? "gives" : "give"} the answer of ${max}${faster}.`,
   faster: (times: string) => `, read ${times} times faster`,
   needsAll: (max: number) => `Only ${max} tokens give this answer: here detail counts.`,
+  unsureToo: (m: number) => ` ${m} ${m === 1 ? "gives" : "give"} it too, with low confidence.`,
   differ: "The answers differ, and more tokens are not surer.",
   table: ["Image tokens", "Answer", "Confidence", "Picture and question read in"],
 };
