@@ -50,15 +50,23 @@ const SIZES = {
   small: [320, 568],
   flat: [844, 390],
 };
+/** More of them, for what everyone sees. */
+const MORE = {
+  slim: [360, 740],
+  large: [412, 915],
+  tablet: [820, 1180],
+  desktop: [1920, 1080],
+  huge: [2560, 1440],
+};
 
 /**
  * One state as people see it; `at` is brought on the screen first, as the page itself would; of a
  * list one after the other.
- * The main states on every screen and in the dark, the others on two.
+ * The main states on five screens and in the dark, what everyone sees on ten, the others on two.
  */
-async function shot(name, { of = page, isMain = false, at = [] } = {}) {
+async function shot(name, { of = page, isMain = false, isCommon = false, at = [] } = {}) {
   const camera = await context.newCDPSession(of);
-  for (const [size, [width, height]] of Object.entries(SIZES))
+  for (const [size, [width, height]] of Object.entries({ ...SIZES, ...(isCommon && MORE) }))
     for (const colorScheme of ["light", "dark"]) {
       const usual = size === "wide" || size === "narrow";
       if (!usual && (!isMain || colorScheme === "dark")) continue;
@@ -97,7 +105,7 @@ async function panel(name) {
 
 await page.goto(server.url);
 await page.locator(".demo").waitFor();
-await shot("first-visit", { isMain: true });
+await shot("first-visit", { isMain: true, isCommon: true });
 const frugal = await context.newPage();
 await frugal.addInitScript(() =>
   Object.defineProperty(navigator, "connection", { value: { saveData: true } }),
@@ -115,7 +123,7 @@ room = Infinity;
 await page.getByRole("button", { name: "Pause" }).click();
 await page.getByRole("button", { name: "Continue" }).click();
 await page.locator(".verdict:not(:empty)").waitFor();
-await shot("compare", { isMain: true, at: [".comparison"] });
+await shot("compare", { isMain: true, isCommon: true, at: [".comparison"] });
 await page.locator("#anew").click();
 await page.locator("article").waitFor({ state: "detached" });
 await page.locator("#tokens").fill("2");
@@ -125,11 +133,11 @@ await page.locator('#answers > article[data-image-tokens="64"]').waitFor();
 await ask("Where is the cat?");
 await page.locator("#tokens").fill("16");
 await page.locator("#estimate b", { hasText: "16" }).waitFor();
-await shot("ready", { isMain: true, at: ["article"] });
+await shot("ready", { isMain: true, isCommon: true, at: ["article"] });
 await page.locator("#tokens").fill("64");
 await ask("What colour is the car?");
-await page.locator("#answers .look").click();
-await page.locator("#looked p", { hasText: "mainly" }).waitFor();
+await page.locator("#answers .look").last().click();
+await page.locator("#looked p", { hasText: "most at" }).waitFor();
 await page.waitForTimeout(1000);
 await shot("looked", { isMain: true, at: ["article", "#looked"] });
 await page.locator("#looked button").click();
@@ -145,10 +153,10 @@ await page.getByRole("button", { name: "Forget picture 2", exact: true }).click(
 await state("ready");
 await page.locator("[data-show=attention]").click();
 await page.waitForTimeout(2000);
-await shot("attention", { isMain: true, at: ["#estimate"] });
+await shot("attention", { isMain: true, isCommon: true, at: ["#estimate"] });
 await page.locator("[data-show=original]").click();
 await page.getByRole("button", { name: "Settings", exact: true }).click();
-await shot("settings", { isMain: true });
+await shot("settings", { isMain: true, isCommon: true });
 await page.keyboard.press("Escape");
 await page.getByRole("button", { name: "Model", exact: true }).click();
 await shot("models");
@@ -198,7 +206,8 @@ for (const [code, facts] of [
       }),
     [code, facts],
   );
-  await shot(code, { of: second, isMain: code === "out-of-memory" });
+  const isCommon = code === "out-of-memory";
+  await shot(code, { of: second, isMain: isCommon, isCommon });
 }
 await browser.close();
 server.close();

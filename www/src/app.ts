@@ -17,8 +17,8 @@ import * as conversation from "./conversation";
 import { log } from "./dom";
 import { failed } from "./failures";
 import * as history from "./history";
+import { lazily } from "./lazily";
 import * as notices from "./notices";
-import { offer } from "./offering";
 import { samples } from "./samples";
 import { selected } from "./selecting";
 import { settings } from "./settings";
@@ -319,7 +319,7 @@ export class App extends Viewer implements Page {
   }
 
   offer(model: Loadable): Promise<void> {
-    return offer(model);
+    return lazily("offer", async () => (await import("./offering")).offer(model));
   }
 
   welcome(): Promise<void> {

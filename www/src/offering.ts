@@ -1,4 +1,5 @@
-// What a model at an address would take, said before anything of it but its manifest is fetched.
+// What a model at an address would take, said before anything of it but its manifest is fetched. A
+// script of its own, fetched when somebody asks for one.
 
 import { EngineError } from "mqt-web";
 import { type Loadable, page } from "./actions";
@@ -7,7 +8,7 @@ import { look } from "./lookup";
 import { type Action, clear, sentence, show } from "./notices";
 import { enter } from "./state";
 import { otherModel } from "./welcome";
-import { offer as words } from "./words";
+import { offer as words } from "./words-later";
 
 /** Counts offers: a slow server's comes too late if another was asked for meanwhile. */
 let offers = 0;

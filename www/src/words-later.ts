@@ -201,3 +201,15 @@ export const fetched = {
   noBase64: "Only pictures in base64 can be pasted as text.",
   badBase64: "That text is not a picture in base64.",
 };
+
+export const offer = {
+  room: (size: string) => ` This browser has room for ${size}.`,
+  download: (missing: string, all: string | undefined, host: string, room: string) =>
+    `${missing} to download${all ? `, of ${all} in all` : ""}, from ${host}. It is stored on this device and needs no network afterwards.${room}`,
+  button: (size: string) => `Download ${size}`,
+  unreachable: "That model cannot be reached",
+  offline: "No network",
+  nothing: "Nothing was downloaded.",
+  again: "Try again",
+  keep: "Keep current model",
+};

@@ -386,18 +386,6 @@ export const welcome = {
   another: "Another model…",
 };
 
-export const offer = {
-  room: (size: string) => ` This browser has room for ${size}.`,
-  download: (missing: string, all: string | undefined, host: string, room: string) =>
-    `${missing} to download${all ? `, of ${all} in all` : ""}, from ${host}. It is stored on this device and needs no network afterwards.${room}`,
-  button: (size: string) => `Download ${size}`,
-  unreachable: "That model cannot be reached",
-  offline: "No network",
-  nothing: "Nothing was downloaded.",
-  again: "Try again",
-  keep: "Keep current model",
-};
-
 /** The card while a model loads: four steps. */
 export const loading = {
   title: (name: string) => `Loading ${name}`,
