@@ -17,6 +17,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for m in session.offer(None)?.ladder() {
         let mut request = Request::new(question.as_str());
         request.budget = Budget::Fixed(m as u64);
+        // Each m reads all of its own image tokens, so that the times can be compared.
+        request.reread = true;
         let answer = session.ask(&request)?;
         println!("{m:>4}  {:.0} ms  {}", answer.answering_ms(), answer.text);
         // Instead of the answer, the next one.
