@@ -75,10 +75,15 @@ fn every_family_is_pulled_asked_and_converted_by_name() {
             .map(|record| record["image_tokens"].as_u64().unwrap())
             .collect();
         assert!(used.len() > 1 && used.is_sorted(), "{name}: {used:?}");
-        // Each reads all of its own image tokens: their times can be compared.
-        let records = compared.records();
-        let kept = |record: &Value| record["cached_tokens"].as_u64().unwrap();
-        assert!(records.iter().all(|record| kept(record) == kept(&records[0])), "{name}");
+        // Each reads all of its own image tokens, so that times can be compared: what was read
+        // before differs by a few tokens that stand before the first square.
+        let kept: Vec<u64> = compared
+            .records()
+            .iter()
+            .map(|record| record["cached_tokens"].as_u64().unwrap())
+            .collect();
+        let (least, most) = (kept.iter().min().unwrap(), kept.iter().max().unwrap());
+        assert!(most - least < used[0], "{name}: {kept:?} of {used:?}");
     }
 }
 
