@@ -134,6 +134,44 @@ test("conversations before the last one are kept too; a picture that began one c
   await expect(page.locator("#kept-talk")).toContainText("5 answers, 1 comparison, 3 pictures");
 });
 
+test("another model does not go on with what was kept, nor says what it looked at", async ({
+  site,
+}) => {
+  const page = await site.open("?adapter=cpu&tokens=16");
+  await load(page);
+  await sample(page, 1);
+  await ask(page, "Where is the car?");
+  await expect(page.locator(".look")).toHaveCount(1);
+  // As if another model had given it.
+  await page.evaluate(
+    () =>
+      new Promise((done, failed) => {
+        const open = indexedDB.open("mqt-history", 1);
+        open.onerror = failed;
+        open.onsuccess = () => {
+          const transaction = open.result.transaction("conversations", "readwrite");
+          const store = transaction.objectStore("conversations");
+          const read = store.get("last");
+          read.onsuccess = () => {
+            for (const { answers } of read.result)
+              for (const answer of answers) answer.model.sha256 = "0".repeat(64);
+            store.put(read.result, "last");
+          };
+          transaction.oncomplete = done;
+        };
+      }),
+  );
+  await page.reload();
+  await expect(page.locator("article")).toHaveCount(1);
+  await load(page);
+  await expect(page.locator(".divider")).toHaveCount(1);
+  await expect(page.locator("article .look")).toHaveCount(0);
+  expect(await page.evaluate(() => globalThis.mqt.turns.length)).toBe(0);
+  await ask(page, "Is there a dog?");
+  await expect(page.locator("article .look")).toHaveCount(1);
+  expect(await page.evaluate(() => globalThis.mqt.records.at(-1).answer.newImages)).toBe(1);
+});
+
 test("drafts and the chosen m are kept; a comparison is a table in the saved file", async ({
   site,
 }) => {

@@ -40,7 +40,7 @@ interface Conversation<P> {
   others: P[];
 }
 
-interface Put {
+interface Came {
   name: string;
   /** How many turns had been said when it came. */
   turn: number;
@@ -48,10 +48,10 @@ interface Put {
   gone: boolean;
 }
 
-export type Kept = Conversation<Put & { blob: Blob }>;
+export type Kept = Conversation<Came & { blob: Blob }>;
 
 /** In storage each picture lies by itself, so that it is written once. */
-type Stored = Conversation<Put & { key: string }>;
+type Stored = Conversation<Came & { key: string }>;
 
 /** Under which key a picture is stored. */
 const keys = new WeakMap<Blob, string>();
@@ -106,11 +106,11 @@ let made = 0;
 const newKey = () => `picture-${Date.now()}-${made++}`;
 
 /** All pictures that are stored with a conversation. */
-const of = <P>({ pictures, others }: Conversation<P>): P[] => [...pictures, ...others];
+const picturesOf = <P>({ pictures, others }: Conversation<P>): P[] => [...pictures, ...others];
 
 /** Bytes of the pictures of all these, each counted once. */
 export const size = (all: Kept[]) =>
-  [...new Set(all.flatMap(kept => of(kept).map(({ blob }) => blob)))].reduce(
+  [...new Set(all.flatMap(kept => picturesOf(kept).map(({ blob }) => blob)))].reduce(
     (sum, blob) => sum + blob.size,
     0,
   );
@@ -123,7 +123,7 @@ export async function keep(conversations: Kept[]): Promise<void> {
   if (size(all) > MOST_BYTES) return clear();
   const blobs = new Map<string, Blob>();
   const stored = all.map(({ pictures, others, ...said }): Stored => {
-    const put = ({ blob, ...picture }: Put & { blob: Blob }) => {
+    const put = ({ blob, ...picture }: Came & { blob: Blob }) => {
       const key = keys.get(blob) ?? newKey();
       keys.set(blob, key);
       blobs.set(key, blob);
@@ -159,7 +159,7 @@ export async function read(): Promise<Kept[]> {
     const stored: Stored[] = await settled(store.get(KEY));
     if (!Array.isArray(stored) || !stored.every(isStored)) return [];
     const blobs = new Map<string, Blob>();
-    for (const { key } of stored.flatMap(kept => of(kept))) {
+    for (const { key } of stored.flatMap(kept => picturesOf(kept))) {
       if (blobs.has(key)) continue;
       const blob: unknown = await settled(store.get(key));
       if (!(blob instanceof Blob)) return [];
@@ -167,7 +167,7 @@ export async function read(): Promise<Kept[]> {
       blobs.set(key, blob);
     }
     return stored.map(({ pictures, others, ...said }): Kept => {
-      const put = ({ key, ...picture }: Put & { key: string }) => ({
+      const put = ({ key, ...picture }: Came & { key: string }) => ({
         ...picture,
         blob: blobs.get(key)!,
       });

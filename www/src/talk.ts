@@ -97,11 +97,13 @@ export abstract class Talk extends Loader {
     const [of, { sha256 }] = [this.restoredOf, this.engine!.model];
     this.restoredOf = undefined;
     if (of === undefined || of === sha256 || conversation.isEmpty()) return;
-    const { turns } = this;
+    const { picture, pictures, turns } = this;
     this.turns = [];
-    conversation.begin(this.pictures, turns);
-    this.untell();
     this.talk = {};
+    // Others to the answers above: what this model would make of them was never said.
+    this.pictures = pictures.map(one => ({ ...one, turn: 0 }));
+    this.picture = this.pictures[picture ? pictures.indexOf(picture) : 0];
+    conversation.begin(pictures, turns);
     conversation.place(this.pictures);
   }
 
