@@ -33,7 +33,7 @@ pub(crate) fn within(error: &Error, limit: usize) -> String {
 fn advice(error: &Error) -> Option<String> {
     let what = match error {
         Error::BudgetOutOfRange { max, .. } => {
-            return Some(format!("choose -m between 1 and {max}"));
+            return Some(format!("choose a number from 1 to {max}"));
         }
         Error::ModelMissing { path, .. } if path.is_file() && is_gguf(path) => {
             let path = path.display();
@@ -116,7 +116,7 @@ mod tests {
     fn advice_is_part_of_the_sentence() {
         assert_eq!(
             message(&Error::BudgetOutOfRange { m: 300, max: 64 }),
-            "300 image tokens asked for, but this model gives 1 to 64; choose -m between 1 and 64"
+            "300 image tokens asked for, but this model gives 1 to 64; choose a number from 1 to 64"
         );
         assert_eq!(message(&Error::Cancelled), "stopped");
         let full = Error::ContextFull { need: 600, have: 512 };
